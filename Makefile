@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+# One Makefile, not recursive. The lists of sources below are the architecture: what is not in a list is not in the binary.
+#
+#   make            the programs          make test    everything that CI checks
+#   make demo       a VM in the browser   make bench   figures, beside ttyd with TTYD=path
+#   make fuzz tidy install clean          V=1 shows commands, SAN=1 builds with ASan and UBSan, WERROR=1 as CI does
+
+PREFIX     ?= /usr/local
+BINDIR     ?= $(PREFIX)/bin
+SBINDIR    ?= $(PREFIX)/sbin
+MANDIR     ?= $(PREFIX)/share/man
+SYSCONFDIR ?= /etc
+UNITDIR    ?= /lib/systemd/system
+DATADIR    ?= $(PREFIX)/share/terrarium
+DESTDIR    ?=
+CC         ?= gcc
+CLANG      ?= clang
+PKG_CONFIG ?= pkg-config
+NODE       ?= node
+V          ?= 0
+SAN        ?= 0
+WERROR     ?= 0
+
+ifneq ($(V),1)
+Q := @
+SAY = @printf '  %-7s %s\n'
+else
+SAY = @:
+endif
+
+# --- sources, by layer -------------------------------------------------------------------------------------------------
+BASE     := base/buf.c base/cli.c base/conf.c base/err.c base/fd.c base/hex.c base/ipc.c base/log.c base/loop.c
+NETSETUP := $(filter-out netsetup/main.c,$(sort $(wildcard netsetup/*.c)))
+HV       := $(sort $(wildcard hv/*.c))
+AUTH     := $(sort $(wildcard auth/*.c))
+GATEWAY  := $(filter-out gateway/main.c,$(sort $(wildcard gateway/*.c)))
+
+# --- programs ----------------------------------------------------------------------------------------------------------
+terrariumd_SRC      := gateway/main.c $(GATEWAY) $(AUTH) $(HV) $(BASE)
+terrarium-netd_SRC  := netsetup/main.c $(NETSETUP) $(BASE)
+
+PROGRAMS := terrariumd terrarium-netd
+
+GATEWAY_LIBS  := -lwebsockets -lmbedcrypto $(shell $(PKG_CONFIG) --libs jansson sqlite3) -lev -linih
+NETSETUP_LIBS := $(shell $(PKG_CONFIG) --libs libmnl libnftables) -lev -linih
+
+# --- flags -------------------------------------------------------------------------------------------------------------
+WARN := -Wall -Wextra -Wpedantic -Wformat=2 -Wconversion -Wsign-conversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+        -Wcast-qual -Wcast-align -Wundef -Wvla -Walloca -Wimplicit-fallthrough -Wnull-dereference
+HARDEN := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -ftrivial-auto-var-init=zero -fno-strict-overflow \
+          -fno-delete-null-pointer-checks
+CPPFLAGS += -I. -D_GNU_SOURCE
+CFLAGS   ?= -O2 -g
+STD      := -std=c17 -fPIE -fvisibility=hidden -ffile-prefix-map=$(CURDIR)=. -MMD -MP
+LINK     := -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code -Wl,--as-needed
+ifeq ($(WERROR),1)
+WARN += -Werror
+endif
+SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+ifeq ($(SAN),1)
+O := build/san
+FLAGS := $(STD) $(WARN) -O1 -g $(SANFLAGS)
+LINK  += $(SANFLAGS)
+else
+O := build
+FLAGS := $(STD) $(WARN) $(CFLAGS) $(HARDEN) -D_FORTIFY_SOURCE=3
+endif
+
+.PHONY: all test demo bench fuzz tidy unit install clean image
+.DELETE_ON_ERROR:
+all: $(PROGRAMS:%=$O/%)
+
+$O/obj/%.o: %.c
+	$(SAY) CC $<
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(FLAGS) -c -o $@ $<
+
+# --- the page, compiled in ---------------------------------------------------------------------------------------------
+WEB_SRC := $(wildcard web/*.html web/*.css web/*.js web/*.mjs web/*.svg web/*.webmanifest web/i18n/*.json)
+build/web.stamp: web/package-lock.json
+	$(SAY) NPM web
+	@mkdir -p build
+	$(Q)cd web && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+build/assets.c: $(WEB_SRC) build/web.stamp
+	$(SAY) WEB build/assets.c
+	$(Q)$(NODE) web/build.mjs build
+build/assets.S: build/assets.c
+$O/obj/assets.o: build/assets.c
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(FLAGS) -c -o $@ $<
+$O/obj/assets_data.o: build/assets.c build/assets.S
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -c -o $@ build/assets.S
+
+$O/terrariumd: $(terrariumd_SRC:%.c=$O/obj/%.o) $O/obj/assets.o $O/obj/assets_data.o
+	$(SAY) LINK $@
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(GATEWAY_LIBS)
+$O/terrarium-netd: $(terrarium-netd_SRC:%.c=$O/obj/%.o)
+	$(SAY) LINK $@
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(NETSETUP_LIBS)
+
+# --- tests -------------------------------------------------------------------------------------------------------------
+# Unit tests: tests/unit/test_X.c, cmocka, always with sanitizers; they link what they need out of one archive (a test may define
+# stand-ins for functions of other files: those are then not pulled in).
+UNIT := $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
+LIB_SRC := $(BASE) $(NETSETUP) $(HV) $(AUTH) $(GATEWAY)
+S := build/san
+ifneq ($(SAN),1)
+$S/obj/%.o: %.c
+	$(SAY) CC.san $<
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(STD) $(WARN) -O1 -g $(SANFLAGS) -c -o $@ $<
+endif
+$S/libterrarium.a: $(LIB_SRC:%.c=$S/obj/%.o)
+	$(Q)rm -f $@ && ar rcs $@ $^
+$S/unit/%: $S/obj/tests/unit/%.o $S/libterrarium.a
+	$(SAY) TEST $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) -pie $(SANFLAGS) -o $@ $< $S/libterrarium.a -lcmocka $(GATEWAY_LIBS) $(NETSETUP_LIBS) -lm
+unit: $(UNIT:%=$S/unit/%)
+	$(Q)tests/runner unit $(UNIT:%=$S/unit/%)
+
+# Fuzz targets: tests/fuzz/fuzz_X.c with its corpus in tests/fuzz/corpus/X. FUZZ_SECONDS each.
+FUZZ_SECONDS ?= 10
+FUZZ := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+F := build/fuzz
+$F/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS) -std=c17 -MMD -MP -O1 -g -fsanitize=fuzzer-no-link,address,undefined -c -o $@ $<
+$F/libterrarium.a: $(LIB_SRC:%.c=$F/obj/%.o)
+	$(Q)rm -f $@ && ar rcs $@ $^
+$F/fuzz_%: $F/obj/tests/fuzz/fuzz_%.o $F/libterrarium.a
+	$(SAY) FUZZ $@
+	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined -o $@ $< $F/libterrarium.a $(GATEWAY_LIBS) $(NETSETUP_LIBS)
+fuzz: $(FUZZ:%=$F/%)
+	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) tests/runner fuzz $(FUZZ:%=$F/%)
+
+tidy:
+	$(Q)tests/tidy $(sort $(LIB_SRC) gateway/main.c netsetup/main.c)
+
+-include $(wildcard build/obj/*/*.d build/san/obj/*/*.d build/san/obj/tests/*/*.d build/fuzz/obj/*/*.d build/fuzz/obj/tests/*/*.d)
+
+clean:
+	$(Q)rm -rf build

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GATEWAY_ATTACH_H
+#define GATEWAY_ATTACH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "auth/auth.h"
+
+struct attach;
+struct attach_hub;
+struct loop;
+struct machines;
+struct tickets;
+
+/*
+ * One client's attachment to one stream: the state machine of terrarium.v1 (docs/protocol.md). Knows messages, not websockets:
+ * the transport (gateway/server.c, or a test) feeds whole messages in and asks for whole messages to send.
+ */
+#define ATTACH_MSG_MAX 65536	/* bytes of one message to the client */
+#define ATTACH_INPUT_MAX 16384	/* bytes of one message from the client */
+#define ATTACH_HELLO_MAX 4096
+
+/* What the attachment needs from its transport. @conn is the transport's own object. */
+struct attach_transport {
+	/* There is something to send: call attach_next() as soon as the socket takes more. */
+	void (*want_write)(void *conn);
+	/* Close with this code after what attach_next() has given is out. attach_closed() follows; nothing else is called after this. */
+	void (*close)(void *conn, uint16_t code, const char *reason);
+	/* Stop or go on reading from the client. A message already on its way may still come. */
+	void (*pause_input)(void *conn, bool paused);
+};
+
+/** attach_hub_create() - what all attachments share. Borrowed: loop, machines, tickets */
+int attach_hub_create(struct attach_hub **out, struct loop *loop, struct machines *machines, struct tickets *tickets);
+struct attach_hub *attach_hub_destroy(struct attach_hub *hub);
+
+/** attach_create() - a client connected and is @who (copied); HELLO must follow within 5 s. NULL without memory */
+struct attach *attach_create(struct attach_hub *hub, const struct attach_transport *t, void *conn, const struct who *who);
+
+/** attach_input() - one whole binary message from the client, at most ATTACH_INPUT_MAX bytes. May call transport hooks */
+void attach_input(struct attach *a, const uint8_t *data, size_t len);
+
+/** attach_refuse() - the transport saw a fault (text message, message too long): ERROR and close */
+void attach_refuse(struct attach *a, uint16_t code, const char *message);
+
+/**
+ * attach_next() - write the next message for the client into @buf
+ * @cap:  at least ATTACH_MSG_MAX
+ * @more: set when a further message is ready: ask again at the next writable
+ *
+ * Return: its length; 0 when there is nothing.
+ */
+size_t attach_next(struct attach *a, uint8_t *buf, size_t cap, bool *more);
+
+/** attach_closed() - the connection is gone; frees. Returns NULL */
+struct attach *attach_closed(struct attach *a);
+
+/** attach_hub_revoke() - close every attachment of a session: 4401, or 4403 */
+void attach_hub_revoke(struct attach_hub *hub, const uint8_t session_hash[SESSION_HASH_BYTES], uint16_t code, const char *reason);
+
+/** attach_hub_restart() - tell every client that this process ends (1012) */
+void attach_hub_restart(struct attach_hub *hub);
+
+struct buf;
+/** attach_hub_metrics() - append Prometheus lines: attachments, bytes, credit stalls, resumes, gaps */
+void attach_hub_metrics(const struct attach_hub *hub, struct buf *out);
+
+#endif

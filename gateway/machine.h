@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GATEWAY_MACHINE_H
+#define GATEWAY_MACHINE_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hv/hv.h"
+
+struct err;
+struct loop;
+struct machine;
+struct machines;
+struct sched;
+struct store;
+struct stream;
+
+/*
+ * The registry that ties a person's row in the store to a machine of hv/ and to its streams. A machine outlives sockets, sessions
+ * and this process.
+ */
+#define MACHINE_ID_BYTES 16
+#define MACHINE_ID_TEXT	 33
+#define STREAM_ID_BYTES	 48 /* "<32 hex>.console" and room */
+
+/* Positive outcomes, beside negative errno with @e filled. */
+enum {
+	MACHINE_E_EXISTS = 1, /* the person has as many as allowed; *out is the (first) one */
+	MACHINE_E_STATE = 2,  /* not in this state; @e says which */
+	MACHINE_E_OFFLINE = 3, /* the helper is away */
+};
+
+struct machines_config {
+	struct hv_config hv;
+	uint32_t per_person; /* machines that one person may have */
+};
+
+/** machines_create() - load every row, connect hv, adopt what runs. Borrowed: loop, store, sched */
+int machines_create(struct machines **out, struct loop *loop, struct store *store, struct sched *sched,
+		    const struct machines_config *c, struct err *e);
+/** machines_destroy() - let go; the machines run on */
+struct machines *machines_destroy(struct machines *ms);
+
+/** machines_host() - host facts, as hv_host() */
+void machines_host(const struct machines *ms, struct hv_host *out);
+
+/**
+ * machine_create() - make and start a machine
+ * @key: Idempotency-Key or ""; a repeated key gives the same machine and 0
+ *
+ * Return: 0, MACHINE_E_EXISTS, or negative with @e. *@out is borrowed: lives until deleted.
+ */
+int machine_create(struct machines *ms, int64_t person, const struct vm_spec *spec, const char *key, struct machine **out,
+		   struct err *e);
+
+/** machine_find() - by id text, only if it belongs to @person. NULL otherwise: "not yours" and "not there" look the same */
+struct machine *machine_find(struct machines *ms, int64_t person, const char *id);
+
+/** machine_next() - walk one person's machines, oldest first; @after NULL starts. @after need not exist any more only if found by cursor */
+struct machine *machine_next(struct machines *ms, int64_t person, const struct machine *after);
+
+/** machine_id() - 32 hex digits */
+const char *machine_id(const struct machine *m);
+
+int machine_start(struct machine *m, struct err *e);
+int machine_stop(struct machine *m, enum hv_stop how, struct err *e);
+int machine_restart(struct machine *m, struct err *e);
+/** machine_delete() - stop, then forget: row, stream, ring */
+int machine_delete(struct machine *m, struct err *e);
+
+/** machine_json() - the VM object of docs/protocol.md. Return: a new reference, or NULL without memory */
+json_t *machine_json(const struct machine *m);
+
+/** machine_stream_find() - stream by its id, only if its machine belongs to @person; NULL otherwise */
+struct stream *machine_stream_find(struct machines *ms, int64_t person, const char *stream_id);
+
+/** machine_stream_of() - the machine behind a stream of this registry */
+struct machine *machine_of_stream(struct stream *s);
+
+/** machines_metrics() - append Prometheus lines */
+struct buf;
+void machines_metrics(const struct machines *ms, struct buf *out);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HV_DRIVER_H
+#define HV_DRIVER_H
+
+/* For implementers of drivers; everybody else uses hv/hv.h. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hv/hv.h"
+#include "netsetup/proto.h"
+
+struct err;
+
+#define SPAWN_ARGC_MAX 128
+
+/**
+ * struct spawn_plan - a command line and the FDs that it needs; pure data
+ * @binary: name in the helper's list
+ * @argv:   strings in @text; argc of them
+ * @want:   enum netd_fd_kind, nwant of them
+ */
+struct spawn_plan {
+	const char *binary;
+	size_t argc;
+	const char *argv[SPAWN_ARGC_MAX];
+	char text[NETD_ARGV_BYTES];
+	size_t text_len;
+	uint8_t want[NETD_FDS_MAX];
+	size_t nwant;
+	uint64_t memory_max;
+	uint32_t cpu_percent, pids_max, ring_bytes;
+	uint16_t cols, rows;
+};
+
+/** plan_arg() - append one argument, formatted. Return: 0, or -E2BIG; after the first failure all others fail too */
+int plan_arg(struct spawn_plan *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/** plan_want() - ask for an FD. Return: its number in the child, or 0 for kinds without one; -E2BIG */
+int plan_want(struct spawn_plan *p, enum netd_fd_kind kind);
+
+/**
+ * struct plan_input - everything a plan depends on
+ * @net:     what the slot has
+ * @kernel, @initrd, @cmdline: of the image, from its manifest
+ * @tsc_khz: of the host; 0 = unknown
+ */
+struct plan_input {
+	const struct vm_spec *spec;
+	const struct netd_slot_info *net;
+	const char *kernel, *initrd, *cmdline, *machine;
+	const char *local_command, *local_console;
+	enum hv_accel accel;
+	uint64_t tsc_khz;
+	uint32_t ring_bytes;
+};
+
+/* What a driver reports to hv.c. */
+enum hv_event {
+	HV_EV_RESET,	/* the guest rebooted: booting again */
+	HV_EV_SHUTDOWN, /* the guest switched itself off */
+	HV_EV_READY,	/* an agent said hello */
+	HV_EV_BROKEN,	/* the VMM talks nonsense or stopped by itself; reason given */
+};
+
+struct hv_driver {
+	const char *name;
+	const char *binary;
+	bool has_accel, can_resize;
+	size_t instance_bytes; /* private state per running process, zeroed; may be 0 */
+
+	/* Mandatory, pure. */
+	int (*plan)(const struct plan_input *in, struct spawn_plan *out, struct err *e);
+	/*
+	 * Mandatory. The process runs: @fds are the near ends, one per returning want, -1 where taken. The driver moves out what it keeps
+	 * (sets -1); @console gets fd, kind and ring. Events follow through hv_event().
+	 */
+	int (*attach)(struct hv_vm *vm, void *instance, int *fds, const struct netd_slot_info *info, struct hv_console *console,
+		      struct err *e);
+	/* Optional: ask the guest to end. Return: 0 if asked, -EOPNOTSUPP to go on to the next rung. */
+	int (*ask_stop)(struct hv_vm *vm, void *instance);
+	/* Optional: tell the VMM to end (rung two). */
+	int (*quit)(struct hv_vm *vm, void *instance);
+	/* Optional: reboot in place. */
+	int (*reset)(struct hv_vm *vm, void *instance);
+	/* Optional: frees what attach() kept; idempotent. Also called when the process is let go for the next gateway. */
+	void (*finish)(struct hv_vm *vm, void *instance);
+};
+
+extern const struct hv_driver hv_driver_qemu, hv_driver_local;
+
+/** hv_event() - a driver reports; @reason may be NULL */
+void hv_event(struct hv_vm *vm, enum hv_event ev, const char *reason);
+
+/** hv_vm_loop() - the loop, for a driver's watchers */
+struct loop *hv_vm_loop(const struct hv_vm *vm);
+
+#endif

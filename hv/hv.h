@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HV_HV_H
+#define HV_HV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hv/spec.h"
+
+struct err;
+struct loop;
+struct hv;
+struct hv_vm;
+
+/*
+ * Virtual machines: one state machine over the drivers (hv/driver.h) and the privileged helper (netsetup/proto.h). Knows no users
+ * and no HTTP. Single-threaded: every call and every hook runs on the loop.
+ *
+ *   requested -> placing -> starting -> booting -> ready -> stopping -> stopped
+ *        any state but stopped -> failed(reason);   stopped | failed -> placing by hv_vm_start()
+ *
+ * placing: NET_ALLOC (and waiting for the accelerator probe), starting: VM_SPAWN, booting: process runs, ready: first prompt or agent hello.
+ */
+enum hv_state {
+	HV_REQUESTED, HV_PLACING, HV_STARTING, HV_BOOTING, HV_READY, HV_STOPPING, HV_STOPPED, HV_FAILED, HV_STATE_COUNT,
+};
+
+/** hv_state_name() - lower-case word for REST, logs and the page */
+const char *hv_state_name(enum hv_state s);
+
+/* How the other end of the console FD behaves. */
+enum hv_console_kind {
+	HV_CONSOLE_PTY,	   /* pty master: read() gives EIO at the end, TIOCSWINSZ sets the size */
+	HV_CONSOLE_SOCKET, /* SOCK_STREAM: read() gives 0 at the end; the size has nowhere to go */
+};
+
+/**
+ * struct hv_console - a machine's console, handed over once per life of its process
+ * @fd:      owned by the receiver; non-blocking
+ * @ring_fd: owned by the receiver; memfd of ring_bytes, zero-filled on a fresh start, as the last gateway left it when @adopted
+ * @adopted: the process was already running when this gateway started
+ */
+struct hv_console {
+	int fd, ring_fd;
+	uint32_t ring_bytes;
+	enum hv_console_kind kind;
+	bool adopted;
+};
+
+/* All hooks get @arg of hv_create(). They may call any hv_ function except hv_destroy() and hv_vm_destroy(). */
+struct hv_hooks {
+	/* The state changed; hv_vm_view() has the details. */
+	void (*on_state)(void *arg, struct hv_vm *vm);
+	/* A console to serve; comes before the first on_state(booting). Consumes the FDs. Until on_end or a newer console, the receiver drains it. */
+	void (*on_console)(void *arg, struct hv_vm *vm, const struct hv_console *c);
+	/* The process has ended: @code or, when not 0, @signal. The console FD still holds the last output. */
+	void (*on_exit)(void *arg, struct hv_vm *vm, int code, int signal);
+	/* The helper answered HELLO and every known machine was adopted or found gone: requests may be served. */
+	void (*on_online)(void *arg);
+	/* The helper is gone; hv reconnects by itself. Machines become failed when the helper no longer knows them. */
+	void (*on_offline)(void *arg, const char *why);
+};
+
+enum hv_driver_id { HV_DRIVER_AUTO, HV_DRIVER_QEMU, HV_DRIVER_LOCAL };
+enum hv_accel { HV_ACCEL_AUTO, HV_ACCEL_KVM, HV_ACCEL_TCG };
+
+/**
+ * struct hv_config - borrowed strings must live as long as the hv
+ * @helper_socket: path of terrarium-netd's socket
+ * @driver:    "auto", "qemu" or "local"
+ * @images:    directory with one folder per image (vmlinux or bzImage, initrd, manifest.json)
+ * @machine:   "microvm" or "q35"
+ * @accel:     "auto", "kvm" or "tcg"
+ * @state_dir: where the accelerator probe's result is kept
+ * @local_command: argv of the local driver, split at spaces; @local_console: "pty" or "socket"
+ * @ring_bytes: size of the replay ring's memfd
+ */
+struct hv_config {
+	const char *helper_socket, *driver, *images, *machine, *accel, *state_dir, *local_command, *local_console;
+	uint32_t ring_bytes;
+	uint64_t boot_deadline_ms, stop_deadline_ms;
+};
+
+/** hv_create() - start connecting to the helper; on_online() follows. Return: 0 or negative with @e */
+int hv_create(struct hv **out, struct loop *loop, const struct hv_config *c, const struct hv_hooks *hooks, void *arg, struct err *e);
+
+/** hv_destroy() - let go of everything without stopping any machine (they are adopted by the next gateway). Returns NULL */
+struct hv *hv_destroy(struct hv *hv);
+
+/** hv_online() - true between on_online and on_offline */
+bool hv_online(const struct hv *hv);
+
+/**
+ * hv_vm_create() - make a machine known; nothing starts
+ * @id:    16 random bytes, kept by the caller over restarts; the helper's slots are found again by it
+ * @owner: caller's object, returned by hv_vm_owner()
+ *
+ * Machines created before on_online() are adopted if the helper runs them; else they stand in stopped.
+ * Return: the machine, or NULL without memory.
+ */
+struct hv_vm *hv_vm_create(struct hv *hv, const uint8_t id[16], const struct vm_spec *spec, void *owner);
+
+/** hv_vm_destroy() - forget a machine that is requested, stopped or failed; asserts the state. Returns NULL */
+struct hv_vm *hv_vm_destroy(struct hv_vm *vm);
+
+void *hv_vm_owner(const struct hv_vm *vm);
+
+/** hv_vm_start() - requested, stopped or failed -> placing. Return: 0, or negative with @e (offline, wrong state) */
+int hv_vm_start(struct hv_vm *vm, struct err *e);
+
+enum hv_stop { HV_STOP_ASK, HV_STOP_KILL };
+
+/**
+ * hv_vm_stop() - climb the stop ladder: ask the guest, then the VMM, then SIGTERM, then SIGKILL, each with its deadline
+ *
+ * HV_STOP_KILL starts at the top. Ends in stopped; slot, rules and files are released then. Return: 0, or negative with @e.
+ */
+int hv_vm_stop(struct hv_vm *vm, enum hv_stop how, struct err *e);
+
+/** hv_vm_reset() - reboot the guest (or the process, for the local driver), same console. Return: 0, or negative with @e */
+int hv_vm_reset(struct hv_vm *vm, struct err *e);
+
+/**
+ * hv_vm_console_seen() - console bytes just read by the console's owner; looks for the ready marker while booting
+ *
+ * Cheap to call always: returns at once in other states.
+ */
+void hv_vm_console_seen(struct hv_vm *vm, const uint8_t *data, size_t len);
+
+/**
+ * struct hv_view - what may be shown
+ * @state_since_ms: loop_now_ms() of the last change
+ * @reason:   why it failed or stopped, in words; empty otherwise
+ * @driver:   "qemu" or "local"; @accel: "kvm", "tcg" or "" for none
+ * @can_resize: the guest learns the terminal's size (a PTY); false on a bare serial line
+ * @ip4, @ip6, @gw4: textual, empty without a network
+ */
+struct hv_view {
+	enum hv_state state;
+	uint64_t state_since_ms;
+	const char *reason, *driver, *accel;
+	bool can_resize;
+	char ip4[16], gw4[16], ip6[46], gw6[46], mac[18];
+	uint32_t slot;
+	int pid;
+};
+
+/** hv_vm_view() - a snapshot; the strings live until the next call into hv */
+void hv_vm_view(const struct hv_vm *vm, struct hv_view *out);
+
+/**
+ * struct hv_host - what the host gives; for /readyz, the page and `terrarium host check`
+ * @accel: "kvm", "tcg" or "probing"; @accel_reason: why KVM is not used, or empty
+ * @missing: confinement the helper could not give, comma-separated, or empty
+ */
+struct hv_host {
+	bool online;
+	const char *driver, *accel, *accel_reason, *missing, *uplink;
+	uint32_t slots_used, slots_max;
+};
+
+void hv_host(const struct hv *hv, struct hv_host *out);
+
+#endif

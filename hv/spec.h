@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HV_SPEC_H
+#define HV_SPEC_H
+
+#include <stdint.h>
+
+#include <jansson.h>
+
+struct err;
+
+#define VM_NAME_BYTES 64
+#define VM_CPUS_MAX 8
+#define VM_MEMORY_MIN (64ULL << 20)
+#define VM_MEMORY_MAX (16ULL << 30)
+
+enum vm_net { VM_NET_NAT, VM_NET_ISOLATED, VM_NET_NONE, VM_NET_COUNT };
+
+/**
+ * struct vm_spec - what a person asked for, validated
+ * @name:         host name of the guest: RFC 1123 label
+ * @image:        name of a guest image; "micro"
+ * @memory_bytes: multiple of 1 MiB
+ * @cols, @rows:  size of the terminal that will look at it first; 0 = unknown
+ */
+struct vm_spec {
+	char name[VM_NAME_BYTES], image[VM_NAME_BYTES];
+	uint32_t cpus;
+	uint64_t memory_bytes;
+	enum vm_net net;
+	uint16_t cols, rows;
+};
+
+/** spec_defaults() - 1 cpu, 256 MiB, image "micro", NAT */
+void spec_defaults(struct vm_spec *s);
+
+/**
+ * spec_parse() - read the JSON object of a create request over the defaults in @s
+ *
+ * Unknown members, wrong types and values out of range are refused with the member's name.
+ * Return: 0 or -EINVAL.
+ */
+int spec_parse(struct vm_spec *s, const json_t *json, struct err *e);
+
+/** spec_json() - the same object back. Return: a new reference, or NULL without memory */
+json_t *spec_json(const struct vm_spec *s);
+
+#endif
