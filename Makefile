@@ -66,7 +66,7 @@ O := build
 FLAGS := $(STD) $(WARN) $(CFLAGS) $(HARDEN) -D_FORTIFY_SOURCE=3
 endif
 
-.PHONY: all test demo bench fuzz tidy unit install clean image
+.PHONY: all test test-all demo bench fuzz tidy unit memcheck node story install clean image
 .DELETE_ON_ERROR:
 all: $(PROGRAMS:%=$O/%)
 
@@ -137,9 +137,54 @@ fuzz: $(FUZZ:%=$F/%)
 	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) tests/runner fuzz $(FUZZ:%=$F/%)
 
 tidy:
-	$(Q)tests/tidy $(sort $(LIB_SRC) gateway/main.c netsetup/main.c)
+	$(Q)mkdir -p build && tests/tidy $(sort $(LIB_SRC) gateway/main.c netsetup/main.c)
 
--include $(wildcard build/obj/*/*.d build/san/obj/*/*.d build/san/obj/tests/*/*.d build/fuzz/obj/*/*.d build/fuzz/obj/tests/*/*.d)
+# The same unit tests without sanitizers, under valgrind.
+P := build/plain
+$P/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(STD) $(WARN) -O1 -g -c -o $@ $<
+$P/libterrarium.a: $(LIB_SRC:%.c=$P/obj/%.o)
+	$(Q)rm -f $@ && ar rcs $@ $^
+$P/unit/%: $P/obj/tests/unit/%.o $P/libterrarium.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) -pie -o $@ $< $P/libterrarium.a -lcmocka $(GATEWAY_LIBS) $(NETSETUP_LIBS) -lm
+memcheck: $(UNIT:%=$P/unit/%)
+	$(Q)tests/runner memcheck $(UNIT:%=$P/unit/%)
+
+build/tests-web.stamp: tests/web/package-lock.json
+	$(SAY) NPM tests/web
+	@mkdir -p build
+	$(Q)cd tests/web && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+node: build/tests-web.stamp build/web.stamp
+	$(Q)tests/runner node $(sort $(wildcard tests/web/*.test.mjs))
+
+# Numbered stories with real processes, namespaces, VMs and a browser. STORY=31 runs those whose name begins so.
+STORY ?=
+story: all image build/tests-web.stamp
+	$(Q)tests/runner story $(sort $(wildcard tests/run/$(STORY)*.sh))
+
+test:
+	$(Q)deploy/install-deps.sh build test
+	$(Q)$(MAKE) --no-print-directory WERROR=1 test-all
+test-all: all
+	$(Q)tests/runner reset
+	$(SAY) TEST unit
+	$(Q)$(MAKE) --no-print-directory unit
+	$(SAY) TEST node
+	$(Q)$(MAKE) --no-print-directory node
+	$(SAY) TEST stories
+	$(Q)$(MAKE) --no-print-directory story
+	$(SAY) TEST fuzz
+	$(Q)$(MAKE) --no-print-directory fuzz
+	$(SAY) TEST memcheck
+	$(Q)$(MAKE) --no-print-directory memcheck
+	$(SAY) TEST tidy
+	$(Q)$(MAKE) --no-print-directory tidy
+	$(Q)tests/runner sum
+
+-include $(wildcard build/obj/*/*.d build/san/obj/*/*.d build/san/obj/tests/*/*.d build/fuzz/obj/*/*.d build/fuzz/obj/tests/*/*.d build/plain/obj/*/*.d)
 
 clean:
 	$(Q)rm -rf build
