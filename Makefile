@@ -100,6 +100,12 @@ $O/terrarium-netd: $(terrarium-netd_SRC:%.c=$O/obj/%.o)
 	$(SAY) LINK $@
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(NETSETUP_LIBS)
 
+# --- the guest image ---------------------------------------------------------------------------------------------------
+image: build/images/micro/manifest.json
+build/images/micro/manifest.json: deploy/guest/build.sh $(shell find deploy/guest/rootfs -type f)
+	$(SAY) IMAGE micro
+	$(Q)deploy/guest/build.sh
+
 # --- tests -------------------------------------------------------------------------------------------------------------
 # Unit tests: tests/unit/test_X.c, cmocka, always with sanitizers; they link what they need out of one archive (a test may define
 # stand-ins for functions of other files: those are then not pulled in).
