@@ -53,7 +53,7 @@ int store_vm_drop(struct store *s, const uint8_t id[16], struct err *e);
 /** store_vm_each() - call @fn for every row, oldest first; a non-zero result of @fn ends the walk and is returned */
 int store_vm_each(struct store *s, int (*fn)(void *arg, const struct vm_row *row), void *arg, struct err *e);
 
-/** store_writable() - for /readyz: a write transaction begins and is rolled back */
+/** store_writable() - for /readyz: one page is really written, so that a full disk or a read-only one shows */
 int store_writable(struct store *s, struct err *e);
 
 #endif
