@@ -190,7 +190,22 @@ test-all: all
 	$(Q)$(MAKE) --no-print-directory tidy
 	$(Q)tests/runner sum
 
--include $(wildcard build/obj/*/*.d build/san/obj/*/*.d build/san/obj/tests/*/*.d build/fuzz/obj/*/*.d build/fuzz/obj/tests/*/*.d build/plain/obj/*/*.d)
+# Load generator and child for `make bench`; TTYD=/path measures that ttyd beside us, QUICK=1 takes two minutes.
+TTYD  ?=
+QUICK ?= 0
+BENCH_LOAD := tests/bench/load.c tests/bench/session.c tests/bench/client.c tests/bench/usage.c
+build/bench/load: $(BENCH_LOAD:%.c=build/obj/%.o)
+	$(SAY) LINK $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK) -o $@ $^ $(shell $(PKG_CONFIG) --libs jansson) -lpthread -lm
+build/bench/child: build/obj/tests/bench/child.o
+	$(SAY) LINK $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK) -o $@ $^
+bench: all build/bench/load build/bench/child
+	$(Q)TTYD='$(TTYD)' QUICK=$(QUICK) $(NODE) tests/bench/bench.mjs
+
+-include $(wildcard build/obj/*/*.d build/obj/tests/*/*.d build/san/obj/*/*.d build/san/obj/tests/*/*.d build/fuzz/obj/*/*.d build/fuzz/obj/tests/*/*.d build/plain/obj/*/*.d)
 
 clean:
 	$(Q)rm -rf build

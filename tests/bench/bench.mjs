@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// make bench: puts the loads of scenarios.mjs on the servers in turn and prints what came out, beside ttyd when TTYD names one.
+//
+// Only figures of one run compare: the machine is never alone, and what is idle wakes up slower than what is busy. So the
+// servers take turns within each round, medians are taken over rounds, and the targets are ratios where a ratio makes sense.
+//
+// Environment: TTYD=/path, QUICK=1, BENCH_ONLY=names (comma-separated), BENCH_PORT (default 17900), BENCH_IMAGES (guest images).
+
+import { execFile } from "node:child_process";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+
+import { judge, median, table } from "./report.mjs";
+import { scenarios } from "./scenarios.mjs";
+import { makeServer, workDir } from "./servers.mjs";
+
+const LOAD_MS = 180000;
+const build = path.resolve("build");
+const options = {
+	quick: process.env.QUICK === "1",
+	only: process.env.BENCH_ONLY?.split(",") ?? null,
+	ttyd: process.env.TTYD || null,
+	images: process.env.BENCH_IMAGES ?? path.join(build, "images"),
+	load: path.join(build, "bench/load"),
+	child: path.join(build, "bench/child"),
+	bin: process.env.BENCH_BIN ?? build,
+};
+let port = Number(process.env.BENCH_PORT ?? 17900);
+
+const run = promisify(execFile);
+
+// Share of the machine that nobody used in the last 200 ms: how far a figure may be believed.
+async function idleShare() {
+	const read = () => {
+		const v = fs.readFileSync("/proc/stat", "utf8").split("\n")[0].trim().split(/\s+/).slice(1).map(Number);
+		return { idle: v[3] + v[4], all: v.reduce((a, b) => a + b, 0) };
+	};
+	const a = read();
+	await sleep(200);
+	const b = read();
+	return b.all > a.all ? (b.idle - a.idle) / (b.all - a.all) : 1;
+}
+
+// One run of one scenario on one fresh server. Return: what the load generator saw.
+async function runOnce(scenario, source) {
+	const dir = workDir();
+	const server = makeServer(source, options, port++);
+	try {
+		await server.start(dir, scenario);
+		const idle = await idleShare();
+		const { stdout } = await run(options.load, [scenario.name, ...server.args(), ...scenario.args], { timeout: LOAD_MS });
+		return { idle_before: Math.round(idle * 100) / 100, ...JSON.parse(stdout) };
+	} finally {
+		await server.end();
+		fs.rmSync(dir, { recursive: true, force: true });
+	}
+}
+
+async function measure(scenario, sources, failures) {
+	const runs = Object.fromEntries(sources.map((s) => [s, []]));
+	for (let round = 0; round < scenario.rounds; round++) {
+		for (const source of sources) {
+			process.stderr.write(`${scenario.name} ${scenario.args[0] ?? ""} ${source} ${round + 1}/${scenario.rounds}\n`);
+			try {
+				runs[source].push(await runOnce(scenario, source));
+			} catch (e) {
+				const why = (e.stderr || e.message).trim();
+				process.stderr.write(`  failed: ${why}\n`);
+				failures.push({ scenario: scenario.name, source, round: round + 1, why });
+			}
+		}
+	}
+	return runs;
+}
+
+// A scenario's rows: one per figure and source of ours.
+function rowsOf(scenario, runs) {
+	const rows = [];
+	const value = (source, figure) => (runs[source] ? median(runs[source].map(figure.pick)) : null);
+	for (const figure of scenario.figures) {
+		const theirs = figure.ours ? null : value("ttyd", figure);
+		const ourSources = Object.keys(runs).filter((s) => s !== "ttyd");
+		for (const source of ourSources.length > 0 ? ourSources : ["–"]) {
+			const ours = value(source, figure);
+			const verdict = judge(figure.targets?.[source], ours, theirs);
+			rows.push({
+				scenario: scenario.name, args: scenario.args, what: figure.what, source, unit: figure.unit, ours, ttyd: theirs,
+				ratio: ours !== null && theirs > 0 ? ours / theirs : null, target: verdict.text, met: verdict.met,
+				runs: Object.fromEntries([source, "ttyd"].filter((s) => runs[s] && !(figure.ours && s === "ttyd"))
+					.map((s) => [s, runs[s].map(figure.pick)])),
+			});
+		}
+	}
+	return rows;
+}
+
+function sourcesOf(scenario) {
+	const have = {
+		ttyd: options.ttyd !== null,
+		vm: fs.existsSync(path.join(options.images, "micro/manifest.json")),
+	};
+	const ours = fs.existsSync(path.join(options.bin, "terrariumd"));
+	return scenario.sources.filter((s) => (s === "ttyd" || ours) && (have[s] ?? true));
+}
+
+async function main() {
+	const started = new Date();
+	const rows = [], raw = [], failures = [];
+
+	for (const scenario of scenarios(options.quick)) {
+		const sources = sourcesOf(scenario);
+		if (sources.length === 0 || (options.only && !options.only.includes(scenario.name)))
+			continue;
+		const runs = await measure(scenario, sources, failures);
+		raw.push({ scenario: scenario.name, args: scenario.args, runs });
+		rows.push(...rowsOf(scenario, runs));
+	}
+	const idle = raw.flatMap((s) => Object.values(s.runs).flat()).map((r) => r.idle_before);
+	const result = {
+		date: started.toISOString(), seconds: Math.round((Date.now() - started) / 1000), quick: options.quick,
+		machine: { cpus: os.cpus().length, model: os.cpus()[0].model, kernel: os.release(), memory_mib: Math.round(os.totalmem() / 2 ** 20),
+			idle_before_median: median(idle), idle_before_least: Math.min(...idle) },
+		rows, failures, raw,
+	};
+	fs.writeFileSync(path.join(build, "bench.json"), JSON.stringify(result, null, 1) + "\n");
+	const missed = rows.filter((r) => r.met === false).length;
+	console.log(table(rows));
+	console.log(`\n${rows.filter((r) => r.met === true).length} targets met, ${missed} missed, ${failures.length} runs failed, ` +
+		`in ${result.seconds} s; idle before a run: median ${result.machine.idle_before_median}, ` +
+		`least ${result.machine.idle_before_least}; figures in build/bench.json`);
+	process.exitCode = missed > 0 || failures.length > 0 ? 1 : 0;
+}
+
+await main();
