@@ -30,18 +30,19 @@ endif
 
 # --- sources, by layer -------------------------------------------------------------------------------------------------
 BASE     := base/buf.c base/cli.c base/conf.c base/err.c base/fd.c base/hex.c base/ipc.c base/log.c base/loop.c
+OUTGOING := base/httpc.c
 NETSETUP := $(filter-out netsetup/main.c,$(sort $(wildcard netsetup/*.c)))
 HV       := $(sort $(wildcard hv/*.c))
 AUTH     := $(sort $(wildcard auth/*.c))
 GATEWAY  := $(filter-out gateway/main.c,$(sort $(wildcard gateway/*.c)))
 
 # --- programs ----------------------------------------------------------------------------------------------------------
-terrariumd_SRC      := gateway/main.c $(GATEWAY) $(AUTH) $(HV) $(BASE)
+terrariumd_SRC      := gateway/main.c $(GATEWAY) $(AUTH) $(HV) $(OUTGOING) $(BASE)
 terrarium-netd_SRC  := netsetup/main.c $(NETSETUP) $(BASE)
 
 PROGRAMS := terrariumd terrarium-netd
 
-GATEWAY_LIBS  := -lwebsockets -lmbedcrypto $(shell $(PKG_CONFIG) --libs jansson sqlite3) -lev -linih
+GATEWAY_LIBS  := -lwebsockets -lmbedcrypto $(shell $(PKG_CONFIG) --libs jansson sqlite3 libcurl) -lev -linih -lpthread
 NETSETUP_LIBS := $(shell $(PKG_CONFIG) --libs libmnl libnftables) -lev -linih
 
 # --- flags -------------------------------------------------------------------------------------------------------------
@@ -110,7 +111,7 @@ build/images/micro/manifest.json: deploy/guest/build.sh $(shell find deploy/gues
 # Unit tests: tests/unit/test_X.c, cmocka, always with sanitizers; they link what they need out of one archive (a test may define
 # stand-ins for functions of other files: those are then not pulled in).
 UNIT := $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
-LIB_SRC := $(BASE) $(NETSETUP) $(HV) $(AUTH) $(GATEWAY)
+LIB_SRC := $(BASE) $(OUTGOING) $(NETSETUP) $(HV) $(AUTH) $(GATEWAY)
 S := build/san
 ifneq ($(SAN),1)
 $S/obj/%.o: %.c
