@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The REST interface of docs/protocol.md, one function for each request the page makes. */
+
+const DEADLINE_MS = 10_000;
+
+/** A request that was refused (`status` of HTTP, `code` of the problem) or never answered (`status` 0). */
+export class ApiError extends Error {
+	name = "ApiError";
+
+	/** @param {number} status @param {string} code @param {string} detail a sentence for a person @param {object} body */
+	constructor(status, code, detail, body = {}) {
+		super(detail);
+		Object.assign(this, { status, code, body });
+	}
+}
+
+async function request(method, path, body, headers = {}) {
+	let answer;
+	try {
+		answer = await fetch(`/api/v1/${path}`, {
+			method, cache: "no-store", credentials: "same-origin", redirect: "error", signal: AbortSignal.timeout(DEADLINE_MS),
+			headers: { Accept: "application/json", "X-Terrarium": "1", ...(body && { "Content-Type": "application/json" }), ...headers },
+			body: body && JSON.stringify(body),
+		});
+	} catch {
+		throw new ApiError(0, "unreachable", "The server does not answer. Check that it is running and that this computer is online.");
+	}
+	const json = await answer.json().catch(() => ({}));
+	if (!answer.ok)
+		throw new ApiError(answer.status, json.code ?? "", json.detail ?? `The server answered ${answer.status}.`, json);
+	return json;
+}
+
+const vm_path = (id, verb = "") => `vms/${encodeURIComponent(id)}${verb && `/${verb}`}`;
+
+/** @returns {Promise<{email: string, name: string, expires_at: string}>} */
+export const who_am_i = () => request("GET", "session");
+/** @param {string} token of a one-time link */
+export const sign_in = (token) => request("POST", "session", { provider: "demo", token });
+export const sign_out = () => request("DELETE", "session");
+
+/** @returns {Promise<{driver: string, accel: string, accel_reason: string}>} what the host can do */
+export const host_facts = () => request("GET", "host");
+
+/** @returns {Promise<object[]>} one's machines, oldest first */
+export const machines = async () => (await request("GET", "vms?limit=10")).items;
+/** @param {object} spec @param {string} key the same key makes the same machine */
+export const create_machine = (spec, key) => request("POST", "vms", spec, { "Idempotency-Key": key });
+export const machine = (id) => request("GET", vm_path(id));
+export const start_machine = (id) => request("POST", vm_path(id, "start"), {});
+/** @param {boolean} force at once, as if the plug were pulled */
+export const stop_machine = (id, force) => request("POST", vm_path(id, "stop"), { force });
+export const restart_machine = (id) => request("POST", vm_path(id, "restart"), {});
+
+/** @param {string} stream id @param {"controller"|"viewer"} role @returns {Promise<string>} good for one HELLO within 30 s */
+export const ticket = async (stream, role) =>
+	(await request("POST", `streams/${encodeURIComponent(stream)}/tickets`, { role })).ticket;
+
+/** @returns {string} where websockets go */
+export const attach_url = () => `${location.origin.replace(/^http/, "ws")}/api/v1/attach`;

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Begins here: who is it, and which machine is theirs. */
+import "./nonce.js";
+import * as api from "./api.js";
+import { Door, take_token } from "./door.js";
+import { show } from "./dom.js";
+import { find_machine } from "./machine.js";
+import { on_prefs, prefs } from "./prefs.js";
+import { Room } from "./room.js";
+import { forget_screen } from "./snapshot.js";
+
+const REASONS = {
+	login: "Your session has ended. Sign in again, and you find the machine as you left it.",
+	revoked: "You may not use this server any more. Ask the person who runs it.",
+};
+
+let room = null;
+
+on_prefs(() => {
+	const { theme } = prefs();
+	if (theme === "system")
+		delete document.documentElement.dataset.theme;
+	else
+		document.documentElement.dataset.theme = theme;
+});
+
+/* After a room there was a page that somebody has used: it is not handed on, but loaded anew. */
+const door = new Door(() => room ? location.reload() : enter());
+
+async function enter() {
+	let who;
+	try {
+		who = await api.who_am_i();
+	} catch (error) {
+		show("room", false);
+		if (error.code === "login_needed" || error.status === 401)
+			door.open(error.body.providers ?? ["demo"]);
+		else
+			door.closed(error.message);
+		return;
+	}
+	show("room", true);
+	try {
+		const host = await api.host_facts();
+		room = new Room(who, host, leave);
+		room.begin(await find_machine({ cols: room.term.cols, rows: room.term.rows }));
+		room.term.accelerate();
+	} catch (error) {
+		show("room", false);
+		door.closed(`Your machine could not be made. ${error.message}`);
+	}
+}
+
+function leave(reason) {
+	room?.leave();
+	forget_screen();
+	if (reason === "out") {
+		location.reload();
+		return;
+	}
+	show("room", false);
+	door.open(["demo"], REASONS[reason]);
+}
+
+const token = take_token();
+if (token)
+	door.enter(token);
+else
+	enter();

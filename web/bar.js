@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+/** What is known of machine and connection, in one line under the terminal, and all of it in a dialog. */
+import { copy } from "./clipboard.js";
+import { $, on_click, put, show } from "./dom.js";
+
+const TONES = { ready: "good", stopped: "off", failed: "bad" };
+const RTT_SLOW_MS = 150;
+
+const gib = (bytes) => bytes >= 2 ** 30 ? `${+(bytes / 2 ** 30).toFixed(1)} GiB` : `${Math.round(bytes / 2 ** 20)} MiB`;
+
+function address(id, text) {
+	const bare = text?.replace(/\/\d+$/, "") ?? "";
+	put(id, bare);
+	show(id, bare !== "");
+}
+
+export class Bar {
+	#machine;
+	#host = {};
+	#connected = true;
+
+	constructor() {
+		for (const id of ["ip4", "ip6"])
+			on_click(id, () => copy($(id).textContent, `Copied ${$(id).textContent}`));
+		on_click("accel", () => this.open_facts());
+	}
+
+	/** @param {import("./machine.js").Machine} machine @param {object} host facts */
+	follow(machine, host) {
+		this.#machine = machine;
+		this.#host = host;
+		const { vm } = machine;
+		put("vm-name", vm.name);
+		address("ip4", vm.ip4);
+		address("ip6", vm.ip6);
+		show("accel", (vm.accel ?? host.accel) === "tcg");
+		$("accel").title = host.accel_reason ?? "";
+		this.#state();
+	}
+
+	/** @param {boolean} connected */
+	connected(connected) {
+		this.#connected = connected;
+		if (!connected)
+			put("rtt", "");
+		this.#state();
+	}
+
+	#state() {
+		const state = this.#machine?.state ?? "";
+		const away = !this.#connected && state === "ready";
+		put("state-word", away ? "reconnecting" : state);
+		$("state").dataset.tone = away ? "busy" : TONES[state] ?? "busy";
+	}
+
+	/** @param {number} ms to the server and back */
+	rtt(ms) {
+		put("rtt", `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`);
+		$("rtt").classList.toggle("slow", ms > RTT_SLOW_MS);
+	}
+
+	size(cols, rows) {
+		put("size", `${cols} × ${rows}`);
+	}
+
+	/** @param {"controller"|"viewer"} role */
+	role(role) {
+		put("role", role === "viewer" ? "watching" : "");
+		show("role", role === "viewer");
+	}
+
+	/** @param {object[]} viewers everybody at this terminal */
+	viewers(viewers) {
+		const others = viewers.length - 1;
+		put("watchers", others > 0 ? `${others} more here` : "");
+		$("watchers").title = viewers.map((v) => `${v.email} (${v.role})`).join("\n");
+		show("watchers", others > 0);
+	}
+
+	open_facts() {
+		const { vm } = this.#machine, host = this.#host;
+		const missing = Array.isArray(host.missing) ? host.missing.join(", ") : host.missing;
+		const facts = {
+			Name: vm.name, State: vm.reason ? `${vm.state}: ${vm.reason}` : vm.state, Image: vm.image,
+			Processors: vm.cpus, Memory: vm.memory && gib(vm.memory), Network: vm.network,
+			Addresses: [vm.ip4, vm.ip6].filter(Boolean).join("\n"), Gateway: vm.gateway4,
+			"Runs by": [vm.driver ?? host.driver, (vm.accel ?? host.accel) === "tcg" ? "software emulation" : vm.accel].filter(Boolean).join(", "),
+			Why: (vm.accel ?? host.accel) === "tcg" ? host.accel_reason : "", "Missing on this host": missing,
+			"Made on": vm.created_at && new Date(vm.created_at).toLocaleString(), Id: vm.id,
+		};
+		$("facts-list").replaceChildren(...Object.entries(facts).filter(([, value]) => value).flatMap(([name, value]) => {
+			const dt = document.createElement("dt"), dd = document.createElement("dd");
+			dt.textContent = name;
+			dd.textContent = value;
+			return [dt, dd];
+		}));
+		$("facts").showModal();
+	}
+}

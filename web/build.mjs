@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Bundles the page and writes it as C: `node web/build.mjs OUT` makes OUT/assets.c and OUT/assets.S (gateway/assets.h is what they define) and,
+ * in OUT/web, the files that assets.S takes in.
+ *
+ * What comes of script and style has its hash in its name and may be cached for ever. Everything is packed here, once, as well as gzip and
+ * brotli can; the server only picks. The page itself holds the nonce of each response and so stays unpacked.
+ */
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+import { build } from "esbuild";
+
+const web = dirname(fileURLToPath(import.meta.url));
+const out = process.argv[2] ?? "build";
+const ENTRIES = ["app.js", "style.css"]; /* as index.html names them */
+const NONCE = "{{style-nonce}}";
+
+/* Modules that end up in the browser: their licences ask to be named. */
+const THIRD_PARTY = [
+	"@xterm/xterm", "@xterm/addon-fit", "@xterm/addon-search", "@xterm/addon-serialize", "@xterm/addon-unicode11",
+	"@xterm/addon-web-links", "@xterm/addon-webgl",
+];
+
+const TYPES = {
+	html: "text/html; charset=utf-8", js: "text/javascript; charset=utf-8", css: "text/css; charset=utf-8", svg: "image/svg+xml",
+	txt: "text/plain; charset=utf-8", webmanifest: "application/manifest+json",
+};
+
+async function bundle() {
+	const result = await build({
+		entryPoints: ENTRIES, outdir: "/assets", entryNames: "[name]-[hash]", chunkNames: "[name]-[hash]",
+		bundle: true, format: "esm", splitting: true, minify: true, target: ["es2022"], write: false, metafile: true, legalComments: "none",
+		absWorkingDir: web,
+	});
+	const files = result.outputFiles.map((file) => ({ path: `/assets/${basename(file.path)}`, body: Buffer.from(file.contents), immutable: true }));
+	const entries = Object.entries(result.metafile.outputs).filter(([, o]) => ENTRIES.includes(o.entryPoint));
+	const names = new Map(entries.map(([path, o]) => [o.entryPoint, `/assets/${basename(path)}`]));
+	return { files, names };
+}
+
+function page(names) {
+	let html = readFileSync(join(web, "index.html"), "utf8");
+	for (const [source, path] of names) {
+		if (!html.includes(`"${source}"`))
+			throw new Error(`index.html does not name ${source}`);
+		html = html.replace(`"${source}"`, `"${path}"`);
+	}
+	if (html.split(NONCE).length !== 2)
+		throw new Error("index.html must hold the nonce once");
+	return Buffer.from(html);
+}
+
+function licences() {
+	const parts = THIRD_PARTY.map((name) => {
+		const folder = join(web, "node_modules", name);
+		const { version } = JSON.parse(readFileSync(join(folder, "package.json")));
+		/* One add-on of xterm.js comes without its file; it is of the same repository and licence. */
+		const file = [join(folder, "LICENSE"), join(web, "node_modules/@xterm/xterm/LICENSE")].find(existsSync);
+		return `${name} ${version}\n\n${readFileSync(file, "utf8").trim()}\n`;
+	});
+	const own = "Terrarium is licensed under the Apache License 2.0. The page contains the following.\n";
+	return Buffer.from([own, ...parts].join(`\n${"-".repeat(78)}\n\n`));
+}
+
+/* An encoding that saves nothing is not worth having. */
+function packed(body) {
+	const gzip = gzipSync(body, { level: 9 });
+	const br = brotliCompressSync(body, {
+		params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: body.length },
+	});
+	return { gzip: gzip.length < body.length ? gzip : null, br: br.length < body.length ? br : null };
+}
+
+async function collect() {
+	const { files, names } = await bundle();
+	const plain = (path, body) => ({ path, body, immutable: false });
+	return [
+		{ ...plain("/", page(names)), type: TYPES.html, nonce: true },
+		...files,
+		plain("/favicon.svg", readFileSync(join(web, "favicon.svg"))),
+		plain("/terrarium.webmanifest", readFileSync(join(web, "terrarium.webmanifest"))),
+		plain("/licences.txt", licences()),
+	].map((asset, i) => ({
+		nonce: false, type: TYPES[asset.path.split(".").at(-1)], ...asset, symbol: `asset_${i}`,
+		etag: createHash("sha256").update(asset.body).digest("hex").slice(0, 32),
+		bodies: { identity: asset.body, ...(!asset.nonce && packed(asset.body)) },
+	}));
+}
+
+const c_string = (text) => JSON.stringify(text).replaceAll("?", "\\?");
+
+/* The assembler puts each body between two symbols; C sees their addresses and the length that is known here. */
+function write_bodies(assets) {
+	const folder = join(out, "web");
+	rmSync(folder, { recursive: true, force: true });
+	mkdirSync(folder, { recursive: true });
+	const lines = ["/* Made by web/build.mjs. */", "\t.section .rodata"];
+	for (const { symbol, bodies } of assets)
+		for (const [encoding, body] of Object.entries(bodies)) {
+			if (!body)
+				continue;
+			const file = join(folder, `${symbol}.${encoding}`);
+			writeFileSync(file, body);
+			const name = `${symbol}_${encoding}`;
+			lines.push(`\t.balign 16`, `\t.globl ${name}`, `\t.hidden ${name}`, `\t.type ${name}, %object`, `${name}:`,
+				`\t.incbin "${relative(process.cwd(), file)}"`, `\t.size ${name}, . - ${name}`);
+		}
+	lines.push('\t.section .note.GNU-stack,"",%progbits');
+	writeFileSync(join(out, "assets.S"), `${lines.join("\n")}\n`);
+}
+
+function write_table(assets) {
+	const externs = [], rows = [];
+	for (const { symbol, path, type, etag, immutable, nonce, bodies } of assets) {
+		const fields = [`.path = ${c_string(path)}`, `.type = ${c_string(type)}`, `.etag = ${c_string(`"${etag}"`)}`,
+			`.immutable = ${immutable}`, `.nonce = ${nonce}`];
+		for (const [encoding, body] of Object.entries(bodies)) {
+			if (!body)
+				continue;
+			externs.push(`extern const uint8_t ${symbol}_${encoding}[];`);
+			fields.push(`.${encoding} = { ${symbol}_${encoding}, ${body.length} }`);
+		}
+		rows.push(`\t{\n${fields.map((f) => `\t\t${f},\n`).join("")}\t},\n`);
+	}
+	writeFileSync(join(out, "assets.c"), [
+		"/* Made by web/build.mjs. */\n#include \"gateway/assets.h\"\n\n", externs.join("\n"),
+		"\n\nconst struct asset assets[] = {\n", ...rows, "};\nconst size_t assets_count = sizeof(assets) / sizeof(assets[0]);\n",
+	].join(""));
+}
+
+mkdirSync(out, { recursive: true });
+const assets = await collect();
+write_bodies(assets);
+write_table(assets);

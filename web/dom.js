@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Small helpers over the page's own elements: find, show, ask, tell. */
+
+const TOAST_MS = 6_000;
+
+/** @param {string} id of an element that index.html has @returns {HTMLElement} */
+export const $ = (id) => document.getElementById(id);
+
+/** @param {string} id @param {boolean} visible */
+export function show(id, visible) {
+	$(id).hidden = !visible;
+}
+
+/** Put text there, only if it differs: a live region speaks each change. */
+export function put(id, text) {
+	const element = $(id);
+	if (element.textContent !== text)
+		element.textContent = text;
+}
+
+/** @param {string} id @param {(event: Event) => void} fn */
+export function on_click(id, fn) {
+	$(id).addEventListener("click", fn);
+}
+
+/**
+ * Ask a person.
+ * @param {{title: string, text: string, quote?: string, yes: string, danger?: boolean}} question `quote` is shown as it is, in the
+ *        terminal's font
+ * @returns {Promise<boolean>}
+ */
+export function ask({ title, text, quote = "", yes, danger = false }) {
+	const dialog = $("ask");
+	put("ask-title", title);
+	put("ask-text", text);
+	put("ask-quote", quote);
+	put("ask-yes", yes);
+	show("ask-quote", quote !== "");
+	$("ask-yes").classList.toggle("danger", danger);
+	dialog.returnValue = "";
+	dialog.showModal();
+	return new Promise((resolve) => {
+		dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+	});
+}
+
+/**
+ * Tell a person, quietly; goes away by itself.
+ * @param {string} text @param {"note"|"fault"} kind
+ */
+export function toast(text, kind = "note") {
+	const element = document.createElement("p");
+	element.className = `toast ${kind}`;
+	element.textContent = text;
+	$("toasts").append(element);
+	setTimeout(() => element.remove(), kind === "fault" ? 2 * TOAST_MS : TOAST_MS);
+}
+
+/** Run what a person asked for; if it fails, say so. @param {() => Promise<void>} fn */
+export async function attempt(what, fn) {
+	try {
+		await fn();
+	} catch (error) {
+		toast(`${what} failed. ${error.message}`, "fault");
+	}
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The two menus: power, and how the page looks. */
+import { $, ask, attempt, on_click, put } from "./dom.js";
+import { on_prefs, prefs, set_prefs, theme, toggle_theme } from "./prefs.js";
+
+/** Buttons of the power menu: what they are called in a question, which states allow them, what they do. */
+const POWER = {
+	start: { allowed: (m) => m.off, run: (m) => m.start() },
+	restart: {
+		allowed: (m) => m.state === "ready" || m.booting, run: (m) => m.restart(), yes: "Restart",
+		title: "Restart the machine?", text: "Everything that runs in it ends.",
+	},
+	stop: {
+		allowed: (m) => m.state === "ready" || m.booting, run: (m) => m.stop(false), yes: "Shut down",
+		title: "Shut the machine down?", text: "Everything that runs in it ends. You can start it again here.",
+	},
+	kill: {
+		allowed: (m) => !m.off, run: (m) => m.stop(true), yes: "Switch off", danger: true,
+		title: "Switch the machine off at once?", text: "As if the plug were pulled: programs get no chance to save their work.",
+	},
+};
+
+/** @param {() => import("./machine.js").Machine} machine that the buttons are for */
+export function power_menu(machine) {
+	for (const [id, { run, title, text, yes, danger }] of Object.entries(POWER))
+		on_click(id, async () => {
+			$("power").hidePopover();
+			if (!title || await ask({ title, text, yes, danger }))
+				await attempt($(id).textContent, () => run(machine()));
+		});
+	$("power").addEventListener("beforetoggle", () => power_buttons(machine()));
+}
+
+function power_buttons(machine) {
+	for (const [id, { allowed }] of Object.entries(POWER))
+		$(id).disabled = !machine || !allowed(machine);
+}
+
+/**
+ * @param {{email: string}} who
+ * @param {import("./term.js").Term} term
+ * @param {{facts: () => void, sign_out: () => Promise<void>}} does
+ */
+export function page_menu(who, term, does) {
+	put("menu-who", who.email);
+	const close = (fn) => () => {
+		$("menu").hidePopover();
+		return fn();
+	};
+	on_click("theme", toggle_theme);
+	on_click("font-less", () => set_prefs({ font_px: prefs().font_px - 1 }));
+	on_click("font-more", () => set_prefs({ font_px: prefs().font_px + 1 }));
+	on_click("reader", () => set_prefs({ screen_reader: !prefs().screen_reader }));
+	on_click("facts-open", close(does.facts));
+	on_click("save-text", close(() => save_text(term)));
+	on_click("sign-out", close(() => attempt("Signing out", does.sign_out)));
+	on_prefs(() => {
+		const { font_px, screen_reader } = prefs();
+		term.set_look({ theme: theme(), font_px, screen_reader });
+		term.fit();
+		put("font-px", String(font_px));
+		$("reader").ariaChecked = String(screen_reader);
+	});
+}
+
+/* The terminal with its scrollback, as a file. */
+function save_text(term) {
+	const url = URL.createObjectURL(new Blob([term.text()], { type: "text/plain" }));
+	const a = document.createElement("a");
+	a.href = url;
+	a.download = `terminal-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}.txt`;
+	a.click();
+	URL.revokeObjectURL(url);
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The strip that shows how far the machine has come. The boot itself is to be seen in the terminal. */
+import { $, put, show } from "./dom.js";
+import { BOOT_STATES } from "./machine.js";
+
+const TICK_MS = 100;
+const LINGER_MS = 1_600; /* "ready" is worth a glance */
+
+export class Progress {
+	#timer = 0;
+
+	constructor() {
+		$("progress-steps").replaceChildren(...BOOT_STATES.map(() => document.createElement("li")));
+	}
+
+	/** @param {import("./machine.js").Machine} machine @param {object} host facts, to say why it takes its time */
+	follow(machine, host) {
+		if (machine.booting)
+			this.#run(machine, host);
+		else if (this.#timer)
+			this.#end(machine);
+	}
+
+	#run(machine, host) {
+		clearTimeout(this.#timer);
+		show("progress", true);
+		$("hairline").classList.add("on");
+		this.#steps(machine.state);
+		const why = host.accel === "tcg" ? `software emulation: ${host.accel_reason || "this host runs no guest under KVM"}` : "";
+		put("progress-why", why);
+		$("progress-why").title = why;
+		show("progress-why", why !== "");
+		const tick = () => {
+			$("progress-text").textContent = `${machine.state} · ${machine.boot_s.toFixed(1)} s`;
+			this.#timer = setTimeout(tick, TICK_MS);
+		};
+		tick();
+	}
+
+	#end(machine) {
+		clearTimeout(this.#timer);
+		this.#steps(machine.state);
+		$("hairline").classList.remove("on");
+		$("progress-text").textContent = machine.state === "ready" ? `ready · ${machine.boot_s.toFixed(1)} s` : machine.state;
+		this.#timer = setTimeout(() => {
+			this.#timer = 0;
+			show("progress", false);
+		}, machine.state === "ready" ? LINGER_MS : 0);
+	}
+
+	#steps(state) {
+		const at = BOOT_STATES.indexOf(state);
+		[...$("progress-steps").children].forEach((step, i) => {
+			step.className = i < at || state === "ready" ? "done" : i === at ? "now" : "";
+		});
+	}
+}

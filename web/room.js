@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * One person in front of one machine: ties terminal, link and machine to the elements around the terminal.
+ *
+ * The rule for what lies over the terminal: a machine that is off gets the veil; a connection that is away for more than a second, or a
+ * terminal in which somebody else types, gets the pill; everything else leaves the screen alone.
+ */
+import * as api from "./api.js";
+import { Bar } from "./bar.js";
+import { copy, guard_paste, open_link } from "./clipboard.js";
+import { $, attempt, on_click, put, show, toast } from "./dom.js";
+import { Find } from "./find.js";
+import { Keys } from "./keys.js";
+import { Link } from "./link.js";
+import { Machine } from "./machine.js";
+import { page_menu, power_menu } from "./menu.js";
+import { prefs, set_prefs, theme } from "./prefs.js";
+import { Progress } from "./progress.js";
+import { SerialSize, stty_line } from "./serial.js";
+import { Session } from "./session.js";
+import { keep_screen, kept_screen } from "./snapshot.js";
+import { Term } from "./term.js";
+import { SUBPROTOCOL } from "./wire.js";
+
+const FIT_DELAY_MS = 80;
+const PILL_DELAY_MS = 1_000; /* a shorter break need not be noticed */
+const AGAIN_MS = 1_000; /* after EXIT, when the machine does not say that it is off */
+const WINDOW_BYTES = 512 * 1024, WINDOW_TOUCH_BYTES = 128 * 1024;
+
+/** Ends of the connection that a person can do something about. */
+const ENDS = {
+	idle: { text: "Nobody has typed here for long, so the connection was closed.", act: "Go on" },
+	taken: { text: "Another window took this terminal over.", act: "Take control" },
+	gone: { text: "This machine does not exist any more.", act: "Make a new one" },
+};
+
+export class Room {
+	#bar = new Bar();
+	#progress = new Progress();
+	#serial = new SerialSize();
+	#machine = null;
+	#link = null;
+	#session = null;
+	#title = "";
+	#rang = false;
+	#can_resize = true;
+	#pending = 0;
+	#away_timer = 0;
+	#away = false;
+	#pill_act = () => {};
+
+	/**
+	 * @param {{email: string}} who
+	 * @param {object} host facts
+	 * @param {(reason: string) => void} on_out runs when this person may not stay: "login", "revoked", "out"
+	 */
+	constructor(who, host, on_out) {
+		this.host = host;
+		this.on_out = on_out;
+		const look = { theme: theme(), font_px: prefs().font_px, screen_reader: prefs().screen_reader };
+		this.term = new Term($("terminal"), look, {
+			input: (bytes) => this.#type(this.keys.apply(bytes)),
+			size: (size) => this.#on_size(size),
+			title: (text) => this.#set_title(text),
+			bell: () => this.#ring(true),
+			copy: (text) => copy(text, `The machine copied ${text.length} characters to the clipboard.`),
+			link: (uri) => attempt("Opening the link", () => open_link(uri)),
+			key: (event) => this.#key(event),
+		});
+		this.keys = new Keys((bytes) => this.#type(bytes), () => this.term.focus());
+		this.find = new Find(this.term);
+		this.term.fit();
+		power_menu(() => this.#machine);
+		page_menu(who, this.term, { facts: () => this.#bar.open_facts(), sign_out: () => this.#sign_out() });
+		this.#listen();
+	}
+
+	/** Show this machine. */
+	begin(vm) {
+		this.#machine = new Machine(vm, (now, before) => this.#on_machine(now, before), (error) => this.#on_fault(error));
+		const touch = matchMedia("(pointer: coarse)").matches;
+		this.#session = new Session(this.#machine.console, touch ? WINDOW_TOUCH_BYTES : WINDOW_BYTES);
+		const kept = kept_screen(this.#machine.console);
+		if (kept) {
+			this.#session.load(kept.session);
+			this.term.restore(kept.screen);
+			this.term.fit();
+		}
+		this.#link = this.#make_link();
+		this.#machine.watch(() => this.#link.state !== "open" && document.visibilityState === "visible");
+		this.#on_machine(vm, null);
+		if (!this.#machine.off)
+			this.#link.start();
+		this.term.focus();
+	}
+
+	#make_link() {
+		return new Link({
+			session: this.#session, size: () => this.term.size(), ticket: (role) => api.ticket(this.#session.stream, role),
+			socket: () => new WebSocket(api.attach_url(), SUBPROTOCOL), watched: () => document.visibilityState === "visible",
+			on: {
+				state: (state, reason) => this.#on_link(state, reason),
+				welcome: (welcome, outcome) => this.#on_welcome(welcome, outcome),
+				output: (part, epoch) => this.term.write(part, () => part.counted && this.#link.parsed(epoch, part.end)),
+				size: ({ cols, rows }) => this.#session.role === "viewer" && this.term.resize(cols, rows),
+				event: (event) => this.#on_event(event),
+				fault: (fault) => this.#on_fault(fault),
+				rtt: (ms) => this.#bar.rtt(ms),
+				pending: (bytes) => this.#on_pending(bytes),
+			},
+		});
+	}
+
+	#listen() {
+		let timer = 0;
+		new ResizeObserver(() => {
+			clearTimeout(timer);
+			timer = setTimeout(() => this.#fit(), FIT_DELAY_MS);
+		}).observe($("terminal"));
+		guard_paste($("terminal"), this.term);
+		const wake = () => document.visibilityState === "visible" ? this.#link?.wake() : this.#keep();
+		addEventListener("online", wake);
+		addEventListener("pageshow", wake);
+		document.addEventListener("visibilitychange", wake);
+		addEventListener("pagehide", () => this.#keep());
+		addEventListener("focus", () => this.#ring(false));
+		on_click("bell", () => this.#ring(false));
+		on_click("find-open", () => this.find.open());
+		on_click("pill-act", () => this.#pill_act());
+		on_click("veil-act", () => attempt("Starting the machine", () => this.#machine.start()));
+		on_click("serial-fix", () => this.#tell_size());
+	}
+
+	#keep() {
+		if (this.#session?.epoch)
+			keep_screen(this.#session, this.term);
+	}
+
+	/* --- typing ------------------------------------------------------------------------------------------------ */
+
+	#type(bytes) {
+		if (!this.#link || this.#machine.off)
+			return;
+		if (!this.#link.type(bytes) && this.#session.role === "controller")
+			toast("That was not typed: too much is waiting for the connection already.", "fault");
+	}
+
+	/* @returns whether the page takes the key; Ctrl+Shift+V is left to the browser, which pastes. */
+	#key(event) {
+		if (event.type !== "keydown" || !event.ctrlKey || !event.shiftKey || event.altKey || event.metaKey)
+			return false;
+		const does = {
+			KeyC: () => this.term.selection() && copy(this.term.selection(), "Copied"),
+			KeyF: () => this.find.open(),
+			Equal: () => set_prefs({ font_px: prefs().font_px + 1 }),
+			Minus: () => set_prefs({ font_px: prefs().font_px - 1 }),
+		}[event.code];
+		if (does) {
+			event.preventDefault();
+			does();
+		}
+		return does !== undefined || event.code === "KeyV";
+	}
+
+	/* --- size -------------------------------------------------------------------------------------------------- */
+
+	#fit() {
+		if (this.#session?.role !== "viewer")
+			this.term.fit();
+	}
+
+	#on_size({ cols, rows }) {
+		this.#bar.size(cols, rows);
+		this.#link?.resize(this.term.size());
+		this.#show_serial();
+	}
+
+	#show_serial() {
+		const { cols, rows } = this.term;
+		const wrong = !this.#can_resize && this.#machine?.state === "ready" && this.#session.role === "controller" &&
+			this.#serial.differs(cols, rows);
+		put("serial-fix", `type “${stty_line(cols, rows)}”`);
+		show("serial", wrong);
+	}
+
+	#tell_size() {
+		const { cols, rows } = this.term;
+		this.#type(new TextEncoder().encode(`${stty_line(cols, rows)}\r`));
+		this.#serial.told(cols, rows);
+		this.#show_serial();
+		this.term.focus();
+	}
+
+	/* --- what the other side says ------------------------------------------------------------------------------ */
+
+	#on_machine(vm, before) {
+		this.#bar.follow(this.#machine, this.host);
+		this.#progress.follow(this.#machine, this.host);
+		this.#set_title(this.#title);
+		this.#show_veil();
+		this.#show_serial();
+		const started = before && ["stopped", "failed"].includes(before.state) && !this.#machine.off;
+		if (this.#link?.state === "ended" && (started || this.#machine.booting))
+			this.#link.start();
+	}
+
+	#show_veil() {
+		const { vm, off } = this.#machine;
+		const failed = vm.state === "failed";
+		const visible = off && !["asking", "opening", "open"].includes(this.#link?.state);
+		put("veil-title", failed ? "The machine did not start" : "The machine is switched off");
+		put("veil-text", vm.reason || (failed ? "The server gave no reason; its log has more." : "What is on its screen stays here to be read."));
+		put("veil-act", failed ? "Try again" : "Start it");
+		if (visible && $("veil").hidden)
+			queueMicrotask(() => $("veil-act").focus());
+		show("veil", visible);
+	}
+
+	#on_link(state, reason) {
+		if (!this.#link)
+			return;
+		if (state === "ended" && ["login", "revoked"].includes(reason)) {
+			this.on_out(reason);
+			return;
+		}
+		this.#bar.connected(state === "open");
+		clearTimeout(this.#away_timer);
+		if (state === "open" || state === "ended")
+			this.#away = false;
+		else if (!this.#away)
+			this.#away_timer = setTimeout(() => {
+				this.#away = true;
+				this.#show_pill();
+			}, PILL_DELAY_MS);
+		this.#show_pill(reason);
+		if (state === "ended") {
+			this.#show_veil();
+			if (reason === "exited")
+				this.#after_exit();
+		}
+	}
+
+	#show_pill(reason) {
+		const end = this.#link.state === "ended" ? ENDS[reason] : null;
+		const viewer = this.#link.state === "open" && this.#session.role === "viewer";
+		const away = this.#away && this.#machine.state === "ready";
+		const waiting = this.#pending > 0 ? ` · ${this.#pending} typed ${this.#pending === 1 ? "byte waits" : "bytes wait"}` : "";
+		const text = end?.text ?? (viewer ? "Another window types in this terminal." : `Reconnecting…${waiting}`);
+		const act = end?.act ?? (viewer ? "Take control" : "Now");
+		this.#pill_act = () => this.#act_on_pill(reason, viewer);
+		put("pill-text", text);
+		put("pill-act", act);
+		show("pill-act", true);
+		show("pill", Boolean(end) || viewer || away);
+	}
+
+	#act_on_pill(reason, viewer) {
+		if (viewer)
+			this.#link.take();
+		else if (reason === "gone")
+			location.reload();
+		else if (this.#link.state === "ended") {
+			this.#session.role = "controller";
+			this.#link.start();
+		} else
+			this.#link.wake();
+		this.term.focus();
+	}
+
+	#on_pending(bytes) {
+		this.#pending = bytes;
+		if (this.#away)
+			this.#show_pill();
+	}
+
+	#on_welcome(welcome, { fresh, lost, dropped }) {
+		this.#can_resize = welcome.can_resize !== false;
+		this.#serial.attached(welcome.epoch, welcome.cols, welcome.rows);
+		if (welcome.vm)
+			this.#machine.update(welcome.vm);
+		if (lost > 0)
+			toast(`${Math.ceil(lost / 1024)} KiB of output passed meanwhile and were not kept.`);
+		if (fresh && dropped > 0)
+			toast("The machine has started anew. What you had typed was not sent.");
+		this.#on_role(welcome.cols, welcome.rows);
+	}
+
+	#on_role(cols = this.term.cols, rows = this.term.rows) {
+		const viewer = this.#session.role === "viewer";
+		this.#bar.role(this.#session.role);
+		$("terminal").classList.toggle("letterbox", viewer);
+		this.term.set_look({ read_only: viewer });
+		if (viewer)
+			this.term.resize(cols, rows);
+		else {
+			this.term.fit();
+			this.#link.resize(this.term.size());
+		}
+		this.#show_pill();
+		this.#show_serial();
+	}
+
+	#on_event(event) {
+		if (event.type === "vm")
+			this.#machine.update(event.vm);
+		else if (event.type === "viewers")
+			this.#bar.viewers(event.viewers);
+		else if (event.type === "role")
+			this.#on_role();
+	}
+
+	/* The console has ended: the machine is off, or comes again. */
+	async #after_exit() {
+		await this.#machine.ask();
+		this.#show_veil();
+		setTimeout(() => {
+			if (!this.#machine.off && this.#link.state === "ended")
+				this.#link.start();
+		}, AGAIN_MS);
+	}
+
+	#on_fault(fault) {
+		if (fault.status === 401)
+			this.on_out("login");
+		else if (fault.code === "protocol")
+			toast(`The server sent what is not ${SUBPROTOCOL}: ${fault.message}. Reload the page if this comes again.`, "fault");
+		else if (fault.code && fault.code !== "read_only" && fault.status === undefined && this.#link.state === "open")
+			toast(fault.message, "fault");
+	}
+
+	async #sign_out() {
+		await api.sign_out();
+		this.on_out("out");
+	}
+
+	/** Nobody is here any more. */
+	leave() {
+		const link = this.#link;
+		this.#link = this.#session = null;
+		this.#machine?.forget();
+		link?.stop();
+	}
+
+	/* --- title and bell ---------------------------------------------------------------------------------------- */
+
+	#set_title(text) {
+		this.#title = text;
+		const name = this.#machine?.vm.name ?? "";
+		document.title = `${this.#rang ? "• " : ""}${[name, text].filter(Boolean).join(": ") || "Terrarium"}${name ? " · Terrarium" : ""}`;
+	}
+
+	#ring(rang) {
+		this.#rang = rang && !document.hasFocus();
+		show("bell", this.#rang);
+		this.#set_title(this.#title);
+	}
+}

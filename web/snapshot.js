@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Keeps screen and stream position over a reload, in this tab only (sessionStorage): the page then goes on from the very byte, and
+ * nothing has to be sent again.
+ */
+
+const KEY = "terrarium.screen";
+const FORMAT = 1;
+/* Browsers give a tab about 5 million characters; a smaller try follows when one is refused. */
+const TRIES_CHARACTERS = [4_000_000, 1_000_000, 200_000];
+
+/**
+ * @param {import("./session.js").Session} session
+ * @param {import("./term.js").Term} term
+ */
+export function keep_screen(session, term) {
+	for (const limit of TRIES_CHARACTERS) {
+		const screen = term.save(limit);
+		try {
+			sessionStorage.setItem(KEY, JSON.stringify({ format: FORMAT, screen, session: session.save(screen.offset) }));
+			return;
+		} catch {
+			forget_screen();
+		}
+	}
+}
+
+/** @param {string} stream id @returns {?{screen: object, session: object}} what keep_screen() left for this stream */
+export function kept_screen(stream) {
+	try {
+		const kept = JSON.parse(sessionStorage.getItem(KEY));
+		return kept?.format === FORMAT && kept.session.stream === stream && kept.session.epoch ? kept : null;
+	} catch {
+		return null;
+	}
+}
+
+/** The next visitor of this tab is not to see it. */
+export function forget_screen() {
+	try {
+		sessionStorage.removeItem(KEY);
+	} catch {
+		/* no store, nothing in it */
+	}
+}

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * The terminal on the screen: xterm.js behind the few calls that the rest of the page needs, so that it can be replaced.
+ * Knows bytes, cells and pixels; no network, no machine.
+ */
+import { FitAddon } from "@xterm/addon-fit";
+import { SearchAddon } from "@xterm/addon-search";
+import { SerializeAddon } from "@xterm/addon-serialize";
+import { Unicode11Addon } from "@xterm/addon-unicode11";
+import { WebLinksAddon } from "@xterm/addon-web-links";
+import { Terminal } from "@xterm/xterm";
+import { is_reply } from "./replies.js";
+import { palette } from "./palette.js";
+import { SafePoint } from "./safepoint.js";
+
+const FONT = 'ui-monospace, "SF Mono", "Cascadia Mono", "JetBrains Mono", "DejaVu Sans Mono", Menlo, Consolas, "Liberation Mono", monospace';
+const SCROLLBACK_LINES = 5000;
+const OSC52_MAX = 100_000; /* base64 characters that the machine may put into the clipboard */
+const TITLE_MAX = 80;
+
+/*
+ * Leave every mode that a program may have set, keep what is on the screen, go to a fresh line at its end. Not RIS (ESC c): that would
+ * also throw away the scrollback.
+ */
+const SETTLE = "\x1b\\\x1b[?1049l\x1b[!p\x1b[?1000;1002;1003;1004;1005;1006;1015;2004;9;1;6;66;45l\x1b[?7;25h\x1b[4l\x1b[r\x1b(B\x0f\x1b[0m\x1b[999;1H\r\n";
+
+const utf8 = new TextEncoder();
+
+/** Text from the machine, fit for the page around the terminal: no control or direction-changing characters, bounded. */
+export function plain(text, limit = TITLE_MAX) {
+	return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "").slice(0, limit);
+}
+
+export class Term {
+	#xterm;
+	#host;
+	#fit = new FitAddon();
+	#search = new SearchAddon({ highlightLimit: 500 });
+	#serialize = new SerializeAddon();
+	#safe = new SafePoint();
+	#writing = []; /* replay flags of what xterm has not parsed; the first is being parsed */
+	#on;
+
+	/**
+	 * @param {HTMLElement} host where it goes
+	 * @param {{theme: "dark"|"light", font_px: number, screen_reader: boolean}} look
+	 * @param {object} on functions: input(bytes), size({cols, rows}), title(text), bell(), copy(text), link(uri), key(event) → boolean: leave
+	 *        it to the page
+	 */
+	constructor(host, look, on) {
+		this.#host = host;
+		this.#on = on;
+		const link = { activate: (event, uri) => on.link(uri), allowNonHttpProtocols: false };
+		this.#xterm = new Terminal({
+			allowProposedApi: true, fontFamily: FONT, fontSize: look.font_px, lineHeight: 1.15, scrollback: SCROLLBACK_LINES,
+			theme: palette(look.theme), screenReaderMode: look.screen_reader, minimumContrastRatio: 3, cursorBlink: false,
+			macOptionIsMeta: true, macOptionClickForcesSelection: true, rightClickSelectsWord: false, linkHandler: link,
+			overviewRuler: { width: 10 },
+		});
+		for (const addon of [this.#fit, this.#search, this.#serialize, new Unicode11Addon(), new WebLinksAddon(link.activate)])
+			this.#xterm.loadAddon(addon);
+		this.#xterm.unicode.activeVersion = "11";
+		this.#xterm.open(host);
+		this.#listen();
+	}
+
+	#listen() {
+		const x = this.#xterm, on = this.#on;
+		x.onData((text) => this.#input(text, utf8.encode(text)));
+		x.onBinary((text) => this.#input(text, Uint8Array.from(text, (c) => c.charCodeAt(0))));
+		x.onResize(({ cols, rows }) => on.size({ cols, rows }));
+		x.onTitleChange((title) => on.title(plain(title)));
+		x.onBell(() => this.#live && on.bell());
+		x.parser.registerOscHandler(52, (data) => this.#osc52(data));
+		x.attachCustomKeyEventHandler((event) => !on.key(event));
+	}
+
+	/* What is being parsed just now is not a replay. */
+	get #live() {
+		return !this.#writing[0];
+	}
+
+	#input(text, bytes) {
+		if (this.#live || !is_reply(text))
+			this.#on.input(bytes);
+	}
+
+	/* A program in the machine may set the clipboard. It may never read it. Some leave the target empty and mean the clipboard. */
+	#osc52(data) {
+		const [, target, base64] = /^([cps0-7]*);([A-Za-z0-9+/=]*)$/.exec(data) ?? [];
+		if (target === undefined || base64.length > OSC52_MAX || !this.#live)
+			return true;
+		if (target !== "" && !/[cps]/.test(target))
+			return true;
+		try {
+			const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+			this.#on.copy(new TextDecoder().decode(bytes));
+		} catch {
+			/* not base64: nothing to copy */
+		}
+		return true;
+	}
+
+	/* --- output ------------------------------------------------------------------------------------------------ */
+
+	/**
+	 * Write a piece of the stream.
+	 * @param {{bytes: Uint8Array, start: number, end: number, counted: boolean, replay: boolean, reset: boolean}} part
+	 * @param {() => void} done called when all of it has been parsed
+	 */
+	write(part, done) {
+		if (part.reset)
+			this.#put(SETTLE, true, () => this.#safe.reset(part.start));
+		this.#put(part.bytes, part.replay, () => {
+			if (part.counted)
+				this.#safe.feed(part.bytes, part.start);
+			done();
+		});
+	}
+
+	#put(data, replay, parsed) {
+		this.#writing.push(replay);
+		this.#xterm.write(data, () => {
+			this.#writing.shift();
+			parsed();
+		});
+	}
+
+	/**
+	 * The whole screen with its scrollback and modes, as text that restore() takes.
+	 * @param {number} limit characters; the oldest lines are left out to keep it
+	 * @returns {{text: string, offset: number, cols: number, rows: number}} `offset` is where the stream continues it
+	 */
+	save(limit) {
+		const { cols, rows } = this;
+		for (let scrollback = SCROLLBACK_LINES; scrollback >= 50; scrollback = Math.floor(scrollback / 2)) {
+			const text = this.#serialize.serialize({ scrollback });
+			if (text.length <= limit)
+				return { text, offset: this.#safe.offset, cols, rows };
+		}
+		return { text: "", offset: this.#safe.offset, cols, rows };
+	}
+
+	/** Show again what save() gave. */
+	restore({ text, offset, cols, rows }) {
+		this.#xterm.resize(cols, rows);
+		this.#put(text, true, () => this.#safe.reset(offset));
+	}
+
+	/** Everything on the screen and in the scrollback as plain text. */
+	text() {
+		const buffer = this.#xterm.buffer.active;
+		const lines = [];
+		for (let i = 0; i < buffer.length; i++) {
+			const line = buffer.getLine(i);
+			const text = line.translateToString(true);
+			if (line.isWrapped && lines.length > 0)
+				lines[lines.length - 1] += text;
+			else
+				lines.push(text);
+		}
+		return `${lines.join("\n").trimEnd()}\n`;
+	}
+
+	/** Forget screen and scrollback. */
+	clear() {
+		this.#xterm.reset();
+	}
+
+	/* --- size and look ----------------------------------------------------------------------------------------- */
+
+	get cols() {
+		return this.#xterm.cols;
+	}
+
+	get rows() {
+		return this.#xterm.rows;
+	}
+
+	/** @returns {{cols: number, rows: number, xpix: number, ypix: number}} in cells and pixels */
+	size() {
+		const box = this.#xterm.element?.querySelector(".xterm-screen")?.getBoundingClientRect();
+		return { cols: this.cols, rows: this.rows, xpix: Math.round(box?.width ?? 0), ypix: Math.round(box?.height ?? 0) };
+	}
+
+	/** Fill the host. */
+	fit() {
+		if (this.#host.clientWidth > 0 && this.#host.clientHeight > 0)
+			this.#fit.fit();
+	}
+
+	/** Take a size that somebody else decided. */
+	resize(cols, rows) {
+		this.#xterm.resize(cols, rows);
+	}
+
+	/** @param {{theme?: string, font_px?: number, screen_reader?: boolean, read_only?: boolean}} look only what changes */
+	set_look(look) {
+		const o = this.#xterm.options;
+		if (look.theme !== undefined)
+			o.theme = palette(look.theme);
+		if (look.font_px !== undefined)
+			o.fontSize = look.font_px;
+		if (look.screen_reader !== undefined)
+			o.screenReaderMode = look.screen_reader;
+		if (look.read_only !== undefined)
+			o.disableStdin = look.read_only;
+	}
+
+	/** Draw with the graphics card where that works; the DOM otherwise and when the card goes away. */
+	async accelerate() {
+		const probe = document.createElement("canvas").getContext("webgl2", { failIfMajorPerformanceCaveat: true });
+		if (!probe)
+			return;
+		probe.getExtension("WEBGL_lose_context")?.loseContext();
+		try {
+			const { WebglAddon } = await import("@xterm/addon-webgl");
+			const webgl = new WebglAddon();
+			webgl.onContextLoss(() => webgl.dispose());
+			this.#xterm.loadAddon(webgl);
+		} catch {
+			/* the DOM renderer goes on */
+		}
+	}
+
+	/* --- what a person does ------------------------------------------------------------------------------------ */
+
+	focus() {
+		this.#xterm.focus();
+	}
+
+	/** @returns {string} what is selected, "" if nothing */
+	selection() {
+		return this.#xterm.getSelection();
+	}
+
+	/** Type text that came from the clipboard. Control characters are left out: they are never what one meant to paste. */
+	paste(text) {
+		this.#xterm.paste(text.replace(/(?![\t\n\r])\p{Cc}/gu, ""));
+	}
+
+	scroll_to_end() {
+		this.#xterm.scrollToBottom();
+	}
+
+	/** @param {string} text @param {"next"|"previous"} way @param {boolean} incremental while it is being typed */
+	find(text, way, incremental = false) {
+		const options = {
+			incremental,
+			decorations: {
+				matchBackground: "#6b5d1e", matchOverviewRuler: "#b99a3a", activeMatchBackground: "#8f6d12",
+				activeMatchColorOverviewRuler: "#e4c465",
+			},
+		};
+		if (way === "previous")
+			this.#search.findPrevious(text, options);
+		else
+			this.#search.findNext(text, options);
+	}
+
+	/** @param {(index: number, count: number) => void} fn hears how many matches there are; index from 0, -1 for none */
+	on_found(fn) {
+		this.#search.onDidChangeResults(({ resultIndex, resultCount }) => fn(resultIndex, resultCount));
+	}
+
+	end_find() {
+		this.#search.clearDecorations();
+	}
+}
