@@ -40,11 +40,26 @@ int plan_arg(struct spawn_plan *p, const char *fmt, ...) __attribute__((format(p
 /** plan_want() - ask for an FD. Return: its number in the child, or 0 for kinds without one; -E2BIG */
 int plan_want(struct spawn_plan *p, enum netd_fd_kind kind);
 
+/** plan_whole() - false if some plan_arg() or plan_want() has failed */
+bool plan_whole(const struct spawn_plan *p);
+
+/** plan_returns() - true if a near end of this kind comes back from VM_SPAWN and ADOPT */
+bool plan_returns(enum netd_fd_kind kind);
+
+/**
+ * plan_take() - move the near end of the @nth FD (from 0) of a kind out of what VM_SPAWN or ADOPT gave
+ * @fds: one per returning kind of @info->want, in that order
+ *
+ * Return: the FD, now the caller's; -1 if there is none.
+ */
+int plan_take(const struct netd_slot_info *info, int *fds, enum netd_fd_kind kind, unsigned nth);
+
 /**
  * struct plan_input - everything a plan depends on
  * @net:     what the slot has
  * @kernel, @initrd, @cmdline: of the image, from its manifest
  * @tsc_khz: of the host; 0 = unknown
+ * @probe:   the guest only shows that it boots
  */
 struct plan_input {
 	const struct vm_spec *spec;
@@ -54,6 +69,7 @@ struct plan_input {
 	enum hv_accel accel;
 	uint64_t tsc_khz;
 	uint32_t ring_bytes;
+	bool probe;
 };
 
 /* What a driver reports to hv.c. */
@@ -64,10 +80,14 @@ enum hv_event {
 	HV_EV_BROKEN,	/* the VMM talks nonsense or stopped by itself; reason given */
 };
 
+/*
+ * struct hv_driver
+ * @has_guest:   a kernel boots: image, accelerator and ready marker matter; without, the process is ready at once
+ * @any_exit_ok: an exit status says something about the user's commands only
+ */
 struct hv_driver {
 	const char *name;
-	const char *binary;
-	bool has_accel, can_resize;
+	bool has_guest, any_exit_ok;
 	size_t instance_bytes; /* private state per running process, zeroed; may be 0 */
 
 	/* Mandatory, pure. */
@@ -84,6 +104,8 @@ struct hv_driver {
 	int (*quit)(struct hv_vm *vm, void *instance);
 	/* Optional: reboot in place. */
 	int (*reset)(struct hv_vm *vm, void *instance);
+	/* Optional: what the process said last, one line, for the reason of an unexpected end; NULL or empty without. */
+	const char *(*last_words)(void *instance);
 	/* Optional: frees what attach() kept; idempotent. Also called when the process is let go for the next gateway. */
 	void (*finish)(struct hv_vm *vm, void *instance);
 };
@@ -92,6 +114,9 @@ extern const struct hv_driver hv_driver_qemu, hv_driver_local;
 
 /** hv_event() - a driver reports; @reason may be NULL */
 void hv_event(struct hv_vm *vm, enum hv_event ev, const char *reason);
+
+/** hv_event_accel() - the running process of an adopted machine says what it uses */
+void hv_event_accel(struct hv_vm *vm, enum hv_accel accel);
 
 /** hv_vm_loop() - the loop, for a driver's watchers */
 struct loop *hv_vm_loop(const struct hv_vm *vm);

@@ -75,17 +75,39 @@ enum hv_accel { HV_ACCEL_AUTO, HV_ACCEL_KVM, HV_ACCEL_TCG };
  * @state_dir: where the accelerator probe's result is kept
  * @local_command: argv of the local driver, split at spaces; @local_console: "pty" or "socket"
  * @ring_bytes: size of the replay ring's memfd
+ * @boot_deadline_ms: from the start of the process, or a guest's reboot, to the ready marker; 0 = 60 s
+ * @stop_deadline_ms: what a guest gets to end by itself once asked; 0 = 8 s
+ * @limits: shorter waits for tests; NULL = the presets
  */
 struct hv_config {
 	const char *helper_socket, *driver, *images, *machine, *accel, *state_dir, *local_command, *local_console;
 	uint32_t ring_bytes;
 	uint64_t boot_deadline_ms, stop_deadline_ms;
+	const struct hv_limits *limits;
+};
+
+/**
+ * struct hv_limits - the waits that nobody needs to configure; a field that is 0 keeps its preset
+ * @call_ms:  for one answer of the helper; past it the connection is given up
+ * @retry_ms: first pause before connecting again; doubles up to 32 times as much
+ * @start_ms: from hv_vm_start() to a running process
+ * @quit_ms, @term_ms, @kill_ms: rungs two to four of the stop ladder
+ * @probe_ms: for a guest to boot under KVM; @probe_wait_ms: how long a machine waits for that before it starts without KVM
+ * @resets, @resets_ms: so many reboots within that time, without reaching ready, are a reboot loop
+ */
+struct hv_limits {
+	uint64_t call_ms, retry_ms, start_ms, quit_ms, term_ms, kill_ms, probe_ms, probe_wait_ms, resets_ms;
+	uint32_t resets;
 };
 
 /** hv_create() - start connecting to the helper; on_online() follows. Return: 0 or negative with @e */
 int hv_create(struct hv **out, struct loop *loop, const struct hv_config *c, const struct hv_hooks *hooks, void *arg, struct err *e);
 
-/** hv_destroy() - let go of everything without stopping any machine (they are adopted by the next gateway). Returns NULL */
+/**
+ * hv_destroy() - let go of everything without stopping any machine (they are adopted by the next gateway)
+ *
+ * Frees every hv_vm too. No hook is called. Returns NULL; NULL is fine.
+ */
 struct hv *hv_destroy(struct hv *hv);
 
 /** hv_online() - true between on_online and on_offline */
@@ -124,7 +146,7 @@ int hv_vm_reset(struct hv_vm *vm, struct err *e);
 /**
  * hv_vm_console_seen() - console bytes just read by the console's owner; looks for the ready marker while booting
  *
- * Cheap to call always: returns at once in other states.
+ * Cheap to call always: returns at once in other states. May call on_state() before returning.
  */
 void hv_vm_console_seen(struct hv_vm *vm, const uint8_t *data, size_t len);
 

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All machines: configuration, the connection to the helper, what the host gives, views. The life of one machine is in vm.c. */
+#include "hv/hv.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "hv/vm.h"
+
+#define RING_BYTES_MAX (64U << 20)
+
+/* Reasons: README of the project's measurements, in short. A loaded host boots a guest in 12 s instead of 2 s: hence 60 s. */
+static const struct hv_limits presets = {
+	.call_ms = 10000,      /* NET_FREE, the slowest request, takes 0.1 s */
+	.retry_ms = 100,       /* 0.1 s, then up to 3.2 s: a restarted helper is found again before anybody worries */
+	.start_ms = 30000,
+	.quit_ms = 3000,       /* QEMU quits in some ms */
+	.term_ms = 1000,
+	.kill_ms = 5000,       /* SIGKILL acts at once, unless a process hangs in the kernel */
+	.probe_ms = 10000,     /* a guest boots under KVM in 1 s */
+	.probe_wait_ms = 3000, /* then starting without KVM is better than waiting on */
+	.resets_ms = 60000,
+	.resets = 10,
+};
+#define BOOT_MS 60000
+#define STOP_MS 8000
+
+static const char *const state_names[] = {
+	"requested", "placing", "starting", "booting", "ready", "stopping", "stopped", "failed",
+};
+_Static_assert(sizeof(state_names) / sizeof(state_names[0]) == HV_STATE_COUNT, "one name for each enum hv_state");
+
+const char *hv_state_name(enum hv_state s)
+{
+	return state_names[s];
+}
+
+/* --- the host --------------------------------------------------------------------------------------------------------------- */
+
+static const struct {
+	uint32_t cap;
+	const char *missing;
+} caps[] = {
+	{ NETD_CAP_NET, "network" },	      { NETD_CAP_SLOT_UID, "own user id for each machine" },
+	{ NETD_CAP_MEMORY, "memory limit" },  { NETD_CAP_CPU, "cpu limit" },
+	{ NETD_CAP_PIDS, "process limit" },   { NETD_CAP_CGROUP_KILL, "cgroup.kill" },
+};
+
+static void list_missing(struct hv *hv)
+{
+	size_t at = 0;
+
+	hv->missing[0] = '\0';
+	for (size_t i = 0; i < sizeof(caps) / sizeof(caps[0]); i++) {
+		int n;
+
+		if (hv->hello.caps & caps[i].cap)
+			continue;
+		n = snprintf(hv->missing + at, sizeof(hv->missing) - at, "%s%s", at > 0 ? ", " : "", caps[i].missing);
+		if (n > 0 && at + (size_t)n < sizeof(hv->missing))
+			at += (size_t)n;
+	}
+	if (at > 0)
+		log_warn("this host does not confine machines fully; missing: %s", hv->missing);
+}
+
+static bool has_binary(const struct netd_hello_reply *hello, const char *name)
+{
+	for (size_t i = 0; i < NETD_BINARIES_MAX; i++) {
+		if (strcmp(hello->binaries[i].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static const struct hv_driver *choose_driver(const struct hv *hv)
+{
+	if (strcmp(hv->c.driver, "local") == 0)
+		return &hv_driver_local;
+	if (strcmp(hv->c.driver, "auto") == 0 && !has_binary(&hv->hello, "qemu"))
+		return &hv_driver_local;
+	return &hv_driver_qemu;
+}
+
+void hv_host(const struct hv *hv, struct hv_host *out)
+{
+	*out = (struct hv_host){
+		.online = hv->online, .driver = hv->driver->name, .accel = "", .accel_reason = hv->accel_reason, .missing = hv->missing,
+		.uplink = hv->hello.uplink, .slots_max = hv->hello.slots_max,
+	};
+	if (hv->driver->has_guest)
+		out->accel = hv->accel == HV_ACCEL_KVM ? "kvm" : hv->accel == HV_ACCEL_TCG ? "tcg" : "probing";
+	for (const struct hv_vm *vm = hv->first; vm; vm = vm->next)
+		out->slots_used += vm->has_slot;
+}
+
+void hv_set_accel(struct hv *hv, enum hv_accel accel, const char *reason)
+{
+	hv->accel = accel;
+	(void)snprintf(hv->accel_reason, sizeof(hv->accel_reason), "%s", reason);
+	if (hv->driver->has_guest)
+		log_info("machines run %s%s%s", accel == HV_ACCEL_KVM ? "under KVM" : "in software emulation", reason[0] ? ": " : "", reason);
+	for (struct hv_vm *vm = hv->first; vm; vm = vm->next) {
+		if (vm->state == HV_PLACING && vm->waits_for_probe) {
+			vm->waits_for_probe = false;
+			vm_place(vm);
+		}
+	}
+}
+
+/* --- the helper --------------------------------------------------------------------------------------------------------------- */
+
+static void on_up(void *arg, const struct netd_hello_reply *hello)
+{
+	struct hv *hv = arg;
+
+	hv->hello = *hello;
+	hv->driver = choose_driver(hv);
+	list_missing(hv);
+	sync_begin(hv);
+}
+
+static void on_down(void *arg, const char *why)
+{
+	struct hv *hv = arg;
+	bool was_online = hv->online;
+
+	hv->online = false;
+	log_warn("%s; trying again", why);
+	if (was_online)
+		hv->hooks.on_offline(hv->arg, why);
+}
+
+static void on_exited(void *arg, const struct netd_slot_info *info)
+{
+	struct hv *hv = arg;
+	struct hv_vm *vm = hv_find(hv, info->vm_id);
+
+	if (vm && vm->running)
+		vm_exited(vm, info);
+	else if (!vm || vm->calling == CALL_NONE)
+		vm_forget_slot(hv, info);
+	/* else a request about this slot is under way; its answer tells the same */
+}
+
+void hv_now_online(struct hv *hv)
+{
+	for (struct hv_vm *vm = hv->first; vm && !hv->was_online; vm = vm->next) {
+		if (vm->state == HV_REQUESTED)
+			vm_settle(vm);
+	}
+	hv->online = true;
+	hv->was_online = true;
+	hv->hooks.on_online(hv->arg);
+	probe_begin(hv);
+}
+
+static const struct helper_hooks helper_hooks = { .on_up = on_up, .on_down = on_down, .on_exited = on_exited };
+
+/* --- create, destroy ------------------------------------------------------------------------------------------------------------ */
+
+static bool one_of(const char *s, const char *const *words)
+{
+	for (; *words; words++) {
+		if (s && strcmp(s, *words) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int check_config(const struct hv_config *c, struct err *e)
+{
+	static const char *const drivers[] = { "auto", "qemu", "local", NULL }, *const machines[] = { "microvm", "q35", NULL };
+	static const char *const accels[] = { "auto", "kvm", "tcg", NULL }, *const consoles[] = { "pty", "socket", NULL };
+
+	if (!one_of(c->driver, drivers))
+		return err_set(e, -EINVAL, "driver must be auto, qemu or local");
+	if (!one_of(c->machine, machines))
+		return err_set(e, -EINVAL, "machine must be microvm or q35");
+	if (!one_of(c->accel, accels))
+		return err_set(e, -EINVAL, "accel must be auto, kvm or tcg");
+	if (!one_of(c->local_console, consoles))
+		return err_set(e, -EINVAL, "local_console must be pty or socket");
+	if (c->ring_bytes == 0 || c->ring_bytes % 4096 != 0 || c->ring_bytes > RING_BYTES_MAX)
+		return err_set(e, -EINVAL, "the ring must have a multiple of 4096 bytes, at most 64 MiB");
+	return 0;
+}
+
+/* Takes the fields of @own over that are not 0. */
+static struct hv_limits limits_of(const struct hv_limits *own)
+{
+	struct hv_limits l = presets;
+
+	if (!own)
+		return l;
+#define OWN(field) l.field = own->field ? own->field : l.field
+	OWN(call_ms);
+	OWN(retry_ms);
+	OWN(start_ms);
+	OWN(quit_ms);
+	OWN(term_ms);
+	OWN(kill_ms);
+	OWN(probe_ms);
+	OWN(probe_wait_ms);
+	OWN(resets_ms);
+	OWN(resets);
+#undef OWN
+	return l;
+}
+
+int hv_create(struct hv **out, struct loop *loop, const struct hv_config *c, const struct hv_hooks *hooks, void *arg, struct err *e)
+{
+	struct helper_config hc = { .socket = c->helper_socket };
+	struct hv *hv;
+	int r = check_config(c, e);
+
+	if (r < 0)
+		return r;
+	hv = calloc(1, sizeof(*hv));
+	if (!hv)
+		return err_set(e, -ENOMEM, "no memory");
+	hv->loop = loop;
+	hv->c = *c;
+	hv->c.boot_deadline_ms = c->boot_deadline_ms ? c->boot_deadline_ms : BOOT_MS;
+	hv->c.stop_deadline_ms = c->stop_deadline_ms ? c->stop_deadline_ms : STOP_MS;
+	hv->limits = limits_of(c->limits);
+	hv->hooks = *hooks;
+	hv->arg = arg;
+	hv->probe.console_fd = -1;
+	hv->driver = choose_driver(hv);
+	tsc_begin(&hv->tsc);
+	hc.call_ms = hv->limits.call_ms;
+	hc.retry_ms = hv->limits.retry_ms;
+	r = helper_create(&hv->helper, loop, &hc, &helper_hooks, hv);
+	if (r < 0) {
+		free(hv);
+		return err_set(e, r, "no memory");
+	}
+	*out = hv;
+	return 0;
+}
+
+static void unlink_vm(struct hv_vm *vm)
+{
+	*vm->link = vm->next;
+	if (vm->next)
+		vm->next->link = vm->link;
+}
+
+struct hv *hv_destroy(struct hv *hv)
+{
+	if (!hv)
+		return NULL;
+	probe_finish(hv);
+	helper_cancel(hv->helper, &hv->list);
+	while (hv->first) {
+		struct hv_vm *vm = hv->first;
+
+		vm_drop(vm);
+		unlink_vm(vm);
+		free(vm);
+	}
+	helper_destroy(hv->helper);
+	free(hv);
+	return NULL;
+}
+
+bool hv_online(const struct hv *hv)
+{
+	return hv->online;
+}
+
+/* --- machines ------------------------------------------------------------------------------------------------------------------- */
+
+struct hv_vm *hv_find(struct hv *hv, const uint8_t id[16])
+{
+	for (struct hv_vm *vm = hv->first; vm; vm = vm->next) {
+		if (memcmp(vm->id, id, sizeof(vm->id)) == 0)
+			return vm;
+	}
+	return NULL;
+}
+
+struct hv_vm *hv_vm_create(struct hv *hv, const uint8_t id[16], const struct vm_spec *spec, void *owner)
+{
+	return vm_create(hv, id, spec, owner);
+}
+
+struct hv_vm *hv_vm_destroy(struct hv_vm *vm)
+{
+	if (!vm)
+		return NULL;
+	assert(vm->state == HV_REQUESTED || vm->state == HV_STOPPED || vm->state == HV_FAILED);
+	vm_drop(vm);
+	unlink_vm(vm);
+	free(vm);
+	return NULL;
+}
+
+void *hv_vm_owner(const struct hv_vm *vm)
+{
+	return vm->owner;
+}
+
+struct loop *hv_vm_loop(const struct hv_vm *vm)
+{
+	return vm->hv->loop;
+}
+
+static void view_addresses(const struct netd_slot_info *i, struct hv_view *out)
+{
+	const uint8_t *m = i->mac;
+
+	if (i->ip4 != 0) {
+		inet_ntop(AF_INET, &i->ip4, out->ip4, sizeof(out->ip4));
+		inet_ntop(AF_INET, &i->gw4, out->gw4, sizeof(out->gw4));
+	}
+	if (i->prefix6 != 0) {
+		inet_ntop(AF_INET6, i->ip6, out->ip6, sizeof(out->ip6));
+		inet_ntop(AF_INET6, i->gw6, out->gw6, sizeof(out->gw6));
+	}
+	(void)snprintf(out->mac, sizeof(out->mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+}
+
+void hv_vm_view(const struct hv_vm *vm, struct hv_view *out)
+{
+	static const char *const accels[] = { [HV_ACCEL_AUTO] = "", [HV_ACCEL_KVM] = "kvm", [HV_ACCEL_TCG] = "tcg" };
+	const struct hv_driver *d = vm->driver ? vm->driver : vm->hv->driver;
+
+	*out = (struct hv_view){
+		.state = vm->state, .state_since_ms = vm->since_ms, .reason = vm->reason, .driver = d->name,
+		.accel = d->has_guest ? accels[vm->accel] : "", .can_resize = vm->can_resize,
+	};
+	if (!vm->has_slot)
+		return;
+	out->slot = vm->info.slot;
+	out->pid = vm->info.pid;
+	if (vm->info.net != NETD_NET_NONE)
+		view_addresses(&vm->info, out);
+}

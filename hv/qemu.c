@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Driver "qemu": machine microvm (virtio over MMIO, quick to boot) or q35 (PCI). */
+#include <errno.h>
+#include <ev.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <arpa/inet.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "hv/driver.h"
+#include "hv/qmp.h"
+
+#define MIB		(1ULL << 20)
+#define OVERHEAD_BYTES	(192 * MIB) /* QEMU itself, its translation cache, page tables: 60-90 MiB were measured */
+#define PIDS_MAX	64	    /* a thread for each CPU, the main loop, RCU, a few workers */
+#define CMDLINE_MAX	2048	    /* COMMAND_LINE_SIZE of x86 */
+#define LOG_KEEP	512	    /* of what QEMU prints; the last line goes into the reason of a failure */
+#define LOG_READS_A_TURN 16
+
+/* --- the command line -------------------------------------------------------------------------------------------------- */
+
+struct text {
+	char s[CMDLINE_MAX];
+	size_t len;
+};
+
+/* Appends one word of the kernel command line; too long a line is found by its length at the end. */
+__attribute__((format(printf, 2, 3))) static void word(struct text *t, const char *fmt, ...)
+{
+	size_t room = t->len < sizeof(t->s) ? sizeof(t->s) - t->len : 0;
+	va_list ap;
+	int n;
+
+	if (t->len > 0 && room > 1) {
+		t->s[t->len++] = ' ';
+		room--;
+	}
+	va_start(ap, fmt);
+	n = vsnprintf(room > 0 ? t->s + t->len : NULL, room, fmt, ap);
+	va_end(ap);
+	t->len += n > 0 ? (size_t)n : 0;
+}
+
+static void network_words(struct text *t, const struct netd_slot_info *net)
+{
+	char ip[INET6_ADDRSTRLEN], gw[INET6_ADDRSTRLEN];
+
+	if (net->ip4 != 0) {
+		inet_ntop(AF_INET, &net->ip4, ip, sizeof(ip));
+		inet_ntop(AF_INET, &net->gw4, gw, sizeof(gw));
+		word(t, "terrarium.ip4=%s/%u terrarium.gw4=%s terrarium.dns=%s", ip, net->prefix4, gw, gw);
+	}
+	if (net->prefix6 != 0) {
+		inet_ntop(AF_INET6, net->ip6, ip, sizeof(ip));
+		inet_ntop(AF_INET6, net->gw6, gw, sizeof(gw));
+		word(t, "terrarium.ip6=%s/%u terrarium.gw6=%s", ip, net->prefix6, gw);
+	}
+}
+
+static bool has_tap(const struct netd_slot_info *net)
+{
+	return net->net != NETD_NET_NONE && net->ifname[0] != '\0';
+}
+
+/* The words after the image's own; deploy/guest reads them. */
+static int kernel_cmdline(const struct plan_input *in, bool microvm, struct text *t, struct err *e)
+{
+	word(t, "%s", in->cmdline);
+	/* A microvm has nothing to calibrate its time stamp counter against: without this, one boot in two hangs. */
+	if (microvm && in->tsc_khz != 0)
+		word(t, "tsc_early_khz=%llu tsc=reliable", (unsigned long long)in->tsc_khz);
+	if (in->probe)
+		word(t, "terrarium.probe");
+	word(t, "terrarium.host=%s", in->spec->name);
+	if (has_tap(in->net))
+		network_words(t, in->net);
+	if (in->spec->cols != 0 && in->spec->rows != 0)
+		word(t, "terrarium.size=%ux%u", in->spec->cols, in->spec->rows);
+	if (t->len >= sizeof(t->s))
+		return err_set(e, -E2BIG, "the kernel command line is longer than %d bytes", CMDLINE_MAX - 1);
+	return 0;
+}
+
+static void args(struct spawn_plan *p, const char *const *list)
+{
+	for (; *list; list++)
+		(void)plan_arg(p, "%s", *list);
+}
+
+static void option(struct spawn_plan *p, const char *name, const char *value)
+{
+	(void)plan_arg(p, "%s", name);
+	(void)plan_arg(p, "%s", value);
+}
+
+/* Nothing of the host's configuration, nothing that was not asked for, no privileges to win, no program to start. */
+static const char *const always[] = {
+	"-no-user-config", "-nodefaults", "-display", "none", "-msg", "timestamp=off",
+	"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny", NULL,
+};
+
+/* acpi=on: a Debian kernel finds virtio-mmio devices by ACPI only. rtc=on: without, the kernel waits 2 s for a clock. */
+#define MACHINE_MICROVM "microvm,rtc=on,acpi=on"
+#define MACHINE_Q35	"q35,usb=off,smbus=off,sata=off,vmport=off"
+
+static void plan_devices(const struct plan_input *in, bool microvm, struct spawn_plan *p)
+{
+	const uint8_t *mac = in->net->mac;
+
+	option(p, "-object", "rng-builtin,id=rng");
+	option(p, "-device", microvm ? "virtio-rng-device,rng=rng" : "virtio-rng-pci,rng=rng");
+	(void)plan_arg(p, "-chardev");
+	(void)plan_arg(p, "socket,id=console,fd=%d", plan_want(p, NETD_FD_STREAM));
+	option(p, "-serial", "chardev:console");
+	(void)plan_arg(p, "-chardev");
+	(void)plan_arg(p, "socket,id=qmp,fd=%d", plan_want(p, NETD_FD_STREAM));
+	option(p, "-mon", "chardev=qmp,mode=control");
+	if (!has_tap(in->net))
+		return;
+	(void)plan_arg(p, "-netdev");
+	(void)plan_arg(p, "tap,id=net,fd=%d,vhost=off", plan_want(p, NETD_FD_TAP));
+	(void)plan_arg(p, "-device");
+	/* No boot ROM: nothing boots from this card, and its file may not be installed. */
+	(void)plan_arg(p, "%s,netdev=net,mac=%02x:%02x:%02x:%02x:%02x:%02x", microvm ? "virtio-net-device" : "virtio-net-pci,romfile=",
+		       mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+}
+
+static int qemu_plan(const struct plan_input *in, struct spawn_plan *p, struct err *e)
+{
+	bool microvm = strcmp(in->machine, "microvm") == 0, kvm = in->accel == HV_ACCEL_KVM;
+	struct text cmdline = { .len = 0 };
+	int r;
+
+	if (!microvm && strcmp(in->machine, "q35") != 0)
+		return err_set(e, -EINVAL, "machine must be \"microvm\" or \"q35\", not \"%s\"", in->machine);
+	r = kernel_cmdline(in, microvm, &cmdline, e);
+	if (r < 0)
+		return r;
+	p->binary = "qemu";
+	(void)plan_arg(p, "qemu-system-x86_64");
+	option(p, "-name", in->spec->name);
+	args(p, always);
+	option(p, "-M", microvm ? MACHINE_MICROVM : MACHINE_Q35);
+	option(p, "-accel", kvm ? "kvm" : "tcg,tb-size=64");
+	option(p, "-cpu", kvm ? "host" : "max");
+	(void)plan_arg(p, "-smp");
+	(void)plan_arg(p, "%u", in->spec->cpus);
+	(void)plan_arg(p, "-m");
+	(void)plan_arg(p, "%lluM", (unsigned long long)(in->spec->memory_bytes / MIB));
+	option(p, "-kernel", in->kernel);
+	option(p, "-initrd", in->initrd);
+	option(p, "-append", cmdline.s);
+	plan_devices(in, microvm, p);
+	(void)plan_want(p, NETD_FD_LOG);
+	(void)plan_want(p, NETD_FD_RING);
+	if (!plan_whole(p))
+		return err_set(e, -E2BIG, "the command line of QEMU is too long");
+	p->memory_max = in->spec->memory_bytes + OVERHEAD_BYTES;
+	p->cpu_percent = in->spec->cpus * 100;
+	p->pids_max = PIDS_MAX;
+	p->ring_bytes = in->ring_bytes;
+	return 0;
+}
+
+/* --- the running process ----------------------------------------------------------------------------------------------- */
+
+struct instance {
+	struct hv_vm *vm; /* borrowed: it owns this */
+	struct qmp *qmp;  /* owned */
+	int log_fd;	  /* owned; -1 at its end */
+	ev_io log_readable;
+	char log[LOG_KEEP + 1]; /* the end of what QEMU printed */
+	size_t log_len;
+	bool attached;
+};
+
+static void keep_log(struct instance *in, const char *data, size_t len)
+{
+	if (len > LOG_KEEP) {
+		data += len - LOG_KEEP;
+		len = LOG_KEEP;
+	}
+	if (in->log_len + len > LOG_KEEP) {
+		size_t drop = in->log_len + len - LOG_KEEP;
+
+		memmove(in->log, in->log + drop, in->log_len - drop);
+		in->log_len -= drop;
+	}
+	memcpy(in->log + in->log_len, data, len);
+	in->log_len += len;
+	in->log[in->log_len] = '\0';
+}
+
+static void read_log(struct instance *in)
+{
+	char data[512];
+
+	for (int i = 0; i < LOG_READS_A_TURN && in->log_fd >= 0; i++) {
+		ssize_t n = read(in->log_fd, data, sizeof(data));
+
+		if (n > 0) {
+			keep_log(in, data, (size_t)n);
+			continue;
+		}
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		ev_io_stop(hv_vm_loop(in->vm)->ev, &in->log_readable);
+		in->log_fd = fd_close(in->log_fd);
+	}
+}
+
+static void on_log(struct ev_loop *ev, ev_io *w, int events)
+{
+	(void)ev;
+	(void)events;
+	read_log(w->data);
+}
+
+static const char *qemu_last_words(void *instance)
+{
+	struct instance *in = instance;
+	char *nl;
+
+	read_log(in);
+	while (in->log_len > 0 && (in->log[in->log_len - 1] == '\n' || in->log[in->log_len - 1] == '\r'))
+		in->log[--in->log_len] = '\0';
+	nl = strrchr(in->log, '\n');
+	return nl ? nl + 1 : in->log;
+}
+
+static void on_shutdown(struct instance *in, const json_t *data)
+{
+	const char *reason = json_string_value(json_object_get(data, "reason"));
+
+	/* "host-…": this end asked for it. */
+	if (!json_is_true(json_object_get(data, "guest")))
+		return;
+	if (reason && strcmp(reason, "guest-panic") == 0)
+		hv_event(in->vm, HV_EV_BROKEN, "the guest's kernel panicked");
+	else
+		hv_event(in->vm, HV_EV_SHUTDOWN, NULL);
+}
+
+/* After an unexpected stop: KVM gives a guest up that it cannot run. */
+static void on_status(struct instance *in, const json_t *ret)
+{
+	const char *status = json_string_value(json_object_get(ret, "status"));
+	char why[LOG_KEEP];
+
+	if (!status || strcmp(status, "internal-error") != 0)
+		return;
+	(void)snprintf(why, sizeof(why), "QEMU stopped the guest by an internal error: %s", qemu_last_words(in));
+	hv_event(in->vm, HV_EV_BROKEN, why);
+}
+
+static void on_event(struct instance *in, const struct qmp_message *m)
+{
+	if (strcmp(m->name, "SHUTDOWN") == 0)
+		on_shutdown(in, m->data);
+	else if (strcmp(m->name, "RESET") == 0)
+		hv_event(in->vm, HV_EV_RESET, NULL);
+	else if (strcmp(m->name, "GUEST_PANICKED") == 0)
+		hv_event(in->vm, HV_EV_BROKEN, "the guest's kernel panicked");
+	else if (strcmp(m->name, "STOP") == 0)
+		(void)qmp_send(in->qmp, "query-status");
+}
+
+static void on_message(void *arg, const struct qmp_message *m)
+{
+	struct instance *in = arg;
+
+	if (m->kind == QMP_EVENT)
+		on_event(in, m);
+	else if (m->kind == QMP_RETURN && strcmp(m->name, "query-status") == 0)
+		on_status(in, m->data);
+	else if (m->kind == QMP_RETURN && strcmp(m->name, "query-kvm") == 0)
+		hv_event_accel(in->vm, json_is_true(json_object_get(m->data, "enabled")) ? HV_ACCEL_KVM : HV_ACCEL_TCG);
+	else if (m->kind == QMP_ERROR)
+		log_debug("QEMU refused %s: %s", m->name, m->text);
+}
+
+static void on_broken(void *arg, const char *why)
+{
+	struct instance *in = arg;
+
+	hv_event(in->vm, HV_EV_BROKEN, why);
+}
+
+static const struct qmp_hooks qmp_hooks = { .on_message = on_message, .on_broken = on_broken };
+
+static int qemu_attach(struct hv_vm *vm, void *instance, int *fds, const struct netd_slot_info *info, struct hv_console *console,
+		       struct err *e)
+{
+	struct instance *in = instance;
+	_close_ int con = plan_take(info, fds, NETD_FD_STREAM, 0);
+	_close_ int qmp = plan_take(info, fds, NETD_FD_STREAM, 1);
+	_close_ int log = plan_take(info, fds, NETD_FD_LOG, 0);
+	_close_ int ring = plan_take(info, fds, NETD_FD_RING, 0);
+
+	in->vm = vm;
+	in->log_fd = -1;
+	in->attached = true;
+	if (con < 0 || qmp < 0 || log < 0 || ring < 0)
+		return err_set(e, -EPROTO, "the process is no QEMU of this driver: a console, a monitor, a log or a ring is missing");
+	if (fd_nonblock(log) < 0 || qmp_open(&in->qmp, hv_vm_loop(vm), fd_take(&qmp), console->adopted, &qmp_hooks, in) < 0)
+		return err_set(e, -ENOMEM, "no memory for the monitor of QEMU");
+	if (console->adopted)
+		(void)qmp_send(in->qmp, "query-kvm");
+	in->log_fd = fd_take(&log);
+	ev_io_init(&in->log_readable, on_log, in->log_fd, EV_READ);
+	in->log_readable.data = in;
+	ev_io_start(hv_vm_loop(vm)->ev, &in->log_readable);
+	console->kind = HV_CONSOLE_SOCKET;
+	console->fd = fd_take(&con);
+	console->ring_fd = fd_take(&ring);
+	console->ring_bytes = info->ring_bytes;
+	return 0;
+}
+
+static int send_command(void *instance, const char *command)
+{
+	const struct instance *in = instance;
+
+	return qmp_send(in->qmp, command) < 0 ? -EOPNOTSUPP : 0;
+}
+
+static int qemu_ask_stop(struct hv_vm *vm, void *instance)
+{
+	(void)vm;
+	return send_command(instance, "system_powerdown");
+}
+
+static int qemu_quit(struct hv_vm *vm, void *instance)
+{
+	(void)vm;
+	return send_command(instance, "quit");
+}
+
+static int qemu_reset(struct hv_vm *vm, void *instance)
+{
+	(void)vm;
+	return send_command(instance, "system_reset");
+}
+
+static void qemu_finish(struct hv_vm *vm, void *instance)
+{
+	struct instance *in = instance;
+
+	if (!in->attached)
+		return;
+	in->attached = false;
+	in->qmp = qmp_close(in->qmp);
+	if (in->log_fd >= 0)
+		ev_io_stop(hv_vm_loop(vm)->ev, &in->log_readable);
+	in->log_fd = fd_close(in->log_fd);
+}
+
+const struct hv_driver hv_driver_qemu = {
+	.name = "qemu",
+	.has_guest = true,
+	.instance_bytes = sizeof(struct instance),
+	.plan = qemu_plan,
+	.attach = qemu_attach,
+	.ask_stop = qemu_ask_stop,
+	.quit = qemu_quit,
+	.reset = qemu_reset,
+	.last_words = qemu_last_words,
+	.finish = qemu_finish,
+};

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hv/spec.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "base/err.h"
+
+#define COLS_MAX 1000 /* more than any screen; a terminal of 65535 columns only costs the guest memory */
+#define MIB	 (1ULL << 20)
+
+static const char *const net_names[] = { "nat", "isolated", "none" };
+_Static_assert(sizeof(net_names) / sizeof(net_names[0]) == VM_NET_COUNT, "one name for each enum vm_net");
+
+void spec_defaults(struct vm_spec *s)
+{
+	*s = (struct vm_spec){ .name = "terrarium", .image = "micro", .cpus = 1, .memory_bytes = 256 * MIB, .net = VM_NET_NAT };
+}
+
+/* RFC 1123 section 2.1, one label, in lower case: safe as host name, folder name and kernel command line word. */
+static bool is_label(const char *s, size_t len)
+{
+	if (len == 0 || len >= VM_NAME_BYTES || s[0] == '-' || s[len - 1] == '-')
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		char c = s[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'))
+			return false;
+	}
+	return true;
+}
+
+static int read_label(const json_t *v, const char *key, char *out, struct err *e)
+{
+	const char *s = json_string_value(v);
+	size_t len = json_string_length(v);
+
+	if (!s || !is_label(s, len))
+		return err_set(e, -EINVAL, "%s must be 1 to %d lower-case letters, digits or inner hyphens", key, VM_NAME_BYTES - 1);
+	memset(out, 0, VM_NAME_BYTES);
+	memcpy(out, s, len);
+	return 0;
+}
+
+static int read_number(const json_t *v, const char *key, uint64_t min, uint64_t max, uint64_t *out, struct err *e)
+{
+	json_int_t n = json_integer_value(v);
+
+	if (!json_is_integer(v) || n < 0 || (uint64_t)n < min || (uint64_t)n > max)
+		return err_set(e, -EINVAL, "%s must be a whole number from %llu to %llu", key, (unsigned long long)min,
+			       (unsigned long long)max);
+	*out = (uint64_t)n;
+	return 0;
+}
+
+static int read_name(struct vm_spec *s, const json_t *v, struct err *e)
+{
+	return read_label(v, "name", s->name, e);
+}
+
+static int read_image(struct vm_spec *s, const json_t *v, struct err *e)
+{
+	return read_label(v, "image", s->image, e);
+}
+
+static int read_cpus(struct vm_spec *s, const json_t *v, struct err *e)
+{
+	uint64_t n = 0;
+	int r = read_number(v, "cpus", 1, VM_CPUS_MAX, &n, e);
+
+	if (r == 0)
+		s->cpus = (uint32_t)n;
+	return r;
+}
+
+static int read_memory(struct vm_spec *s, const json_t *v, struct err *e)
+{
+	uint64_t n = 0;
+	int r = read_number(v, "memory", VM_MEMORY_MIN, VM_MEMORY_MAX, &n, e);
+
+	if (r == 0 && n % MIB != 0)
+		return err_set(e, -EINVAL, "memory must be a multiple of 1 MiB (1048576 bytes)");
+	if (r == 0)
+		s->memory_bytes = n;
+	return r;
+}
+
+static int read_network(struct vm_spec *s, const json_t *v, struct err *e)
+{
+	const char *text = json_string_value(v);
+
+	for (unsigned i = 0; text && i < VM_NET_COUNT; i++) {
+		if (strcmp(text, net_names[i]) == 0) {
+			s->net = (enum vm_net)i;
+			return 0;
+		}
+	}
+	return err_set(e, -EINVAL, "network must be \"nat\", \"isolated\" or \"none\"");
+}
+
+static int read_size(const json_t *v, const char *key, uint16_t *out, struct err *e)
+{
+	uint64_t n = 0;
+	int r = read_number(v, key, 0, COLS_MAX, &n, e);
+
+	if (r == 0)
+		*out = (uint16_t)n;
+	return r;
+}
+
+static int read_cols(struct vm_spec *s, const json_t *v, struct err *e)
+{
+	return read_size(v, "cols", &s->cols, e);
+}
+
+static int read_rows(struct vm_spec *s, const json_t *v, struct err *e)
+{
+	return read_size(v, "rows", &s->rows, e);
+}
+
+static const struct member {
+	const char *name;
+	int (*read)(struct vm_spec *s, const json_t *v, struct err *e);
+} members[] = {
+	{ "name", read_name },	     { "image", read_image }, { "cpus", read_cpus }, { "memory", read_memory },
+	{ "network", read_network }, { "cols", read_cols },   { "rows", read_rows },
+};
+
+static const struct member *find_member(const char *name)
+{
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+		if (strcmp(members[i].name, name) == 0)
+			return &members[i];
+	}
+	return NULL;
+}
+
+int spec_parse(struct vm_spec *s, const json_t *json, struct err *e)
+{
+	struct vm_spec next = *s;
+	json_t *object = (json_t *)(uintptr_t)json; /* jansson's iterators take no const */
+
+	if (!json_is_object(json))
+		return err_set(e, -EINVAL, "the description of a machine must be a JSON object");
+	for (void *it = json_object_iter(object); it; it = json_object_iter_next(object, it)) {
+		const char *key = json_object_iter_key(it);
+		const struct member *m = find_member(key);
+		int r;
+
+		if (!m)
+			return err_set(e, -EINVAL, "unknown member \"%.64s\" in the description of a machine", key);
+		r = m->read(&next, json_object_iter_value(it), e);
+		if (r < 0)
+			return r;
+	}
+	*s = next;
+	return 0;
+}
+
+json_t *spec_json(const struct vm_spec *s)
+{
+	return json_pack("{s:s, s:s, s:I, s:I, s:s, s:I, s:I}", "name", s->name, "image", s->image, "cpus", (json_int_t)s->cpus,
+			 "memory", (json_int_t)s->memory_bytes, "network", net_names[s->net], "cols", (json_int_t)s->cols, "rows",
+			 (json_int_t)s->rows);
+}

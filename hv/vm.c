@@ -1,0 +1,714 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of one machine.
+ *
+ * Theory of operation
+ *
+ *   begin -> placing -NET_ALLOC-> placing -answer-> starting -VM_SPAWN-> starting -answer-> booting -marker-> ready
+ *            (placing first waits a little while KVM is being probed)
+ *
+ *   stopping: each rung acts and has a deadline: ask the guest, ask the VMM, SIGTERM, SIGKILL, give up.
+ *             NETD_EXITED ends the climb: NET_FREE, and its answer ends the machine in `end` (stopped or failed).
+ *
+ * What is under way is written in three places and nowhere else: `calling` (the one request to the helper), `running` (a process is
+ * attached) and `has_slot`. Whatever happens to a machine that has to end goes through vm_stop_from() and vm_climb(), which look at these
+ * three: a request under way is waited for (its answer climbs on), a process is ended, a slot is freed. Without a connection to
+ * the helper nothing can be freed: the machine ends at once and sync.c clears its slot away when the helper is back.
+ *
+ * Hooks may call back into hv; so they come last in a function, or the state is looked at again behind them.
+ */
+#include "hv/vm.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/hex.h"
+#include "base/log.h"
+
+/* --- small things -------------------------------------------------------------------------------------------------------- */
+
+static void deadline_in(struct hv_vm *vm, uint64_t ms)
+{
+	struct ev_loop *ev = vm->hv->loop->ev;
+
+	ev_timer_stop(ev, &vm->deadline);
+	ev_now_update(ev);
+	ev_timer_set(&vm->deadline, (double)ms / 1000.0, 0.);
+	ev_timer_start(ev, &vm->deadline);
+}
+
+static void no_deadline(struct hv_vm *vm)
+{
+	ev_timer_stop(vm->hv->loop->ev, &vm->deadline);
+}
+
+static void enter(struct hv_vm *vm, enum hv_state state)
+{
+	char id[2 * sizeof(vm->id) + 1];
+
+	if (vm->state == state)
+		return;
+	hex_encode(vm->id, sizeof(vm->id), id);
+	log_line(state == HV_FAILED ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "machine %s (%s): %s%s%s", id, vm->spec.name, hv_state_name(state),
+		 vm->reason[0] ? ": " : "", vm->reason);
+	vm->state = state;
+	vm->since_ms = loop_now_ms();
+	vm->hooks->on_state(vm->hooks_arg, vm);
+}
+
+static void set_reason(struct hv_vm *vm, const char *fmt, va_list ap)
+{
+	(void)vsnprintf(vm->reason, sizeof(vm->reason), fmt, ap);
+}
+
+static void ends_with(struct hv_vm *vm, enum hv_state end, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* Where stopping leads and why; the first failure is the one that is told. */
+static void ends_with(struct hv_vm *vm, enum hv_state end, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (vm->end == HV_FAILED)
+		return;
+	vm->end = end;
+	va_start(ap, fmt);
+	set_reason(vm, fmt, ap);
+	va_end(ap);
+}
+
+static const char *name_of(const struct hv_vm *vm)
+{
+	return vm->driver ? vm->driver->name : "";
+}
+
+/* --- the end ------------------------------------------------------------------------------------------------------------- */
+
+static void let_go(struct hv_vm *vm)
+{
+	if (vm->instance && vm->driver->finish)
+		vm->driver->finish(vm, vm->instance);
+	free(vm->instance);
+	vm->instance = NULL;
+	vm->running = false;
+}
+
+static void finish(struct hv_vm *vm)
+{
+	no_deadline(vm);
+	let_go(vm);
+	vm->rung = vm->rung_done = RUNG_NONE;
+	if (vm->again && vm->end == HV_STOPPED && vm->hv->online) {
+		vm_begin(vm);
+		return;
+	}
+	vm->again = false;
+	enter(vm, vm->end);
+}
+
+static void on_freed(struct helper_call *c, const struct helper_result *r)
+{
+	struct hv_vm *vm = container_of(c, struct hv_vm, call);
+
+	vm->calling = CALL_NONE;
+	vm->has_slot = false;
+	if (r->status < 0 && r->status != -ENOTCONN)
+		ends_with(vm, HV_FAILED, "its place could not be cleared: %s", r->reason);
+	finish(vm);
+}
+
+/* Nothing runs: the slot goes back, then the machine is at its end. */
+static void release(struct hv_vm *vm)
+{
+	if (!vm->has_slot || !helper_up(vm->hv->helper)) {
+		vm->has_slot = false;
+		finish(vm);
+		return;
+	}
+	no_deadline(vm);
+	vm->calling = CALL_FREE;
+	vm->call.done = on_freed;
+	helper_net_free(vm->hv->helper, &vm->call, vm->info.slot);
+}
+
+static void on_killed(struct helper_call *c, const struct helper_result *r)
+{
+	struct hv_vm *vm = container_of(c, struct hv_vm, call);
+
+	/* Its end is reported by NETD_EXITED, a failure by the deadline of this rung. */
+	vm->calling = CALL_NONE;
+	if (r->status < 0)
+		log_debug("machine %s: signal not sent: %s", vm->spec.name, r->reason);
+}
+
+static void send_signal(struct hv_vm *vm, enum netd_kill how)
+{
+	helper_cancel(vm->hv->helper, &vm->call);
+	vm->calling = CALL_KILL;
+	vm->call.done = on_killed;
+	helper_kill(vm->hv->helper, &vm->call, vm->info.slot, how);
+}
+
+static bool act_ask(struct hv_vm *vm)
+{
+	return vm->driver->ask_stop && vm->driver->ask_stop(vm, vm->instance) == 0;
+}
+
+static bool act_quit(struct hv_vm *vm)
+{
+	return vm->driver->quit && vm->driver->quit(vm, vm->instance) == 0;
+}
+
+static bool act_term(struct hv_vm *vm)
+{
+	send_signal(vm, NETD_KILL_TERM);
+	return true;
+}
+
+static bool act_kill(struct hv_vm *vm)
+{
+	send_signal(vm, NETD_KILL_HARD);
+	return true;
+}
+
+static bool act_give_up(struct hv_vm *vm)
+{
+	ends_with(vm, HV_FAILED, "process %d of slot %u does not end; look at it on the host", vm->info.pid, vm->info.slot);
+	if (vm->calling == CALL_KILL)
+		helper_cancel(vm->hv->helper, &vm->call);
+	vm->calling = CALL_NONE;
+	vm->has_slot = false;
+	finish(vm);
+	return true;
+}
+
+static uint64_t rung_ms(const struct hv_vm *vm)
+{
+	const struct hv *hv = vm->hv;
+	const uint64_t ms[] = {
+		[RUNG_ASK] = hv->c.stop_deadline_ms, [RUNG_QUIT] = hv->limits.quit_ms, [RUNG_TERM] = hv->limits.term_ms,
+		[RUNG_KILL] = hv->limits.kill_ms,
+	};
+
+	return ms[vm->rung];
+}
+
+void vm_climb(struct hv_vm *vm)
+{
+	static bool (*const act[])(struct hv_vm *) = {
+		[RUNG_ASK] = act_ask, [RUNG_QUIT] = act_quit, [RUNG_TERM] = act_term, [RUNG_KILL] = act_kill, [RUNG_GIVE_UP] = act_give_up,
+	};
+
+	if (vm->calling != CALL_NONE && vm->calling != CALL_KILL)
+		return; /* its answer climbs on */
+	if (!vm->running) {
+		release(vm);
+		return;
+	}
+	if (vm->rung == vm->rung_done)
+		return; /* its deadline climbs on */
+	while (!act[vm->rung](vm))
+		vm->rung++;
+	vm->rung_done = vm->rung;
+	if (vm->state == HV_STOPPING && vm->running)
+		deadline_in(vm, rung_ms(vm));
+}
+
+void vm_stop_from(struct hv_vm *vm, enum rung rung)
+{
+	if (vm->rung < rung)
+		vm->rung = rung;
+	vm->waits_for_probe = false;
+	if (vm->calling == CALL_NONE && !vm->running && !vm->has_slot) {
+		finish(vm);
+		return;
+	}
+	enter(vm, HV_STOPPING);
+	if (vm->state == HV_STOPPING)
+		vm_climb(vm);
+}
+
+void vm_fail(struct hv_vm *vm, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (vm->state == HV_STOPPED || vm->state == HV_FAILED)
+		return;
+	if (vm->end != HV_FAILED) {
+		vm->end = HV_FAILED;
+		va_start(ap, fmt);
+		set_reason(vm, fmt, ap);
+		va_end(ap);
+	}
+	vm_stop_from(vm, RUNG_QUIT);
+}
+
+/* Why a process ended that nobody had asked to. */
+static void explain_exit(struct hv_vm *vm, const struct netd_slot_info *info)
+{
+	const char *words = vm->driver->last_words && vm->instance ? vm->driver->last_words(vm->instance) : NULL;
+	const char *sep = words && words[0] ? ": " : "";
+
+	words = words ? words : "";
+	if (info->oom_killed)
+		ends_with(vm, HV_FAILED, "ended by the host: it needed more memory than its limit of %llu MiB",
+			  (unsigned long long)(vm->spec.memory_bytes >> 20));
+	else if (info->exit_signal)
+		ends_with(vm, HV_FAILED, "%s was ended by signal %d (%s)%s%.200s", name_of(vm), info->exit_signal,
+			  strsignal(info->exit_signal), sep, words);
+	else if (info->exit_code == 0 && vm->driver->has_guest)
+		ends_with(vm, HV_STOPPED, "the guest ended");
+	else if (vm->driver->any_exit_ok)
+		ends_with(vm, HV_STOPPED, "the command ended with status %d", info->exit_code);
+	else
+		ends_with(vm, HV_FAILED, "%s ended with status %d%s%.200s", name_of(vm), info->exit_code, sep, words);
+}
+
+void vm_exited(struct hv_vm *vm, const struct netd_slot_info *info)
+{
+	if (!vm->running)
+		return;
+	if (vm->state != HV_STOPPING)
+		explain_exit(vm, info);
+	vm->info.state = NETD_SLOT_EXITED;
+	vm->info.pid = 0;
+	if (vm->calling == CALL_KILL) {
+		helper_cancel(vm->hv->helper, &vm->call);
+		vm->calling = CALL_NONE;
+	}
+	let_go(vm);
+	vm->hooks->on_exit(vm->hooks_arg, vm, info->exit_code, info->exit_signal);
+	vm_stop_from(vm, RUNG_ASK);
+}
+
+void vm_lost(struct hv_vm *vm)
+{
+	struct netd_slot_info end = { .exit_signal = SIGKILL };
+
+	vm->has_slot = false;
+	if (vm->state != HV_STOPPING)
+		ends_with(vm, HV_FAILED, "the helper terrarium-netd was restarted and knows it no more");
+	if (vm->probe)
+		vm->hv->probe.ran = false;
+	/* Should it run still, nobody else can end it. */
+	if (vm->running)
+		(void)act_quit(vm);
+	if (vm->running)
+		vm_exited(vm, &end);
+	else
+		vm_stop_from(vm, RUNG_ASK);
+}
+
+/* --- the beginning --------------------------------------------------------------------------------------------------------- */
+
+/* Return: the place of @name in the helper's list, or negative with @e. */
+static int find_binary(const struct hv *hv, const char *name, struct err *e)
+{
+	for (int i = 0; i < NETD_BINARIES_MAX && hv->hello.binaries[i].name[0] != '\0'; i++) {
+		if (strcmp(hv->hello.binaries[i].name, name) == 0)
+			return i;
+	}
+	return err_set(e, -ENOENT, "the helper has no program \"%.40s\": install it, or name it in the helper's list of binaries", name);
+}
+
+static bool under_kvm(const struct hv_vm *vm)
+{
+	return vm->accel == HV_ACCEL_KVM;
+}
+
+static int plan_guest(struct hv_vm *vm, struct plan_input *in, struct image *img, struct err *e)
+{
+	int r = image_load(img, vm->hv->c.images, vm->spec.image, e);
+
+	if (r < 0)
+		return r;
+	if (vm->spec.memory_bytes < img->memory_min)
+		return err_set(e, -EINVAL, "the image \"%s\" needs at least %llu MiB of memory", vm->spec.image,
+			       (unsigned long long)(img->memory_min >> 20));
+	bootwatch_init(&vm->watch, img->ready, img->ready_len);
+	in->kernel = img->kernel;
+	in->initrd = img->initrd;
+	in->cmdline = img->cmdline;
+	in->tsc_khz = tsc_khz(&vm->hv->tsc);
+	return 0;
+}
+
+static int make_plan(struct hv_vm *vm, struct spawn_plan *plan, int *binary, struct err *e)
+{
+	const struct hv *hv = vm->hv;
+	struct image img = { .kernel = NULL };
+	struct plan_input in = {
+		.spec = &vm->spec, .net = &vm->info, .machine = hv->c.machine, .local_command = hv->c.local_command,
+		.local_console = hv->c.local_console, .accel = vm->accel, .ring_bytes = hv->c.ring_bytes, .probe = vm->probe,
+	};
+	int r = vm->driver->has_guest ? plan_guest(vm, &in, &img, e) : 0;
+
+	if (r == 0)
+		r = vm->driver->plan(&in, plan, e);
+	image_finish(&img);
+	if (r == 0)
+		r = *binary = find_binary(hv, plan->binary, e);
+	return r < 0 ? r : 0;
+}
+
+/* Every answer of the helper on the way up begins here. Return: true to go on. */
+static bool still_starting(struct hv_vm *vm, const struct helper_result *r, const char *what)
+{
+	vm->calling = CALL_NONE;
+	if (vm->state == HV_STOPPING) {
+		/* Stopped meanwhile: what the answer brought is cleared away by the climb. */
+		return r->status == 0;
+	}
+	if (r->status == 0)
+		return true;
+	/* -ENOTCONN: the helper is away; sync.c goes on when it is back, unless the deadline comes first. */
+	if (r->status != -ENOTCONN)
+		vm_fail(vm, "%s: %s", what, r->reason);
+	return false;
+}
+
+static void on_spawned(struct helper_call *c, const struct helper_result *r)
+{
+	struct hv_vm *vm = container_of(c, struct hv_vm, call);
+
+	if (still_starting(vm, r, "it could not be started"))
+		vm_attach(vm, r->info, r->fds, false);
+	else if (vm->state == HV_STOPPING)
+		vm_climb(vm);
+}
+
+static void spawn(struct hv_vm *vm)
+{
+	struct spawn_plan *plan = calloc(1, sizeof(*plan));
+	struct err e = { 0 };
+	int binary = 0, r;
+
+	r = plan ? make_plan(vm, plan, &binary, &e) : err_set(&e, -ENOMEM, "no memory");
+	if (r < 0) {
+		free(plan);
+		vm_fail(vm, "%s", e.msg);
+		return;
+	}
+	vm->calling = CALL_SPAWN;
+	vm->call.done = on_spawned;
+	helper_spawn(vm->hv->helper, &vm->call, vm->info.slot, (uint16_t)binary, plan);
+	free(plan);
+	enter(vm, HV_STARTING);
+}
+
+static void on_placed(struct helper_call *c, const struct helper_result *r)
+{
+	struct hv_vm *vm = container_of(c, struct hv_vm, call);
+	bool go_on = still_starting(vm, r, "no place for it");
+
+	if (r->status == 0) {
+		vm->info = *r->info;
+		vm->has_slot = true;
+	}
+	if (vm->state == HV_STOPPING)
+		vm_climb(vm);
+	else if (go_on)
+		spawn(vm);
+}
+
+void vm_place(struct hv_vm *vm)
+{
+	static const enum netd_net nets[VM_NET_COUNT] = {
+		[VM_NET_NAT] = NETD_NET_NAT, [VM_NET_ISOLATED] = NETD_NET_ISOLATED, [VM_NET_NONE] = NETD_NET_NONE,
+	};
+	const struct hv *hv = vm->hv;
+
+	if (vm->driver->has_guest && !vm->probe) {
+		if (hv->accel == HV_ACCEL_AUTO && hv->probe.vm && vm->waits_for_probe)
+			return;
+		vm->accel = hv->accel == HV_ACCEL_KVM ? HV_ACCEL_KVM : HV_ACCEL_TCG;
+	}
+	vm->waits_for_probe = false;
+	deadline_in(vm, hv->limits.start_ms);
+	vm->calling = CALL_ALLOC;
+	vm->call.done = on_placed;
+	helper_net_alloc(hv->helper, &vm->call, vm->id, nets[vm->spec.net]);
+}
+
+void vm_begin(struct hv_vm *vm)
+{
+	struct hv *hv = vm->hv;
+
+	vm->driver = hv->driver;
+	vm->reason[0] = '\0';
+	vm->end = HV_STOPPED;
+	vm->again = false;
+	vm->rung = vm->rung_done = RUNG_NONE;
+	vm->resets = 0;
+	vm->reset_asked = false;
+	vm->can_resize = false;
+	vm->accel = vm->probe ? HV_ACCEL_KVM : HV_ACCEL_AUTO;
+	vm->waits_for_probe = vm->driver->has_guest && !vm->probe && hv->accel == HV_ACCEL_AUTO;
+	if (vm->waits_for_probe)
+		deadline_in(vm, hv->limits.probe_wait_ms);
+	vm_place(vm);
+	enter(vm, HV_PLACING);
+}
+
+static void booting(struct hv_vm *vm)
+{
+	deadline_in(vm, vm->boot_ms ? vm->boot_ms : vm->hv->c.boot_deadline_ms);
+	enter(vm, HV_BOOTING);
+}
+
+static void now_ready(struct hv_vm *vm)
+{
+	if (vm->state != HV_BOOTING)
+		return;
+	no_deadline(vm);
+	vm->resets = 0;
+	enter(vm, HV_READY);
+}
+
+void vm_attach(struct hv_vm *vm, const struct netd_slot_info *info, int *fds, bool adopted)
+{
+	struct hv_console console = { .fd = -1, .ring_fd = -1, .adopted = adopted };
+	struct err e = { 0 };
+	bool ready;
+	int r = 0;
+
+	vm->info = *info;
+	vm->has_slot = true;
+	vm->running = true;
+	if (vm->driver->instance_bytes > 0) {
+		vm->instance = calloc(1, vm->driver->instance_bytes);
+		r = vm->instance ? 0 : err_set(&e, -ENOMEM, "no memory");
+	}
+	if (r == 0)
+		r = vm->driver->attach(vm, vm->instance, fds, info, &console, &e);
+	if (r < 0) {
+		ends_with(vm, HV_FAILED, "%s", e.msg);
+		vm_stop_from(vm, RUNG_TERM);
+		return;
+	}
+	(void)fd_nonblock(console.fd);
+	vm->can_resize = console.kind == HV_CONSOLE_PTY;
+	ready = !vm->driver->has_guest || (adopted && sync_was_ready(vm, &console));
+	vm->hooks->on_console(vm->hooks_arg, vm, &console);
+	if (vm->state == HV_STOPPING) {
+		vm_climb(vm);
+		return;
+	}
+	booting(vm);
+	if (ready)
+		now_ready(vm);
+}
+
+/* --- while it runs --------------------------------------------------------------------------------------------------------- */
+
+static void on_reset_event(struct hv_vm *vm)
+{
+	const struct hv_limits *l = &vm->hv->limits;
+	uint64_t now = loop_now_ms();
+
+	if (vm->state != HV_BOOTING && vm->state != HV_READY)
+		return;
+	vm->watch.ready.at = vm->watch.panic.at = 0;
+	if (!vm->reset_asked) {
+		if (vm->resets == 0 || now - vm->resets_since_ms > l->resets_ms) {
+			vm->resets = 0;
+			vm->resets_since_ms = now;
+		}
+		vm->resets++;
+	}
+	vm->reset_asked = false;
+	if (vm->resets >= l->resets)
+		vm_fail(vm, "the guest rebooted %u times within %llu s without reaching its prompt", vm->resets,
+			(unsigned long long)((now - vm->resets_since_ms) / 1000));
+	else
+		booting(vm);
+}
+
+static void on_broken_event(struct hv_vm *vm, const char *reason)
+{
+	bool kvm = under_kvm(vm) && !vm->probe && vm->state == HV_BOOTING;
+
+	vm_fail(vm, "%s", reason);
+	if (kvm)
+		probe_doubt(vm->hv, reason);
+}
+
+void hv_event(struct hv_vm *vm, enum hv_event ev, const char *reason)
+{
+	switch (ev) {
+	case HV_EV_RESET:
+		on_reset_event(vm);
+		return;
+	case HV_EV_SHUTDOWN:
+		if (vm->state != HV_BOOTING && vm->state != HV_READY)
+			return;
+		ends_with(vm, HV_STOPPED, "%s", reason ? reason : "the guest switched itself off");
+		vm_stop_from(vm, RUNG_QUIT);
+		return;
+	case HV_EV_READY:
+		now_ready(vm);
+		return;
+	case HV_EV_BROKEN:
+		on_broken_event(vm, reason ? reason : "the machine's monitor talks nonsense");
+		return;
+	}
+}
+
+void hv_event_accel(struct hv_vm *vm, enum hv_accel accel)
+{
+	if (vm->accel == accel)
+		return;
+	vm->accel = accel;
+	vm->hooks->on_state(vm->hooks_arg, vm);
+}
+
+void hv_vm_console_seen(struct hv_vm *vm, const uint8_t *data, size_t len)
+{
+	enum boot_sign sign;
+
+	if (vm->state != HV_BOOTING)
+		return;
+	sign = bootwatch_feed(&vm->watch, data, len);
+	if (sign == BOOT_READY)
+		now_ready(vm);
+	else if (sign == BOOT_PANIC)
+		vm_fail(vm, "the guest's kernel panicked: %s", vm->watch.words);
+}
+
+static void on_deadline(struct ev_loop *ev, ev_timer *w, int events)
+{
+	struct hv_vm *vm = w->data;
+	const struct hv *hv = vm->hv;
+
+	(void)ev;
+	(void)events;
+	if (vm->state == HV_PLACING && vm->waits_for_probe) {
+		vm->waits_for_probe = false;
+		vm_place(vm);
+	} else if (vm->state == HV_PLACING || vm->state == HV_STARTING) {
+		vm_fail(vm, "it could not be started within %llu s: %s", (unsigned long long)(hv->limits.start_ms / 1000),
+			helper_up(hv->helper) ? "the helper does not answer" : "the helper terrarium-netd is away");
+	} else if (vm->state == HV_BOOTING) {
+		vm_fail(vm, "no prompt within %llu s; its console shows how far it came",
+			(unsigned long long)((vm->boot_ms ? vm->boot_ms : hv->c.boot_deadline_ms) / 1000));
+	} else if (vm->state == HV_STOPPING) {
+		vm->rung++;
+		if (vm->rung == RUNG_TERM && vm->driver->has_guest && vm->reason[0] == '\0')
+			ends_with(vm, HV_STOPPED, "it did not stop when asked and was ended by force");
+		vm_climb(vm);
+	}
+}
+
+/* --- what people ask for ----------------------------------------------------------------------------------------------------- */
+
+static int wrong_state(const struct hv_vm *vm, const char *what, struct err *e)
+{
+	return err_set(e, -EINVAL, "a machine that is %s cannot be %s", hv_state_name(vm->state), what);
+}
+
+int hv_vm_start(struct hv_vm *vm, struct err *e)
+{
+	if (vm->state != HV_REQUESTED && vm->state != HV_STOPPED && vm->state != HV_FAILED)
+		return wrong_state(vm, "started", e);
+	if (!vm->hv->online)
+		return err_set(e, -ENOTCONN, "machines cannot be started now: the helper terrarium-netd is away");
+	vm_begin(vm);
+	return 0;
+}
+
+int hv_vm_stop(struct hv_vm *vm, enum hv_stop how, struct err *e)
+{
+	if (vm->state == HV_REQUESTED || vm->state == HV_STOPPED || vm->state == HV_FAILED)
+		return wrong_state(vm, "stopped", e);
+	vm->again = false;
+	vm_stop_from(vm, how == HV_STOP_KILL ? RUNG_KILL : RUNG_ASK);
+	return 0;
+}
+
+int hv_vm_reset(struct hv_vm *vm, struct err *e)
+{
+	if (vm->state != HV_BOOTING && vm->state != HV_READY)
+		return wrong_state(vm, "restarted", e);
+	if (vm->driver->reset && vm->driver->reset(vm, vm->instance) == 0) {
+		vm->reset_asked = true;
+		return 0;
+	}
+	/* No reboot in place: the process ends and another one starts. */
+	vm->again = true;
+	vm_stop_from(vm, RUNG_ASK);
+	return 0;
+}
+
+/* --- for hv.c and sync.c ----------------------------------------------------------------------------------------------------- */
+
+void vm_settle(struct hv_vm *vm)
+{
+	enter(vm, HV_STOPPED);
+}
+
+void vm_drop(struct hv_vm *vm)
+{
+	no_deadline(vm);
+	if (vm->hv->helper)
+		helper_cancel(vm->hv->helper, &vm->call);
+	let_go(vm);
+}
+
+struct hv_vm *vm_create(struct hv *hv, const uint8_t id[16], const struct vm_spec *spec, void *owner)
+{
+	struct hv_vm *vm = calloc(1, sizeof(*vm));
+
+	if (!vm)
+		return NULL;
+	vm->hv = hv;
+	vm->hooks = &hv->hooks;
+	vm->hooks_arg = hv->arg;
+	memcpy(vm->id, id, sizeof(vm->id));
+	vm->spec = *spec;
+	vm->owner = owner;
+	vm->end = HV_STOPPED;
+	vm->since_ms = loop_now_ms();
+	ev_init(&vm->deadline, on_deadline);
+	vm->deadline.data = vm;
+	vm->next = hv->first;
+	vm->link = &hv->first;
+	if (vm->next)
+		vm->next->link = &vm->next;
+	hv->first = vm;
+	return vm;
+}
+
+/* A request that nobody waits for: its own object. */
+struct errand {
+	struct helper_call call;
+	uint32_t slot;
+};
+
+static void on_errand(struct helper_call *c, const struct helper_result *r)
+{
+	struct errand *x = container_of(c, struct errand, call);
+
+	if (r->status < 0 && r->status != -ENOTCONN)
+		log_warn("slot %u of no known machine could not be cleared: %s", x->slot, r->reason);
+	free(x);
+}
+
+void vm_forget_slot(struct hv *hv, const struct netd_slot_info *info)
+{
+	struct errand *x = calloc(1, sizeof(*x));
+
+	if (!x)
+		return; /* the next LIST finds it again */
+	x->slot = info->slot;
+	x->call.done = on_errand;
+	/* NETD_EXITED follows a kill, and its slot comes here once more. */
+	if (info->state == NETD_SLOT_RUNNING)
+		helper_kill(hv->helper, &x->call, info->slot, NETD_KILL_HARD);
+	else
+		helper_net_free(hv->helper, &x->call, info->slot);
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HV_VM_H
+#define HV_VM_H
+
+/*
+ * Inside of hv/: what hv.c (all machines), vm.c (the life of one), sync.c (finding them again) and probe.c (does KVM work?)
+ * share. Everybody else uses hv/hv.h.
+ */
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/loop.h"
+#include "hv/bootwatch.h"
+#include "hv/driver.h"
+#include "hv/helper.h"
+#include "hv/hv.h"
+#include "hv/image.h"
+#include "hv/tsc.h"
+
+/* Rungs of the stop ladder, in the order they are climbed. */
+enum rung { RUNG_NONE, RUNG_ASK, RUNG_QUIT, RUNG_TERM, RUNG_KILL, RUNG_GIVE_UP };
+
+/* What the helper was asked for this machine. */
+enum vm_call { CALL_NONE, CALL_ALLOC, CALL_SPAWN, CALL_ADOPT, CALL_KILL, CALL_FREE };
+
+struct hv_vm {
+	struct hv *hv; /* borrowed: it owns this */
+	struct hv_vm *next, **link;
+	const struct hv_hooks *hooks; /* borrowed: the hv's, or the probe's */
+	void *hooks_arg;
+	uint8_t id[16];
+	struct vm_spec spec;
+	void *owner;
+
+	enum hv_state state;
+	uint64_t since_ms;
+	char reason[384];
+	uint64_t boot_ms;
+	enum hv_accel accel; /* AUTO: not decided, or not known yet */
+	bool probe;	     /* the machine of the accelerator probe */
+
+	struct helper_call call;
+	enum vm_call calling;
+	struct netd_slot_info info;
+	bool has_slot, running; /* running: a process that attach() has seen and whose end was not reported yet */
+
+	const struct hv_driver *driver; /* borrowed; NULL before the first start */
+	void *instance;			/* owned; while running */
+	bool can_resize;
+	struct bootwatch watch;
+	unsigned resets;
+	uint64_t resets_since_ms;
+	bool reset_asked;
+
+	ev_timer deadline; /* of the state */
+	bool waits_for_probe;
+	enum rung rung, rung_done;
+	enum hv_state end; /* stopped or failed: where stopping leads */
+	bool again;	   /* stopping leads to placing */
+
+	struct netd_slot_info listed; /* sync.c: what LIST said */
+	bool is_listed, needs_adopt;
+};
+
+struct probe {
+	struct hv_vm *vm; /* owned by the hv as any other; NULL when no probe is under way */
+	char key[512];
+	char path[512];
+	int console_fd; /* owned */
+	ev_io console;
+	struct loop_task end;
+	bool ran, booted;
+};
+
+struct hv {
+	struct loop *loop; /* borrowed */
+	struct hv_config c;
+	struct hv_limits limits;
+	struct hv_hooks hooks;
+	void *arg;
+	struct helper *helper; /* owned */
+	bool online, was_online;
+	struct netd_hello_reply hello;
+	char missing[160];
+	const struct hv_driver *driver;
+	enum hv_accel accel; /* AUTO: being probed */
+	char accel_reason[384];
+	struct tsc tsc;
+	struct hv_vm *first; /* owned */
+	struct helper_call list;
+	struct probe probe;
+};
+
+/* hv.c */
+/** hv_find() - NULL if unknown */
+struct hv_vm *hv_find(struct hv *hv, const uint8_t id[16]);
+/** hv_set_accel() - the probe has ended: machines that wait for it go on */
+void hv_set_accel(struct hv *hv, enum hv_accel accel, const char *reason);
+/** hv_now_online() - every known machine is adopted or gone */
+void hv_now_online(struct hv *hv);
+
+/* vm.c */
+/** vm_create() - in requested, known to @hv. Return: NULL without memory */
+struct hv_vm *vm_create(struct hv *hv, const uint8_t id[16], const struct vm_spec *spec, void *owner);
+/** vm_begin() - requested, stopped or failed -> placing */
+void vm_begin(struct hv_vm *vm);
+/** vm_place() - in placing: ask for a slot, unless the probe must be waited for */
+void vm_place(struct hv_vm *vm);
+/** vm_attach() - a process runs: hand its console out -> booting or ready, or down the ladder if it makes no sense */
+void vm_attach(struct hv_vm *vm, const struct netd_slot_info *info, int *fds, bool adopted);
+/** vm_fail() - any state -> failed, by way of stopping when something has to be cleared away */
+void vm_fail(struct hv_vm *vm, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/** vm_stop_from() - go to the ladder's @rung, at least */
+void vm_stop_from(struct hv_vm *vm, enum rung rung);
+/** vm_climb() - in stopping: do the next thing towards the end */
+void vm_climb(struct hv_vm *vm);
+/** vm_exited() - the process has ended, as @info says */
+void vm_exited(struct hv_vm *vm, const struct netd_slot_info *info);
+/** vm_settle() - requested -> stopped: the helper does not know it */
+void vm_settle(struct hv_vm *vm);
+/** vm_lost() - the helper does not know the process any more */
+void vm_lost(struct hv_vm *vm);
+/** vm_drop() - let go without stopping: the last thing before the memory is freed */
+void vm_drop(struct hv_vm *vm);
+/** vm_forget_slot() - free a slot, killing what runs in it, for nobody in particular */
+void vm_forget_slot(struct hv *hv, const struct netd_slot_info *info);
+
+/* sync.c */
+/** sync_was_ready() - an adopted machine: does its ring show that it had reached its prompt? Prepares vm->watch otherwise */
+bool sync_was_ready(struct hv_vm *vm, const struct hv_console *console);
+/** sync_begin() - HELLO was answered: LIST, then ADOPT; ends in hv_now_online() */
+void sync_begin(struct hv *hv);
+
+/* probe.c */
+/** probe_begin() - decide the accelerator, by the cache or by booting a guest; hv_set_accel() follows, at once or later */
+void probe_begin(struct hv *hv);
+/** probe_doubt() - a machine broke under KVM: use it no more, and probe again when this program starts anew */
+void probe_doubt(struct hv *hv, const char *why);
+/** probe_finish() - close what the probe holds */
+void probe_finish(struct hv *hv);
+
+#endif
