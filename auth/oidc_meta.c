@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "auth/oidc_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/httpc.h"
+#include "base/log.h"
+#include "base/loop.h"
+
+/*
+ * Theory of operation. One request at a time: first the metadata, then the key set. When both are there the provider is ready; then the keys
+ * are fetched again when their Cache-Control says so (between 5 minutes and 24 hours) and the metadata twice a day. A failure keeps what
+ * was known and tries again, ever more slowly. An unknown kid asks for the keys early, at most once a minute.
+ */
+
+#define WELL_KNOWN "/.well-known/openid-configuration"
+#define META_EVERY_MS	    (12 * 3600 * 1000ULL)
+#define KEYS_MIN_S	    300
+#define KEYS_MAX_S	    86400
+#define KEYS_EARLY_EVERY_MS 60000
+#define RETRY_MAX_S	    60
+
+static void fetch(struct oidc *o);
+
+static bool loopback_http(const char *url)
+{
+	static const char *const hosts[] = { "http://127.0.0.1", "http://localhost", "http://[::1]" };
+
+	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+		size_t len = strlen(hosts[i]);
+
+		if (strncmp(url, hosts[i], len) == 0 && (url[len] == ':' || url[len] == '/' || url[len] == '\0'))
+			return true;
+	}
+	return false;
+}
+
+/* An endpoint must be https, or plain http on loopback when the issuer is that too. */
+static int endpoint(const json_t *doc, const char *member, bool required, bool allow_http, char out[OIDC_ENDPOINT_BYTES], struct err *e)
+{
+	const json_t *v = json_object_get(doc, member);
+	const char *url = json_string_value(v);
+
+	out[0] = '\0';
+	if (!v && !required)
+		return 0;
+	if (!url || json_string_length(v) != strlen(url) || strlen(url) >= OIDC_ENDPOINT_BYTES)
+		return err_set(e, -EINVAL, "its metadata has no usable %s", member);
+	for (const char *c = url; *c; c++)
+		if ((unsigned char)*c <= 0x20 || (unsigned char)*c >= 0x7f)
+			return err_set(e, -EINVAL, "its %s is not a URL", member);
+	if (strncmp(url, "https://", 8) != 0 && !(allow_http && loopback_http(url)))
+		return err_set(e, -EINVAL, "its %s is not https", member);
+	memcpy(out, url, strlen(url) + 1);
+	return 0;
+}
+
+static bool lists(const json_t *doc, const char *member, const char *value)
+{
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach(json_object_get(doc, member), i, v)
+		if (json_is_string(v) && strcmp(json_string_value(v), value) == 0)
+			return true;
+	return false;
+}
+
+int oidc_meta_parse(struct oidc_metadata *m, const char *issuer, bool allow_http, const char *text, size_t len, struct err *e)
+{
+	json_error_t where;
+	json_t *doc = json_loadb(text, len, JSON_REJECT_DUPLICATES, &where);
+	const char *says = json_string_value(json_object_get(doc, "issuer"));
+	int r;
+
+	memset(m, 0, sizeof(*m));
+	if (!says || strcmp(says, issuer) != 0) {
+		r = err_set(e, -EINVAL, says ? "it calls itself another issuer than the configuration does" : "its metadata is not the JSON of an issuer");
+		json_decref(doc);
+		return r;
+	}
+	r = endpoint(doc, "authorization_endpoint", true, allow_http, m->authorization, e);
+	r = r ? r : endpoint(doc, "token_endpoint", true, allow_http, m->token, e);
+	r = r ? r : endpoint(doc, "jwks_uri", true, allow_http, m->jwks, e);
+	r = r ? r : endpoint(doc, "userinfo_endpoint", false, allow_http, m->userinfo, e);
+	r = r ? r : endpoint(doc, "device_authorization_endpoint", false, allow_http, m->device, e);
+	if (!r && json_object_get(doc, "code_challenge_methods_supported") && !lists(doc, "code_challenge_methods_supported", "S256"))
+		r = err_set(e, -EINVAL, "it does not offer PKCE with S256");
+	m->names_issuer = json_is_true(json_object_get(doc, "authorization_response_iss_parameter_supported"));
+	m->secret_in_body = lists(doc, "token_endpoint_auth_methods_supported", "client_secret_post") &&
+			    !lists(doc, "token_endpoint_auth_methods_supported", "client_secret_basic");
+	json_decref(doc);
+	return r;
+}
+
+static void again_in(struct oidc *o, double seconds)
+{
+	ev_now_update(o->loop->ev);
+	ev_timer_stop(o->loop->ev, &o->refresh);
+	ev_timer_set(&o->refresh, seconds, 0.);
+	ev_timer_start(o->loop->ev, &o->refresh);
+}
+
+static void failed(struct oidc *o, const struct err *e)
+{
+	unsigned wait_s = o->failures < 6 ? 1U << o->failures : RETRY_MAX_S;
+
+	o->why = *e;
+	/* The first failure and every tenth: a service that is down for a night must not fill the log. */
+	if (o->failures++ % 10 == 0)
+		log_warn("identity service %s: %s; trying again in %u s", o->c.name, e->msg, wait_s);
+	again_in(o, wait_s);
+}
+
+static void on_keys(void *arg, const struct httpc_answer *a)
+{
+	struct oidc *o = arg;
+	struct jwks *keys = NULL;
+	struct err e = { 0 };
+	long life_s;
+
+	o->fetch = NULL;
+	if (a->error)
+		err_set(&e, a->error, "its key set cannot be fetched: %s", a->why);
+	else if (a->status != 200)
+		err_set(&e, -EPROTO, "it answers %ld for its key set", a->status);
+	else if (jwks_parse(&keys, a->body, a->len, &e) < 0)
+		err_prefix(&e, "it sends no usable keys");
+	if (!keys) {
+		failed(o, &e);
+		return;
+	}
+	if (!o->keys || o->failures)
+		log_info("identity service %s is reachable, %zu keys", o->c.name, jwks_count(keys));
+	jwks_free(o->keys);
+	o->keys = keys;
+	o->failures = 0;
+	life_s = a->cache_s < KEYS_MIN_S ? KEYS_MIN_S : a->cache_s > KEYS_MAX_S ? KEYS_MAX_S : a->cache_s;
+	again_in(o, (double)life_s);
+}
+
+static void on_meta(void *arg, const struct httpc_answer *a)
+{
+	struct oidc *o = arg;
+	struct oidc_metadata m;
+	struct err e = { 0 };
+
+	o->fetch = NULL;
+	if (a->error)
+		err_set(&e, a->error, "it cannot be reached: %s", a->why);
+	else if (a->status != 200)
+		err_set(&e, -EPROTO, "it answers %ld for its metadata", a->status);
+	else if (oidc_meta_parse(&m, o->c.issuer, o->allow_http, a->body, a->len, &e) == 0) {
+		o->meta = m;
+		o->known = true;
+		o->meta_at_ms = loop_now_ms();
+		fetch(o);
+		return;
+	}
+	failed(o, &e);
+}
+
+static void fetch(struct oidc *o)
+{
+	bool meta_due = !o->known || loop_now_ms() - o->meta_at_ms > META_EVERY_MS;
+	char url[ISSUER_BYTES + sizeof(WELL_KNOWN)];
+	size_t len = strlen(o->c.issuer);
+	struct httpc_request req = {
+		.method = "GET", .url = o->meta.jwks, .ca_file = o->c.ca_file[0] ? o->c.ca_file : NULL, .limit_bytes = OIDC_ANSWER_MAX,
+		.deadline_ms = OIDC_DEADLINE_MS, .allow_http = o->allow_http,
+	};
+	struct err e = { 0 };
+
+	if (o->fetch)
+		return;
+	if (meta_due) {
+		/* Discovery 1.0 §4: a slash at the end of the issuer is not doubled. */
+		while (len > 0 && o->c.issuer[len - 1] == '/')
+			len--;
+		(void)snprintf(url, sizeof(url), "%.*s%s", (int)len, o->c.issuer, WELL_KNOWN);
+		req.url = url;
+	}
+	o->keys_asked_ms = loop_now_ms();
+	o->fetch = httpc_start(o->httpc, &req, meta_due ? on_meta : on_keys, o, &e);
+	if (!o->fetch)
+		failed(o, &e);
+}
+
+static void on_refresh(struct ev_loop *ev, ev_timer *w, int events)
+{
+	(void)ev, (void)events;
+	fetch(container_of(w, struct oidc, refresh));
+}
+
+void oidc_meta_start(struct oidc *o)
+{
+	o->allow_http = loopback_http(o->c.issuer);
+	err_set(&o->why, -EAGAIN, "it has not answered yet");
+	ev_timer_init(&o->refresh, on_refresh, 0., 0.);
+	fetch(o);
+}
+
+void oidc_meta_stop(struct oidc *o)
+{
+	o->fetch = httpc_cancel(o->fetch);
+	ev_timer_stop(o->loop->ev, &o->refresh);
+	o->keys = jwks_free(o->keys);
+}
+
+bool oidc_keys_want(struct oidc *o)
+{
+	if (o->fetch)
+		return true;
+	if (loop_now_ms() - o->keys_asked_ms < KEYS_EARLY_EVERY_MS)
+		return false;
+	fetch(o);
+	return o->fetch != NULL;
+}
