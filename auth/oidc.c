@@ -53,7 +53,10 @@ int oidc_create(struct oidc **out, struct loop *loop, struct httpc *httpc, const
 	o->c = *c;
 	o->loop = loop;
 	o->httpc = httpc;
-	oidc_meta_start(o);
+	if (oidc_meta_start(o) < 0) {
+		free(o);
+		return -ENOMEM;
+	}
 	*out = o;
 	return 0;
 }
@@ -77,9 +80,11 @@ const struct oidc_config *oidc_config(const struct oidc *o)
 
 bool oidc_ready(const struct oidc *o, struct err *e)
 {
-	if (o->known && o->keys)
+	struct err keys = { 0 };
+
+	if (o->known && keyset_keys(o->keys, &keys))
 		return true;
-	err_set(e, -EAGAIN, "the identity service %s is not available: %s", o->c.title, o->why.msg);
+	err_set(e, -EAGAIN, "the identity service %s is not available: %s", o->c.title, o->known ? keys.msg : o->why.msg);
 	return false;
 }
 
@@ -309,7 +314,7 @@ static void on_keys_waited(struct ev_loop *ev, ev_timer *w, int events)
 	struct oidc_call *c = container_of(w, struct oidc_call, poll);
 
 	(void)ev, (void)events;
-	if (c->o->fetch && loop_now_ms() < c->give_up_ms) {
+	if (keyset_busy(c->o->keys) && loop_now_ms() < c->give_up_ms) {
 		ev_timer_set(&c->poll, KEYS_WAIT_S, 0.);
 		ev_timer_start(c->o->loop->ev, &c->poll);
 		return;
@@ -320,7 +325,7 @@ static void on_keys_waited(struct ev_loop *ev, ev_timer *w, int events)
 /* The service may have turned its keys over since we asked last: once per sign-in the set is fetched anew. */
 static bool wait_for_keys(struct oidc_call *c)
 {
-	if (c->keys_refetched || !oidc_keys_want(c->o))
+	if (c->keys_refetched || !keyset_want(c->o->keys))
 		return false;
 	c->keys_refetched = true;
 	c->give_up_ms = loop_now_ms() + KEYS_WAIT_MAX_MS;
@@ -337,7 +342,7 @@ static void verify_id_token(struct oidc_call *c)
 	};
 	struct err e = { 0 };
 	json_t *claims = NULL;
-	int r = jwt_verify(c->id_token, c->o->keys, 0, &claims, &e);
+	int r = jwt_verify(c->id_token, keyset_keys(c->o->keys, NULL), 0, &claims, &e);
 
 	if (r == JWT_E_KEY && wait_for_keys(c))
 		return;
@@ -507,6 +512,7 @@ struct oidc_call *oidc_finish(struct oidc *o, const struct oidc_callback *cb, oi
 int oidc_bearer(struct oidc *o, const char *token, struct identity *id, struct err *e)
 {
 	struct jwt_want want = { .issuer = o->c.issuer, .audience = o->c.api_audience, .now_s = time(NULL), .skew_s = o->c.skew_s };
+	const struct jwks *keys;
 	json_t *claims = NULL;
 	int r;
 
@@ -514,11 +520,12 @@ int oidc_bearer(struct oidc *o, const char *token, struct identity *id, struct e
 		return err_set(e, -EACCES, "bearer tokens of %s are not accepted here (api_audience is not set)", o->c.title);
 	if (!oidc_ready(o, e))
 		return -EACCES;
-	r = jwt_verify(token, o->keys, 1, &claims, NULL);
+	keys = keyset_keys(o->keys, NULL);
+	r = jwt_verify(token, keys, 1, &claims, NULL);
 	if (r < 0) /* not of type at+jwt: many services send plain JWTs with our audience */
-		r = jwt_verify(token, o->keys, 0, &claims, e);
+		r = jwt_verify(token, keys, 0, &claims, e);
 	if (r == JWT_E_KEY) {
-		(void)oidc_keys_want(o);
+		(void)keyset_want(o->keys);
 		return err_set(e, -EACCES, "token is signed by a key that the issuer does not list");
 	}
 	if (r < 0)

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "auth/jwt.h"
+#include "auth/keyset.h"
 #include "auth/oidc.h"
 #include "auth/secret.h"
 #include "base/err.h"
@@ -42,13 +43,12 @@ struct oidc {
 	struct loop *loop;   /* borrowed */
 	struct httpc *httpc; /* borrowed */
 	struct oidc_metadata meta;
-	struct jwks *keys; /* owned; NULL until fetched */
+	struct keyset *keys; /* owned */
 	bool known;	   /* meta is valid */
 	bool allow_http;
 	struct httpc_call *fetch;
 	ev_timer refresh;
 	uint32_t failures;
-	uint64_t keys_asked_ms, meta_at_ms;
 	struct err why; /* of the last failure */
 	struct oidc_login logins[OIDC_LOGINS_MAX];
 	struct oidc_call *calls; /* owned */
@@ -72,15 +72,12 @@ struct oidc_call {
 	struct identity id;
 };
 
-/** oidc_meta_start() - fetch metadata and keys, now and then again */
-void oidc_meta_start(struct oidc *o);
+/** oidc_meta_start() - fetch metadata, then keys, and both again from time to time. Return: 0 or -ENOMEM */
+int oidc_meta_start(struct oidc *o);
 void oidc_meta_stop(struct oidc *o);
 
 /** oidc_meta_parse() - pure: read the discovery document. Return: 0 or -EINVAL */
 int oidc_meta_parse(struct oidc_metadata *m, const char *issuer, bool allow_http, const char *text, size_t len, struct err *e);
-
-/** oidc_keys_want() - a key is missing: fetch the set, unless that was done within the last minute. Return: true if it is being fetched */
-bool oidc_keys_want(struct oidc *o);
 
 /** oidc_call_create(), oidc_call_free() - linked into @o; freeing cancels what is pending and calls nobody */
 struct oidc_call *oidc_call_create(struct oidc *o, oidc_done *done, void *arg);

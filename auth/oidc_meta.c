@@ -9,18 +9,11 @@
 #include "base/log.h"
 #include "base/loop.h"
 
-/*
- * Theory of operation. One request at a time: first the metadata, then the key set. When both are there the provider is ready; then the keys
- * are fetched again when their Cache-Control says so (between 5 minutes and 24 hours) and the metadata twice a day. A failure keeps what
- * was known and tries again, ever more slowly. An unknown kid asks for the keys early, at most once a minute.
- */
+/* What a service says about itself: fetched at start and twice a day; a failure keeps what was known and tries again, ever more slowly. */
 
 #define WELL_KNOWN "/.well-known/openid-configuration"
-#define META_EVERY_MS	    (12 * 3600 * 1000ULL)
-#define KEYS_MIN_S	    300
-#define KEYS_MAX_S	    86400
-#define KEYS_EARLY_EVERY_MS 60000
-#define RETRY_MAX_S	    60
+#define EVERY_S	    (12 * 3600.)
+#define RETRY_MAX_S 60
 
 static void fetch(struct oidc *o);
 
@@ -114,33 +107,6 @@ static void failed(struct oidc *o, const struct err *e)
 	again_in(o, wait_s);
 }
 
-static void on_keys(void *arg, const struct httpc_answer *a)
-{
-	struct oidc *o = arg;
-	struct jwks *keys = NULL;
-	struct err e = { 0 };
-	long life_s;
-
-	o->fetch = NULL;
-	if (a->error)
-		err_set(&e, a->error, "its key set cannot be fetched: %s", a->why);
-	else if (a->status != 200)
-		err_set(&e, -EPROTO, "it answers %ld for its key set", a->status);
-	else if (jwks_parse(&keys, a->body, a->len, &e) < 0)
-		err_prefix(&e, "it sends no usable keys");
-	if (!keys) {
-		failed(o, &e);
-		return;
-	}
-	if (!o->keys || o->failures)
-		log_info("identity service %s is reachable, %zu keys", o->c.name, jwks_count(keys));
-	jwks_free(o->keys);
-	o->keys = keys;
-	o->failures = 0;
-	life_s = a->cache_s < KEYS_MIN_S ? KEYS_MIN_S : a->cache_s > KEYS_MAX_S ? KEYS_MAX_S : a->cache_s;
-	again_in(o, (double)life_s);
-}
-
 static void on_meta(void *arg, const struct httpc_answer *a)
 {
 	struct oidc *o = arg;
@@ -155,8 +121,9 @@ static void on_meta(void *arg, const struct httpc_answer *a)
 	else if (oidc_meta_parse(&m, o->c.issuer, o->allow_http, a->body, a->len, &e) == 0) {
 		o->meta = m;
 		o->known = true;
-		o->meta_at_ms = loop_now_ms();
-		fetch(o);
+		o->failures = 0;
+		keyset_fetch(o->keys, m.jwks, o->allow_http);
+		again_in(o, EVERY_S);
 		return;
 	}
 	failed(o, &e);
@@ -164,26 +131,19 @@ static void on_meta(void *arg, const struct httpc_answer *a)
 
 static void fetch(struct oidc *o)
 {
-	bool meta_due = !o->known || loop_now_ms() - o->meta_at_ms > META_EVERY_MS;
 	char url[ISSUER_BYTES + sizeof(WELL_KNOWN)];
 	size_t len = strlen(o->c.issuer);
 	struct httpc_request req = {
-		.method = "GET", .url = o->meta.jwks, .ca_file = o->c.ca_file[0] ? o->c.ca_file : NULL, .limit_bytes = OIDC_ANSWER_MAX,
+		.method = "GET", .url = url, .ca_file = o->c.ca_file[0] ? o->c.ca_file : NULL, .limit_bytes = OIDC_ANSWER_MAX,
 		.deadline_ms = OIDC_DEADLINE_MS, .allow_http = o->allow_http,
 	};
 	struct err e = { 0 };
 
-	if (o->fetch)
-		return;
-	if (meta_due) {
-		/* Discovery 1.0 §4: a slash at the end of the issuer is not doubled. */
-		while (len > 0 && o->c.issuer[len - 1] == '/')
-			len--;
-		(void)snprintf(url, sizeof(url), "%.*s%s", (int)len, o->c.issuer, WELL_KNOWN);
-		req.url = url;
-	}
-	o->keys_asked_ms = loop_now_ms();
-	o->fetch = httpc_start(o->httpc, &req, meta_due ? on_meta : on_keys, o, &e);
+	/* Discovery 1.0 §4: a slash at the end of the issuer is not doubled. */
+	while (len > 0 && o->c.issuer[len - 1] == '/')
+		len--;
+	(void)snprintf(url, sizeof(url), "%.*s%s", (int)len, o->c.issuer, WELL_KNOWN);
+	o->fetch = httpc_start(o->httpc, &req, on_meta, o, &e);
 	if (!o->fetch)
 		failed(o, &e);
 }
@@ -194,27 +154,21 @@ static void on_refresh(struct ev_loop *ev, ev_timer *w, int events)
 	fetch(container_of(w, struct oidc, refresh));
 }
 
-void oidc_meta_start(struct oidc *o)
+int oidc_meta_start(struct oidc *o)
 {
 	o->allow_http = loopback_http(o->c.issuer);
+	o->keys = keyset_create(o->loop, o->httpc, o->c.name, o->c.ca_file[0] ? o->c.ca_file : NULL);
+	if (!o->keys)
+		return -ENOMEM;
 	err_set(&o->why, -EAGAIN, "it has not answered yet");
 	ev_timer_init(&o->refresh, on_refresh, 0., 0.);
 	fetch(o);
+	return 0;
 }
 
 void oidc_meta_stop(struct oidc *o)
 {
 	o->fetch = httpc_cancel(o->fetch);
 	ev_timer_stop(o->loop->ev, &o->refresh);
-	o->keys = jwks_free(o->keys);
-}
-
-bool oidc_keys_want(struct oidc *o)
-{
-	if (o->fetch)
-		return true;
-	if (loop_now_ms() - o->keys_asked_ms < KEYS_EARLY_EVERY_MS)
-		return false;
-	fetch(o);
-	return o->fetch != NULL;
+	o->keys = keyset_destroy(o->keys);
 }
