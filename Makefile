@@ -34,15 +34,20 @@ OUTGOING := base/httpc.c
 NETSETUP := $(filter-out netsetup/main.c,$(sort $(wildcard netsetup/*.c)))
 HV       := $(sort $(wildcard hv/*.c))
 AUTH     := $(sort $(wildcard auth/*.c))
+SNP      := $(sort $(wildcard hv/snp/*.c))
+VERITY   := hv/verity/verity.c
+CTL      := $(filter-out gateway/ctl/main.c,$(sort $(wildcard gateway/ctl/*.c)))
 GATEWAY  := $(filter-out gateway/main.c,$(sort $(wildcard gateway/*.c)))
 
 # --- programs ----------------------------------------------------------------------------------------------------------
 terrariumd_SRC      := gateway/main.c $(GATEWAY) $(AUTH) $(HV) $(OUTGOING) $(BASE)
 terrarium-netd_SRC  := netsetup/main.c $(NETSETUP) $(BASE)
+terrarium_SRC       := gateway/ctl/main.c $(CTL) $(SNP) $(VERITY) base/cli.c base/err.c base/fd.c base/hex.c
 
-PROGRAMS := terrariumd terrarium-netd
+PROGRAMS := terrariumd terrarium-netd terrarium
 
-GATEWAY_LIBS  := -lwebsockets -lmbedcrypto $(shell $(PKG_CONFIG) --libs jansson sqlite3 libcurl) -lev -linih -lpthread
+CTL_LIBS      := -lmbedx509 -lmbedcrypto $(shell $(PKG_CONFIG) --libs jansson)
+GATEWAY_LIBS  := -lwebsockets -lmbedx509 -lmbedcrypto $(shell $(PKG_CONFIG) --libs jansson sqlite3 libcurl) -lev -linih -lpthread
 NETSETUP_LIBS := $(shell $(PKG_CONFIG) --libs libmnl libnftables) -lev -linih
 
 # --- flags -------------------------------------------------------------------------------------------------------------
@@ -107,11 +112,15 @@ build/images/micro/manifest.json: deploy/guest/build.sh $(shell find deploy/gues
 	$(SAY) IMAGE micro
 	$(Q)deploy/guest/build.sh
 
+$O/terrarium: $(terrarium_SRC:%.c=$O/obj/%.o)
+	$(SAY) LINK $@
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(CTL_LIBS)
+
 # --- tests -------------------------------------------------------------------------------------------------------------
 # Unit tests: tests/unit/test_X.c, cmocka, always with sanitizers; they link what they need out of one archive (a test may define
 # stand-ins for functions of other files: those are then not pulled in).
 UNIT := $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
-LIB_SRC := $(BASE) $(OUTGOING) $(NETSETUP) $(HV) $(AUTH) $(GATEWAY)
+LIB_SRC := $(BASE) $(OUTGOING) $(NETSETUP) $(HV) $(AUTH) $(GATEWAY) $(SNP) $(VERITY) $(CTL)
 S := build/san
 ifneq ($(SAN),1)
 $S/obj/%.o: %.c
@@ -144,7 +153,7 @@ fuzz: $(FUZZ:%=$F/%)
 	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) tests/runner fuzz $(FUZZ:%=$F/%)
 
 tidy:
-	$(Q)mkdir -p build && tests/tidy $(sort $(LIB_SRC) gateway/main.c netsetup/main.c)
+	$(Q)mkdir -p build && tests/tidy $(sort $(LIB_SRC) gateway/main.c gateway/ctl/main.c netsetup/main.c)
 
 # The same unit tests without sanitizers, under valgrind.
 P := build/plain

@@ -20,6 +20,7 @@
 #include <mbedtls/oid.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define PROFILE_FLAG(id) (1u << ((id) - 1))
 
@@ -49,11 +50,10 @@ void snp_chain_finish(struct snp_chain *chain)
 
 int64_t snp_time_seconds(const mbedtls_x509_time *t)
 {
-	/* Gregorian years that start in March, so that leap days come last; 719468 days lie between 0000-03-01 and 1970-01-01. */
-	int64_t year = t->mon > 2 ? t->year : (int64_t)t->year - 1, month = (t->mon + 9) % 12;
-	int64_t days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + t->day - 1 - 719468;
+	struct tm tm = { .tm_year = t->year - 1900, .tm_mon = t->mon - 1, .tm_mday = t->day,
+			 .tm_hour = t->hour,	    .tm_min = t->min,	  .tm_sec = t->sec };
 
-	return ((days * 24 + t->hour) * 60 + t->min) * 60 + t->sec;
+	return timegm(&tm);
 }
 
 /* --- loading --- */

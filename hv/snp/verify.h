@@ -22,7 +22,7 @@ struct snp_evidence {
 
 /**
  * struct snp_findings - what was learned, as far as the checks went
- * @report:  its fields; version 0 when it could not be read. @report.raw points into the evidence
+ * @report:  its fields, decoded even if their structure is wrong; version 0 when its length is. report.raw points into the evidence
  * @vek:     what the certificate of the key says
  * @product: as proven
  * @pinned:  the root is AMD's

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GATEWAY_CTL_H
+#define GATEWAY_CTL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+
+/* The commands, one file each; results are those of base/cli.h. */
+int cmd_snp_id_block(int argc, char **argv);
+int cmd_snp_measure(int argc, char **argv);
+int cmd_snp_verify(int argc, char **argv);
+int cmd_verity_hash(int argc, char **argv);
+int cmd_verity_verify(int argc, char **argv);
+
+/** struct ctl_file - a file read whole; data is owned, and empty when there is none */
+struct ctl_file {
+	uint8_t *data;
+	size_t len;
+};
+
+/** ctl_load() - read @path whole, @limit bytes at most. Return: 0 or -errno with the reason in @e */
+int ctl_load(const char *path, size_t limit, struct ctl_file *file, struct err *e);
+
+/** ctl_file_finish() - free what ctl_load() read; for the cleanup attribute */
+void ctl_file_finish(struct ctl_file *file);
+
+#define _file_ __attribute__((cleanup(ctl_file_finish)))
+
+/** ctl_write() - create or replace @path with @len bytes. Return: 0 or -errno with the reason in @e */
+int ctl_write(const char *path, const void *data, size_t len, struct err *e);
+
+/** ctl_number() - decimal or 0x-hexadecimal, nothing else, at most @max. Return: 0 or -EINVAL */
+int ctl_number(const char *text, uint64_t max, uint64_t *value);
+
+/** ctl_usage() - one line on stderr about how @command is used. Return: CLI_USAGE */
+int ctl_usage(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/** ctl_refuse() - print why @command failed, as JSON on stdout or as text on stderr. Return: CLI_REFUSED */
+int ctl_refuse(const char *command, bool json, const struct err *e);
+
+/** ctl_print_json() - print and free @object (consumed). Return: CLI_OK, or CLI_REFUSED when it could not be made or written */
+int ctl_print_json(json_t *object);
+
+/** ctl_json_hex() - a JSON string of @len bytes in hexadecimal, @len at most CTL_HEX_MAX. Return: new reference or NULL */
+json_t *ctl_json_hex(const uint8_t *data, size_t len);
+
+#define CTL_HEX_MAX 64
+
+#endif
