@@ -22,10 +22,11 @@ export async function copy(text, said) {
  * @param {import("./term.js").Term} term
  */
 export async function paste(term, text) {
-	const lines = text.replace(/\r\n?/g, "\n").split("\n");
+	const lines = text.replace(/\r\n?/g, "\n").replace(/\n$/, "").split("\n");
+	const runs = /[\r\n]/.test(text);
 	const shown = text.length > PREVIEW_MAX ? `${text.slice(0, PREVIEW_MAX)}…` : text;
-	const sure = lines.length === 1 || await ask({
-		title: lines.length === 2 && lines[1] === "" ? "Paste a line that runs at once?" : `Paste ${lines.length} lines?`,
+	const sure = !runs || await ask({
+		title: lines.length === 1 ? "Paste a line that runs at once?" : `Paste ${lines.length} lines?`,
 		text: "A shell runs every line as soon as it arrives.", quote: shown, yes: "Paste",
 	});
 	if (sure && text !== "")

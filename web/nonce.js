@@ -1,14 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Gives every `<style>` that a script makes the nonce of this page, which the content security policy asks for. xterm.js makes some;
- * without this they are ignored and the terminal is black on black. Must be imported before anything that makes styles.
+ * Lets xterm.js live under a strict content security policy. It makes `<style>` elements, which need the nonce of this page, and gives cells
+ * their exact colours by `style` attributes, which the policy refuses but allows as properties. Without this the terminal is black on black.
+ * Must be imported before anything that makes styles.
  */
 const nonce = document.querySelector('meta[name="style-nonce"]')?.content ?? "";
 const create = document.createElement;
+const set = Element.prototype.setAttribute;
 
 document.createElement = function (name, options) {
 	const element = create.call(this, name, options);
-	if (String(name).toLowerCase() === "style")
+	if (element instanceof HTMLStyleElement)
 		element.nonce = nonce;
 	return element;
+};
+
+HTMLElement.prototype.setAttribute = function (name, value) {
+	if (name === "style")
+		this.style.cssText = value;
+	else
+		set.call(this, name, value);
 };

@@ -65,7 +65,6 @@ export class Room {
 			bell: () => this.#ring(true),
 			copy: (text) => copy(text, `The machine copied ${text.length} characters to the clipboard.`),
 			link: (uri) => attempt("Opening the link", () => open_link(uri)),
-			key: (event) => this.#key(event),
 		});
 		this.keys = new Keys((bytes) => this.#type(bytes), () => this.term.focus());
 		this.find = new Find(this.term);
@@ -118,6 +117,7 @@ export class Room {
 			timer = setTimeout(() => this.#fit(), FIT_DELAY_MS);
 		}).observe($("terminal"));
 		guard_paste($("terminal"), this.term);
+		addEventListener("keydown", (event) => this.#key(event), { capture: true });
 		const wake = () => document.visibilityState === "visible" ? this.#link?.wake() : this.#keep();
 		addEventListener("online", wake);
 		addEventListener("pageshow", wake);
@@ -145,21 +145,24 @@ export class Room {
 			toast("That was not typed: too much is waiting for the connection already.", "fault");
 	}
 
-	/* @returns whether the page takes the key; Ctrl+Shift+V is left to the browser, which pastes. */
+	/* The page's own keys. Ctrl+Shift+V is kept from the terminal and left to the browser, which pastes. */
 	#key(event) {
-		if (event.type !== "keydown" || !event.ctrlKey || !event.shiftKey || event.altKey || event.metaKey)
-			return false;
+		if (!event.ctrlKey || !event.shiftKey || event.altKey || event.metaKey || document.querySelector("dialog[open]"))
+			return;
 		const does = {
 			KeyC: () => this.term.selection() && copy(this.term.selection(), "Copied"),
 			KeyF: () => this.find.open(),
+			KeyV: null,
 			Equal: () => set_prefs({ font_px: prefs().font_px + 1 }),
 			Minus: () => set_prefs({ font_px: prefs().font_px - 1 }),
 		}[event.code];
+		if (does === undefined)
+			return;
+		event.stopPropagation();
 		if (does) {
 			event.preventDefault();
 			does();
 		}
-		return does !== undefined || event.code === "KeyV";
 	}
 
 	/* --- size -------------------------------------------------------------------------------------------------- */
@@ -211,9 +214,13 @@ export class Room {
 		put("veil-title", failed ? "The machine did not start" : "The machine is switched off");
 		put("veil-text", vm.reason || (failed ? "The server gave no reason; its log has more." : "What is on its screen stays here to be read."));
 		put("veil-act", failed ? "Try again" : "Start it");
-		if (visible && $("veil").hidden)
-			queueMicrotask(() => $("veil-act").focus());
+		if (visible === !$("veil").hidden)
+			return;
 		show("veil", visible);
+		if (visible)
+			$("veil-act").focus();
+		else
+			this.term.focus();
 	}
 
 	#on_link(state, reason) {

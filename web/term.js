@@ -31,6 +31,15 @@ export function plain(text, limit = TITLE_MAX) {
 	return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "").slice(0, limit);
 }
 
+/* WebGL without a card is drawn by the processor, and three times slower than the DOM. */
+function has_graphics_card() {
+	const gl = document.createElement("canvas").getContext("webgl2", { failIfMajorPerformanceCaveat: true });
+	const info = gl?.getExtension("WEBGL_debug_renderer_info");
+	const name = gl?.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER) ?? "";
+	gl?.getExtension("WEBGL_lose_context")?.loseContext();
+	return gl !== null && !/swiftshader|llvmpipe|software/i.test(name);
+}
+
 export class Term {
 	#xterm;
 	#host;
@@ -44,8 +53,7 @@ export class Term {
 	/**
 	 * @param {HTMLElement} host where it goes
 	 * @param {{theme: "dark"|"light", font_px: number, screen_reader: boolean}} look
-	 * @param {object} on functions: input(bytes), size({cols, rows}), title(text), bell(), copy(text), link(uri), key(event) → boolean: leave
-	 *        it to the page
+	 * @param {object} on functions: input(bytes), size({cols, rows}), title(text), bell(), copy(text), link(uri)
 	 */
 	constructor(host, look, on) {
 		this.#host = host;
@@ -72,7 +80,6 @@ export class Term {
 		x.onTitleChange((title) => on.title(plain(title)));
 		x.onBell(() => this.#live && on.bell());
 		x.parser.registerOscHandler(52, (data) => this.#osc52(data));
-		x.attachCustomKeyEventHandler((event) => !on.key(event));
 	}
 
 	/* What is being parsed just now is not a replay. */
@@ -207,12 +214,10 @@ export class Term {
 			o.disableStdin = look.read_only;
 	}
 
-	/** Draw with the graphics card where that works; the DOM otherwise and when the card goes away. */
+	/** Draw with the graphics card where there is one; the DOM otherwise and when the card goes away. */
 	async accelerate() {
-		const probe = document.createElement("canvas").getContext("webgl2", { failIfMajorPerformanceCaveat: true });
-		if (!probe)
+		if (!has_graphics_card())
 			return;
-		probe.getExtension("WEBGL_lose_context")?.loseContext();
 		try {
 			const { WebglAddon } = await import("@xterm/addon-webgl");
 			const webgl = new WebglAddon();
@@ -248,7 +253,7 @@ export class Term {
 		const options = {
 			incremental,
 			decorations: {
-				matchBackground: "#6b5d1e", matchOverviewRuler: "#b99a3a", activeMatchBackground: "#8f6d12",
+				matchBorder: "#b99a3a", matchOverviewRuler: "#b99a3a", activeMatchBorder: "#e4c465", activeMatchBackground: "#8f6d12",
 				activeMatchColorOverviewRuler: "#e4c465",
 			},
 		};
