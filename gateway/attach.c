@@ -1,0 +1,909 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation
+ *
+ *   WAITING --HELLO--> LIVE --fault, end of the stream, revocation--> CLOSING --attach_closed()--> freed
+ *
+ * Nothing is queued. What has to be said is a set of bits (and a few numbers), and each message is made from the present state when the
+ * transport asks for it: a client that does not read costs the size of struct attach, whatever happens meanwhile. So a later PING, SIZE
+ * or EVENT replaces an earlier one of its kind that has not been sent.
+ *
+ * Order: control messages, then output, with an INACK between two frames of it when one is due. INACK is lazy: it rides along with
+ * output (an echo is sent before it), or goes after ACK_S, since a frame for each keystroke would cost more than the echo itself.
+ *
+ * Output: sent <= credit + window. The stream keeps a controller's bytes until they are sent. A viewer whose next byte has left
+ * the ring is skipped ahead: gap, preamble, on from a safe place near the end.
+ *
+ * Control: at most one attachment of a stream controls; the newest that asks wins. When it goes, the newest of the others that ever asked
+ * and did not release gets it.
+ */
+#include "gateway/attach.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "gateway/machine.h"
+#include "gateway/modes.h"
+#include "gateway/ticket.h"
+#include "gateway/viewer.h"
+#include "gateway/wire.h"
+
+#define HELLO_MS       5000
+#define CLOSE_MS       2000 /* a client that does not take its ERROR is cut off after this */
+#define ADOPT_MS       10000 /* after a start, machines are still being adopted */
+#define SWEEP_S	       1.
+#define ACK_S	       0.05
+#define ACK_BYTES      4096u /* so much written input is acknowledged at once */
+#define KEEPALIVE_MS   25000
+#define WINDOW_DEFAULT (512u << 10)
+#define WINDOW_MIN     (16u << 10)
+#define WINDOW_MAX     (1u << 20)
+#define PAUSE_BYTES    49152u /* held input that stops reading from the client: one more message still fits in 64 KiB */
+#define RESUME_BYTES   16384u
+#define SKIP_BYTES     65536u /* a viewer that fell behind goes on so far before the end */
+#define VIEWERS_MAX    32     /* attachments of one stream */
+
+enum phase { WAITING, LIVE, CLOSING };
+
+/* What has to be said, in the order of saying it. */
+enum say { SAY_WELCOME = 1, SAY_EPOCH = 2, SAY_ROLE = 4, SAY_SIZE = 8, SAY_VM = 16, SAY_VIEWERS = 32, SAY_NOTICE = 64, SAY_PONG = 128,
+	   SAY_GOODBYE = 256 };
+
+struct attach {
+	struct viewer viewer;
+	struct attach_hub *hub;		   /* borrowed */
+	const struct attach_transport *t; /* borrowed */
+	void *conn;
+	struct attach *next, *prev; /* in the hub */
+	struct who who;
+	enum phase phase;
+	unsigned say;
+	uint64_t deadline_ms; /* WAITING: for HELLO; CLOSING: for the goodbye */
+	bool may_control, wants_control;
+	bool asked;	 /* want_write() was called and attach_next() has not run dry since */
+	bool paused;	 /* pause_input() */
+	bool gap;	 /* a gap frame with a preamble comes next */
+	bool typed;	 /* has sent input: INACKs are due */
+	bool ack_turn;	 /* an OUTPUT has gone since the last INACK */
+	bool stalled;	 /* waits for credit */
+	bool stale_input; /* the epoch changed: input for the old one may still come */
+	uint32_t asked_window;
+	uint64_t epoch, sent, replay_end, stale_sent, acked;
+	uint64_t pong_clock, pong_us;
+	const char *notice; /* static */
+	uint16_t close_code;
+	char reason[96];
+};
+
+struct attach_counters {
+	uint64_t opened, output_bytes, input_bytes, stalls, resumes, gaps, skips, refused;
+};
+
+struct attach_hub {
+	struct loop *loop;	   /* borrowed, like the next two */
+	struct machines *machines;
+	struct tickets *tickets;
+	struct attach *all;
+	size_t count;
+	uint64_t born_ms;
+	ev_timer sweep, ack;
+	struct attach_counters n;
+};
+
+static struct attach *from_viewer(struct viewer *v)
+{
+	return container_of(v, struct attach, viewer);
+}
+
+static bool controls(const struct attach *a)
+{
+	return a->viewer.stream && stream_controller(a->viewer.stream) == &a->viewer;
+}
+
+static uint64_t now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
+}
+
+static void ask_to_write(struct attach *a)
+{
+	if (a->asked)
+		return;
+	a->asked = true;
+	a->t->want_write(a->conn);
+}
+
+static void say(struct attach *a, unsigned what)
+{
+	a->say |= what;
+	ask_to_write(a);
+}
+
+/* An ERROR that does not end the connection. */
+static void notice(struct attach *a, const char *code)
+{
+	a->notice = code;
+	say(a, SAY_NOTICE);
+}
+
+static void pause_client(struct attach *a, bool paused)
+{
+	if (a->paused == paused)
+		return;
+	a->paused = paused;
+	a->t->pause_input(a->conn, paused);
+}
+
+/* --- control ---------------------------------------------------------------------------------------------------------- */
+
+static void say_to_all(struct stream *s, unsigned what)
+{
+	for (struct viewer *v = stream_viewers(s); v; v = v->next)
+		say(from_viewer(v), what);
+}
+
+/* Put @a, or nobody, in control; both sides of the change hear of it. */
+static void give_control(struct stream *s, struct attach *a)
+{
+	struct viewer *old = stream_controller(s);
+
+	if (old == (a ? &a->viewer : NULL))
+		return;
+	stream_control(s, a ? &a->viewer : NULL);
+	if (old) {
+		pause_client(from_viewer(old), false);
+		say(from_viewer(old), SAY_ROLE);
+	}
+	if (a)
+		say(a, SAY_ROLE);
+	say_to_all(s, SAY_VIEWERS);
+}
+
+/* The controller goes or lets go: the newest who still wants control has it. */
+static void hand_over(struct stream *s)
+{
+	struct viewer *v = stream_viewers(s);
+
+	while (v && !from_viewer(v)->wants_control)
+		v = v->next;
+	give_control(s, v ? from_viewer(v) : NULL);
+}
+
+static void leave(struct attach *a)
+{
+	struct stream *s = a->viewer.stream;
+	bool had_control = controls(a);
+
+	if (!s)
+		return;
+	stream_leave(&a->viewer);
+	if (had_control)
+		hand_over(s);
+	say_to_all(s, SAY_VIEWERS);
+}
+
+/* --- refusing and closing --------------------------------------------------------------------------------------------- */
+
+static const char *code_text(uint16_t code)
+{
+	static const struct {
+		uint16_t code;
+		const char *text;
+	} table[] = {
+		{ WIRE_CLOSE_RESTART, "restart" },	 { WIRE_CLOSE_MALFORMED, "malformed" },
+		{ WIRE_CLOSE_LOGIN, "login_needed" },	 { WIRE_CLOSE_REVOKED, "revoked" },
+		{ WIRE_CLOSE_NO_STREAM, "no_such_stream" }, { WIRE_CLOSE_IDLE, "idle" },
+		{ WIRE_CLOSE_TAKEN, "taken_over" },	 { WIRE_CLOSE_TOO_BIG, "too_big" },
+		{ WIRE_CLOSE_TOO_MANY, "too_many" },	 { WIRE_CLOSE_NOT_READY, "not_ready" },
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		if (table[i].code == code)
+			return table[i].text;
+	}
+	return "error";
+}
+
+/* From here on the client gets nothing but its ERROR, and nothing it sends counts. */
+void attach_refuse(struct attach *a, uint16_t code, const char *message)
+{
+	if (a->phase == CLOSING)
+		return;
+	a->phase = CLOSING;
+	a->close_code = code;
+	a->hub->n.refused++;
+	(void)snprintf(a->reason, sizeof(a->reason), "%s", message);
+	a->deadline_ms = loop_now_ms() + CLOSE_MS;
+	pause_client(a, true);
+	leave(a);
+	a->say = 0;
+	say(a, SAY_GOODBYE);
+}
+
+static void hang_up(struct attach *a, uint16_t code, const char *reason)
+{
+	a->phase = CLOSING;
+	a->say = 0;
+	a->deadline_ms = UINT64_MAX; /* only once */
+	leave(a);
+	a->t->close(a->conn, code, reason);
+}
+
+/* --- output ----------------------------------------------------------------------------------------------------------- */
+
+static uint64_t allowance(const struct attach *a)
+{
+	uint64_t limit = a->viewer.credit + a->viewer.window;
+
+	return limit > a->sent ? limit - a->sent : 0;
+}
+
+static bool has_output(const struct attach *a, const struct stream_state *st)
+{
+	return a->phase == LIVE && st->epoch != 0 && (a->gap || (a->sent < st->end && allowance(a) > 0));
+}
+
+static bool has_exit(const struct attach *a, const struct stream_state *st)
+{
+	return a->phase == LIVE && st->ended && !a->gap && a->sent == st->end;
+}
+
+static bool ack_due(const struct attach *a, const struct stream_state *st)
+{
+	return a->phase == LIVE && a->typed && st->written > a->acked;
+}
+
+static bool has_more(const struct attach *a)
+{
+	struct stream_state st;
+
+	if (a->say)
+		return true;
+	if (a->phase != LIVE)
+		return false;
+	st = stream_state(a->viewer.stream);
+	return has_output(a, &st) || has_exit(a, &st) || ack_due(a, &st);
+}
+
+/* How far output may run ahead: what was asked for, within our bounds and what the ring can keep. */
+static void set_window(struct attach *a, const struct stream_state *st)
+{
+	uint32_t window = a->asked_window;
+
+	if (st->ring_bytes > 0 && window > st->ring_bytes - RING_SLACK)
+		window = st->ring_bytes - RING_SLACK;
+	a->viewer.window = window;
+}
+
+/* Begin at @offset or the next safe place, with a preamble. What has been sent and not yet consumed still counts against the window. */
+static void go_to(struct attach *a, uint64_t offset)
+{
+	uint64_t open = a->sent - a->viewer.credit;
+
+	a->sent = stream_safe(a->viewer.stream, offset);
+	a->viewer.credit = a->sent > open ? a->sent - open : 0;
+	a->gap = true;
+	a->hub->n.gaps++;
+}
+
+static void skip_ahead(struct attach *a, const struct stream_state *st)
+{
+	a->hub->n.skips++;
+	go_to(a, st->end - st->start > SKIP_BYTES ? st->end - SKIP_BYTES : st->start);
+	stream_credited(&a->viewer);
+}
+
+/* An attachment that waits for credit, counted once each time. */
+static void note_stall(struct attach *a, const struct stream_state *st)
+{
+	bool stalled = a->sent < st->end && allowance(a) == 0;
+
+	a->hub->n.stalls += stalled && !a->stalled;
+	a->stalled = stalled;
+}
+
+static size_t next_preamble(struct attach *a, uint8_t *buf)
+{
+	uint8_t flags = WIRE_GAP | WIRE_PREAMBLE | (a->sent < a->replay_end ? WIRE_REPLAY : 0);
+	size_t at = wire_output_head(buf, a->sent, flags);
+
+	a->gap = false;
+	return at + stream_preamble(a->viewer.stream, a->sent, buf + at);
+}
+
+static size_t next_output(struct attach *a, uint8_t *buf)
+{
+	struct stream_state st = stream_state(a->viewer.stream);
+	size_t want = ATTACH_MSG_MAX - WIRE_OUTPUT_HEAD, at, n;
+	bool replay = a->sent < a->replay_end;
+
+	note_stall(a, &st);
+	if (!has_output(a, &st))
+		return 0;
+	if (a->sent < st.start)
+		skip_ahead(a, &st);
+	if (a->gap)
+		return next_preamble(a, buf);
+	if (want > allowance(a))
+		want = (size_t)allowance(a);
+	if (replay && want > a->replay_end - a->sent)
+		want = (size_t)(a->replay_end - a->sent);
+	at = wire_output_head(buf, a->sent, replay ? WIRE_REPLAY : 0);
+	n = stream_read(a->viewer.stream, a->sent, buf + at, want);
+	a->sent += n;
+	a->hub->n.output_bytes += n;
+	a->ack_turn = true;
+	return at + n;
+}
+
+static size_t next_ack(struct attach *a, uint8_t *buf)
+{
+	struct stream_state st = stream_state(a->viewer.stream);
+
+	if (!ack_due(a, &st))
+		return 0;
+	a->acked = st.written;
+	a->ack_turn = false;
+	return wire_inack(buf, st.written);
+}
+
+static size_t next_exit(struct attach *a, uint8_t *buf)
+{
+	struct stream_state st = stream_state(a->viewer.stream);
+
+	if (!has_exit(a, &st))
+		return 0;
+	hang_up(a, WIRE_CLOSE_DONE, "exit");
+	return wire_exit(buf, st.exit_code, (uint8_t)st.exit_signal);
+}
+
+/* --- control messages ------------------------------------------------------------------------------------------------- */
+
+static const char *role_text(const struct attach *a)
+{
+	return controls(a) ? "controller" : "viewer";
+}
+
+static json_t *welcome(const struct attach *a)
+{
+	struct stream *s = a->viewer.stream;
+	struct stream_state st = stream_state(s);
+	struct machine *m = machine_of_stream(s);
+	json_t *vm = m ? machine_json(m) : json_null();
+	char epoch[17];
+
+	wire_epoch_text(st.epoch, epoch);
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:i, s:i, s:I, s:i, s:b, s:o}", "stream", stream_id(s), "epoch", epoch,
+			 "ring_start", (json_int_t)st.start, "out_offset", (json_int_t)a->sent, "in_offset", (json_int_t)a->acked,
+			 "role", role_text(a), "cols", (int)st.size.cols, "rows", (int)st.size.rows, "window",
+			 (json_int_t)a->viewer.window, "keepalive_ms", KEEPALIVE_MS, "can_resize", (int)st.pty, "vm", vm);
+}
+
+static json_t *event_epoch(const struct attach *a)
+{
+	json_t *json = welcome(a);
+
+	if (json)
+		(void)json_object_set_new(json, "type", json_string("epoch"));
+	return json;
+}
+
+static json_t *event_role(const struct attach *a)
+{
+	struct stream_state st = stream_state(a->viewer.stream);
+
+	return json_pack("{s:s, s:s, s:I}", "type", "role", "role", role_text(a), "in_offset", (json_int_t)st.wanted);
+}
+
+static json_t *event_vm(const struct attach *a)
+{
+	struct machine *m = machine_of_stream(a->viewer.stream);
+
+	return json_pack("{s:s, s:o}", "type", "vm", "vm", m ? machine_json(m) : json_null());
+}
+
+static json_t *event_viewers(const struct attach *a)
+{
+	json_t *list = json_array();
+
+	for (struct viewer *v = stream_viewers(a->viewer.stream); v; v = v->next) {
+		const struct attach *other = from_viewer(v);
+
+		(void)json_array_append_new(list, json_pack("{s:s, s:s}", "email", other->who.email, "role", role_text(other)));
+	}
+	return json_pack("{s:s, s:o}", "type", "viewers", "viewers", list);
+}
+
+static json_t *error_notice(const struct attach *a)
+{
+	return json_pack("{s:s, s:s, s:i}", "code", a->notice, "message",
+			 strcmp(a->notice, "read_only") == 0 ? "this attachment only watches" : "this attachment may not take control",
+			 "retry_after_ms", 0);
+}
+
+static json_t *error_goodbye(const struct attach *a)
+{
+	bool again = a->close_code == WIRE_CLOSE_RESTART || a->close_code == WIRE_CLOSE_NOT_READY;
+
+	return json_pack("{s:s, s:s, s:i}", "code", code_text(a->close_code), "message", a->reason, "retry_after_ms", again ? 250 : 0);
+}
+
+static size_t next_size(struct attach *a, uint8_t *buf)
+{
+	struct stream_state st = stream_state(a->viewer.stream);
+
+	return wire_size(buf, st.size.cols, st.size.rows);
+}
+
+static size_t next_pong(struct attach *a, uint8_t *buf)
+{
+	uint64_t held = now_us() - a->pong_us;
+
+	return wire_pong(buf, a->pong_clock, held > UINT32_MAX ? UINT32_MAX : (uint32_t)held);
+}
+
+/* The messages of enum say, in its order. */
+static const struct {
+	unsigned what;
+	enum wire_type type;
+	json_t *(*json)(const struct attach *a);
+	size_t (*fixed)(struct attach *a, uint8_t *buf);
+} sayings[] = {
+	{ SAY_WELCOME, WIRE_WELCOME, welcome, NULL },	  { SAY_EPOCH, WIRE_EVENT, event_epoch, NULL },
+	{ SAY_ROLE, WIRE_EVENT, event_role, NULL },	  { SAY_SIZE, WIRE_SIZE, NULL, next_size },
+	{ SAY_VM, WIRE_EVENT, event_vm, NULL },		  { SAY_VIEWERS, WIRE_EVENT, event_viewers, NULL },
+	{ SAY_NOTICE, WIRE_ERROR, error_notice, NULL },	  { SAY_PONG, WIRE_PONG, NULL, next_pong },
+	{ SAY_GOODBYE, WIRE_ERROR, error_goodbye, NULL },
+};
+
+static size_t next_saying(struct attach *a, uint8_t *buf, size_t cap)
+{
+	size_t i = 0, len;
+	json_t *json;
+
+	if (!a->say)
+		return 0;
+	while (!(a->say & sayings[i].what))
+		i++;
+	a->say &= ~sayings[i].what;
+	if (sayings[i].fixed)
+		return sayings[i].fixed(a, buf);
+	json = sayings[i].json(a);
+	len = wire_json(buf, cap, sayings[i].type, json);
+	json_decref(json);
+	if (len == 0)
+		log_warn("stream %s: a message could not be made: out of memory?", a->viewer.stream ? stream_id(a->viewer.stream) : "-");
+	if (sayings[i].what == SAY_GOODBYE)
+		hang_up(a, a->close_code, a->reason);
+	return len;
+}
+
+size_t attach_next(struct attach *a, uint8_t *buf, size_t cap, bool *more)
+{
+	size_t len = 0;
+
+	if (cap > ATTACH_MSG_MAX)
+		cap = ATTACH_MSG_MAX;
+	while (len == 0 && a->say)
+		len = next_saying(a, buf, cap);
+	if (len == 0 && a->phase == LIVE && a->ack_turn)
+		len = next_ack(a, buf);
+	if (len == 0 && a->phase == LIVE)
+		len = next_output(a, buf);
+	if (len == 0 && a->phase == LIVE)
+		len = next_ack(a, buf);
+	if (len == 0 && a->phase == LIVE)
+		len = next_exit(a, buf);
+	*more = a->asked = has_more(a);
+	return len;
+}
+
+/* --- what the stream tells -------------------------------------------------------------------------------------------- */
+
+static void on_epoch(struct attach *a)
+{
+	struct stream_state st = stream_state(a->viewer.stream);
+
+	if (a->sent > a->stale_sent)
+		a->stale_sent = a->sent;
+	a->stale_input = true;
+	a->sent = a->viewer.credit = a->replay_end = 0;
+	a->acked = st.wanted;
+	a->gap = false;
+	set_window(a, &st);
+	pause_client(a, false);
+	if (!(a->say & SAY_WELCOME))
+		say(a, SAY_EPOCH);
+}
+
+static void on_written(struct attach *a)
+{
+	struct stream_state st = stream_state(a->viewer.stream);
+
+	if (a->paused && st.held <= RESUME_BYTES)
+		pause_client(a, false);
+	if (!ack_due(a, &st))
+		return;
+	if (st.written - a->acked >= ACK_BYTES)
+		ask_to_write(a);
+	else if (!ev_is_active(&a->hub->ack))
+		ev_timer_again(a->hub->loop->ev, &a->hub->ack);
+}
+
+static void on_news(struct viewer *v, unsigned news)
+{
+	struct attach *a = from_viewer(v);
+
+	if (news & VIEWER_GONE) {
+		attach_refuse(a, WIRE_CLOSE_NO_STREAM, "the stream is gone");
+		return;
+	}
+	if (news & VIEWER_EPOCH)
+		on_epoch(a);
+	if (news & VIEWER_SIZE)
+		say(a, SAY_SIZE);
+	if (news & VIEWER_VM)
+		say(a, SAY_VM);
+	if (news & VIEWER_INPUT)
+		on_written(a);
+	if ((news & VIEWER_OUTPUT) && !a->asked && has_more(a))
+		ask_to_write(a);
+}
+
+/* --- what the client says --------------------------------------------------------------------------------------------- */
+
+static size_t viewer_count(const struct stream *s)
+{
+	size_t n = 0;
+
+	for (const struct viewer *v = stream_viewers(s); v; v = v->next)
+		n++;
+	return n;
+}
+
+/* Where output begins for a client that says it holds output of @h->epoch up to @h->out_offset. */
+static void find_start(struct attach *a, const struct wire_hello *h, const struct stream_state *st)
+{
+	a->replay_end = st->end;
+	if (h->has_epoch && h->epoch == st->epoch && h->out_offset >= st->start) {
+		a->sent = h->out_offset;
+		a->hub->n.resumes++;
+	} else if (st->epoch != 0 && (h->has_epoch || st->start > 0)) {
+		go_to(a, st->start);
+	}
+	a->viewer.credit = a->sent;
+}
+
+static void join(struct attach *a, struct stream *s, const struct wire_hello *h, enum stream_role role)
+{
+	struct stream_state st = stream_state(s);
+	bool same_epoch = h->has_epoch && h->epoch == st.epoch;
+	uint64_t window = h->window == 0 ? WINDOW_DEFAULT : h->window;
+
+	a->phase = LIVE;
+	a->deadline_ms = 0;
+	a->may_control = role == ROLE_CONTROLLER;
+	a->wants_control = a->may_control && !h->viewer;
+	a->asked_window = (uint32_t)(window < WINDOW_MIN ? WINDOW_MIN : window > WINDOW_MAX ? WINDOW_MAX : window);
+	/* Who comes back sends again what was not written; to others, input begins behind what is held. */
+	a->acked = same_epoch ? st.written : st.wanted;
+	a->typed = same_epoch;
+	stream_join(s, &a->viewer);
+	set_window(a, &st);
+	find_start(a, h, &st);
+	if (a->wants_control) {
+		give_control(s, a);
+		if (h->size.cols > 0)
+			stream_resize(s, &a->viewer, (struct ring_size){ h->size.cols, h->size.rows, h->size.xpix, h->size.ypix });
+	}
+	say_to_all(s, SAY_VIEWERS);
+	a->say = SAY_WELCOME | SAY_VIEWERS;
+	ask_to_write(a);
+}
+
+static void on_hello(struct attach *a, const struct wire_hello *h)
+{
+	struct attach_hub *hub = a->hub;
+	enum stream_role role = ROLE_VIEWER;
+	struct stream_state st;
+	struct stream *s;
+
+	if (ticket_take(hub->tickets, h->ticket, &a->who, h->stream, loop_now_ms(), &role) < 0) {
+		attach_refuse(a, WIRE_CLOSE_LOGIN, "the ticket is unknown, spent or too old: get a new one");
+		return;
+	}
+	s = machine_stream_find(hub->machines, a->who.person, h->stream);
+	if (!s) {
+		attach_refuse(a, WIRE_CLOSE_NO_STREAM, "there is no such stream");
+		return;
+	}
+	st = stream_state(s);
+	if (viewer_count(s) >= VIEWERS_MAX)
+		attach_refuse(a, WIRE_CLOSE_TOO_MANY, "too many attachments of this stream");
+	else if (h->has_epoch && st.epoch == 0 && loop_now_ms() - hub->born_ms < ADOPT_MS)
+		attach_refuse(a, WIRE_CLOSE_NOT_READY, "the machines are still being found: try again at once");
+	else if (h->has_epoch && h->epoch == st.epoch && h->out_offset > st.end)
+		attach_refuse(a, WIRE_CLOSE_MALFORMED, "out_offset is past the end of the output");
+	else
+		join(a, s, h, role);
+}
+
+static void on_input(struct attach *a, const struct wire_msg *m)
+{
+	struct stream *s = a->viewer.stream;
+	struct stream_state st;
+
+	if (!controls(a)) {
+		notice(a, "read_only");
+		return;
+	}
+	a->typed = true;
+	a->hub->n.input_bytes += m->input.len;
+	switch (stream_input(s, m->input.offset, m->input.data, m->input.len)) {
+	case STREAM_E_AHEAD:
+		if (!a->stale_input)
+			attach_refuse(a, WIRE_CLOSE_MALFORMED, "input is missing before this in_offset");
+		return;
+	case STREAM_E_FULL:
+		attach_refuse(a, WIRE_CLOSE_TOO_BIG, "too much unacknowledged input");
+		return;
+	case STREAM_E_ENDED:
+		return;
+	default:
+		break;
+	}
+	a->stale_input = false;
+	st = stream_state(s);
+	if (st.held > PAUSE_BYTES)
+		pause_client(a, true);
+}
+
+static void on_resize(struct attach *a, const struct wire_size *w)
+{
+	if (controls(a))
+		stream_resize(a->viewer.stream, &a->viewer, (struct ring_size){ w->cols, w->rows, w->xpix, w->ypix });
+	else
+		notice(a, "read_only");
+}
+
+static void on_credit(struct attach *a, uint64_t offset)
+{
+	if (offset > a->sent) {
+		if (offset > a->stale_sent)
+			attach_refuse(a, WIRE_CLOSE_MALFORMED, "credit for output that was not sent");
+		return;
+	}
+	if (offset <= a->viewer.credit)
+		return;
+	a->viewer.credit = offset;
+	a->stalled = false;
+	stream_credited(&a->viewer);
+	if (!a->asked && has_more(a))
+		ask_to_write(a);
+}
+
+static void on_action(struct attach *a, enum wire_action action)
+{
+	struct stream *s = a->viewer.stream;
+
+	if (action == WIRE_TAKE && !a->may_control) {
+		notice(a, "forbidden");
+	} else if (action == WIRE_TAKE) {
+		a->wants_control = true;
+		give_control(s, a);
+	} else {
+		a->wants_control = false;
+		if (controls(a))
+			hand_over(s);
+	}
+}
+
+static void on_message(struct attach *a, const struct wire_msg *m)
+{
+	switch (m->type) {
+	case WIRE_INPUT:
+		on_input(a, m);
+		break;
+	case WIRE_RESIZE:
+		on_resize(a, &m->size);
+		break;
+	case WIRE_CREDIT:
+		on_credit(a, m->credit);
+		break;
+	case WIRE_PING:
+		a->pong_clock = m->clock;
+		a->pong_us = now_us();
+		say(a, SAY_PONG);
+		break;
+	case WIRE_ACTION:
+		on_action(a, m->action);
+		break;
+	default:
+		attach_refuse(a, WIRE_CLOSE_MALFORMED, "a second HELLO");
+		break;
+	}
+}
+
+void attach_input(struct attach *a, const uint8_t *data, size_t len)
+{
+	struct wire_msg m;
+	const char *why;
+
+	if (a->phase == CLOSING)
+		return;
+	if (len > ATTACH_INPUT_MAX || (a->phase == WAITING && len > ATTACH_HELLO_MAX + 1))
+		attach_refuse(a, WIRE_CLOSE_TOO_BIG, "the message is too long");
+	else if (wire_decode(data, len, &m, &why) < 0)
+		attach_refuse(a, WIRE_CLOSE_MALFORMED, why);
+	else if (a->phase == LIVE)
+		on_message(a, &m);
+	else if (m.type == WIRE_HELLO)
+		on_hello(a, &m.hello);
+	else
+		attach_refuse(a, WIRE_CLOSE_MALFORMED, "the first message must be HELLO");
+}
+
+/* --- the hub ---------------------------------------------------------------------------------------------------------- */
+
+struct attach *attach_create(struct attach_hub *hub, const struct attach_transport *t, void *conn, const struct who *who)
+{
+	struct attach *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return NULL;
+	a->viewer.on_news = on_news;
+	a->hub = hub;
+	a->t = t;
+	a->conn = conn;
+	a->who = *who;
+	a->phase = WAITING;
+	a->deadline_ms = loop_now_ms() + HELLO_MS;
+	a->next = hub->all;
+	if (a->next)
+		a->next->prev = a;
+	hub->all = a;
+	hub->count++;
+	hub->n.opened++;
+	if (!ev_is_active(&hub->sweep))
+		ev_timer_again(hub->loop->ev, &hub->sweep);
+	return a;
+}
+
+struct attach *attach_closed(struct attach *a)
+{
+	struct attach_hub *hub;
+
+	if (!a)
+		return NULL;
+	hub = a->hub;
+	a->phase = CLOSING;
+	leave(a);
+	if (a->next)
+		a->next->prev = a->prev;
+	if (a->prev)
+		a->prev->next = a->next;
+	else
+		hub->all = a->next;
+	hub->count--;
+	if (hub->count == 0)
+		ev_timer_stop(hub->loop->ev, &hub->sweep);
+	free(a);
+	return NULL;
+}
+
+/* One look a second at all attachments, in place of timers for each. */
+static void on_sweep(struct ev_loop *ev, ev_timer *timer, int events)
+{
+	struct attach_hub *hub = container_of(timer, struct attach_hub, sweep);
+	uint64_t now_ms = loop_now_ms();
+	int64_t now_s = (int64_t)time(NULL);
+
+	(void)ev;
+	(void)events;
+	for (struct attach *a = hub->all, *next; a; a = next) {
+		next = a->next;
+		if (a->phase == CLOSING && now_ms >= a->deadline_ms)
+			hang_up(a, a->close_code, a->reason);
+		else if (a->phase == WAITING && now_ms >= a->deadline_ms)
+			attach_refuse(a, WIRE_CLOSE_IDLE, "no HELLO within 5 seconds");
+		else if (a->who.expires_at <= now_s)
+			attach_refuse(a, WIRE_CLOSE_LOGIN, "the session has expired: sign in again");
+	}
+}
+
+/* Late acknowledgements. Stops itself: typing starts it. */
+static void on_ack(struct ev_loop *ev, ev_timer *timer, int events)
+{
+	struct attach_hub *hub = container_of(timer, struct attach_hub, ack);
+
+	(void)events;
+	ev_timer_stop(ev, timer);
+	for (struct attach *a = hub->all; a; a = a->next) {
+		struct stream_state st;
+
+		if (!a->typed || a->phase != LIVE)
+			continue;
+		st = stream_state(a->viewer.stream);
+		if (ack_due(a, &st))
+			ask_to_write(a);
+	}
+}
+
+int attach_hub_create(struct attach_hub **out, struct loop *loop, struct machines *machines, struct tickets *tickets)
+{
+	struct attach_hub *hub = calloc(1, sizeof(*hub));
+
+	if (!hub)
+		return -ENOMEM;
+	hub->loop = loop;
+	hub->machines = machines;
+	hub->tickets = tickets;
+	hub->born_ms = loop_now_ms();
+	ev_timer_init(&hub->sweep, on_sweep, 0., SWEEP_S);
+	ev_timer_init(&hub->ack, on_ack, 0., ACK_S);
+	*out = hub;
+	return 0;
+}
+
+struct attach_hub *attach_hub_destroy(struct attach_hub *hub)
+{
+	if (!hub)
+		return NULL;
+	while (hub->all)
+		(void)attach_closed(hub->all);
+	ev_timer_stop(hub->loop->ev, &hub->sweep);
+	ev_timer_stop(hub->loop->ev, &hub->ack);
+	free(hub);
+	return NULL;
+}
+
+void attach_hub_revoke(struct attach_hub *hub, const uint8_t session_hash[SESSION_HASH_BYTES], uint16_t code, const char *reason)
+{
+	for (struct attach *a = hub->all, *next; a; a = next) {
+		next = a->next;
+		if (memcmp(a->who.session_hash, session_hash, SESSION_HASH_BYTES) == 0)
+			attach_refuse(a, code, reason);
+	}
+}
+
+void attach_hub_restart(struct attach_hub *hub)
+{
+	for (struct attach *a = hub->all, *next; a; a = next) {
+		next = a->next;
+		attach_refuse(a, WIRE_CLOSE_RESTART, "the server restarts: your machine runs on");
+	}
+}
+
+void attach_hub_metrics(const struct attach_hub *hub, struct buf *out)
+{
+	const struct {
+		const char *name, *type, *help;
+		uint64_t value;
+	} rows[] = {
+		{ "attachments", "gauge", "open attachments", hub->count },
+		{ "attachments_opened_total", "counter", "attachments since the start", hub->n.opened },
+		{ "attachments_refused_total", "counter", "attachments ended by an error", hub->n.refused },
+		{ "output_bytes_total", "counter", "terminal bytes sent to clients", hub->n.output_bytes },
+		{ "input_bytes_total", "counter", "terminal bytes received from clients", hub->n.input_bytes },
+		{ "credit_stalls_total", "counter", "times that output waited for a client's credit", hub->n.stalls },
+		{ "resumes_total", "counter", "attachments that went on where they had stopped", hub->n.resumes },
+		{ "gaps_total", "counter", "preambles sent because earlier output was gone", hub->n.gaps },
+		{ "viewers_skipped_total", "counter", "times that a slow viewer was skipped ahead", hub->n.skips },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		(void)buf_printf(out, "# HELP terrarium_%s %s\n# TYPE terrarium_%s %s\nterrarium_%s %llu\n", rows[i].name, rows[i].help,
+				 rows[i].name, rows[i].type, rows[i].name, (unsigned long long)rows[i].value);
+	}
+}

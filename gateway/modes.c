@@ -1,0 +1,755 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation
+ *
+ * A parser after ECMA-48 and DEC STD 070 as xterm.js has it, cut down to what changes modes. It runs over bytes on their way out of
+ * the ring (gateway/ring.c), so speed matters: in GROUND, plain text is skipped sixteen bytes at a time; only ESC, SO, SI and 0xc2
+ * (the first byte of a C1 control in UTF-8) stop the skipping. UTF-8 needs no state of its own: a byte 10xxxxxx tells that it is
+ * not the start of a character.
+ *
+ *   GROUND -ESC-> ESCAPE -[-> CSI -final-> GROUND          ESC, CAN, SUB and C1 act in every state, as on the real thing
+ *                        -]-> OSC -BEL,ST-> GROUND
+ *                        -P,X,^,_-> STRING -ST-> GROUND
+ *                        -0x20..0x2f-> ESCAPE_INTER -final-> GROUND
+ *
+ * Invariants: nothing grows; numbers saturate; a title holds no control characters and is cut between characters.
+ * Rejected: an emulator that keeps the screen. It would be the softest target in the process (CVE-2024-35164); see docs/protocol.md.
+ */
+#include "gateway/modes.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum state { GROUND, ESCAPE, ESCAPE_INTER, CSI, CSI_INTER, CSI_IGNORE, OSC, STRING, STATE_COUNT };
+
+#define C0_BEL 0x07
+#define C0_SO  0x0e
+#define C0_SI  0x0f
+#define C0_CAN 0x18
+#define C0_SUB 0x1a
+#define C0_ESC 0x1b
+#define DEL    0x7f
+#define C1_LEAD 0xc2 /* U+0080..U+009F are 0xc2 0x80..0x9f in UTF-8 */
+
+#define INTER_MANY 0xff /* more than one intermediate byte: nothing that is followed here */
+#define OSC_NONE   0xffff
+#define LINE_SEEK_BYTES 4096 /* how far modes_seek() looks for the start of a line */
+
+/* Modes that are on or off. The first rows have names because the code below uses them. */
+enum mode_row { ROW_ORIGIN, ROW_KEYPAD, ROW_ALT, ROW_WRAP, ROW_CURSOR };
+static const struct {
+	uint16_t number;
+	bool dec, preset, soft; /* soft: DECSTR sets it back to its preset */
+} mode_table[] = {
+	[ROW_ORIGIN] = { 6, true, false, true },
+	[ROW_KEYPAD] = { 66, true, false, true },
+	[ROW_ALT] = { 1049, true, false, false },
+	[ROW_WRAP] = { 7, true, true, true },
+	[ROW_CURSOR] = { 25, true, true, true },
+	{ 1, true, false, true },    /* application cursor keys */
+	{ 5, true, false, false },   /* reverse video */
+	{ 12, true, false, true },   /* blinking cursor */
+	{ 45, true, false, true },   /* reverse wrap-around */
+	{ 1004, true, false, true }, /* focus events */
+	{ 1007, true, false, false }, /* wheel as cursor keys */
+	{ 2004, true, false, true }, /* bracketed paste */
+	{ 2031, true, false, false }, /* colour scheme reports */
+	{ 4, false, false, true },   /* insert */
+	{ 20, false, false, false }, /* newline mode */
+};
+#define MODE_ROWS (sizeof(mode_table) / sizeof(mode_table[0]))
+_Static_assert(sizeof(mode_table) / sizeof(mode_table[0]) <= 32, "modes.set has a bit for each row");
+
+/* SGR attributes that are on or off: number that sets, number that clears. */
+static const struct {
+	uint8_t on, off;
+} attribute_table[] = { { 1, 22 }, { 2, 22 }, { 3, 23 }, { 5, 25 }, { 7, 27 }, { 8, 28 }, { 9, 29 }, { 53, 55 } };
+#define ATTRIBUTES (sizeof(attribute_table) / sizeof(attribute_table[0]))
+
+static void set_row(struct modes *m, size_t row, bool on)
+{
+	if (on)
+		m->set |= 1u << row;
+	else
+		m->set &= ~(1u << row);
+}
+
+static bool row_on(const struct modes *m, size_t row)
+{
+	return m->set & 1u << row;
+}
+
+static void sgr_reset(struct modes *m)
+{
+	m->attributes = 0;
+	m->underline = 0;
+	m->fg = m->bg = m->ul = 0;
+}
+
+static void charset_reset(struct modes *m)
+{
+	memset(m->charset, 'B', sizeof(m->charset));
+	m->gl = 0;
+}
+
+void modes_init(struct modes *m)
+{
+	memset(m, 0, sizeof(*m));
+	for (size_t i = 0; i < MODE_ROWS; i++)
+		set_row(m, i, mode_table[i].preset);
+	charset_reset(m);
+}
+
+/* RIS. The title stays, as it does in xterm. */
+static void hard_reset(struct modes *m)
+{
+	char title[sizeof(m->title)];
+	uint16_t len = m->title_len;
+
+	memcpy(title, m->title, sizeof(title));
+	modes_init(m);
+	memcpy(m->title, title, sizeof(title));
+	m->title_len = len;
+}
+
+/* DECSTR */
+static void soft_reset(struct modes *m)
+{
+	size_t screen = row_on(m, ROW_ALT);
+
+	for (size_t i = 0; i < MODE_ROWS; i++) {
+		if (mode_table[i].soft)
+			set_row(m, i, mode_table[i].preset);
+	}
+	m->top[screen] = m->bottom[screen] = 0;
+	sgr_reset(m);
+	charset_reset(m);
+}
+
+/* --- control sequences ------------------------------------------------------------------------------------------------ */
+
+static void dec_mode(struct modes *m, uint16_t number, bool on)
+{
+	switch (number) {
+	case 9:
+	case 1000:
+	case 1002:
+	case 1003:
+		m->mouse = on ? number : 0;
+		return;
+	case 1005:
+	case 1006:
+	case 1015:
+	case 1016:
+		m->mouse_encoding = on ? number : 0;
+		return;
+	case 47:
+	case 1047:
+		number = 1049;
+		break;
+	default:
+		break;
+	}
+	for (size_t i = 0; i < MODE_ROWS; i++) {
+		if (mode_table[i].dec && mode_table[i].number == number)
+			set_row(m, i, on);
+	}
+}
+
+static void ansi_mode(struct modes *m, uint16_t number, bool on)
+{
+	for (size_t i = 0; i < MODE_ROWS; i++) {
+		if (!mode_table[i].dec && mode_table[i].number == number)
+			set_row(m, i, on);
+	}
+}
+
+static void csi_mode(struct modes *m, bool on)
+{
+	for (size_t i = 0; i < m->nparam; i++) {
+		if (m->prefix == '?')
+			dec_mode(m, m->param[i], on);
+		else if (m->prefix == 0)
+			ansi_mode(m, m->param[i], on);
+	}
+}
+
+static void csi_region(struct modes *m)
+{
+	size_t screen = row_on(m, ROW_ALT);
+	uint16_t top = m->nparam > 0 ? m->param[0] : 0, bottom = m->nparam > 1 ? m->param[1] : 0;
+
+	if (bottom != 0 && bottom <= top)
+		return;
+	m->top[screen] = top;
+	m->bottom[screen] = bottom;
+}
+
+static uint32_t rgb(const uint16_t *p)
+{
+	return MODES_RGB | (p[0] & 255u) << 16 | (p[1] & 255u) << 8 | (p[2] & 255u);
+}
+
+/*
+ * Extended colour at param[i] = 38, 48 or 58; @end: one past its colon-separated parts. ITU-T T.416 puts an empty colour space
+ * between "2" and the red; many programs leave it out. Return: index of the last parameter used.
+ */
+static size_t sgr_colour(const struct modes *m, size_t i, size_t end, uint32_t *out)
+{
+	const uint16_t *p = m->param;
+	size_t left;
+
+	if (end > i + 1) {
+		size_t n = end - i;
+
+		if (p[i + 1] == 5 && n >= 3)
+			*out = MODES_INDEXED | (p[i + 2] & 255u);
+		else if (p[i + 1] == 2 && n >= 5)
+			*out = rgb(&p[n >= 6 ? i + 3 : i + 2]);
+		return end - 1;
+	}
+	left = m->nparam - i;
+	if (left >= 3 && p[i + 1] == 5) {
+		*out = MODES_INDEXED | (p[i + 2] & 255u);
+		return i + 2;
+	}
+	if (left >= 5 && p[i + 1] == 2) {
+		*out = rgb(&p[i + 2]);
+		return i + 4;
+	}
+	return m->nparam;
+}
+
+static void sgr_simple(struct modes *m, uint16_t n)
+{
+	for (size_t i = 0; i < ATTRIBUTES; i++) {
+		if (n == attribute_table[i].on || (n == 6 && attribute_table[i].on == 5))
+			m->attributes = (uint16_t)(m->attributes | 1u << i);
+		else if (n == attribute_table[i].off)
+			m->attributes = (uint16_t)(m->attributes & ~(1u << i));
+	}
+	if (n >= 30 && n <= 37)
+		m->fg = MODES_INDEXED | (n - 30u);
+	else if (n >= 90 && n <= 97)
+		m->fg = MODES_INDEXED | (n - 90u + 8);
+	else if (n >= 40 && n <= 47)
+		m->bg = MODES_INDEXED | (n - 40u);
+	else if (n >= 100 && n <= 107)
+		m->bg = MODES_INDEXED | (n - 100u + 8);
+	else if (n == 39)
+		m->fg = 0;
+	else if (n == 49)
+		m->bg = 0;
+	else if (n == 59)
+		m->ul = 0;
+	else if (n == 21)
+		m->underline = 2;
+	else if (n == 24)
+		m->underline = 0;
+}
+
+static void csi_sgr(struct modes *m)
+{
+	if (m->nparam == 0)
+		sgr_reset(m);
+	for (size_t i = 0; i < m->nparam; i++) {
+		uint16_t n = m->param[i];
+		size_t end = i + 1;
+
+		while (end < m->nparam && m->colon & 1u << end)
+			end++;
+		if (n == 38 || n == 48 || n == 58) {
+			i = sgr_colour(m, i, end, n == 38 ? &m->fg : n == 48 ? &m->bg : &m->ul);
+			continue;
+		}
+		if (n == 0)
+			sgr_reset(m);
+		else if (n == 4)
+			m->underline = end > i + 1 ? (uint8_t)(m->param[i + 1] <= 5 ? m->param[i + 1] : 1) : 1;
+		else
+			sgr_simple(m, n);
+		i = end - 1;
+	}
+}
+
+static void csi_final(struct modes *m, uint8_t c)
+{
+	if (m->inter == 0 && (c == 'h' || c == 'l'))
+		csi_mode(m, c == 'h');
+	else if (m->inter == 0 && m->prefix == 0 && c == 'r')
+		csi_region(m);
+	else if (m->inter == 0 && m->prefix == 0 && c == 'm')
+		csi_sgr(m);
+	else if (m->inter == '!' && m->prefix == 0 && c == 'p')
+		soft_reset(m);
+	else if (m->inter == ' ' && m->prefix == 0 && c == 'q')
+		m->cursor_style = (uint8_t)(m->nparam > 0 && m->param[0] <= 6 ? m->param[0] : 0);
+}
+
+static void csi_digit(struct modes *m, uint8_t c)
+{
+	unsigned v;
+
+	if (m->nparam == 0)
+		m->nparam = 1;
+	v = m->param[m->nparam - 1] * 10u + (c - '0');
+	m->param[m->nparam - 1] = (uint16_t)(v > UINT16_MAX ? UINT16_MAX : v);
+}
+
+static void csi_separator(struct modes *m, uint8_t c)
+{
+	if (m->nparam == 0)
+		m->nparam = 1;
+	if (m->nparam == MODES_PARAMS_MAX) {
+		m->state = CSI_IGNORE;
+		return;
+	}
+	if (c == ':')
+		m->colon |= 1u << m->nparam;
+	m->param[m->nparam++] = 0;
+}
+
+static void in_csi(struct modes *m, uint8_t c)
+{
+	if (c >= 0x40 && c <= 0x7e) {
+		if (m->state != CSI_IGNORE)
+			csi_final(m, c);
+		m->state = GROUND;
+	} else if (m->state == CSI_IGNORE) {
+		return;
+	} else if (c >= 0x20 && c <= 0x2f) {
+		m->inter = m->inter == 0 ? c : INTER_MANY;
+		m->state = CSI_INTER;
+	} else if (m->state == CSI_INTER) {
+		m->state = CSI_IGNORE;
+	} else if (c >= '0' && c <= '9') {
+		csi_digit(m, c);
+	} else if (c == ';' || c == ':') {
+		csi_separator(m, c);
+	} else if (m->nparam == 0 && m->prefix == 0) {
+		m->prefix = c; /* 0x3c to 0x3f */
+	} else {
+		m->state = CSI_IGNORE;
+	}
+}
+
+/* --- escape sequences and strings ------------------------------------------------------------------------------------- */
+
+static void begin(struct modes *m, enum state state)
+{
+	m->state = (uint8_t)state;
+	m->prefix = m->inter = m->nparam = 0;
+	m->colon = 0;
+	m->osc = state == OSC ? 0 : OSC_NONE;
+	m->collect = 0;
+	m->next_len = 0;
+	memset(m->param, 0, sizeof(m->param));
+}
+
+static void escape_final(struct modes *m, uint8_t c)
+{
+	m->state = GROUND;
+	switch (c) {
+	case '[':
+		begin(m, CSI);
+		break;
+	case ']':
+		begin(m, OSC);
+		break;
+	case 'P':
+	case 'X':
+	case '^':
+	case '_':
+		begin(m, STRING);
+		break;
+	case '=':
+	case '>':
+		set_row(m, ROW_KEYPAD, c == '=');
+		break;
+	case 'n':
+	case 'o':
+		m->gl = c == 'n' ? 2 : 3;
+		break;
+	case 'c':
+		hard_reset(m);
+		break;
+	default:
+		break;
+	}
+}
+
+/* ESC ( ) * + designate G0 to G3 (94 characters), - . / G1 to G3 (96 characters). */
+static void escape_inter_final(struct modes *m, uint8_t c)
+{
+	static const char slots94[] = "()*+", slots96[] = "-./";
+	const char *p;
+
+	m->state = GROUND;
+	if (m->inter == INTER_MANY)
+		return;
+	p = strchr(slots94, m->inter);
+	if (p)
+		m->charset[p - slots94] = c;
+	p = strchr(slots96, m->inter);
+	if (p)
+		m->charset[p - slots96 + 1] = 'B'; /* the 96-character sets matter only for bytes that UTF-8 does not have */
+}
+
+static void in_escape(struct modes *m, uint8_t c)
+{
+	if (c >= 0x20 && c <= 0x2f) {
+		m->inter = m->state == ESCAPE ? c : INTER_MANY;
+		m->state = ESCAPE_INTER;
+	} else if (c >= 0x30 && c <= 0x7e) {
+		if (m->state == ESCAPE)
+			escape_final(m, c);
+		else
+			escape_inter_final(m, c);
+	}
+}
+
+/* A string has ended well: a title becomes the title, cut back to whole characters. */
+static void string_end(struct modes *m)
+{
+	size_t len = m->next_len, back = 0;
+
+	if (!m->collect)
+		return;
+	m->collect = 0;
+	while (back < 3 && back < len && ((uint8_t)m->next_title[len - 1 - back] & 0xc0) == 0x80)
+		back++;
+	if (back < len) {
+		uint8_t lead = (uint8_t)m->next_title[len - 1 - back];
+		size_t need = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : lead >= 0xc0 ? 1 : 0;
+
+		if (back < need)
+			len -= back + 1;
+	}
+	memcpy(m->title, m->next_title, len);
+	m->title[len] = '\0';
+	m->title_len = (uint16_t)len;
+}
+
+static void in_osc(struct modes *m, uint8_t c)
+{
+	if (m->collect) {
+		if (m->next_len < MODES_TITLE_MAX)
+			m->next_title[m->next_len++] = (char)c;
+		return;
+	}
+	if (m->osc == OSC_NONE)
+		return;
+	if (c >= '0' && c <= '9' && m->osc < 1000) {
+		m->osc = (uint16_t)(m->osc * 10u + (c - '0'));
+		m->nparam = 1;
+		return;
+	}
+	if (c == ';' && m->nparam == 1 && (m->osc == 0 || m->osc == 2))
+		m->collect = 1;
+	m->osc = OSC_NONE;
+}
+
+/* --- the parser ------------------------------------------------------------------------------------------------------- */
+
+static void control(struct modes *m, uint8_t c)
+{
+	switch (c) {
+	case C0_ESC:
+		if (m->state == OSC)
+			string_end(m);
+		m->state = ESCAPE;
+		break;
+	case C0_CAN:
+	case C0_SUB:
+		m->state = GROUND;
+		break;
+	case C0_BEL:
+		if (m->state == OSC) {
+			string_end(m);
+			m->state = GROUND;
+		}
+		break;
+	case C0_SO:
+	case C0_SI:
+		if (m->state != OSC && m->state != STRING)
+			m->gl = c == C0_SO;
+		break;
+	default:
+		break;
+	}
+}
+
+/* C1 controls as code points; they act in every state. */
+static void control_c1(struct modes *m, uint8_t c)
+{
+	if (c == 0x9c && m->state == OSC)
+		string_end(m);
+	switch (c) {
+	case 0x90:
+	case 0x98:
+	case 0x9e:
+	case 0x9f:
+		begin(m, STRING);
+		break;
+	case 0x9b:
+		begin(m, CSI);
+		break;
+	case 0x9d:
+		begin(m, OSC);
+		break;
+	default:
+		m->state = GROUND;
+		break;
+	}
+}
+
+static void high(struct modes *m, uint8_t c)
+{
+	switch (m->state) {
+	case OSC:
+		in_osc(m, c);
+		break;
+	case STRING:
+	case CSI_IGNORE:
+		break;
+	default:
+		m->state = GROUND; /* a printed character ends a sequence */
+		break;
+	}
+}
+
+static void low(struct modes *m, uint8_t c)
+{
+	switch (m->state) {
+	case ESCAPE:
+	case ESCAPE_INTER:
+		in_escape(m, c);
+		break;
+	case CSI:
+	case CSI_INTER:
+	case CSI_IGNORE:
+		in_csi(m, c);
+		break;
+	case OSC:
+		in_osc(m, c);
+		break;
+	default:
+		break;
+	}
+}
+
+static void byte(struct modes *m, uint8_t c)
+{
+	if (m->c1) {
+		m->c1 = 0;
+		if (c >= 0x80 && c <= 0x9f) {
+			control_c1(m, c);
+			return;
+		}
+		high(m, C1_LEAD);
+	}
+	if (c == C1_LEAD)
+		m->c1 = 1;
+	else if (c < 0x20)
+		control(m, c);
+	else if (c >= 0x80)
+		high(m, c);
+	else if (c != DEL)
+		low(m, c);
+}
+
+static bool dull(uint8_t c)
+{
+	return c != C0_ESC && c != C1_LEAD && c != C0_SO && c != C0_SI;
+}
+
+/* Length of the plain text at the front. The inner loop has no branch, so the compiler makes it a handful of vector instructions. */
+static size_t plain(const uint8_t *data, size_t len)
+{
+	size_t at = 0;
+
+	while (at + 16 <= len) {
+		unsigned stop = 0;
+
+		for (size_t i = 0; i < 16; i++)
+			stop |= !dull(data[at + i]);
+		if (stop)
+			break;
+		at += 16;
+	}
+	while (at < len && dull(data[at]))
+		at++;
+	return at;
+}
+
+void modes_feed(struct modes *m, const uint8_t *data, size_t len)
+{
+	size_t at = 0;
+
+	while (at < len) {
+		if (m->state == GROUND && !m->c1)
+			at += plain(data + at, len - at);
+		if (at < len)
+			byte(m, data[at++]);
+	}
+}
+
+static bool outside(const struct modes *m)
+{
+	return m->state == GROUND && !m->c1;
+}
+
+size_t modes_seek(struct modes *m, const uint8_t *data, size_t len)
+{
+	struct modes ahead = *m;
+	size_t near = len < LINE_SEEK_BYTES ? len : LINE_SEEK_BYTES, at;
+
+	for (at = 0; at < near; at++) {
+		byte(&ahead, data[at]);
+		if (data[at] == '\n' && outside(&ahead)) {
+			*m = ahead;
+			return at + 1;
+		}
+	}
+	for (at = 0; at < len; at++) {
+		if (outside(m) && (data[at] & 0xc0) != 0x80)
+			return at;
+		byte(m, data[at]);
+	}
+	return len;
+}
+
+/* --- the preamble ----------------------------------------------------------------------------------------------------- */
+
+struct out {
+	char *text;
+	size_t len, cap;
+};
+
+static void put(struct out *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void put(struct out *o, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(o->text + o->len, o->cap - o->len, fmt, ap);
+	va_end(ap);
+	if (n > 0 && (size_t)n < o->cap - o->len)
+		o->len += (size_t)n;
+}
+
+static void put_modes(struct out *o, const struct modes *m)
+{
+	for (size_t i = 0; i < MODE_ROWS; i++) {
+		if (i != ROW_ALT && i != ROW_ORIGIN)
+			put(o, "\033[%s%u%c", mode_table[i].dec ? "?" : "", mode_table[i].number, row_on(m, i) ? 'h' : 'l');
+	}
+	put(o, "\033[?1000l\033[?1006l");
+	if (m->mouse)
+		put(o, "\033[?%uh", m->mouse);
+	if (m->mouse_encoding)
+		put(o, "\033[?%uh", m->mouse_encoding);
+	put(o, "\033[%u q", m->cursor_style);
+}
+
+static void put_colour(struct out *o, unsigned base, uint32_t colour)
+{
+	uint32_t v = colour & 0xffffff;
+
+	if (colour & MODES_INDEXED)
+		put(o, "\033[%u:5:%um", base, v);
+	else if (colour & MODES_RGB)
+		put(o, "\033[%u:2::%u:%u:%um", base, v >> 16, v >> 8 & 255, v & 255);
+}
+
+static void put_sgr(struct out *o, const struct modes *m)
+{
+	for (size_t i = 0; i < ATTRIBUTES; i++) {
+		if (m->attributes & 1u << i)
+			put(o, "\033[%um", attribute_table[i].on);
+	}
+	if (m->underline)
+		put(o, "\033[4:%um", m->underline);
+	put_colour(o, 38, m->fg);
+	put_colour(o, 48, m->bg);
+	put_colour(o, 58, m->ul);
+}
+
+static void put_charsets(struct out *o, const struct modes *m)
+{
+	static const char slots[] = "()*+";
+	static const char *const shifts[] = { "\017", "\016", "\033n", "\033o" };
+
+	for (size_t i = 0; i < 4; i++)
+		put(o, "\033%c%c", slots[i], m->charset[i]);
+	put(o, "%s", shifts[m->gl]);
+}
+
+/*
+ * The order matters. CAN ends whatever sequence the terminal was in; DECSTR puts back what it can; erasing comes before colours, since
+ * it paints with them; DECSTBM and DECOM move the cursor, so on the main screen they stand between DECSC and DECRC, and those come
+ * before attributes and character sets, which DECRC would restore.
+ */
+size_t modes_preamble(const struct modes *m, uint8_t *out, size_t cap)
+{
+	struct out o = { .text = (char *)out, .cap = cap };
+	size_t screen = row_on(m, ROW_ALT);
+
+	put(&o, "\030\033[!p\033]8;;\033\\");
+	if (screen)
+		put(&o, "\033[?1049h\033[H\033[2J");
+	else
+		put(&o, "\033[?47l\r\033[K");
+	if (m->bottom[screen] || m->top[screen])
+		put(&o, "\0337\033[%u;%ur\0338", m->top[screen], m->bottom[screen]);
+	if (row_on(m, ROW_ORIGIN))
+		put(&o, "\033[?6h");
+	put_modes(&o, m);
+	put_charsets(&o, m);
+	put_sgr(&o, m);
+	if (m->title_len)
+		put(&o, "\033]2;%s\033\\", m->title);
+	if (m->state == OSC)
+		put(&o, "\033]9999;");
+	else if (m->state == STRING)
+		put(&o, "\033_");
+	return o.len;
+}
+
+static bool title_valid(const char *title, size_t len)
+{
+	if (len > MODES_TITLE_MAX || title[len] != '\0')
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if ((uint8_t)title[i] < 0x20 || title[i] == DEL)
+			return false;
+	}
+	return true;
+}
+
+static bool colour_valid(uint32_t c)
+{
+	return c == 0 || (c & 0xff000000) == MODES_RGB || ((c & 0xff000000) == MODES_INDEXED && (c & 0xffffff) < 256);
+}
+
+bool modes_valid(const struct modes *m)
+{
+	static const uint16_t mice[] = { 0, 9, 1000, 1002, 1003 }, encodings[] = { 0, 1005, 1006, 1015, 1016 };
+	bool mouse = false, encoding = false;
+
+	for (size_t i = 0; i < 5; i++) {
+		mouse |= m->mouse == mice[i];
+		encoding |= m->mouse_encoding == encodings[i];
+	}
+	for (size_t i = 0; i < 4; i++) {
+		if (m->charset[i] < 0x30 || m->charset[i] > 0x7e)
+			return false;
+	}
+	return mouse && encoding && m->state < STATE_COUNT && m->nparam <= MODES_PARAMS_MAX && m->c1 <= 1 && m->collect <= 1 &&
+	       m->next_len <= MODES_TITLE_MAX && m->gl < 4 && m->cursor_style <= 6 && m->underline <= 5 &&
+	       m->set >> (MODE_ROWS - 1) <= 1 && m->attributes >> ATTRIBUTES == 0 && colour_valid(m->fg) && colour_valid(m->bg) &&
+	       colour_valid(m->ul) && title_valid(m->title, m->title_len);
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation
+ *
+ * A source is in one of three places: with the loop (its ev_io runs), in the queue of floods (its ev_io stands still, so polling costs nothing for
+ * it), or shut.
+ *
+ * A source that has given little lately is served straight from its watcher, which has a higher priority than those of
+ * the websockets: what a person waits for goes out first. One that has given more than QUIET_BYTES within WINDOW_S is flooding, and stays so
+ * until a whole window with less has passed. Floods stand in the queue, first in, first out, and get QUANTUM_BYTES each. The queue is
+ * served at the end of a turn of the loop for at most TURN_S or TURN_BYTES, whichever comes first: the time bounds reading (a PTY
+ * costs about 4 ms per MiB), the bytes bound the writing that follows from it (the kernel's TCP costs more than reading a socket).
+ * Then the loop polls again, and a keystroke or an echo gets its chance.
+ */
+#include "gateway/sched.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/loop.h"
+
+#define WINDOW_S      0.1
+#define QUIET_BYTES   16384u
+#define QUIET_QUANTUM 16384u
+#define QUANTUM_BYTES 65536u
+#define TURN_BYTES    131072u
+#define TURN_NS	      200000u
+#define QUIET_PRIORITY 1 /* websockets have 0 */
+
+struct sched {
+	struct loop *loop; /* borrowed */
+	struct loop_task turn;
+	struct sched_source *first, **last;
+};
+
+int sched_create(struct sched **out, struct loop *loop)
+{
+	struct sched *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->loop = loop;
+	s->last = &s->first;
+	*out = s;
+	return 0;
+}
+
+struct sched *sched_destroy(struct sched *s)
+{
+	if (s)
+		loop_cancel(s->loop, &s->turn);
+	free(s);
+	return NULL;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static void on_turn(struct loop_task *task);
+
+static void enqueue(struct sched_source *src)
+{
+	struct sched *s = src->sched;
+
+	ev_io_stop(s->loop->ev, &src->io);
+	src->next = NULL;
+	src->queued = true;
+	*s->last = src;
+	s->last = &src->next;
+	loop_defer(s->loop, &s->turn, on_turn);
+}
+
+static struct sched_source *dequeue(struct sched *s)
+{
+	struct sched_source *src = s->first;
+
+	s->first = src->next;
+	if (!s->first)
+		s->last = &s->first;
+	src->next = NULL;
+	src->queued = false;
+	return src;
+}
+
+static void unqueue(struct sched_source *src)
+{
+	struct sched *s = src->sched;
+
+	for (struct sched_source **p = &s->first; *p; p = &(*p)->next) {
+		if (*p != src)
+			continue;
+		*p = src->next;
+		if (s->last == &src->next)
+			s->last = p;
+		break;
+	}
+	src->next = NULL;
+	src->queued = false;
+}
+
+/* Keep the books on how much a source gives. */
+static void count(struct sched_source *src, size_t got)
+{
+	ev_tstamp now = ev_now(src->sched->loop->ev);
+
+	if (now - src->window_at >= WINDOW_S) {
+		src->flooding = src->window_bytes > QUIET_BYTES && now - src->window_at < 2 * WINDOW_S;
+		src->window_at = now;
+		src->window_bytes = 0;
+	}
+	src->window_bytes = src->window_bytes + (uint32_t)got;
+	if (src->window_bytes > QUIET_BYTES)
+		src->flooding = true;
+}
+
+/* Serve once, then put the source where it belongs. Return: bytes read. */
+static size_t serve(struct sched_source *src, size_t quantum)
+{
+	size_t got = 0;
+	enum sched_rest rest = src->serve(src, quantum, &got);
+
+	if (got > 0)
+		count(src, got);
+	src->dry = rest == SCHED_EMPTY;
+	if (rest == SCHED_SHUT)
+		sched_source_shut(src);
+	if (!src->open)
+		return got;
+	if (rest == SCHED_MORE && src->flooding)
+		enqueue(src);
+	else
+		ev_io_start(src->sched->loop->ev, &src->io);
+	return got;
+}
+
+static void on_turn(struct loop_task *task)
+{
+	struct sched *s = container_of(task, struct sched, turn);
+	uint64_t until = now_ns() + TURN_NS;
+	size_t bytes = 0;
+
+	while (s->first && bytes < TURN_BYTES) {
+		bytes += serve(dequeue(s), QUANTUM_BYTES);
+		if (now_ns() >= until)
+			break;
+	}
+	if (s->first)
+		loop_defer(s->loop, &s->turn, on_turn);
+}
+
+static void on_readable(struct ev_loop *ev, ev_io *io, int events)
+{
+	struct sched_source *src = container_of(io, struct sched_source, io);
+
+	(void)ev;
+	(void)events;
+	count(src, 0);
+	if (src->flooding)
+		enqueue(src);
+	else
+		(void)serve(src, QUIET_QUANTUM);
+}
+
+void sched_source_init(struct sched_source *src, struct sched *s, int fd,
+		       enum sched_rest (*serve_one)(struct sched_source *, size_t, size_t *))
+{
+	*src = (struct sched_source){ .serve = serve_one, .sched = s, .dry = true };
+	ev_io_init(&src->io, on_readable, fd, EV_READ);
+	ev_set_priority(&src->io, QUIET_PRIORITY);
+}
+
+void sched_source_open(struct sched_source *src)
+{
+	if (src->open)
+		return;
+	src->open = true;
+	if (src->flooding && !src->dry)
+		enqueue(src);
+	else
+		ev_io_start(src->sched->loop->ev, &src->io);
+}
+
+void sched_source_shut(struct sched_source *src)
+{
+	if (!src->open)
+		return;
+	src->open = false;
+	if (src->queued)
+		unqueue(src);
+	ev_io_stop(src->sched->loop->ev, &src->io);
+}

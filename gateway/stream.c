@@ -1,0 +1,535 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation
+ *
+ *   console FD --ring_read()--> ring --stream_read()--> frames of attachments        (output; the scheduler says when)
+ *   console FD <--ring_write()-- held <--stream_input()-- the controller             (input)
+ *
+ * Reading is gated by the controller's credit alone: output runs at most its window ahead of what it has consumed, so the process
+ * behind the console blocks when the person's terminal cannot follow, and what is read is never lost to it. Without a controller the console
+ * is read for ever and the oldest bytes go. Viewers read from the ring as fast as they can; who falls behind finds his
+ * offset gone and goes on at stream_safe().
+ *
+ * The end has two parts that come in either order: the process exits (stream_exit()) and the console has no more bytes. A console
+ * may stay open in the hands of a grandchild, so after the exit, silence for GRACE_S counts as its end, too.
+ *
+ *   unopened -> open -> (eof, exited) -> ended -> open (next epoch) ...
+ */
+#include "gateway/stream.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+
+#include "base/buf.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "gateway/machine.h"
+#include "gateway/modes.h"
+#include "gateway/sched.h"
+#include "gateway/viewer.h"
+#include "hv/hv.h"
+
+#define GRACE_S	      0.1
+#define ROOM_LEAST    4096u /* smaller gaps in the window are not worth a read */
+#define SHORT_READ    1024u /* a PTY that gives less has nothing more, as a rule */
+#define MARK_DISTANCE 65536u
+
+/* Modes at an offset inside of the ring, so that a viewer who is often skipped ahead does not cost the whole way each time. */
+struct mark {
+	uint64_t offset;
+	struct modes modes;
+};
+
+struct stream {
+	struct loop *loop;		   /* borrowed */
+	struct sched *sched;		   /* borrowed */
+	const struct stream_hooks *hooks; /* borrowed, like arg */
+	void *arg;
+	char id[STREAM_ID_BYTES];
+	int fd; /* owned; -1 when there is no console */
+	struct ring ring;
+	struct sched_source source;
+	ev_io writer; /* runs while input is held and the console is open */
+	ev_timer grace;
+	struct viewer *viewers, *controller; /* borrowed */
+	struct buf held;
+	struct mark *mark; /* owned; NULL until needed */
+	uint64_t quiet_end; /* end of output at the last look of the grace timer */
+	struct ring_size size;
+	bool eof, exited, ended;
+	bool deaf; /* the console takes no input any more */
+	int exit_code, exit_signal;
+};
+
+static bool is_open(const struct stream *s)
+{
+	return s->ring.header;
+}
+
+static void tell(struct stream *s, const struct viewer *but, unsigned news)
+{
+	struct viewer *next;
+
+	for (struct viewer *v = s->viewers; v; v = next) {
+		next = v->next;
+		if (v != but)
+			v->on_news(v, news);
+	}
+}
+
+/* --- output ----------------------------------------------------------------------------------------------------------- */
+
+/* How many bytes may be read before the controller has to consume some. */
+static uint64_t room(const struct stream *s)
+{
+	const struct viewer *c = s->controller;
+	uint64_t end = ring_end(&s->ring);
+
+	if (!c)
+		return UINT64_MAX;
+	return c->credit + c->window > end ? c->credit + c->window - end : 0;
+}
+
+/* Open or shut the way from the console to the ring. */
+static void gate(struct stream *s)
+{
+	if (s->fd < 0 || s->eof)
+		return;
+	if (room(s) >= ROOM_LEAST)
+		sched_source_open(&s->source);
+	else
+		sched_source_shut(&s->source);
+}
+
+static void let_go(struct stream *s)
+{
+	if (s->fd < 0)
+		return;
+	sched_source_shut(&s->source);
+	ev_io_stop(s->loop->ev, &s->writer);
+	s->fd = fd_close(s->fd);
+}
+
+static void end(struct stream *s)
+{
+	ev_timer_stop(s->loop->ev, &s->grace);
+	let_go(s);
+	buf_finish(&s->held);
+	s->ended = true;
+	tell(s, NULL, VIEWER_OUTPUT);
+}
+
+static void on_eof(struct stream *s, ssize_t result)
+{
+	if (result < 0)
+		log_warn("stream %s: reading the console failed: %s", s->id, strerror((int)-result));
+	s->eof = true;
+	sched_source_shut(&s->source);
+	if (s->exited)
+		end(s);
+}
+
+/* Read until the quantum is used up or there is nothing more. Return: the last result of ring_read(). */
+static ssize_t read_some(struct stream *s, size_t want, size_t *got)
+{
+	ssize_t n;
+
+	do {
+		n = ring_read(&s->ring, s->fd, want - *got);
+		if (n == -EINTR)
+			continue;
+		if (n <= 0)
+			return n;
+		*got += (size_t)n;
+		if (s->ring.kind == RING_SOCKET || (n < (ssize_t)SHORT_READ && !s->source.flooding))
+			break;
+	} while (*got < want);
+	return n;
+}
+
+static enum sched_rest on_serve(struct sched_source *src, size_t quantum, size_t *got)
+{
+	struct stream *s = container_of(src, struct stream, source);
+	uint64_t left = room(s), from = ring_end(&s->ring);
+	size_t want = quantum < RING_READ_MAX ? quantum : RING_READ_MAX;
+	ssize_t n;
+
+	if (left < ROOM_LEAST)
+		return SCHED_SHUT;
+	if (want > left)
+		want = (size_t)left;
+	n = read_some(s, want, got);
+	if (*got > 0) {
+		if (s->hooks->on_output)
+			s->hooks->on_output(s->arg, ring_at(&s->ring, from), *got);
+		tell(s, NULL, VIEWER_OUTPUT);
+	}
+	if (n == 0 || (n < 0 && n != -EAGAIN)) {
+		on_eof(s, n);
+		return SCHED_SHUT;
+	}
+	return *got < want ? SCHED_EMPTY : SCHED_MORE;
+}
+
+static void on_grace(struct ev_loop *ev, ev_timer *timer, int events)
+{
+	struct stream *s = container_of(timer, struct stream, grace);
+	uint64_t now = ring_end(&s->ring);
+
+	(void)ev;
+	(void)events;
+	if (s->source.open && !s->source.queued && now == s->quiet_end)
+		end(s);
+	else
+		s->quiet_end = s->source.open ? now : UINT64_MAX;
+}
+
+void stream_exit(struct stream *s, int code, int signal)
+{
+	if (!is_open(s) || s->exited)
+		return;
+	s->exited = true;
+	s->exit_code = code;
+	s->exit_signal = signal;
+	if (s->eof) {
+		end(s);
+		return;
+	}
+	s->quiet_end = UINT64_MAX;
+	ev_timer_again(s->loop->ev, &s->grace);
+}
+
+size_t stream_read(const struct stream *s, uint64_t offset, uint8_t *out, size_t cap)
+{
+	uint64_t left = ring_end(&s->ring) - offset;
+	size_t n = left < cap ? (size_t)left : cap;
+
+	memcpy(out, ring_at(&s->ring, offset), n);
+	return n;
+}
+
+static void keep_mark(struct stream *s, uint64_t offset, const struct modes *modes)
+{
+	if (!s->mark)
+		s->mark = malloc(sizeof(*s->mark));
+	if (s->mark)
+		*s->mark = (struct mark){ .offset = offset, .modes = *modes };
+}
+
+/* Modes at @offset. Cost: the output between the start of the ring, or the mark, and there is followed. */
+static void modes_at(struct stream *s, uint64_t offset, struct modes *out)
+{
+	uint64_t from = ring_start(&s->ring);
+
+	*out = *ring_modes(&s->ring);
+	if (s->mark && s->mark->offset >= from && s->mark->offset <= offset) {
+		from = s->mark->offset;
+		*out = s->mark->modes;
+	}
+	modes_feed(out, ring_at(&s->ring, from), offset - from);
+	if (offset - from > MARK_DISTANCE)
+		keep_mark(s, offset, out);
+}
+
+uint64_t stream_safe(struct stream *s, uint64_t offset)
+{
+	uint64_t from = ring_start(&s->ring), to = ring_end(&s->ring);
+	struct modes modes;
+
+	if (offset < from || offset > to)
+		offset = from;
+	if (offset == 0)
+		return 0;
+	modes_at(s, offset, &modes);
+	return offset + modes_seek(&modes, ring_at(&s->ring, offset), to - offset);
+}
+
+size_t stream_preamble(struct stream *s, uint64_t offset, uint8_t *out)
+{
+	struct modes modes;
+
+	modes_at(s, offset, &modes);
+	return modes_preamble(&modes, out, MODES_PREAMBLE_MAX);
+}
+
+/* --- input ------------------------------------------------------------------------------------------------------------ */
+
+static uint64_t written(const struct stream *s)
+{
+	return is_open(s) ? ring_written(&s->ring) : 0;
+}
+
+/* The console takes no input any more: it will soon be read to its end as well. */
+static void drop_input(struct stream *s, ssize_t error)
+{
+	log_debug("stream %s: writing to the console failed: %s", s->id, strerror((int)-error));
+	ev_io_stop(s->loop->ev, &s->writer);
+	buf_finish(&s->held);
+	s->deaf = true;
+}
+
+/* Give @len bytes to the console. Return: how many it took, or a negative error that is not EAGAIN. */
+static ssize_t give(struct stream *s, const void *data, size_t len)
+{
+	ssize_t n;
+
+	do
+		n = ring_write(&s->ring, s->fd, data, len);
+	while (n == -EINTR);
+	return n == -EAGAIN ? 0 : n;
+}
+
+static void on_writable(struct ev_loop *ev, ev_io *io, int events)
+{
+	struct stream *s = container_of(io, struct stream, writer);
+	ssize_t n = give(s, s->held.data, s->held.len);
+
+	(void)events;
+	if (n < 0) {
+		drop_input(s, n);
+	} else {
+		buf_eat(&s->held, (size_t)n);
+		if (s->held.len == 0) {
+			ev_io_stop(ev, io);
+			buf_finish(&s->held);
+		}
+	}
+	tell(s, NULL, VIEWER_INPUT);
+}
+
+int stream_input(struct stream *s, uint64_t offset, const uint8_t *data, size_t len)
+{
+	uint64_t wanted = written(s) + s->held.len;
+	ssize_t n = 0;
+
+	if (is_open(s) && (s->fd < 0 || s->eof || s->deaf))
+		return STREAM_E_ENDED;
+	if (offset > wanted)
+		return STREAM_E_AHEAD;
+	if (wanted - offset >= len)
+		return 0;
+	data += wanted - offset;
+	len -= wanted - offset;
+	if (s->fd >= 0 && s->held.len == 0) {
+		n = give(s, data, len);
+		if (n < 0) {
+			drop_input(s, n);
+			return STREAM_E_ENDED;
+		}
+	}
+	if ((size_t)n < len && buf_add(&s->held, data + n, len - (size_t)n) < 0)
+		return STREAM_E_FULL;
+	if (s->held.len > 0 && s->fd >= 0)
+		ev_io_start(s->loop->ev, &s->writer);
+	if (n > 0)
+		tell(s, NULL, VIEWER_INPUT);
+	return 0;
+}
+
+/* --- size ------------------------------------------------------------------------------------------------------------- */
+
+static void apply_size(struct stream *s)
+{
+	struct winsize ws = { .ws_col = s->size.cols, .ws_row = s->size.rows, .ws_xpixel = s->size.xpix, .ws_ypixel = s->size.ypix };
+
+	if (!is_open(s) || s->size.cols == 0)
+		return;
+	ring_set_size(&s->ring, s->size);
+	if (s->fd >= 0 && s->ring.kind == RING_PTY && ioctl(s->fd, TIOCSWINSZ, &ws) < 0)
+		log_debug("stream %s: TIOCSWINSZ failed: %s", s->id, strerror(errno));
+}
+
+void stream_resize(struct stream *s, const struct viewer *by, struct ring_size size)
+{
+	bool other = size.cols != s->size.cols || size.rows != s->size.rows;
+
+	if (!other && size.xpix == s->size.xpix && size.ypix == s->size.ypix)
+		return;
+	s->size = size;
+	apply_size(s);
+	if (other)
+		tell(s, by, VIEWER_SIZE);
+}
+
+/* --- viewers ---------------------------------------------------------------------------------------------------------- */
+
+struct stream_state stream_state(const struct stream *s)
+{
+	struct stream_state st = {
+		.written = written(s),
+		.wanted = written(s) + s->held.len,
+		.held = s->held.len,
+		.ended = s->ended,
+		.exit_code = s->exit_code,
+		.exit_signal = s->exit_signal,
+		.size = s->size,
+	};
+
+	if (is_open(s)) {
+		st.epoch = ring_epoch(&s->ring);
+		st.start = ring_start(&s->ring);
+		st.end = ring_end(&s->ring);
+		st.pty = s->ring.kind == RING_PTY;
+		st.ring_bytes = s->ring.size;
+	}
+	return st;
+}
+
+void stream_join(struct stream *s, struct viewer *v)
+{
+	v->stream = s;
+	v->prev = NULL;
+	v->next = s->viewers;
+	if (v->next)
+		v->next->prev = v;
+	s->viewers = v;
+}
+
+void stream_leave(struct viewer *v)
+{
+	struct stream *s = v->stream;
+
+	if (!s)
+		return;
+	if (v->next)
+		v->next->prev = v->prev;
+	if (v->prev)
+		v->prev->next = v->next;
+	else
+		s->viewers = v->next;
+	v->stream = NULL;
+	v->next = v->prev = NULL;
+	if (s->controller == v)
+		stream_control(s, NULL);
+}
+
+struct viewer *stream_viewers(const struct stream *s)
+{
+	return s->viewers;
+}
+
+struct viewer *stream_controller(const struct stream *s)
+{
+	return s->controller;
+}
+
+void stream_control(struct stream *s, struct viewer *v)
+{
+	s->controller = v;
+	gate(s);
+}
+
+void stream_credited(struct viewer *v)
+{
+	if (v->stream && v->stream->controller == v)
+		gate(v->stream);
+}
+
+/* --- the owner's side ------------------------------------------------------------------------------------------------- */
+
+int stream_create(struct stream **out, struct loop *loop, struct sched *sched, const char *id, const struct stream_hooks *hooks,
+		  void *arg)
+{
+	size_t len = strlen(id);
+	struct stream *s;
+
+	if (len >= sizeof(s->id))
+		return -EINVAL;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	memcpy(s->id, id, len + 1);
+	s->loop = loop;
+	s->sched = sched;
+	s->hooks = hooks;
+	s->arg = arg;
+	s->fd = -1;
+	s->held = BUF_INIT(STREAM_HELD_MAX);
+	ev_io_init(&s->writer, on_writable, -1, EV_WRITE);
+	ev_timer_init(&s->grace, on_grace, 0., GRACE_S);
+	*out = s;
+	return 0;
+}
+
+static void drop_mark(struct stream *s)
+{
+	free(s->mark);
+	s->mark = NULL;
+}
+
+struct stream *stream_destroy(struct stream *s)
+{
+	if (!s)
+		return NULL;
+	tell(s, NULL, VIEWER_GONE);
+	ev_timer_stop(s->loop->ev, &s->grace);
+	let_go(s);
+	ring_close(&s->ring);
+	buf_finish(&s->held);
+	drop_mark(s);
+	free(s);
+	return NULL;
+}
+
+const char *stream_id(const struct stream *s)
+{
+	return s->id;
+}
+
+void *stream_arg(const struct stream *s)
+{
+	return s->arg;
+}
+
+/* Forget the console that was there before. */
+static void forget(struct stream *s)
+{
+	ev_timer_stop(s->loop->ev, &s->grace);
+	let_go(s);
+	drop_mark(s);
+	ring_close(&s->ring);
+	s->eof = s->exited = s->ended = s->deaf = false;
+	s->exit_code = s->exit_signal = 0;
+}
+
+int stream_open(struct stream *s, const struct hv_console *c)
+{
+	uint64_t before = is_open(s) ? ring_epoch(&s->ring) : 0;
+	int r;
+
+	forget(s);
+	if (c->fd < 0) {
+		(void)fd_close(c->ring_fd);
+		return -EBADF;
+	}
+	r = ring_open(&s->ring, c->ring_fd, c->ring_bytes, c->kind == HV_CONSOLE_PTY ? RING_PTY : RING_SOCKET, c->adopted);
+	if (r < 0) {
+		(void)fd_close(c->fd);
+		return r;
+	}
+	if (r == RING_E_FRESH)
+		log_warn("stream %s: the ring that was left behind is damaged: earlier output is lost", s->id);
+	s->fd = c->fd;
+	if (s->size.cols == 0)
+		s->size = ring_size(&s->ring);
+	apply_size(s);
+	if (before != 0 && ring_epoch(&s->ring) != before)
+		buf_finish(&s->held); /* meant for another process; what was typed ahead of the first one is kept for it */
+	sched_source_init(&s->source, s->sched, s->fd, on_serve);
+	ev_io_set(&s->writer, s->fd, EV_WRITE);
+	if (s->held.len > 0)
+		ev_io_start(s->loop->ev, &s->writer);
+	if (ring_epoch(&s->ring) != before)
+		tell(s, NULL, VIEWER_EPOCH);
+	gate(s);
+	return 0;
+}
+
+void stream_notify(struct stream *s)
+{
+	tell(s, NULL, VIEWER_VM);
+}

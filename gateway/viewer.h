@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GATEWAY_VIEWER_H
+#define GATEWAY_VIEWER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gateway/ring.h"
+#include "gateway/stream.h"
+
+/*
+ * The attachments' side of a stream (gateway/stream.c): who looks at it, whose credit decides whether the console is read, what is
+ * in the ring, and the way in for keystrokes. The owner's side is gateway/stream.h.
+ */
+
+/* What a viewer is told; a set of bits. All calls come from the loop; none may leave the stream before it returns. */
+enum viewer_news {
+	VIEWER_OUTPUT = 1,  /* there is more output, or its end */
+	VIEWER_INPUT = 2,   /* the console has taken input: see written and held in the state */
+	VIEWER_SIZE = 4,    /* another viewer changed the size */
+	VIEWER_VM = 8,	    /* the machine's state changed */
+	VIEWER_EPOCH = 16,  /* another process is behind the stream: offsets begin again */
+	VIEWER_GONE = 32,   /* the stream ends its life: let go of it now (the one news that asks for stream_leave()) */
+};
+
+/**
+ * struct viewer - one attachment of a stream; embedded in it
+ * @on_news: see above
+ * @credit:  output offset up to which it has consumed; @window: how far output may run ahead of that. Kept by the attachment,
+ *           which calls stream_credited() after a change; used only while it controls
+ */
+struct viewer {
+	void (*on_news)(struct viewer *v, unsigned news);
+	uint64_t credit, window;
+	struct stream *stream; /* borrowed; NULL when it has not joined */
+	struct viewer *next, *prev;
+};
+
+#define STREAM_HELD_MAX 131072 /* bytes of input that wait for the console; attachments pause their clients long before */
+
+/**
+ * struct stream_state - how things stand
+ * @epoch:    0 = never opened
+ * @start, @end: offsets of the oldest byte kept and after the newest
+ * @written:  input offset up to which the console has taken; @wanted: offset of the next byte that stream_input() takes
+ * @held:     wanted - written
+ * @ended:    the last byte has been read and the process has exited with @exit_code or @exit_signal
+ * @size:     zeroes when unknown
+ * @pty:      the size reaches what runs there
+ * @ring_bytes: how much the ring can hold; 0 when never opened
+ */
+struct stream_state {
+	uint64_t epoch, start, end, written, wanted, held;
+	bool ended, pty;
+	int exit_code, exit_signal;
+	struct ring_size size;
+	uint32_t ring_bytes;
+};
+
+struct stream_state stream_state(const struct stream *s);
+
+/** stream_join() - become one of the stream's viewers; stream_leave() - no longer (also gives up control) */
+void stream_join(struct stream *s, struct viewer *v);
+void stream_leave(struct viewer *v);
+
+/** stream_viewers() - the newest viewer; the others follow by ->next. NULL when there is none */
+struct viewer *stream_viewers(const struct stream *s);
+
+/** stream_controller() - the viewer that controls, or NULL; stream_control() - @v (which has joined) controls from now on, or nobody */
+struct viewer *stream_controller(const struct stream *s);
+void stream_control(struct stream *s, struct viewer *v);
+
+/** stream_credited() - @v's credit or window changed: reading may go on */
+void stream_credited(struct viewer *v);
+
+/** stream_read() - copy output from @offset, which must be kept. Return: bytes copied, at most @cap */
+size_t stream_read(const struct stream *s, uint64_t offset, uint8_t *out, size_t cap);
+
+/**
+ * stream_safe() - the first place at or after @offset where a replay may begin
+ *
+ * An offset that is not kept counts as the start of the ring. The start of a line is preferred; offset 0 is always safe.
+ */
+uint64_t stream_safe(struct stream *s, uint64_t offset);
+
+/** stream_preamble() - bytes that bring a terminal to the modes it has at @offset, which must be kept. @out: MODES_PREAMBLE_MAX bytes */
+size_t stream_preamble(struct stream *s, uint64_t offset, uint8_t *out);
+
+/* Outcomes of stream_input(). */
+enum { STREAM_E_AHEAD = 1, /* bytes before @offset are missing */
+       STREAM_E_FULL = 2,  /* more than STREAM_HELD_MAX would wait */
+       STREAM_E_ENDED = 3  /* nothing reads it any more; dropped */ };
+
+/**
+ * stream_input() - give @len bytes of input at @offset; those before state.wanted are repeats and dropped
+ *
+ * What the console does not take at once is held; what comes before the console is open, too.
+ * Return: 0 or STREAM_E_*.
+ */
+int stream_input(struct stream *s, uint64_t offset, const uint8_t *data, size_t len);
+
+/** stream_resize() - set the size; every viewer but @by hears of it */
+void stream_resize(struct stream *s, const struct viewer *by, struct ring_size size);
+
+#endif
