@@ -64,36 +64,33 @@ use_own_lists() {
 	apt-get "${apt_options[@]}" -qq update >&2 || die "apt-get update failed: is the package mirror reachable?"
 }
 
-# field NAME PACKAGE: one field of the candidate version's record.
-field() {
-	apt-cache "${apt_options[@]}" show --no-all-versions "$2" 2>/dev/null | awk -v f="$1:" '$1 == f { sub(/^[^ ]+ /, ""); print; exit }'
-}
-
-# fetch PACKAGE: puts its path into $deb. The cache is used when it holds just the version that the lists name.
-fetch() {
-	local version arch sum
-	version=$(field Version "$1") arch=$(field Architecture "$1") sum=$(field SHA256 "$1")
-	deb=$cache/debs/$1_${version/:/%3a}_$arch.deb
-	if ! echo "$sum  $deb" | sha256sum --check --status 2>/dev/null; then
-		say "fetching $1 $version"
-		(cd "$cache/debs" && apt-get "${apt_options[@]}" -qq -o APT::Sandbox::User=root download "$1=$version" >&2) || return 1
-	fi
-}
-
 # The meta package names the newest kernel of the release.
 kernel_package() {
 	apt-cache "${apt_options[@]}" depends linux-image-cloud-amd64 2>/dev/null | awk '/Depends: linux-image-/ { print $2; exit }'
 }
 
+# candidates PACKAGE...: "package version architecture sha256" of each, as the lists have them.
+candidates() {
+	apt-cache "${apt_options[@]}" show --no-all-versions "$@" 2>/dev/null | awk '
+		/^(Package|Version|Architecture|SHA256):/ { field[$1] = $2 }
+		/^$/ { print field["Package:"], field["Version:"], field["Architecture:"], field["SHA256:"] }'
+}
+
+# The cache is used where it holds just what the lists name. The paths go into the array debs.
 fetch_all() {
-	local package kernel
+	local kernel package version arch sum deb
 	kernel=$(kernel_package)
 	[ -n "$kernel" ] || return 1
 	debs=()
-	for package in "$kernel" busybox-static bash-static ncurses-base; do
-		fetch "$package" || return 1
+	while read -r package version arch sum; do
+		deb=$cache/debs/${package}_${version/:/%3a}_$arch.deb
+		if ! echo "$sum  $deb" | sha256sum --check --status 2>/dev/null; then
+			say "fetching $package $version"
+			(cd "$cache/debs" && apt-get "${apt_options[@]}" -qq -o APT::Sandbox::User=root download "$package=$version" >&2) || return 1
+		fi
 		debs+=("$deb")
-	done
+	done < <(candidates "$kernel" busybox-static bash-static ncurses-base)
+	[ ${#debs[@]} = 4 ]
 }
 
 if ! fetch_all; then
