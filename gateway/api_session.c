@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "auth/demo.h"
+#include "auth/session.h"
+#include "auth/store.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "gateway/api.h"
+#include "gateway/attach.h"
+#include "gateway/peer.h"
+#include "gateway/settings.h"
+
+/* Sign-in, sign-out, and who one is. */
+
+static json_t *providers(const struct api *api)
+{
+	return api->demo ? json_pack("[s]", "demo") : json_array();
+}
+
+static json_t *session_json(const struct api *api, const struct who *who)
+{
+	time_t t = (time_t)who->expires_at;
+	char expires[32];
+	struct tm tm;
+
+	gmtime_r(&t, &tm);
+	(void)strftime(expires, sizeof(expires), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return json_pack("{s:s, s:s%, s:s, s:o}", "email", who->email, "name", who->email, strcspn(who->email, "@"), "expires_at",
+			 expires, "providers", providers(api));
+}
+
+void api_session_nobody(struct http_call *call)
+{
+	http_problem_with(call->resp, 401, "login_needed", json_pack("{s:o}", "providers", providers(call->app)), "Sign in first.");
+}
+
+void api_session_get(struct http_call *call)
+{
+	http_json(call->resp, 200, session_json(call->app, &call->who));
+}
+
+/* A wrong link costs the address one of its few tries. */
+static void refuse_link(struct http_call *call)
+{
+	const struct api *api = call->app;
+
+	peer_limit_charge(api->sign_in_limit, &call->req->peer, api->now_ms());
+	http_problem(call->resp, 403, "bad_link", "This link is wrong or was used already; the server's terminal shows a fresh one.");
+}
+
+static void sign_in(struct http_call *call, struct who *who)
+{
+	struct api *api = call->app;
+	int64_t now_s = api->now_s();
+	char cookie[SESSION_COOKIE_BYTES];
+	struct err e = { 0 };
+
+	/* Nothing else would do it in time: sign-ins are what makes rows. */
+	if (store_session_purge(api->store, now_s, &e) < 0)
+		log_warn("%s", e.msg);
+	if (store_person_seen(api->store, DEMO_ISSUER, who->email, who->email, now_s, &who->person, &e) < 0 ||
+	    session_open(api->store, who, now_s, (int64_t)(api->settings->session_life / 1000), cookie, &e) < 0) {
+		http_failed(call->resp, &e);
+		return;
+	}
+	log_info("%s signed in", who->email);
+	http_json(call->resp, 201, session_json(api, who));
+	http_header(call->resp, "Set-Cookie", "%s", cookie);
+}
+
+void api_session_post(struct http_call *call)
+{
+	struct api *api = call->app;
+	uint64_t wait_ms = peer_limit_wait_ms(api->sign_in_limit, &call->req->peer, api->now_ms());
+	const char *provider = NULL, *token = NULL;
+	struct who who = { 0 };
+	struct err e = { 0 };
+	int r;
+
+	if (wait_ms > 0) {
+		http_problem(call->resp, 429, "slow_down", "Too many failed sign-ins from your address; wait a little.");
+		http_header(call->resp, "Retry-After", "%llu", (unsigned long long)(wait_ms + 999) / 1000);
+		return;
+	}
+	if (json_unpack(call->json, "{s:s, s:s}", "provider", &provider, "token", &token) < 0) {
+		http_problem(call->resp, 400, "bad_request", "provider and token are needed, both texts.");
+		return;
+	}
+	if (!api->demo || strcmp(provider, "demo") != 0) {
+		http_problem(call->resp, 400, "no_provider", "This server has no such way to sign in.");
+		return;
+	}
+	r = demo_redeem(api->demo, token, who.email, &e);
+	if (r == -EACCES)
+		refuse_link(call);
+	else if (r < 0)
+		http_failed(call->resp, &e);
+	else
+		sign_in(call, &who);
+}
+
+void api_session_delete(struct http_call *call)
+{
+	struct api *api = call->app;
+	struct err e = { 0 };
+
+	if (store_session_drop(api->store, call->who.session_hash, &e) < 0) {
+		http_failed(call->resp, &e);
+		return;
+	}
+	attach_hub_revoke(api->hub, call->who.session_hash, 4401, "signed out");
+	log_info("%s signed out", call->who.email);
+	call->resp->status = 204;
+	http_header(call->resp, "Set-Cookie", "%s", session_gone_cookie());
+}

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "gateway/api.h"
+#include "gateway/machine.h"
+#include "gateway/stream.h"
+#include "gateway/ticket.h"
+
+/* Machines, their streams, and the tickets to attach. */
+
+#define LIST_LIMIT_DEFAULT 50
+#define LIST_LIMIT_MAX	   200
+#define KEY_BYTES	   64 /* of an Idempotency-Key; the store has room for 79 */
+#define OFFLINE_RETRY_S	   2  /* the helper is looked for every second */
+#define TICKETS_RETRY_S	   30 /* the life of a ticket */
+
+static void no_machine(struct http_call *call)
+{
+	http_problem(call->resp, 404, "not_found", "You have no such machine.");
+}
+
+static void offline(struct http_call *call, const struct err *e)
+{
+	http_problem(call->resp, 503, "helper_away", "%s; try again in a moment.", e->msg);
+	http_header(call->resp, "Retry-After", "%d", OFFLINE_RETRY_S);
+}
+
+/* Outcomes of machine_*() other than 0. */
+static void not_done(struct http_call *call, int r, const struct err *e)
+{
+	if (r == MACHINE_E_STATE)
+		http_problem(call->resp, 409, "wrong_state", "%s.", e->msg);
+	else if (r == MACHINE_E_OFFLINE)
+		offline(call, e);
+	else
+		http_failed(call->resp, e);
+}
+
+static struct machine *find(struct http_call *call)
+{
+	const struct api *api = call->app;
+	struct machine *m = machine_find(api->machines, call->who.person, call->id);
+
+	if (!m)
+		no_machine(call);
+	return m;
+}
+
+/* --- list and create --- */
+
+static int read_limit(struct http_call *call, size_t *out)
+{
+	char text[8];
+	int r = http_query(call->req, "limit", text, sizeof(text));
+	long v = LIST_LIMIT_DEFAULT;
+	char *end;
+
+	if (r == 0) {
+		v = strtol(text, &end, 10);
+		if (*end || end == text || v < 1 || v > LIST_LIMIT_MAX)
+			r = -EINVAL;
+	}
+	if (r == -EINVAL) {
+		http_problem(call->resp, 400, "bad_limit", "limit is a number from 1 to %d.", LIST_LIMIT_MAX);
+		return r;
+	}
+	*out = (size_t)v;
+	return 0;
+}
+
+static int read_cursor(struct http_call *call, struct machine **after)
+{
+	const struct api *api = call->app;
+	char text[MACHINE_ID_TEXT];
+	int r = http_query(call->req, "cursor", text, sizeof(text));
+
+	*after = r == 0 ? machine_find(api->machines, call->who.person, text) : NULL;
+	if (r == -ENOENT || *after)
+		return 0;
+	http_problem(call->resp, 400, "bad_cursor", "The list has changed or the cursor is wrong; begin again without one.");
+	return -EINVAL;
+}
+
+void api_vm_list(struct http_call *call)
+{
+	const struct api *api = call->app;
+	json_t *items = json_array(), *next = NULL;
+	struct machine *m = NULL, *last = NULL;
+	size_t limit = 0;
+
+	if (!items || read_limit(call, &limit) < 0 || read_cursor(call, &last) < 0) {
+		json_decref(items);
+		return;
+	}
+	while ((m = machine_next(api->machines, call->who.person, last))) {
+		if (json_array_size(items) == limit) {
+			next = json_string(machine_id(last));
+			break;
+		}
+		(void)json_array_append_new(items, machine_json(m));
+		last = m;
+	}
+	http_json(call->resp, 200, json_pack("{s:o, s:o}", "items", items, "next", next ? next : json_null()));
+}
+
+/* Visible ASCII, as RFC 9110 has it for tokens and quoted text; it goes into the store. */
+static int read_key(struct http_call *call, const char **out)
+{
+	const char *key = call->req->idempotency_key;
+
+	*out = key ? key : "";
+	if (!key)
+		return 0;
+	for (const char *p = key; *p; p++)
+		if (*p < 0x21 || *p > 0x7e)
+			key = "";
+	if (key[0] && strlen(key) <= KEY_BYTES)
+		return 0;
+	http_problem(call->resp, 400, "bad_key", "Idempotency-Key is 1 to %d visible ASCII characters.", KEY_BYTES);
+	return -EINVAL;
+}
+
+void api_vm_create(struct http_call *call)
+{
+	const struct api *api = call->app;
+	struct machine *m = NULL;
+	const char *key;
+	struct vm_spec spec;
+	struct err e = { 0 };
+	int r;
+
+	if (read_key(call, &key) < 0)
+		return;
+	spec_defaults(&spec);
+	if (spec_parse(&spec, call->json, &e) < 0) {
+		http_problem(call->resp, 400, "bad_spec", "%s.", e.msg);
+		return;
+	}
+	r = machine_create(api->machines, call->who.person, &spec, key, &m, &e);
+	if (r == 0) {
+		http_json(call->resp, 201, machine_json(m));
+		http_header(call->resp, "Location", "/api/v1/vms/%s", machine_id(m));
+	} else if (r == MACHINE_E_EXISTS) {
+		http_problem_with(call->resp, 409, "vm_exists", m ? json_pack("{s:o}", "vm", machine_json(m)) : NULL, "%s.", e.msg);
+	} else {
+		not_done(call, r, &e);
+	}
+}
+
+/* --- one machine --- */
+
+void api_vm_get(struct http_call *call)
+{
+	const struct machine *m = find(call);
+
+	if (m)
+		http_json(call->resp, 200, machine_json(m));
+}
+
+static void after(struct http_call *call, const struct machine *m, int r, const struct err *e)
+{
+	if (r == 0)
+		http_json(call->resp, 202, machine_json(m));
+	else
+		not_done(call, r, e);
+}
+
+void api_vm_start(struct http_call *call)
+{
+	struct machine *m = find(call);
+	struct err e = { 0 };
+
+	if (m)
+		after(call, m, machine_start(m, &e), &e);
+}
+
+void api_vm_stop(struct http_call *call)
+{
+	struct machine *m = find(call);
+	struct err e = { 0 };
+	int force = 0;
+
+	if (!m)
+		return;
+	if (json_unpack(call->json, "{s?b}", "force", &force) < 0) {
+		http_problem(call->resp, 400, "bad_request", "force is true or false.");
+		return;
+	}
+	after(call, m, machine_stop(m, force ? HV_STOP_KILL : HV_STOP_ASK, &e), &e);
+}
+
+void api_vm_restart(struct http_call *call)
+{
+	struct machine *m = find(call);
+	struct err e = { 0 };
+
+	if (m)
+		after(call, m, machine_restart(m, &e), &e);
+}
+
+void api_vm_delete(struct http_call *call)
+{
+	struct machine *m = find(call);
+	struct err e = { 0 };
+
+	if (m)
+		after(call, m, machine_delete(m, &e), &e);
+}
+
+/* --- streams --- */
+
+void api_vm_streams(struct http_call *call)
+{
+	const struct machine *m = find(call);
+	json_t *vm = m ? machine_json(m) : NULL;
+
+	if (m)
+		http_json(call->resp, 200, json_pack("{s:O, s:n}", "items", json_object_get(vm, "streams"), "next"));
+	json_decref(vm);
+}
+
+void api_ticket_create(struct http_call *call)
+{
+	const struct api *api = call->app;
+	struct stream *s = machine_stream_find(api->machines, call->who.person, call->id);
+	const char *role = "controller";
+	char ticket[TICKET_TEXT];
+	int r;
+
+	if (!s) {
+		http_problem(call->resp, 404, "not_found", "You have no such stream.");
+		return;
+	}
+	if (json_unpack(call->json, "{s?s}", "role", &role) < 0 || (strcmp(role, "controller") != 0 && strcmp(role, "viewer") != 0)) {
+		http_problem(call->resp, 400, "bad_request", "role is \"controller\" or \"viewer\".");
+		return;
+	}
+	r = ticket_issue(api->tickets, &call->who, stream_id(s), role[0] == 'c' ? ROLE_CONTROLLER : ROLE_VIEWER, api->now_ms(),
+			 ticket);
+	if (r == 0) {
+		http_json(call->resp, 201,
+			  json_pack("{s:s, s:i}", "ticket", ticket, "expires_in_ms", TICKET_LIFE_MS));
+	} else if (r == -EAGAIN) {
+		http_problem(call->resp, 429, "slow_down", "Too many unused tickets; attach with one, or wait.");
+		http_header(call->resp, "Retry-After", "%d", TICKETS_RETRY_S);
+	} else {
+		http_problem(call->resp, 503, "overloaded", "No randomness for a ticket; try again.");
+	}
+}

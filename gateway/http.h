@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GATEWAY_HTTP_H
+#define GATEWAY_HTTP_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "auth/auth.h"
+#include "base/buf.h"
+#include "gateway/peer.h"
+
+struct err;
+struct name_list;
+
+/*
+ * HTTP without a transport: what a request must look like before anybody else sees it, which handler it goes to, and what every
+ * answer carries. Works on plain structs; gateway/server.c fills and sends them.
+ */
+#define HTTP_BODY_MAX	  65536	   /* bytes of a request body */
+#define HTTP_ID_BYTES	  64	   /* of the {id} in a path */
+#define HTTP_ANSWER_MAX	  524288   /* bytes of an answer's own body */
+#define HTTP_HEAD_MAX	  4096	   /* bytes of an answer's head */
+#define HTTP_NONCE_BYTES  33
+#define WS_SUBPROTOCOL	  "terrarium.v1"
+
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_DELETE, HTTP_OTHER, HTTP_METHOD_COUNT };
+
+/**
+ * struct http_request - a request as it came; strings are borrowed, NULL when the header is absent
+ * @version: "HTTP/1.1"
+ * @path:    decoded and without dot segments; @query: "" without one
+ * @marker:  X-Terrarium
+ * @last:    the client will send no other request on this connection
+ */
+struct http_request {
+	enum http_method method;
+	const char *version, *path, *query;
+	const char *host, *origin, *cookie, *content_type, *content_length, *transfer_encoding, *accept_encoding, *if_none_match;
+	const char *fetch_site, *marker, *idempotency_key;
+	const char *ws_version, *ws_protocols;
+	bool last;
+	struct peer peer;
+	const char *body;
+	size_t body_len;
+};
+
+/**
+ * struct http_response - an answer; begins zeroed by http_response_init(), ends by http_response_finish()
+ * @type:  content type; NULL without a body
+ * @head:  further header lines, each ended by CR LF
+ * @body:  owned; or else @fixed, borrowed for the life of the process
+ * @nonce: of styles, for the page; "" otherwise
+ * @close: the connection ends after it
+ */
+struct http_response {
+	int status;
+	const char *type, *cache;
+	struct buf head, body;
+	const uint8_t *fixed;
+	size_t fixed_len;
+	char nonce[HTTP_NONCE_BYTES];
+	bool close;
+};
+
+/**
+ * struct http_call - a request on its way through a handler
+ * @id:   what stood for {id} in the path
+ * @who:  of routes with HTTP_SIGNED_IN
+ * @json: the body of a POST, an object; an empty body is an empty object. Borrowed
+ */
+struct http_call {
+	void *app;
+	const struct http_request *req;
+	struct http_response *resp;
+	char id[HTTP_ID_BYTES];
+	struct who who;
+	json_t *json;
+};
+
+enum { HTTP_SIGNED_IN = 1 };
+
+struct http_route {
+	enum http_method method;
+	const char *path; /* may hold one {id} segment */
+	unsigned flags;
+	void (*run)(struct http_call *call);
+};
+
+/**
+ * struct http_app - what answers are made from; lives as long as the server
+ * @routes:   ends with a route without a path; HEAD is answered by the GET route
+ * @hosts, @origins: exact values that are let in
+ * @identify: who is behind a request: 0, positive for nobody, negative with the reason
+ * @on_nobody: fills the 401
+ * @on_other: a GET or HEAD that no route has; true when it was answered
+ */
+struct http_app {
+	const struct http_route *routes;
+	const struct name_list *hosts, *origins;
+	int (*identify)(void *app, const struct http_request *req, struct who *who, struct err *e);
+	void (*on_nobody)(struct http_call *call);
+	bool (*on_other)(struct http_call *call);
+	void *app;
+};
+
+void http_response_init(struct http_response *resp);
+void http_response_finish(struct http_response *resp);
+
+/**
+ * http_gate() - may this request be read on? Before its body, before every route
+ *
+ * Return: 0; or the status of a refusal, with @resp filled and its close set.
+ */
+int http_gate(const struct http_app *app, const struct http_request *req, struct http_response *resp);
+
+/** http_answer() - find the route and fill @resp; for requests that passed the gate, with their whole body */
+void http_answer(const struct http_app *app, const struct http_request *req, struct http_response *resp);
+
+/** http_upgrade() - may this websocket be opened, and whose is it? Return: 0 with @who, or the status of a refusal as http_gate() */
+int http_upgrade(const struct http_app *app, const struct http_request *req, struct http_response *resp, struct who *who);
+
+/** http_head() - write status line and headers of an answer. Return: 0, -ENOMEM or -ENOSPC */
+int http_head(const struct http_response *resp, const struct http_request *req, struct buf *out);
+
+/** http_body_len() - bytes of the body, owned or fixed */
+size_t http_body_len(const struct http_response *resp);
+
+/** http_problem() - RFC 9457 answer; a former content of @resp is dropped. @code: for programs, @detail: for people */
+void http_problem(struct http_response *resp, int status, const char *code, const char *detail, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/** http_problem_with() - the same with further members; consumes @extra, which may be NULL */
+void http_problem_with(struct http_response *resp, int status, const char *code, json_t *extra, const char *detail, ...)
+	__attribute__((format(printf, 5, 6)));
+
+/** http_failed() - something failed that is not the client's fault: logged here, told as 507, 503 or 500 */
+void http_failed(struct http_response *resp, const struct err *e);
+
+/** http_json() - answer with JSON; consumes @json, NULL means no memory */
+void http_json(struct http_response *resp, int status, json_t *json);
+
+/** http_header() - add a header line; values are ours, never the client's */
+void http_header(struct http_response *resp, const char *name, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/** http_accepts() - does an Accept-Encoding header (may be NULL) take @coding? */
+bool http_accepts(const char *header, const char *coding);
+
+/** http_etag_matches() - does an If-None-Match header (may be NULL) hold @etag? (RFC 9110 §13.1.2) */
+bool http_etag_matches(const char *header, const char *etag);
+
+/** http_query() - value of @name in the query. Return: 0 with @out; -ENOENT without it; -EINVAL when it does not fit */
+int http_query(const struct http_request *req, const char *name, char *out, size_t size);
+
+#endif

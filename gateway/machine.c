@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/machine.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "auth/secret.h"
+#include "auth/store.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/hex.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "gateway/stream.h"
+
+#define CONSOLE_SUFFIX ".console"
+
+/**
+ * struct machine - one row of the store, one machine of hv/, one console
+ * @next:     in the registry, oldest first
+ * @vm:       owned; destroyed only in stopped, failed or requested
+ * @console:  owned
+ * @deleting: freed as soon as it has stopped
+ * @gone:     the free that is put off, for hv's hooks must not destroy a machine
+ */
+struct machine {
+	struct machines *ms; /* borrowed */
+	struct machine *next;
+	struct loop_task gone;
+	struct hv_vm *vm;
+	struct stream *console;
+	struct vm_spec spec;
+	uint8_t id[MACHINE_ID_BYTES];
+	char id_text[MACHINE_ID_TEXT];
+	char key[sizeof(((struct vm_row *)0)->key)];
+	int64_t owner, created_s;
+	bool deleting;
+};
+
+struct machines {
+	struct loop *loop;   /* borrowed */
+	struct store *store; /* borrowed */
+	struct sched *sched; /* borrowed */
+	struct hv *hv;	     /* owned */
+	struct machine *first, **last;
+	uint32_t per_person;
+	uint64_t created, deleted, failed;
+};
+
+static enum hv_state state_of(const struct machine *m)
+{
+	struct hv_view view;
+
+	hv_vm_view(m->vm, &view);
+	return view.state;
+}
+
+static bool at_rest(enum hv_state s)
+{
+	return s == HV_REQUESTED || s == HV_STOPPED || s == HV_FAILED;
+}
+
+/* --- life of a machine --- */
+
+static void unlink_machine(struct machine *m)
+{
+	struct machine **p = &m->ms->first;
+
+	while (*p != m)
+		p = &(*p)->next;
+	*p = m->next;
+	if (m->ms->last == &m->next)
+		m->ms->last = p;
+}
+
+/* Frees what is there of it; not the row. The hv_vm must be at rest, or hv itself be gone already. */
+static void free_machine(struct machine *m)
+{
+	loop_cancel(m->ms->loop, &m->gone);
+	if (m->vm)
+		m->vm = hv_vm_destroy(m->vm);
+	m->console = stream_destroy(m->console);
+	free(m);
+}
+
+static void on_output(void *arg, const uint8_t *data, size_t len)
+{
+	const struct machine *m = arg;
+
+	hv_vm_console_seen(m->vm, data, len);
+}
+
+static const struct stream_hooks stream_hooks = { .on_output = on_output };
+
+/* A machine of @row, known to hv, in the registry. Return: the machine, or NULL without memory. */
+static struct machine *add_machine(struct machines *ms, const struct vm_row *row, const struct vm_spec *spec)
+{
+	struct machine *m = calloc(1, sizeof(*m));
+	char stream_name[STREAM_ID_BYTES];
+
+	if (!m)
+		return NULL;
+	m->ms = ms;
+	m->spec = *spec;
+	m->owner = row->owner;
+	m->created_s = row->created_s;
+	memcpy(m->id, row->id, sizeof(m->id));
+	memcpy(m->key, row->key, sizeof(m->key));
+	hex_encode(m->id, sizeof(m->id), m->id_text);
+	(void)snprintf(stream_name, sizeof(stream_name), "%s" CONSOLE_SUFFIX, m->id_text);
+	if (stream_create(&m->console, ms->loop, ms->sched, stream_name, &stream_hooks, m) == 0)
+		m->vm = hv_vm_create(ms->hv, m->id, &m->spec, m);
+	if (!m->vm) {
+		free_machine(m);
+		return NULL;
+	}
+	*ms->last = m;
+	ms->last = &m->next;
+	return m;
+}
+
+static int forget(struct machine *m, struct err *e)
+{
+	int r = store_vm_drop(m->ms->store, m->id, e);
+
+	if (r < 0)
+		return r;
+	log_info("machine %s deleted", m->id_text);
+	m->ms->deleted++;
+	unlink_machine(m);
+	free_machine(m);
+	return 0;
+}
+
+static void run_gone(struct loop_task *task)
+{
+	struct machine *m = container_of(task, struct machine, gone);
+	struct err e = { 0 };
+
+	/* Started again meanwhile, by a reset of the guest say: the next stop comes back here. */
+	if (!at_rest(state_of(m)))
+		return;
+	if (forget(m, &e) < 0) {
+		m->deleting = false;
+		log_err("machine %s stays: %s", m->id_text, e.msg);
+	}
+}
+
+/* --- what hv tells --- */
+
+static void on_state(void *arg, struct hv_vm *vm)
+{
+	struct machines *ms = arg;
+	struct machine *m = hv_vm_owner(vm);
+	struct hv_view view;
+
+	hv_vm_view(vm, &view);
+	log_info("machine %s: %s%s%s", m->id_text, hv_state_name(view.state), view.reason && view.reason[0] ? ": " : "",
+		 view.reason ? view.reason : "");
+	if (view.state == HV_FAILED)
+		ms->failed++;
+	stream_notify(m->console);
+	if (m->deleting && at_rest(view.state))
+		loop_defer(ms->loop, &m->gone, run_gone);
+}
+
+static void on_console(void *arg, struct hv_vm *vm, const struct hv_console *c)
+{
+	struct machine *m = hv_vm_owner(vm);
+	int r = stream_open(m->console, c);
+
+	(void)arg;
+	if (r < 0)
+		log_err("machine %s: its console cannot be served: %s", m->id_text, strerror(-r));
+}
+
+static void on_exit_hook(void *arg, struct hv_vm *vm, int code, int signal)
+{
+	struct machine *m = hv_vm_owner(vm);
+
+	(void)arg;
+	stream_exit(m->console, code, signal);
+}
+
+static void on_online(void *arg)
+{
+	(void)arg;
+	log_info("the helper is connected");
+}
+
+static void on_offline(void *arg, const char *why)
+{
+	(void)arg;
+	log_warn("the helper is away: %s", why ? why : "no reason given");
+}
+
+static const struct hv_hooks hv_hooks = {
+	.on_state = on_state, .on_console = on_console, .on_exit = on_exit_hook, .on_online = on_online, .on_offline = on_offline,
+};
+
+/* --- the registry --- */
+
+struct loading {
+	struct machines *ms;
+	struct err *e;
+};
+
+static int load_row(void *arg, const struct vm_row *row)
+{
+	const struct loading *l = arg;
+	struct vm_spec spec;
+	struct err e = { 0 };
+	json_t *json = json_loads(row->spec, JSON_REJECT_DUPLICATES, NULL);
+	int r;
+
+	spec_defaults(&spec);
+	r = json ? spec_parse(&spec, json, &e) : err_set(&e, -EBADMSG, "not JSON");
+	json_decref(json);
+	if (r < 0) {
+		/* One bad row must not keep everybody else out; it is not adopted and not shown. */
+		log_err("the database holds a machine that cannot be read: %s", e.msg);
+		return 0;
+	}
+	return add_machine(l->ms, row, &spec) ? 0 : err_set(l->e, -ENOMEM, "no memory for the machines");
+}
+
+int machines_create(struct machines **out, struct loop *loop, struct store *store, struct sched *sched,
+		    const struct machines_config *c, struct err *e)
+{
+	struct machines *ms = calloc(1, sizeof(*ms));
+	struct loading loading = { .ms = ms, .e = e };
+	int r;
+
+	if (!ms)
+		return err_set(e, -ENOMEM, "no memory for the machines");
+	ms->loop = loop;
+	ms->store = store;
+	ms->sched = sched;
+	ms->last = &ms->first;
+	ms->per_person = c->per_person;
+	r = hv_create(&ms->hv, loop, &c->hv, &hv_hooks, ms, e);
+	if (r == 0)
+		r = store_vm_each(store, load_row, &loading, e);
+	if (r < 0) {
+		(void)machines_destroy(ms);
+		return r;
+	}
+	*out = ms;
+	return 0;
+}
+
+struct machines *machines_destroy(struct machines *ms)
+{
+	if (!ms)
+		return NULL;
+	/* hv lets go first: it frees its machines without stopping them. Then nothing reads the consoles any more. */
+	ms->hv = hv_destroy(ms->hv);
+	while (ms->first) {
+		struct machine *m = ms->first;
+
+		ms->first = m->next;
+		m->vm = NULL;
+		free_machine(m);
+	}
+	free(ms);
+	return NULL;
+}
+
+void machines_host(const struct machines *ms, struct hv_host *out)
+{
+	hv_host(ms->hv, out);
+}
+
+const char *machine_id(const struct machine *m)
+{
+	return m->id_text;
+}
+
+struct machine *machine_next(struct machines *ms, int64_t person, const struct machine *after)
+{
+	struct machine *m = after ? after->next : ms->first;
+
+	while (m && (m->owner != person || m->deleting))
+		m = m->next;
+	return m;
+}
+
+struct machine *machine_find(struct machines *ms, int64_t person, const char *id)
+{
+	for (struct machine *m = ms->first; m; m = m->next)
+		if (m->owner == person && strcmp(m->id_text, id) == 0)
+			return m;
+	return NULL;
+}
+
+struct stream *machine_stream_find(struct machines *ms, int64_t person, const char *stream_name)
+{
+	for (struct machine *m = ms->first; m; m = m->next)
+		if (m->owner == person && strcmp(stream_id(m->console), stream_name) == 0)
+			return m->console;
+	return NULL;
+}
+
+struct machine *machine_of_stream(struct stream *s)
+{
+	return stream_arg(s);
+}
+
+/* --- what people ask for --- */
+
+static struct machine *find_key(struct machines *ms, int64_t person, const char *key)
+{
+	for (struct machine *m = ms->first; m && key[0]; m = m->next)
+		if (m->owner == person && strcmp(m->key, key) == 0)
+			return m;
+	return NULL;
+}
+
+static uint32_t count_of(const struct machines *ms, int64_t person)
+{
+	uint32_t n = 0;
+
+	for (const struct machine *m = ms->first; m; m = m->next)
+		n += m->owner == person;
+	return n;
+}
+
+static int fill_row(struct vm_row *row, int64_t person, const struct vm_spec *spec, const char *key, struct err *e)
+{
+	json_t *json = spec_json(spec);
+	size_t len = json ? json_dumpb(json, row->spec, sizeof(row->spec) - 1, JSON_COMPACT) : 0;
+	int r = secret_random(row->id, sizeof(row->id));
+
+	json_decref(json);
+	if (len == 0 || len >= sizeof(row->spec))
+		return err_set(e, -ENOMEM, "no memory to note the machine");
+	if (r < 0)
+		return err_set(e, r, "no randomness for the machine's id: %s", strerror(-r));
+	row->spec[len] = '\0';
+	row->owner = person;
+	row->created_s = time(NULL);
+	(void)snprintf(row->key, sizeof(row->key), "%s", key);
+	return 0;
+}
+
+int machine_create(struct machines *ms, int64_t person, const struct vm_spec *spec, const char *key, struct machine **out,
+		   struct err *e)
+{
+	struct vm_row row = { 0 };
+	struct machine *m = find_key(ms, person, key);
+	struct err why = { 0 };
+	int r;
+
+	if (m) {
+		*out = m;
+		return 0;
+	}
+	if (count_of(ms, person) >= ms->per_person) {
+		*out = machine_next(ms, person, NULL);
+		return err_set(e, MACHINE_E_EXISTS, "you may have %u machine%s, and you have", ms->per_person,
+			       ms->per_person == 1 ? "" : "s");
+	}
+	if (!hv_online(ms->hv))
+		return err_set(e, MACHINE_E_OFFLINE, "the helper that starts machines is away");
+	r = fill_row(&row, person, spec, key, e);
+	if (r == 0)
+		r = store_vm_put(ms->store, &row, e);
+	if (r != 0)
+		return r < 0 ? r : err_set(e, -EIO, "two machines got one id");
+	m = add_machine(ms, &row, spec);
+	if (!m) {
+		(void)store_vm_drop(ms->store, row.id, NULL);
+		return err_set(e, -ENOMEM, "no memory for the machine");
+	}
+	ms->created++;
+	log_info("machine %s created", m->id_text);
+	*out = m;
+	/* A machine that cannot start stays, as failed or stopped, and says why; its owner may start it again. */
+	if (hv_vm_start(m->vm, &why) < 0)
+		log_warn("machine %s does not start: %s", m->id_text, why.msg);
+	return 0;
+}
+
+static int wrong_state(const struct machine *m, const char *what, struct err *e)
+{
+	return err_set(e, MACHINE_E_STATE, "a machine that is %s cannot be %s", hv_state_name(state_of(m)), what);
+}
+
+static int offline(const struct machine *m, struct err *e)
+{
+	return hv_online(m->ms->hv) ? 0 : err_set(e, MACHINE_E_OFFLINE, "the helper that runs machines is away");
+}
+
+int machine_start(struct machine *m, struct err *e)
+{
+	if (m->deleting || !at_rest(state_of(m)))
+		return wrong_state(m, "started", e);
+	return offline(m, e) ? MACHINE_E_OFFLINE : hv_vm_start(m->vm, e);
+}
+
+int machine_stop(struct machine *m, enum hv_stop how, struct err *e)
+{
+	enum hv_state s = state_of(m);
+
+	/* Stopping twice is fine when the second one is meant to be harder. */
+	if (at_rest(s) || (s == HV_STOPPING && how == HV_STOP_ASK))
+		return wrong_state(m, "stopped", e);
+	return offline(m, e) ? MACHINE_E_OFFLINE : hv_vm_stop(m->vm, how, e);
+}
+
+int machine_restart(struct machine *m, struct err *e)
+{
+	enum hv_state s = state_of(m);
+
+	if (m->deleting || (!at_rest(s) && s != HV_BOOTING && s != HV_READY))
+		return wrong_state(m, "restarted", e);
+	if (offline(m, e))
+		return MACHINE_E_OFFLINE;
+	return at_rest(s) ? hv_vm_start(m->vm, e) : hv_vm_reset(m->vm, e);
+}
+
+int machine_delete(struct machine *m, struct err *e)
+{
+	int r;
+
+	if (m->deleting)
+		return 0;
+	if (at_rest(state_of(m))) {
+		/* Not here and now: the caller, or hv above it, may still hold it. */
+		m->deleting = true;
+		loop_defer(m->ms->loop, &m->gone, run_gone);
+		return 0;
+	}
+	if (offline(m, e))
+		return MACHINE_E_OFFLINE;
+	r = state_of(m) == HV_STOPPING ? 0 : hv_vm_stop(m->vm, HV_STOP_ASK, e);
+	if (r == 0)
+		m->deleting = true;
+	return r;
+}
+
+/* --- telling --- */
+
+static json_t *text_or_null(const char *text)
+{
+	return text && text[0] ? json_string(text) : json_null();
+}
+
+static const char *net_name(enum vm_net net)
+{
+	static const char *const names[] = { "nat", "isolated", "none" };
+
+	_Static_assert(sizeof(names) / sizeof(names[0]) == VM_NET_COUNT, "every kind of network has a name");
+	return names[net];
+}
+
+static void time_text(int64_t s, char out[32])
+{
+	time_t t = (time_t)s;
+	struct tm tm;
+
+	gmtime_r(&t, &tm);
+	(void)strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+json_t *machine_json(const struct machine *m)
+{
+	struct hv_view v;
+	char created[32];
+
+	hv_vm_view(m->vm, &v);
+	time_text(m->created_s, created);
+	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:I, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:s, s:[{s:s, s:s}]}", "id",
+			 m->id_text, "name", m->spec.name, "image", m->spec.image, "cpus", (int)m->spec.cpus, "memory",
+			 (json_int_t)m->spec.memory_bytes, "network", net_name(m->spec.net), "state", hv_state_name(v.state), "state_ms",
+			 (json_int_t)(loop_now_ms() - v.state_since_ms), "reason", text_or_null(v.reason), "driver",
+			 v.driver ? v.driver : "", "accel", v.accel ? v.accel : "", "can_resize", v.can_resize, "ip4",
+			 text_or_null(v.ip4), "ip6", text_or_null(v.ip6), "gateway4", text_or_null(v.gw4), "created_at", created,
+			 "streams", "id", stream_id(m->console), "kind", "console");
+}
+
+void machines_metrics(const struct machines *ms, struct buf *out)
+{
+	uint32_t counts[HV_STATE_COUNT] = { 0 };
+	struct hv_host host;
+
+	for (const struct machine *m = ms->first; m; m = m->next)
+		counts[state_of(m)]++;
+	hv_host(ms->hv, &host);
+	(void)buf_printf(out, "# TYPE terrarium_machines gauge\n");
+	for (int s = 0; s < HV_STATE_COUNT; s++)
+		(void)buf_printf(out, "terrarium_machines{state=\"%s\"} %u\n", hv_state_name((enum hv_state)s), counts[s]);
+	(void)buf_printf(out,
+			 "# TYPE terrarium_machines_created_total counter\nterrarium_machines_created_total %llu\n"
+			 "# TYPE terrarium_machines_deleted_total counter\nterrarium_machines_deleted_total %llu\n"
+			 "# TYPE terrarium_machines_failed_total counter\nterrarium_machines_failed_total %llu\n"
+			 "# TYPE terrarium_helper_online gauge\nterrarium_helper_online %d\n"
+			 "# TYPE terrarium_slots_used gauge\nterrarium_slots_used %u\n"
+			 "# TYPE terrarium_slots_max gauge\nterrarium_slots_max %u\n",
+			 (unsigned long long)ms->created, (unsigned long long)ms->deleted, (unsigned long long)ms->failed, host.online,
+			 host.slots_used, host.slots_max);
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * terrariumd - the gateway.
+ *
+ * Trusts: its configuration, and terrarium-netd for what it says about slots. Nothing else: browsers, guests, VMMs and the database's
+ * content are parsed and bounded.
+ * May: listen, read and write its state directory, talk to the helper's socket and to the sockets that the helper hands over.
+ * Can never: gain a privilege. It needs none, starts with none worth having, and gives up for good the ability to get one.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "auth/demo.h"
+#include "auth/store.h"
+#include "base/cli.h"
+#include "base/conf.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "gateway/api.h"
+#include "gateway/attach.h"
+#include "gateway/listen.h"
+#include "gateway/machine.h"
+#include "gateway/metrics.h"
+#include "gateway/sched.h"
+#include "gateway/server.h"
+#include "gateway/settings.h"
+#include "gateway/ticket.h"
+
+#define SIGN_IN_BURST	  10   /* wrong links from one address */
+#define SIGN_IN_REFILL_MS 6000 /* then one more each */
+
+/* Everything that main() puts together, in the order in which it is made; taken apart in reverse. */
+struct gateway {
+	struct settings settings;
+	struct metrics metrics;
+	struct loop loop;
+	int lock_fd;
+	struct store *store;
+	struct demo *demo;
+	struct sched *sched;
+	struct machines *machines;
+	struct tickets *tickets;
+	struct attach_hub *hub;
+	struct peer_limit *sign_in_limit;
+	struct listeners *listeners;
+	struct api api;
+	struct http_app app;
+	struct server *server;
+};
+
+static int64_t wall_s(void)
+{
+	return time(NULL);
+}
+
+/* The state directory, private, and ours alone: two gateways on one database would both think they own its machines. */
+static int take_state_dir(struct gateway *g, struct err *e)
+{
+	const char *dir = g->settings.state_dir;
+	char path[sizeof(g->settings.state_dir) + 16];
+
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		return err_set(e, -errno, "cannot make the state directory %s: %s; choose another with --state-dir", dir, strerror(errno));
+	(void)snprintf(path, sizeof(path), "%s/lock", dir);
+	g->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (g->lock_fd < 0)
+		return err_set(e, -errno, "cannot write to the state directory %s: %s", dir, strerror(errno));
+	if (flock(g->lock_fd, LOCK_EX | LOCK_NB) < 0)
+		return err_set(e, -errno, "the state directory %s is in use by another terrariumd", dir);
+	return 0;
+}
+
+static int open_store(struct gateway *g, struct err *e)
+{
+	char path[sizeof(g->settings.state_dir) + 16];
+
+	(void)snprintf(path, sizeof(path), "%s/terrarium.db", g->settings.state_dir);
+	return store_open(&g->store, path, e);
+}
+
+static int make_machines(struct gateway *g, struct err *e)
+{
+	const struct settings *s = &g->settings;
+	struct machines_config c = {
+		.hv = { .helper_socket = s->helper_socket, .driver = s->driver, .images = s->images, .machine = s->machine,
+			.accel = s->accel, .state_dir = s->state_dir, .local_command = s->local_command,
+			.local_console = s->local_console, .ring_bytes = (uint32_t)s->ring_size,
+			.boot_deadline_ms = s->boot_deadline, .stop_deadline_ms = s->stop_deadline },
+		.per_person = (uint32_t)s->per_person,
+	};
+
+	if (sched_create(&g->sched, &g->loop) < 0)
+		return err_set(e, -ENOMEM, "no memory for the scheduler");
+	return machines_create(&g->machines, &g->loop, g->store, g->sched, &c, e);
+}
+
+static int make_terminals(struct gateway *g, struct err *e)
+{
+	g->tickets = tickets_create();
+	g->sign_in_limit = peer_limit_create(SIGN_IN_BURST, SIGN_IN_REFILL_MS);
+	if (!g->tickets || !g->sign_in_limit || attach_hub_create(&g->hub, &g->loop, g->machines, g->tickets) < 0)
+		return err_set(e, -ENOMEM, "no memory for the terminals");
+	return 0;
+}
+
+static int make_server(struct gateway *g, struct err *e)
+{
+	struct server_config c = { .loop = &g->loop, .listeners = g->listeners, .app = &g->app, .hub = g->hub,
+				   .metrics = &g->metrics, .max_connections = (unsigned)g->settings.max_connections };
+
+	g->api = (struct api){ .settings = &g->settings, .store = g->store, .demo = g->demo, .machines = g->machines,
+			       .tickets = g->tickets, .hub = g->hub, .sign_in_limit = g->sign_in_limit, .metrics = &g->metrics,
+			       .now_s = wall_s, .now_ms = loop_now_ms };
+	api_app(&g->app, &g->api);
+	return server_create(&g->server, &c, e);
+}
+
+static int make_demo(struct gateway *g, struct err *e)
+{
+	const struct settings *s = &g->settings;
+
+	if (strcmp(s->identity, "demo") != 0)
+		return 0;
+	return demo_create(&g->demo, s->demo_people, s->state_dir, settings_base_url(s), e);
+}
+
+static int start(struct gateway *g, struct err *e)
+{
+	int r = loop_init(&g->loop);
+
+	if (r < 0)
+		return err_set(e, r, "cannot start: %s", strerror(-r));
+	g->metrics.started_ms = loop_now_ms();
+	/* The port first: a second gateway started by mistake must not touch the first one's links. */
+	r = listeners_create(&g->listeners, &g->loop, &g->settings, &g->metrics, e);
+	if (r == 0)
+		r = take_state_dir(g, e);
+	if (r == 0)
+		r = open_store(g, e);
+	if (r == 0)
+		r = make_demo(g, e);
+	if (r == 0)
+		r = make_machines(g, e);
+	if (r == 0)
+		r = make_terminals(g, e);
+	if (r == 0)
+		r = make_server(g, e);
+	return r;
+}
+
+static void finish(struct gateway *g)
+{
+	/* Connections first, they point at everything; machines run on without us. */
+	g->server = server_destroy(g->server);
+	g->listeners = listeners_destroy(g->listeners);
+	g->hub = attach_hub_destroy(g->hub);
+	g->tickets = tickets_destroy(g->tickets);
+	g->sign_in_limit = peer_limit_destroy(g->sign_in_limit);
+	g->machines = machines_destroy(g->machines);
+	g->sched = sched_destroy(g->sched);
+	g->demo = demo_destroy(g->demo);
+	g->store = store_close(g->store);
+	g->lock_fd = fd_close(g->lock_fd);
+	loop_finish(&g->loop);
+}
+
+/* sd_notify(3), as far as it is needed: one datagram. */
+static void notify(const char *state)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	_close_ int fd = -1;
+
+	if (!path || (path[0] != '/' && path[0] != '@') || strlen(path) >= sizeof(sa.sun_path))
+		return;
+	memcpy(sa.sun_path, path, strlen(path));
+	if (path[0] == '@')
+		sa.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&sa,
+			     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path))) < 0)
+		log_warn("cannot notify systemd: %s", strerror(errno));
+}
+
+static int read_settings(struct gateway *g, int argc, char **argv, int *status)
+{
+	struct err e = { 0 };
+	int r = settings_read(&g->settings, argc, argv, &e);
+
+	*status = r == CONF_E_USAGE ? CLI_USAGE : r < 0 ? CLI_REFUSED : CLI_OK;
+	if (r == CONF_E_CHECK)
+		printf("The settings are good.\n");
+	else if (r < 0 || r == CONF_E_USAGE)
+		fprintf(stderr, "terrariumd: %s\n", e.msg);
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	static struct gateway g = { .lock_fd = -1 };
+	struct err e = { 0 };
+	int status;
+
+	if (read_settings(&g, argc, argv, &status) != 0)
+		return status;
+	(void)log_open("terrariumd", g.settings.log_level);
+	(void)umask(077);
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (start(&g, &e) < 0) {
+		log_err("%s", e.msg);
+		finish(&g);
+		return CLI_REFUSED;
+	}
+	log_info("serving %s", settings_base_url(&g.settings));
+	if (g.demo)
+		demo_print(g.demo);
+	notify("READY=1");
+	loop_run(&g.loop);
+	notify("STOPPING=1");
+	log_info("ending; machines run on");
+	attach_hub_restart(g.hub);
+	server_drain(g.server);
+	finish(&g);
+	return CLI_OK;
+}

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/settings.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/conf.h"
+#include "base/err.h"
+
+#define KEY(field, kind, lo, hi, def, text) CONF_KEY(settings, field, kind, lo, hi, def, text)
+
+static const struct conf_key keys[] = {
+	KEY(listen, CONF_STR, 0, 0, "127.0.0.1:7681 [::1]:7681", "addresses to listen on; ignored when systemd hands sockets over"),
+	KEY(hosts, CONF_STR, 0, 0, "", "Host headers to let in; empty: localhost, 127.0.0.1 and [::1] with each port"),
+	KEY(origins, CONF_STR, 0, 0, "", "Origins that may write, the first is the page's URL; empty: http:// and each host"),
+	KEY(state_dir, CONF_STR, 0, 0, "/var/lib/terrarium", "directory of the database and of the demo's sign-in links"),
+	KEY(helper_socket, CONF_STR, 0, 0, "/run/terrarium/netd.sock", "socket of terrarium-netd"),
+	KEY(driver, CONF_STR, 0, 0, "auto", "what runs machines: auto, qemu or local (a process on a PTY, for trying out)"),
+	KEY(images, CONF_STR, 0, 0, "/var/lib/terrarium/images", "directory with one folder per guest image"),
+	KEY(machine, CONF_STR, 0, 0, "microvm", "QEMU's machine type: microvm or q35"),
+	KEY(accel, CONF_STR, 0, 0, "auto", "auto, kvm or tcg (software emulation)"),
+	KEY(local_command, CONF_STR, 0, 0, "/bin/sh -i", "what the local driver runs, split at spaces"),
+	KEY(local_console, CONF_STR, 0, 0, "pty", "console of the local driver: pty or socket"),
+	KEY(ring_size, CONF_BYTES, 64 << 10, 64 << 20, "1M", "terminal output kept for each machine"),
+	KEY(boot_deadline, CONF_MS, 1000, 86400000, "3m", "time until a machine must be ready"),
+	KEY(stop_deadline, CONF_MS, 100, 3600000, "10s", "time for each step of stopping a machine"),
+	KEY(per_person, CONF_INT, 1, 1000, "1", "machines that one person may have"),
+	KEY(identity, CONF_STR, 0, 0, "demo", "who may sign in: demo (one-time links; loopback only)"),
+	KEY(demo_people, CONF_STR, 0, 0, "demo@localhost", "e-mail addresses of the demo identity"),
+	KEY(session_life, CONF_MS, 60000, 31536000000, "7d", "time until a person must sign in again"),
+	KEY(max_connections, CONF_INT, 16, 200000, "8192", "connections in all"),
+	KEY(connections_per_address, CONF_INT, 4, 200000, "512", "connections from one address (IPv6: one /64)"),
+	KEY(log_level, CONF_STR, 0, 0, "info", "error, warn, info or debug"),
+	{ 0 },
+};
+
+static const char *const other_sections[] = { "netd", NULL };
+
+static const struct conf_program program = {
+	.name = "terrariumd",
+	.purpose = "The gateway: serves the page, signs people in, gives each a machine and relays its terminal.",
+	.section = "gateway",
+	.other_sections = other_sections,
+	.file = "/etc/terrarium/terrarium.conf",
+	.keys = keys,
+};
+
+int settings_presets(struct settings *s, struct err *e)
+{
+	memset(s, 0, sizeof(*s));
+	return conf_presets(keys, s, e);
+}
+
+int settings_read(struct settings *s, int argc, char **argv, struct err *e)
+{
+	int r, resolved;
+
+	memset(s, 0, sizeof(*s));
+	r = conf_read(&program, s, argc, argv, NULL, e);
+	if (r != 0 && r != CONF_E_CHECK)
+		return r;
+	resolved = settings_resolve(s, e);
+	return resolved < 0 ? resolved : r;
+}
+
+/* The next word of a list separated by spaces or commas. Return: its start, or NULL at the end. */
+static const char *next_word(const char **list, size_t *len)
+{
+	const char *word;
+
+	*list += strspn(*list, ", ");
+	word = *list;
+	*len = strcspn(word, ", ");
+	*list += *len;
+	return *len > 0 ? word : NULL;
+}
+
+static int parse_port(const char *text, uint16_t *out)
+{
+	char *end;
+	unsigned long v;
+
+	if (*text < '0' || *text > '9')
+		return -EINVAL;
+	v = strtoul(text, &end, 10);
+	if (*end || v == 0 || v > 65535)
+		return -EINVAL;
+	*out = (uint16_t)v;
+	return 0;
+}
+
+static int parse_ip4(const char *host, struct listen_address *a)
+{
+	struct sockaddr_in *sin = (struct sockaddr_in *)(void *)&a->addr;
+
+	if (inet_pton(AF_INET, host, &sin->sin_addr) != 1)
+		return -EINVAL;
+	sin->sin_family = AF_INET;
+	sin->sin_port = htons(a->port);
+	a->len = sizeof(*sin);
+	a->loopback = (ntohl(sin->sin_addr.s_addr) >> 24) == 127;
+	return 0;
+}
+
+static int parse_ip6(const char *host, struct listen_address *a)
+{
+	struct sockaddr_in6 *sin6 = (struct sockaddr_in6 *)(void *)&a->addr;
+
+	if (inet_pton(AF_INET6, host, &sin6->sin6_addr) != 1)
+		return -EINVAL;
+	sin6->sin6_family = AF_INET6;
+	sin6->sin6_port = htons(a->port);
+	a->len = sizeof(*sin6);
+	a->loopback = IN6_IS_ADDR_LOOPBACK(&sin6->sin6_addr);
+	return 0;
+}
+
+static int parse_address(const char *word, size_t len, struct listen_address *a, struct err *e)
+{
+	char host[64], *colon;
+	int r = -EINVAL;
+
+	if (len < sizeof(a->text)) {
+		memcpy(a->text, word, len);
+		a->text[len] = '\0';
+		memcpy(host, a->text, len + 1);
+		colon = strrchr(host, ':');
+		if (colon && parse_port(colon + 1, &a->port) == 0) {
+			*colon = '\0';
+			if (host[0] == '[' && colon > host + 1 && colon[-1] == ']') {
+				colon[-1] = '\0';
+				r = parse_ip6(host + 1, a);
+			} else {
+				r = parse_ip4(host, a);
+			}
+		}
+	}
+	return r == 0 ? 0 : err_set(e, r, "listen: %.*s is not ADDRESS:PORT, such as 127.0.0.1:7681 or [::1]:7681", (int)len, word);
+}
+
+static int parse_listen(struct settings *s, struct err *e)
+{
+	const char *list = s->listen, *word;
+	size_t len;
+
+	s->address_count = 0;
+	while ((word = next_word(&list, &len))) {
+		if (s->address_count == LISTEN_MAX)
+			return err_set(e, -E2BIG, "listen: more than %d addresses", LISTEN_MAX);
+		memset(&s->addresses[s->address_count], 0, sizeof(s->addresses[0]));
+		if (parse_address(word, len, &s->addresses[s->address_count], e) < 0)
+			return -EINVAL;
+		s->address_count++;
+	}
+	return s->address_count > 0 ? 0 : err_set(e, -EINVAL, "listen is empty: nobody could connect");
+}
+
+static int add_name(struct name_list *l, const char *key, const char *text, size_t len, struct err *e)
+{
+	if (len >= HOST_BYTES || l->count == HOSTS_MAX)
+		return err_set(e, -E2BIG, "%s: at most %d names of at most %d bytes", key, HOSTS_MAX, HOST_BYTES - 1);
+	memcpy(l->names[l->count], text, len);
+	l->names[l->count][len] = '\0';
+	if (!name_list_has(l, l->names[l->count]))
+		l->count++;
+	return 0;
+}
+
+static int parse_names(struct name_list *l, const char *key, const char *list, struct err *e)
+{
+	const char *word;
+	size_t len;
+
+	l->count = 0;
+	while ((word = next_word(&list, &len)))
+		if (add_name(l, key, word, len, e) < 0)
+			return -E2BIG;
+	return 0;
+}
+
+/* Browsers leave port 80 out of Host and Origin. */
+static int default_hosts(struct settings *s, struct err *e)
+{
+	static const char *const names[] = { "localhost", "127.0.0.1", "[::1]" };
+
+	for (size_t i = 0; i < s->address_count; i++)
+		for (size_t k = 0; k < 3; k++) {
+			char host[HOST_BYTES];
+
+			if (s->addresses[i].port == 80)
+				(void)snprintf(host, sizeof(host), "%s", names[k]);
+			else
+				(void)snprintf(host, sizeof(host), "%s:%u", names[k], s->addresses[i].port);
+			if (add_name(&s->host_list, "hosts", host, strlen(host), e) < 0)
+				return -E2BIG;
+		}
+	return 0;
+}
+
+static int default_origins(struct settings *s, struct err *e)
+{
+	for (size_t i = 0; i < s->host_list.count; i++) {
+		char origin[HOST_BYTES + 8];
+
+		(void)snprintf(origin, sizeof(origin), "http://%s", s->host_list.names[i]);
+		if (add_name(&s->origin_list, "origins", origin, strlen(origin), e) < 0)
+			return -E2BIG;
+	}
+	return 0;
+}
+
+static int check_origins(const struct settings *s, struct err *e)
+{
+	for (size_t i = 0; i < s->origin_list.count; i++) {
+		const char *o = s->origin_list.names[i], *host = strstr(o, "://");
+
+		if ((strncmp(o, "http://", 7) != 0 && strncmp(o, "https://", 8) != 0) || !host || strchr(host + 3, '/') || !host[3])
+			return err_set(e, -EINVAL, "origins: %s is not http(s)://HOST[:PORT] without a path", o);
+	}
+	return 0;
+}
+
+static int one_of(const char *key, const char *value, const char *const *words, struct err *e)
+{
+	char list[64] = "";
+
+	for (size_t i = 0; words[i]; i++) {
+		if (strcmp(words[i], value) == 0)
+			return 0;
+		(void)strncat(list, i ? ", " : "", sizeof(list) - strlen(list) - 1);
+		(void)strncat(list, words[i], sizeof(list) - strlen(list) - 1);
+	}
+	return err_set(e, -EINVAL, "%s = %.32s: must be one of %s", key, value, list);
+}
+
+static int check_words(const struct settings *s, struct err *e)
+{
+	static const char *const drivers[] = { "auto", "qemu", "local", NULL }, *const machines[] = { "microvm", "q35", NULL };
+	static const char *const accels[] = { "auto", "kvm", "tcg", NULL }, *const consoles[] = { "pty", "socket", NULL };
+	static const char *const identities[] = { "demo", NULL }, *const levels[] = { "error", "warn", "info", "debug", NULL };
+
+	if (one_of("driver", s->driver, drivers, e) < 0 || one_of("machine", s->machine, machines, e) < 0 ||
+	    one_of("accel", s->accel, accels, e) < 0 || one_of("local_console", s->local_console, consoles, e) < 0 ||
+	    one_of("identity", s->identity, identities, e) < 0 || one_of("log_level", s->log_level, levels, e) < 0)
+		return -EINVAL;
+	if (s->ring_size % 4096 != 0)
+		return err_set(e, -EINVAL, "ring_size must be a multiple of 4K");
+	return 0;
+}
+
+/* Whoever reads the terminal that started the gateway holds the links: good for one's own machine, for nothing else. */
+static int check_identity(const struct settings *s, struct err *e)
+{
+	for (size_t i = 0; i < s->address_count; i++)
+		if (strcmp(s->identity, "demo") == 0 && !s->addresses[i].loopback)
+			return err_set(e, -EPERM, "the demo identity works on loopback only, not on %s: choose another identity, or "
+					       "listen = 127.0.0.1:%u", s->addresses[i].text, s->addresses[i].port);
+	return 0;
+}
+
+int settings_resolve(struct settings *s, struct err *e)
+{
+	int r = check_words(s, e);
+
+	if (r == 0)
+		r = parse_listen(s, e);
+	if (r == 0)
+		r = check_identity(s, e);
+	if (r == 0)
+		r = parse_names(&s->host_list, "hosts", s->hosts, e);
+	if (r == 0 && s->host_list.count == 0)
+		r = default_hosts(s, e);
+	if (r == 0)
+		r = parse_names(&s->origin_list, "origins", s->origins, e);
+	if (r == 0 && s->origin_list.count == 0)
+		r = default_origins(s, e);
+	return r == 0 ? check_origins(s, e) : r;
+}
+
+const char *settings_base_url(const struct settings *s)
+{
+	return s->origin_list.names[0];
+}
+
+bool name_list_has(const struct name_list *l, const char *name)
+{
+	for (size_t i = 0; i < l->count; i++)
+		if (strcmp(l->names[i], name) == 0)
+			return true;
+	return false;
+}

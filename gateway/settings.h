@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GATEWAY_SETTINGS_H
+#define GATEWAY_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+struct err;
+
+#define LISTEN_MAX 8
+#define HOSTS_MAX 32
+#define HOST_BYTES 128
+
+/* One address to listen on, as text for messages and as sockaddr. */
+struct listen_address {
+	char text[64];
+	struct sockaddr_storage addr;
+	socklen_t len;
+	uint16_t port;
+	bool loopback;
+};
+
+/* A list of names, taken apart once: Host or Origin values that are let in. */
+struct name_list {
+	char names[HOSTS_MAX][HOST_BYTES];
+	size_t count;
+};
+
+/**
+ * struct settings - of terrariumd; the fields in the first part are the keys of base/conf.h
+ *
+ * The second part is worked out by settings_resolve().
+ */
+struct settings {
+	char listen[512], state_dir[256], helper_socket[104], driver[16], images[256], machine[16], accel[16], identity[16];
+	char demo_people[2048], hosts[1024], origins[1024], local_command[512], local_console[16], log_level[16];
+	uint64_t ring_size, session_life, boot_deadline, stop_deadline;
+	int64_t per_person, max_connections, connections_per_address;
+
+	struct listen_address addresses[LISTEN_MAX];
+	size_t address_count;
+	struct name_list host_list, origin_list;
+};
+
+/**
+ * settings_read() - file, environment, options; then settings_resolve()
+ *
+ * Return: 0, a CONF_E_* outcome, or negative with @e.
+ */
+int settings_read(struct settings *s, int argc, char **argv, struct err *e);
+
+/** settings_resolve() - work out the second part and refuse what does not fit together. Return: 0 or negative with @e */
+int settings_resolve(struct settings *s, struct err *e);
+
+/** settings_presets() - the defaults, not resolved. For tests */
+int settings_presets(struct settings *s, struct err *e);
+
+/** settings_base_url() - where a person opens the page: the first origin */
+const char *settings_base_url(const struct settings *s);
+
+/** name_list_has() - exact, byte by byte. Host names come in lower case from browsers */
+bool name_list_has(const struct name_list *l, const char *name);
+
+#endif
