@@ -8,9 +8,9 @@
  * A source that has given little lately is served straight from its watcher, which has a higher priority than those of
  * the websockets: what a person waits for goes out first. One that has given more than QUIET_BYTES within WINDOW_S is flooding, and stays so
  * until a whole window with less has passed. Floods stand in the queue, first in, first out, and get QUANTUM_BYTES each. The queue is
- * served at the end of a turn of the loop for at most TURN_S or TURN_BYTES, whichever comes first: the time bounds reading (a PTY
- * costs about 4 ms per MiB), the bytes bound the writing that follows from it (the kernel's TCP costs more than reading a socket).
- * Then the loop polls again, and a keystroke or an echo gets its chance.
+ * served at the end of a turn of the loop, after its deferred tasks (which write out what the quiet sources gave), for at most
+ * TURN_NS or TURN_BYTES, whichever comes first: the time bounds reading (a PTY costs about 4 ms per MiB), the bytes bound the writing that
+ * follows from it (the kernel's TCP costs more than reading a socket). Then the loop polls again, and a keystroke or an echo gets its chance.
  */
 #include "gateway/sched.h"
 
@@ -30,9 +30,19 @@
 
 struct sched {
 	struct loop *loop; /* borrowed */
-	struct loop_task turn;
+	ev_prepare turn;   /* runs while there is a queue; so does awake, which keeps the loop from sleeping */
+	ev_idle awake;
 	struct sched_source *first, **last;
 };
+
+static void on_turn(struct ev_loop *ev, ev_prepare *turn, int events);
+
+static void on_awake(struct ev_loop *ev, ev_idle *awake, int events)
+{
+	(void)ev;
+	(void)awake;
+	(void)events;
+}
 
 int sched_create(struct sched **out, struct loop *loop)
 {
@@ -42,14 +52,23 @@ int sched_create(struct sched **out, struct loop *loop)
 		return -ENOMEM;
 	s->loop = loop;
 	s->last = &s->first;
+	ev_prepare_init(&s->turn, on_turn);
+	ev_set_priority(&s->turn, EV_MINPRI); /* after the loop's own, which runs deferred tasks */
+	ev_idle_init(&s->awake, on_awake);
 	*out = s;
 	return 0;
+}
+
+static void rest(struct sched *s)
+{
+	ev_prepare_stop(s->loop->ev, &s->turn);
+	ev_idle_stop(s->loop->ev, &s->awake);
 }
 
 struct sched *sched_destroy(struct sched *s)
 {
 	if (s)
-		loop_cancel(s->loop, &s->turn);
+		rest(s);
 	free(s);
 	return NULL;
 }
@@ -62,8 +81,6 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-static void on_turn(struct loop_task *task);
-
 static void enqueue(struct sched_source *src)
 {
 	struct sched *s = src->sched;
@@ -73,7 +90,8 @@ static void enqueue(struct sched_source *src)
 	src->queued = true;
 	*s->last = src;
 	s->last = &src->next;
-	loop_defer(s->loop, &s->turn, on_turn);
+	ev_prepare_start(s->loop->ev, &s->turn);
+	ev_idle_start(s->loop->ev, &s->awake);
 }
 
 static struct sched_source *dequeue(struct sched *s)
@@ -123,35 +141,37 @@ static void count(struct sched_source *src, size_t got)
 static size_t serve(struct sched_source *src, size_t quantum)
 {
 	size_t got = 0;
-	enum sched_rest rest = src->serve(src, quantum, &got);
+	enum sched_rest left = src->serve(src, quantum, &got);
 
 	if (got > 0)
 		count(src, got);
-	src->dry = rest == SCHED_EMPTY;
-	if (rest == SCHED_SHUT)
+	src->dry = left == SCHED_EMPTY;
+	if (left == SCHED_SHUT)
 		sched_source_shut(src);
 	if (!src->open)
 		return got;
-	if (rest == SCHED_MORE && src->flooding)
+	if (left == SCHED_MORE && src->flooding)
 		enqueue(src);
 	else
 		ev_io_start(src->sched->loop->ev, &src->io);
 	return got;
 }
 
-static void on_turn(struct loop_task *task)
+static void on_turn(struct ev_loop *ev, ev_prepare *turn, int events)
 {
-	struct sched *s = container_of(task, struct sched, turn);
+	struct sched *s = container_of(turn, struct sched, turn);
 	uint64_t until = now_ns() + TURN_NS;
 	size_t bytes = 0;
 
+	(void)ev;
+	(void)events;
 	while (s->first && bytes < TURN_BYTES) {
 		bytes += serve(dequeue(s), QUANTUM_BYTES);
 		if (now_ns() >= until)
 			break;
 	}
-	if (s->first)
-		loop_defer(s->loop, &s->turn, on_turn);
+	if (!s->first)
+		rest(s);
 }
 
 static void on_readable(struct ev_loop *ev, ev_io *io, int events)
