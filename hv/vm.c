@@ -55,8 +55,8 @@ static void enter(struct hv_vm *vm, enum hv_state state)
 	if (vm->state == state)
 		return;
 	hex_encode(vm->id, sizeof(vm->id), id);
-	log_line(state == HV_FAILED ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "machine %s (%s): %s%s%s", id, vm->spec.name, hv_state_name(state),
-		 vm->reason[0] ? ": " : "", vm->reason);
+	/* For people it is the owner of the machine that logs; it knows whose it is. */
+	log_debug("machine %s (%s): %s%s%s", id, vm->spec.name, hv_state_name(state), vm->reason[0] ? ": " : "", vm->reason);
 	vm->state = state;
 	vm->since_ms = loop_now_ms();
 	vm->hooks->on_state(vm->hooks_arg, vm);
