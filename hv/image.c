@@ -102,7 +102,7 @@ static int read_manifest(struct image *out, const json_t *root, struct err *e)
 int image_parse(struct image *out, const char *text, size_t len, struct err *e)
 {
 	json_error_t je;
-	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &je);
+	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
 	int r;
 
 	memset(out, 0, sizeof(*out));

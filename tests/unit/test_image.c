@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "hv/image.h"
+
+#define SHA "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define FILES "\"files\":{\"vmlinux\":{\"sha256\":\"" SHA "\",\"size\":6},\"initrd\":{\"sha256\":\"" SHA "\",\"size\":4}}"
+#define NAMES "\"kernel\":\"vmlinux\",\"initrd\":\"initrd\""
+#define REST "\"cmdline\":\"console=ttyS0\",\"ready\":\"\\u001b]7717;ready\\u0007\",\"memory_min\":1048576"
+#define GOOD "{" NAMES "," REST "," FILES ",\"packages\":[],\"name\":\"micro\"}"
+
+static void reads_a_manifest(void **state)
+{
+	struct image img;
+
+	(void)state;
+	assert_int_equal(image_parse(&img, GOOD, sizeof(GOOD) - 1, NULL), 0);
+	assert_string_equal(img.kernel_name, "vmlinux");
+	assert_string_equal(img.cmdline, "console=ttyS0");
+	assert_int_equal(img.ready_len, 13);
+	assert_memory_equal(img.ready, "\033]7717;ready\007", 13);
+	assert_int_equal(img.memory_min, 1 << 20);
+	assert_string_equal(img.kernel_digest, SHA);
+	assert_int_equal(img.kernel_size, 6);
+}
+
+static void refuses_bad_manifests(void **state)
+{
+	static const char *const rows[] = {
+		"", "[]", "{}", "{\"kernel\":", "\xff\xfe",
+		"{\"kernel\":\"../vmlinux\",\"initrd\":\"initrd\"," REST "," FILES "}",
+		"{\"kernel\":\"/vmlinux\",\"initrd\":\"initrd\"," REST "," FILES "}",
+		"{\"kernel\":\".hidden\",\"initrd\":\"initrd\"," REST "," FILES "}",
+		"{\"kernel\":\"\",\"initrd\":\"initrd\"," REST "," FILES "}",
+		"{\"kernel\":\"other\",\"initrd\":\"initrd\"," REST "," FILES "}",
+		"{\"kernel\":7,\"initrd\":\"initrd\"," REST "," FILES "}",
+		"{" NAMES "," REST ",\"files\":{\"vmlinux\":{\"sha256\":\"" SHA "\",\"size\":0}}}",
+		"{" NAMES "," REST ",\"files\":{\"vmlinux\":{\"sha256\":\"0123\",\"size\":6}}}",
+		"{" NAMES "," REST ",\"files\":[]}",
+		"{" NAMES ",\"cmdline\":\"a\\nb\",\"ready\":\"x\"," FILES "}",
+		"{" NAMES ",\"cmdline\":\"a\\u0000b\",\"ready\":\"x\"," FILES "}",
+		"{" NAMES ",\"cmdline\":\"a \\\"b c\\\"\",\"ready\":\"x\"," FILES "}",
+		"{" NAMES ",\"cmdline\":\"a\",\"ready\":\"\"," FILES "}",
+		"{" NAMES ",\"cmdline\":\"a\",\"ready\":\"0123456789012345678901234567890123456789012345678901234567890123x\"," FILES "}",
+		"{" NAMES ",\"cmdline\":\"a\",\"ready\":\"x\",\"memory_min\":-1," FILES "}",
+		"{" NAMES ",\"kernel\":\"vmlinux\"," REST "," FILES "}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct err e = { 0 };
+		struct image img;
+
+		if (image_parse(&img, rows[i], strlen(rows[i]), &e) != -EINVAL || e.msg[0] == '\0')
+			fail_msg("accepted: %s", rows[i]);
+	}
+}
+
+static void write_text(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "we");
+
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void finds_its_files(void **state)
+{
+	char dir[] = "/tmp/test_image.XXXXXX";
+	struct err e = { 0 };
+	struct image img;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(chdir(dir), 0);
+	assert_int_equal(image_load(&img, dir, "micro", &e), -ENOENT);
+	assert_non_null(strstr(e.msg, "there is no image \"micro\""));
+	assert_int_equal(mkdir("micro", 0700), 0);
+	write_text("micro/manifest.json", GOOD);
+	write_text("micro/vmlinux", "kernel");
+	assert_true(image_load(&img, dir, "micro", &e) < 0);
+	assert_non_null(strstr(e.msg, "initrd cannot be read"));
+	write_text("micro/initrd", "too long");
+	assert_true(image_load(&img, dir, "micro", &e) < 0);
+	assert_non_null(strstr(e.msg, "not the file that the manifest describes"));
+	write_text("micro/initrd", "init");
+	assert_int_equal(image_load(&img, ".", "micro", &e), 0);
+	assert_int_equal(img.kernel[0], '/'); /* QEMU has another working directory */
+	assert_non_null(strstr(img.kernel, "/micro/vmlinux"));
+	image_finish(&img);
+	image_finish(&img);
+	write_text("micro/manifest.json", "{");
+	assert_int_equal(image_load(&img, dir, "micro", &e), -EINVAL);
+	assert_non_null(strstr(e.msg, "manifest.json: line 1"));
+	(void)unlink("micro/manifest.json");
+	(void)unlink("micro/vmlinux");
+	(void)unlink("micro/initrd");
+	(void)rmdir("micro");
+	assert_int_equal(chdir("/"), 0);
+	assert_int_equal(rmdir(dir), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(reads_a_manifest),
+		cmocka_unit_test(refuses_bad_manifests),
+		cmocka_unit_test(finds_its_files),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

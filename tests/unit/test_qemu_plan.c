@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Command lines are pure data: here they are, word by word. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/loop.h"
+#include "hv/driver.h"
+
+static struct vm_spec spec;
+static struct netd_slot_info net;
+static struct plan_input in;
+static struct spawn_plan plan;
+
+/* A driver reports to hv.c; there is none here. */
+void hv_event(struct hv_vm *vm, enum hv_event ev, const char *reason)
+{
+	(void)vm;
+	(void)ev;
+	(void)reason;
+}
+
+void hv_event_accel(struct hv_vm *vm, enum hv_accel accel)
+{
+	(void)vm;
+	(void)accel;
+}
+
+struct loop *hv_vm_loop(const struct hv_vm *vm)
+{
+	(void)vm;
+	return NULL;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	spec_defaults(&spec);
+	(void)snprintf(spec.name, sizeof(spec.name), "alice");
+	spec.cols = 120;
+	spec.rows = 40;
+	memset(&net, 0, sizeof(net));
+	net.net = NETD_NET_NAT;
+	(void)snprintf(net.ifname, sizeof(net.ifname), "t7");
+	memcpy(net.mac, "\x02\x54\x00\x00\x00\x07", 6);
+	net.ip4 = htonl(0x0a4d0008);
+	net.gw4 = htonl(0x0a4d0001);
+	net.prefix4 = 24;
+	inet_pton(AF_INET6, "fd77::8", net.ip6);
+	inet_pton(AF_INET6, "fd77::1", net.gw6);
+	net.prefix6 = 64;
+	in = (struct plan_input){ .spec = &spec, .net = &net, .kernel = "/img/vmlinux", .initrd = "/img/initrd",
+				  .cmdline = "console=ttyS0 quiet", .machine = "microvm", .local_command = "/bin/bash -l",
+				  .local_console = "pty", .accel = HV_ACCEL_TCG, .tsc_khz = 2299998, .ring_bytes = 1 << 20 };
+	memset(&plan, 0, sizeof(plan));
+	return 0;
+}
+
+/* The arguments with a line feed after each. */
+static const char *lines(void)
+{
+	static char text[NETD_ARGV_BYTES];
+
+	text[0] = '\0';
+	for (size_t i = 0; i < plan.argc; i++) {
+		strcat(text, plan.argv[i]);
+		strcat(text, "\n");
+	}
+	return text;
+}
+
+#define HEAD \
+	"qemu-system-x86_64\n-name\nalice\n-no-user-config\n-nodefaults\n-display\nnone\n-msg\ntimestamp=off\n" \
+	"-sandbox\non,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny\n"
+#define NET_WORDS \
+	"terrarium.host=alice terrarium.ip4=10.77.0.8/24 terrarium.gw4=10.77.0.1 terrarium.dns=10.77.0.1 " \
+	"terrarium.ip6=fd77::8/64 terrarium.gw6=fd77::1 terrarium.size=120x40\n"
+#define CHANNELS \
+	"-chardev\nsocket,id=console,fd=3\n-serial\nchardev:console\n-chardev\nsocket,id=qmp,fd=4\n-mon\nchardev=qmp,mode=control\n"
+#define RNG "-object\nrng-builtin,id=rng\n-device\n"
+
+static void microvm_with_tcg(void **state)
+{
+	static const uint8_t want[] = { NETD_FD_STREAM, NETD_FD_STREAM, NETD_FD_TAP, NETD_FD_LOG, NETD_FD_RING };
+
+	(void)state;
+	assert_int_equal(hv_driver_qemu.plan(&in, &plan, NULL), 0);
+	assert_string_equal(plan.binary, "qemu");
+	assert_string_equal(lines(), HEAD "-M\nmicrovm,rtc=on,acpi=on\n-accel\ntcg,tb-size=64\n-cpu\nmax\n-smp\n1\n-m\n256M\n"
+					  "-kernel\n/img/vmlinux\n-initrd\n/img/initrd\n-append\n"
+					  "console=ttyS0 quiet tsc_early_khz=2299998 tsc=reliable " NET_WORDS RNG
+					  "virtio-rng-device,rng=rng\n" CHANNELS "-netdev\ntap,id=net,fd=5,vhost=off\n"
+					  "-device\nvirtio-net-device,netdev=net,mac=02:54:00:00:00:07\n");
+	assert_int_equal(plan.nwant, sizeof(want));
+	assert_memory_equal(plan.want, want, sizeof(want));
+	assert_int_equal(plan.ring_bytes, 1 << 20);
+	assert_true(plan.memory_max > 256ULL << 20);
+	assert_int_equal(plan.cpu_percent, 100);
+}
+
+static void q35_with_kvm(void **state)
+{
+	(void)state;
+	in.machine = "q35";
+	in.accel = HV_ACCEL_KVM;
+	spec.cpus = 4;
+	spec.memory_bytes = 1ULL << 30;
+	assert_int_equal(hv_driver_qemu.plan(&in, &plan, NULL), 0);
+	assert_string_equal(lines(), HEAD "-M\nq35,usb=off,smbus=off,sata=off,vmport=off\n-accel\nkvm\n-cpu\nhost\n-smp\n4\n-m\n1024M\n"
+					  "-kernel\n/img/vmlinux\n-initrd\n/img/initrd\n-append\nconsole=ttyS0 quiet " NET_WORDS RNG
+					  "virtio-rng-pci,rng=rng\n" CHANNELS "-netdev\ntap,id=net,fd=5,vhost=off\n"
+					  "-device\nvirtio-net-pci,romfile=,netdev=net,mac=02:54:00:00:00:07\n");
+	assert_int_equal(plan.cpu_percent, 400);
+}
+
+static void without_a_network(void **state)
+{
+	(void)state;
+	net.net = NETD_NET_NONE;
+	net.ifname[0] = '\0';
+	spec.cols = spec.rows = 0;
+	in.tsc_khz = 0;
+	in.probe = true;
+	assert_int_equal(hv_driver_qemu.plan(&in, &plan, NULL), 0);
+	assert_non_null(strstr(lines(), "-append\nconsole=ttyS0 quiet terrarium.probe terrarium.host=alice\n"));
+	assert_null(strstr(lines(), "netdev"));
+	assert_int_equal(plan.nwant, 4);
+	for (size_t i = 0; i < plan.nwant; i++)
+		assert_int_not_equal(plan.want[i], NETD_FD_TAP);
+}
+
+static void one_protocol_alone(void **state)
+{
+	(void)state;
+	net.prefix6 = 0;
+	assert_int_equal(hv_driver_qemu.plan(&in, &plan, NULL), 0);
+	assert_null(strstr(lines(), "ip6"));
+	memset(&plan, 0, sizeof(plan));
+	net.prefix6 = 64;
+	net.ip4 = 0;
+	assert_int_equal(hv_driver_qemu.plan(&in, &plan, NULL), 0);
+	assert_null(strstr(lines(), "ip4"));
+	assert_null(strstr(lines(), "terrarium.dns"));
+}
+
+static void too_long_a_line_is_refused(void **state)
+{
+	static char text[3000];
+	struct err e = { 0 };
+
+	(void)state;
+	for (size_t len = 1900; len < sizeof(text) - 1; len++) {
+		int r;
+
+		memset(text, 'x', len);
+		text[len] = '\0';
+		in.cmdline = text;
+		memset(&plan, 0, sizeof(plan));
+		r = hv_driver_qemu.plan(&in, &plan, &e);
+		if (r == 0)
+			assert_true(strlen(strstr(lines(), "xxx")) > len && strstr(lines(), "terrarium.size=120x40\n"));
+		else
+			assert_int_equal(r, -E2BIG);
+	}
+	assert_non_null(strstr(e.msg, "longer than 2047"));
+}
+
+static void other_machines_are_refused(void **state)
+{
+	struct err e = { 0 };
+
+	(void)state;
+	in.machine = "pc";
+	assert_int_equal(hv_driver_qemu.plan(&in, &plan, &e), -EINVAL);
+	assert_non_null(strstr(e.msg, "\"pc\""));
+}
+
+static void local_command_is_split(void **state)
+{
+	(void)state;
+	in.local_command = "  /usr/bin/env   -i  bash ";
+	assert_int_equal(hv_driver_local.plan(&in, &plan, NULL), 0);
+	assert_string_equal(lines(), "/usr/bin/env\n-i\nbash\n");
+	assert_string_equal(plan.binary, "env");
+	assert_int_equal(plan.nwant, 2);
+	assert_int_equal(plan.want[0], NETD_FD_PTY);
+	assert_int_equal(plan.want[1], NETD_FD_RING);
+	assert_int_equal(plan.cols, 120);
+	memset(&plan, 0, sizeof(plan));
+	in.local_console = "socket";
+	assert_int_equal(hv_driver_local.plan(&in, &plan, NULL), 0);
+	assert_int_equal(plan.want[0], NETD_FD_STDIO);
+}
+
+static void empty_local_command_is_refused(void **state)
+{
+	(void)state;
+	in.local_command = "   ";
+	assert_int_equal(hv_driver_local.plan(&in, &plan, NULL), -EINVAL);
+	in.local_console = "vga";
+	assert_int_equal(hv_driver_local.plan(&in, &plan, NULL), -EINVAL);
+}
+
+/* --- plans themselves --- */
+
+static void plan_numbers_follow_the_order(void **state)
+{
+	(void)state;
+	assert_int_equal(plan_want(&plan, NETD_FD_RING), 0);
+	assert_int_equal(plan_want(&plan, NETD_FD_STREAM), 3);
+	assert_int_equal(plan_want(&plan, NETD_FD_LOG), 0);
+	assert_int_equal(plan_want(&plan, NETD_FD_TAP), 4);
+	assert_int_equal(plan_want(&plan, NETD_FD_STREAM), 5);
+	while (plan.nwant < NETD_FDS_MAX)
+		(void)plan_want(&plan, NETD_FD_STREAM);
+	assert_true(plan_whole(&plan));
+	assert_int_equal(plan_want(&plan, NETD_FD_STREAM), -E2BIG);
+	assert_false(plan_whole(&plan));
+}
+
+static void plan_overflow_is_remembered(void **state)
+{
+	static char big[NETD_ARGV_BYTES];
+
+	(void)state;
+	memset(big, 'x', sizeof(big) - 1);
+	assert_int_equal(plan_arg(&plan, "%s", "first"), 0);
+	assert_int_equal(plan_arg(&plan, "%s", big), -E2BIG);
+	assert_int_equal(plan_arg(&plan, "%s", "small"), -E2BIG);
+	assert_false(plan_whole(&plan));
+	memset(&plan, 0, sizeof(plan));
+	for (int i = 0; i < SPAWN_ARGC_MAX; i++)
+		assert_int_equal(plan_arg(&plan, "%d", i), 0);
+	assert_int_equal(plan_arg(&plan, "x"), -E2BIG);
+}
+
+static void plan_take_finds_near_ends(void **state)
+{
+	const struct netd_slot_info info = { .nwant = 5,
+					     .want = { NETD_FD_TAP, NETD_FD_STREAM, NETD_FD_RING, NETD_FD_TAP, NETD_FD_STREAM } };
+	int fds[NETD_FDS_MAX] = { 100, 101, 102, -1, -1, -1, -1, -1 };
+
+	(void)state;
+	assert_int_equal(plan_take(&info, fds, NETD_FD_TAP, 0), -1);
+	assert_int_equal(plan_take(&info, fds, NETD_FD_STREAM, 1), 102);
+	assert_int_equal(plan_take(&info, fds, NETD_FD_STREAM, 0), 100);
+	assert_int_equal(plan_take(&info, fds, NETD_FD_RING, 0), 101);
+	assert_int_equal(plan_take(&info, fds, NETD_FD_RING, 0), -1);
+	assert_int_equal(plan_take(&info, fds, NETD_FD_LOG, 0), -1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(microvm_with_tcg, setup),
+		cmocka_unit_test_setup(q35_with_kvm, setup),
+		cmocka_unit_test_setup(without_a_network, setup),
+		cmocka_unit_test_setup(one_protocol_alone, setup),
+		cmocka_unit_test_setup(too_long_a_line_is_refused, setup),
+		cmocka_unit_test_setup(other_machines_are_refused, setup),
+		cmocka_unit_test_setup(local_command_is_split, setup),
+		cmocka_unit_test_setup(empty_local_command_is_refused, setup),
+		cmocka_unit_test_setup(plan_numbers_follow_the_order, setup),
+		cmocka_unit_test_setup(plan_overflow_is_remembered, setup),
+		cmocka_unit_test_setup(plan_take_finds_near_ends, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
