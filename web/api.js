@@ -52,9 +52,11 @@ export const start_machine = (id) => request("POST", vm_path(id, "start"), {});
 export const stop_machine = (id, force) => request("POST", vm_path(id, "stop"), { force });
 export const restart_machine = (id) => request("POST", vm_path(id, "restart"), {});
 
-/** @param {string} stream id @param {"controller"|"viewer"} role @returns {Promise<string>} good for one HELLO within 30 s */
-export const ticket = async (stream, role) =>
-	(await request("POST", `streams/${encodeURIComponent(stream)}/tickets`, { role })).ticket;
+/**
+ * A ticket that allows to type. Whether one does is said by the role in HELLO: who only watches now may want to take over later.
+ * @param {string} stream id @returns {Promise<string>} good for one HELLO within 30 s
+ */
+export const ticket = async (stream) => (await request("POST", `streams/${encodeURIComponent(stream)}/tickets`, { role: "controller" })).ticket;
 
 /** @returns {string} where websockets go */
 export const attach_url = () => `${location.origin.replace(/^http/, "ws")}/api/v1/attach`;

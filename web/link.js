@@ -42,12 +42,12 @@ export class Link {
 	#timers = new Map();
 	#socket = null;
 	#exited = false;
-	#role_wanted;
+	#asked;
 
 	/**
 	 * @param {object} o
 	 * @param {import("./session.js").Session} o.session
-	 * @param {(role: string) => Promise<string>} o.ticket asks the server for a ticket; rejects with {status}
+	 * @param {() => Promise<string>} o.ticket asks the server for a ticket; rejects with {status}
 	 * @param {() => WebSocket} o.socket opens one to the server
 	 * @param {() => {cols: number, rows: number}} o.size of the terminal now
 	 * @param {object} o.on functions: state(state, reason), welcome(json, outcome), output(part, epoch), size, event(json), fault(json),
@@ -133,16 +133,16 @@ export class Link {
 		this.#drop();
 		this.#set("asking");
 		const attempt = Symbol("attempt");
-		this.#role_wanted = attempt;
+		this.#asked = attempt;
 		let ticket;
 		try {
-			ticket = await this.o.ticket(this.session.role);
+			ticket = await this.o.ticket();
 		} catch (error) {
-			if (this.#role_wanted === attempt && this.state === "asking")
+			if (this.#asked === attempt && this.state === "asking")
 				this.#refused(error);
 			return;
 		}
-		if (this.#role_wanted === attempt && this.state === "asking")
+		if (this.#asked === attempt && this.state === "asking")
 			this.#open(ticket);
 	}
 
@@ -151,7 +151,7 @@ export class Link {
 		if (reason)
 			this.stop(reason);
 		else
-			this.#wait(error?.status === 409 ? NOT_READY_MS : undefined);
+			this.#wait();
 	}
 
 	#open(ticket) {
@@ -172,7 +172,7 @@ export class Link {
 		else if (FINAL[code])
 			this.stop(FINAL[code]);
 		else if (code === 4503)
-			this.#wait(NOT_READY_MS);
+			this.#wait_for(this.fault?.retry_after_ms || NOT_READY_MS, reason);
 		else
 			this.#wait(this.fault?.retry_after_ms, reason);
 	}
@@ -184,10 +184,13 @@ export class Link {
 	}
 
 	#wait(at_least_ms = 0, reason) {
-		this.#clear_all();
 		const step = WAITS_MS[this.#attempt] ?? WAITS_MS.at(-1) * 2 ** (this.#attempt - WAITS_MS.length + 1);
 		this.#attempt++;
-		const delay = Math.max(at_least_ms, Math.min(step, WAIT_MAX_MS) * (0.75 + 0.5 * this.o.random()));
+		this.#wait_for(Math.max(at_least_ms, Math.min(step, WAIT_MAX_MS) * (0.75 + 0.5 * this.o.random())), reason);
+	}
+
+	#wait_for(delay, reason) {
+		this.#clear_all();
 		this.#set("waiting", reason);
 		this.#after("wait", delay, () => this.#ask());
 	}

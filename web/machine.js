@@ -10,6 +10,8 @@ export const BOOT_STATES = ["requested", "placing", "starting", "booting", "read
 /** Nothing runs: only a start changes that. */
 export const OFF_STATES = ["stopped", "failed"];
 
+/* A server that has just started looks for its helper first. */
+const BUSY_TRIES = 10, BUSY_WAIT_MS = 1_000;
 const ASK_BUSY_MS = 500, ASK_CALM_MS = 5_000;
 
 export class Machine {
@@ -120,13 +122,16 @@ export class Machine {
  */
 export async function find_machine(size) {
 	const [first] = await api.machines();
-	if (first)
-		return first;
-	try {
-		return await api.create_machine(size, crypto.randomUUID());
-	} catch (error) {
-		if (error.code === "vm_exists" && error.body.vm)
-			return error.body.vm; /* another tab was faster */
-		throw error;
-	}
+	const key = crypto.randomUUID(); /* the same for every try: at most one comes of them */
+	for (let tries = 1; !first; tries++)
+		try {
+			return await api.create_machine(size, key);
+		} catch (error) {
+			if (error.code === "vm_exists" && error.body.vm)
+				return error.body.vm; /* another tab was faster */
+			if (error.status !== 503 || tries === BUSY_TRIES)
+				throw error;
+			await new Promise((resolve) => setTimeout(resolve, BUSY_WAIT_MS));
+		}
+	return first;
 }

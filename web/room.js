@@ -24,7 +24,7 @@ import { SUBPROTOCOL } from "./wire.js";
 
 const FIT_DELAY_MS = 80;
 const PILL_DELAY_MS = 1_000; /* a shorter break need not be noticed */
-const AGAIN_MS = 1_000; /* after EXIT, when the machine does not say that it is off */
+const AGAIN_MS = 400; /* after EXIT, when the machine does not say that it is off */
 const WINDOW_BYTES = 512 * 1024, WINDOW_TOUCH_BYTES = 128 * 1024;
 
 /** Ends of the connection that a person can do something about. */
@@ -82,20 +82,19 @@ export class Room {
 		const kept = kept_screen(this.#machine.console);
 		if (kept) {
 			this.#session.load(kept.session);
-			this.term.restore(kept.screen);
-			this.term.fit();
+			this.term.restore(kept.screen, () => this.#fit());
 		}
 		this.#link = this.#make_link();
 		this.#machine.watch(() => this.#link.state !== "open" && document.visibilityState === "visible");
 		this.#on_machine(vm, null);
+		this.#link.start();
 		if (!this.#machine.off)
-			this.#link.start();
-		this.term.focus();
+			this.term.focus();
 	}
 
 	#make_link() {
 		return new Link({
-			session: this.#session, size: () => this.term.size(), ticket: (role) => api.ticket(this.#session.stream, role),
+			session: this.#session, size: () => this.term.size(), ticket: () => api.ticket(this.#session.stream),
 			socket: () => new WebSocket(api.attach_url(), SUBPROTOCOL), watched: () => document.visibilityState === "visible",
 			on: {
 				state: (state, reason) => this.#on_link(state, reason),
@@ -210,14 +209,13 @@ export class Room {
 	#show_veil() {
 		const { vm, off } = this.#machine;
 		const failed = vm.state === "failed";
-		const visible = off && !["asking", "opening", "open"].includes(this.#link?.state);
 		put("veil-title", failed ? "The machine did not start" : "The machine is switched off");
 		put("veil-text", vm.reason || (failed ? "The server gave no reason; its log has more." : "What is on its screen stays here to be read."));
 		put("veil-act", failed ? "Try again" : "Start it");
-		if (visible === !$("veil").hidden)
+		if (off === !$("veil").hidden)
 			return;
-		show("veil", visible);
-		if (visible)
+		show("veil", off);
+		if (off)
 			$("veil-act").focus();
 		else
 			this.term.focus();
@@ -240,11 +238,8 @@ export class Room {
 				this.#show_pill();
 			}, PILL_DELAY_MS);
 		this.#show_pill(reason);
-		if (state === "ended") {
-			this.#show_veil();
-			if (reason === "exited")
-				this.#after_exit();
-		}
+		if (state === "ended" && reason === "exited")
+			this.#after_exit();
 	}
 
 	#show_pill(reason) {
@@ -319,7 +314,6 @@ export class Room {
 	/* The console has ended: the machine is off, or comes again. */
 	async #after_exit() {
 		await this.#machine.ask();
-		this.#show_veil();
 		setTimeout(() => {
 			if (!this.#machine.off && this.#link.state === "ended")
 				this.#link.start();

@@ -24,6 +24,9 @@ export const QUEUE_MAX = 1024 * 1024, QUEUE_OFFLINE_MAX = 64 * 1024;
 /** How many bytes may be parsed before the server must hear of it. */
 export const CREDIT_STEP = 32 * 1024;
 
+/* The epoch of a console that no process has opened yet; what is typed meanwhile waits for the first one. */
+const UNOPENED = "0".repeat(16);
+
 export class Session {
 	epoch = null;
 	received = 0;
@@ -63,7 +66,7 @@ export class Session {
 	 */
 	welcome(w) {
 		const first = this.epoch === null;
-		const fresh = !first && w.epoch !== this.epoch;
+		const fresh = !first && this.epoch !== UNOPENED && w.epoch !== this.epoch;
 		const dropped = fresh ? this.#queue.length : 0;
 		const lost = first || fresh ? 0 : Math.max(0, w.out_offset - this.received);
 		if (fresh)

@@ -148,10 +148,13 @@ export class Term {
 		return { text: "", offset: this.#safe.offset, cols, rows };
 	}
 
-	/** Show again what save() gave. */
-	restore({ text, offset, cols, rows }) {
+	/** Show again what save() gave. @param {() => void} done runs when it is there; until then the size must stay as it was */
+	restore({ text, offset, cols, rows }, done) {
 		this.#xterm.resize(cols, rows);
-		this.#put(text, true, () => this.#safe.reset(offset));
+		this.#put(text, true, () => {
+			this.#safe.reset(offset);
+			done();
+		});
 	}
 
 	/** Everything on the screen and in the scrollback as plain text. */

@@ -194,6 +194,15 @@ test("after EXIT a close is the end, and start() begins again", async () => {
 	assert.equal(b.sockets.length, 2);
 });
 
+test("not ready yet: asked again soon, for as long as it takes", async () => {
+	const b = await opened();
+	for (let i = 0; i < 20; i++) {
+		b.last().hang_up(4503);
+		await b.clock.pass(500);
+	}
+	assert.equal(b.sockets.length, 21);
+});
+
 test("ERROR with retry_after_ms is obeyed", async () => {
 	const b = await opened();
 	b.last().say(json(wire.ERROR, { code: "too_many", message: "later", retry_after_ms: 5_000 }));

@@ -89,6 +89,15 @@ test("what was typed before the first WELCOME goes to the offset it names", () =
 	assert.deepEqual(session.next_input(), { offset: 57, bytes: bytes("early") });
 });
 
+test("a console that is opened while one waits: what was typed stays typed", () => {
+	const session = new Session("vm.console");
+	session.welcome(welcome({ epoch: "0000000000000000" }));
+	session.type(bytes("early"), QUEUE_MAX);
+	session.next_input();
+	assert.deepEqual(session.welcome(welcome({ in_offset: 3 })), { fresh: false, lost: 0, dropped: 0 });
+	assert.deepEqual(session.next_input(), { offset: 3, bytes: bytes("ly") });
+});
+
 test("unacknowledged input goes again from where the server wants it", () => {
 	const session = attached();
 	session.type(bytes("abcdef"), QUEUE_MAX);
