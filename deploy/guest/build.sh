@@ -29,7 +29,7 @@ TERMINFO="xterm xterm-256color xterm-color screen screen-256color tmux tmux-256c
 
 # One person is root here and alone: mitigations and kaslr protect nobody inside. The rest saves time under software emulation, and
 # panic=5 turns a dead kernel into a reset that the host sees.
-CMDLINE="console=ttyS0 quiet loglevel=3 no_timer_check mitigations=off audit=0 lsm=, cryptomgr.notests 8250.nr_uarts=1 random.trust_cpu=on panic=5"
+CMDLINE="console=ttyS0,115200 quiet loglevel=3 no_timer_check mitigations=off audit=0 lsm=, cryptomgr.notests 8250.nr_uarts=1 random.trust_cpu=on panic=1"
 READY='\u001b]7717;ready\u0007'
 MEMORY_MIN=$((96 << 20))
 
