@@ -17,12 +17,12 @@ struct err;
 
 /**
  * struct spawn_plan - a command line and the FDs that it needs; pure data
- * @binary: name in the helper's list
+ * @binary: name in the helper's list; @or_binary: taken where the list has no such name, or NULL
  * @argv:   strings in @text; argc of them
  * @want:   enum netd_fd_kind, nwant of them
  */
 struct spawn_plan {
-	const char *binary;
+	const char *binary, *or_binary;
 	size_t argc;
 	const char *argv[SPAWN_ARGC_MAX];
 	char text[NETD_ARGV_BYTES];

@@ -24,6 +24,14 @@ static int split(struct spawn_plan *p, const char *command)
 	return r;
 }
 
+/* sh, bash, zsh, ...: one shell is as good as another; the helper calls the one it has "shell". */
+static bool is_shell(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len >= 2 && strcmp(name + len - 2, "sh") == 0;
+}
+
 static int local_plan(const struct plan_input *in, struct spawn_plan *p, struct err *e)
 {
 	bool socket = strcmp(in->local_console, "socket") == 0;
@@ -37,6 +45,7 @@ static int local_plan(const struct plan_input *in, struct spawn_plan *p, struct 
 		return err_set(e, -EINVAL, "local_command is empty: name a program and its arguments");
 	slash = strrchr(p->argv[0], '/');
 	p->binary = slash ? slash + 1 : p->argv[0];
+	p->or_binary = is_shell(p->binary) ? "shell" : NULL;
 	(void)plan_want(p, socket ? NETD_FD_STDIO : NETD_FD_PTY);
 	(void)plan_want(p, NETD_FD_RING);
 	p->memory_max = in->spec->memory_bytes;

@@ -19,7 +19,7 @@
 #define OVERHEAD_BYTES	(192 * MIB) /* QEMU itself, its translation cache, page tables: 60-90 MiB were measured */
 #define PIDS_MAX	64	    /* a thread for each CPU, the main loop, RCU, a few workers */
 #define CMDLINE_MAX	2048	    /* COMMAND_LINE_SIZE of x86 */
-#define LOG_KEEP	512	    /* of what QEMU prints; the last line goes into the reason of a failure */
+#define LOG_KEEP	512	    /* bytes of what QEMU prints; they go into the reason of a failure */
 #define LOG_READS_A_TURN 16
 
 /* --- the command line -------------------------------------------------------------------------------------------------- */
@@ -174,7 +174,7 @@ struct instance {
 	struct qmp *qmp;  /* owned */
 	int log_fd;	  /* owned; -1 at its end */
 	ev_io log_readable;
-	char log[LOG_KEEP + 1]; /* the end of what QEMU printed */
+	char log[LOG_KEEP + 1]; /* the end of what QEMU printed; '\0' terminated */
 	size_t log_len;
 	bool attached;
 };
@@ -221,16 +221,19 @@ static void on_log(struct ev_loop *ev, ev_io *w, int events)
 	read_log(w->data);
 }
 
+/* All that is kept, as one line: the cause comes first, what follows from it last. */
 static const char *qemu_last_words(void *instance)
 {
 	struct instance *in = instance;
-	char *nl;
 
 	read_log(in);
 	while (in->log_len > 0 && (in->log[in->log_len - 1] == '\n' || in->log[in->log_len - 1] == '\r'))
 		in->log[--in->log_len] = '\0';
-	nl = strrchr(in->log, '\n');
-	return nl ? nl + 1 : in->log;
+	for (size_t i = 0; i < in->log_len; i++) {
+		if (in->log[i] == '\n' || in->log[i] == '\r')
+			in->log[i] = ';';
+	}
+	return in->log;
 }
 
 static void on_shutdown(struct instance *in, const json_t *data)

@@ -306,14 +306,25 @@ void vm_lost(struct hv_vm *vm)
 
 /* --- the beginning --------------------------------------------------------------------------------------------------------- */
 
-/* Return: the place of @name in the helper's list, or negative with @e. */
-static int find_binary(const struct hv *hv, const char *name, struct err *e)
+/* Return: the place of @name in the helper's list, or -ENOENT. */
+static int find_name(const struct hv *hv, const char *name)
 {
-	for (int i = 0; i < NETD_BINARIES_MAX && hv->hello.binaries[i].name[0] != '\0'; i++) {
+	for (int i = 0; name && i < NETD_BINARIES_MAX && hv->hello.binaries[i].name[0] != '\0'; i++) {
 		if (strcmp(hv->hello.binaries[i].name, name) == 0)
 			return i;
 	}
-	return err_set(e, -ENOENT, "the helper has no program \"%.40s\": install it, or name it in the helper's list of binaries", name);
+	return -ENOENT;
+}
+
+static int find_binary(const struct hv *hv, const struct spawn_plan *plan, struct err *e)
+{
+	int i = find_name(hv, plan->binary);
+
+	if (i < 0)
+		i = find_name(hv, plan->or_binary);
+	if (i < 0)
+		return err_set(e, i, "the helper has no program \"%.40s\": install it, or add it to the helper's list of binaries", plan->binary);
+	return i;
 }
 
 static bool under_kvm(const struct hv_vm *vm)
@@ -352,7 +363,7 @@ static int make_plan(struct hv_vm *vm, struct spawn_plan *plan, int *binary, str
 		r = vm->driver->plan(&in, plan, e);
 	image_finish(&img);
 	if (r == 0)
-		r = *binary = find_binary(hv, plan->binary, e);
+		r = *binary = find_binary(hv, plan, e);
 	return r < 0 ? r : 0;
 }
 

@@ -190,6 +190,7 @@ static void local_command_is_split(void **state)
 	assert_int_equal(hv_driver_local.plan(&in, &plan, NULL), 0);
 	assert_string_equal(lines(), "/usr/bin/env\n-i\nbash\n");
 	assert_string_equal(plan.binary, "env");
+	assert_null(plan.or_binary);
 	assert_int_equal(plan.nwant, 2);
 	assert_int_equal(plan.want[0], NETD_FD_PTY);
 	assert_int_equal(plan.want[1], NETD_FD_RING);
@@ -198,6 +199,11 @@ static void local_command_is_split(void **state)
 	in.local_console = "socket";
 	assert_int_equal(hv_driver_local.plan(&in, &plan, NULL), 0);
 	assert_int_equal(plan.want[0], NETD_FD_STDIO);
+	memset(&plan, 0, sizeof(plan));
+	in.local_command = "/bin/zsh";
+	assert_int_equal(hv_driver_local.plan(&in, &plan, NULL), 0);
+	assert_string_equal(plan.binary, "zsh");
+	assert_string_equal(plan.or_binary, "shell");
 }
 
 static void empty_local_command_is_refused(void **state)
