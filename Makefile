@@ -176,9 +176,21 @@ build/tests-web.stamp: tests/web/package-lock.json
 node: build/tests-web.stamp build/web.stamp
 	$(Q)tests/runner node $(sort $(wildcard tests/web/*.test.mjs))
 
+# Drives hv/ without a gateway, for the stories about machines.
+build/tests/hv_boot: build/obj/tests/run/hv_boot.o $(HV:%.c=build/obj/%.o) $(BASE:%.c=build/obj/%.o)
+	$(SAY) LINK $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK) -o $@ $^ $(shell $(PKG_CONFIG) --libs jansson) -lev -linih
+
+# What stories about the helper are told with: a gateway in miniature, and a stand-in for a guest.
+build/tests/netdc build/tests/tapwire: build/tests/%: build/obj/tests/run/%.o $(BASE:%.c=build/obj/%.o)
+	$(SAY) LINK $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK) -o $@ $^ -lev -linih
+
 # Numbered stories with real processes, namespaces, VMs and a browser. STORY=31 runs those whose name begins so.
 STORY ?=
-story: all image build/tests-web.stamp
+story: all image build/tests-web.stamp build/tests/netdc build/tests/tapwire build/tests/hv_boot
 	$(Q)tests/runner story $(sort $(wildcard tests/run/$(STORY)*.sh))
 
 test:

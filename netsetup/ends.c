@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "netsetup/ends.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/fsuid.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+
+#define COLS_PRESET 80
+#define ROWS_PRESET 24
+
+/* One end of a stream pair for the child, the other, which never blocks, for us. */
+static int open_pair(int *near, int *far)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	*near = pair[0];
+	*far = pair[1];
+	return fd_nonblock(pair[0]);
+}
+
+/* The device node belongs to whoever opened the master, by its file system uid. */
+static int open_master(uid_t uid)
+{
+	int fd;
+
+	if (uid)
+		(void)setfsuid(uid);
+	fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	if (uid)
+		(void)setfsuid(geteuid());
+	return fd;
+}
+
+static int open_pty(int *near, int *far, const struct netd_vm_spawn *s, uid_t uid)
+{
+	struct winsize size = { .ws_col = s->cols ? s->cols : COLS_PRESET, .ws_row = s->rows ? s->rows : ROWS_PRESET };
+	struct termios mode;
+	int unlocked = 0;
+
+	*near = open_master(uid);
+	if (*near < 0 || ioctl(*near, TIOCSPTLCK, &unlocked) < 0)
+		return -errno;
+	/* By number instead of by name: /dev/pts may be another instance's. */
+	*far = ioctl(*near, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (*far < 0 || tcgetattr(*far, &mode) < 0)
+		return -errno;
+	mode.c_iflag |= IUTF8;
+	if (tcsetattr(*far, TCSANOW, &mode) < 0 || ioctl(*far, TIOCSWINSZ, &size) < 0)
+		return -errno;
+	return 0;
+}
+
+static int open_ring(int *near, uint32_t bytes)
+{
+	*near = memfd_create("terrarium-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	/* Its size is fixed from now on: whoever maps it cannot be hurt by another holder. */
+	if (*near < 0 || ftruncate(*near, bytes) < 0 || fcntl(*near, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		return -errno;
+	return 0;
+}
+
+static int open_log(int *near, int *far)
+{
+	int r = open_pair(near, far);
+
+	/* A process must not stand still because nobody reads its log. */
+	return r < 0 ? r : fd_nonblock(*far);
+}
+
+static int open_one(struct ends *out, size_t i, const struct netd_vm_spawn *s, uid_t uid)
+{
+	switch (s->want[i]) {
+	case NETD_FD_TAP:
+		out->child[out->nchild++] = -1;
+		return 0;
+	case NETD_FD_STREAM:
+		return open_pair(&out->near[i], &out->child[out->nchild++]);
+	case NETD_FD_RING:
+		return open_ring(&out->near[i], s->ring_bytes);
+	case NETD_FD_STDIO:
+		out->stdio[0] = out->stdio[1] = out->stdio[2] = true;
+		return open_pair(&out->near[i], &out->stdio_fd);
+	case NETD_FD_PTY:
+		out->stdio[0] = out->stdio[1] = out->stdio[2] = true;
+		out->ctty = true;
+		return open_pty(&out->near[i], &out->stdio_fd, s, uid);
+	case NETD_FD_LOG:
+		out->stdio[1] = out->stdio[2] = true;
+		return open_log(&out->near[i], &out->stdio_fd);
+	default:
+		return -EINVAL;
+	}
+}
+
+int ends_open(struct ends *out, const struct netd_vm_spawn *s, uid_t uid, struct err *e)
+{
+	memset(out, 0, sizeof(*out));
+	out->stdio_fd = -1;
+	for (size_t i = 0; i < NETD_FDS_MAX; i++)
+		out->near[i] = out->child[i] = -1;
+	for (size_t i = 0; i < s->nwant; i++) {
+		int r = open_one(out, i, s, uid);
+
+		if (r == 0)
+			continue;
+		ends_close(out);
+		return err_set(e, r, "cannot open the file descriptors of the process: %s", strerror(-r));
+	}
+	return 0;
+}
+
+void ends_close_far(struct ends *ends)
+{
+	for (size_t i = 0; i < ends->nchild; i++)
+		ends->child[i] = fd_close(ends->child[i]);
+	ends->stdio_fd = fd_close(ends->stdio_fd);
+}
+
+void ends_close(struct ends *ends)
+{
+	ends_close_far(ends);
+	for (size_t i = 0; i < NETD_FDS_MAX; i++)
+		ends->near[i] = fd_close(ends->near[i]);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NETSETUP_OPS_H
+#define NETSETUP_OPS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "netsetup/caller.h"
+
+struct config;
+struct net;
+struct slots;
+
+/**
+ * struct ops - what requests act on; all borrowed
+ * @caller: NULL once the helper is ending
+ * @caps: of enum netd_cap, without NETD_CAP_UPLINK, which HELLO looks up
+ */
+struct ops {
+	const struct config *config;
+	struct caller *caller;
+	struct slots *slots;
+	struct net *net;
+	uint32_t caps;
+};
+
+/** ops_request() - carry out a request that frame_check() found right; struct caller_hooks, @arg is the struct ops */
+void ops_request(void *arg, union netd_request *rq);
+
+/** ops_next_notice() - what the helper has to say unasked, and answers that had to wait */
+bool ops_next_notice(void *arg, struct caller_frame *out);
+
+/** ops_on_due() - a slot has something to say */
+void ops_on_due(void *arg);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "netsetup/plan.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "netsetup/proto.h"
+
+_Static_assert(PLAN_PORTS + 3 <= 1 << PLAN_BRIDGE_BITS, "network, gateway and broadcast fit beside the slots");
+_Static_assert(PLAN_BRIDGES_MAX * PLAN_PORTS >= NETD_SLOTS_MAX, "every slot has a bridge");
+
+unsigned plan_bridges(uint32_t slots)
+{
+	return (slots + PLAN_PORTS - 1) / PLAN_PORTS;
+}
+
+/* Bits of address below the subnet that @slots slots need. */
+static unsigned bits_needed(uint32_t slots)
+{
+	unsigned bits = PLAN_BRIDGE_BITS;
+
+	while (1U << (bits - PLAN_BRIDGE_BITS) < plan_bridges(slots))
+		bits++;
+	return bits;
+}
+
+int plan_check(const struct plan *p, uint32_t slots, struct err *e)
+{
+	unsigned bits = bits_needed(slots);
+
+	if (!p->prefix[0])
+		return err_set(e, -EINVAL, "ifname is empty: it must be 1 to %d lower-case letters", PLAN_PREFIX_MAX);
+	for (const char *c = p->prefix; *c; c++)
+		if (!islower((unsigned char)*c))
+			return err_set(e, -EINVAL, "ifname = %s: it must be 1 to %d lower-case letters", p->prefix, PLAN_PREFIX_MAX);
+	if (p->net4.family != AF_INET || p->net4.len < 8 || p->net4.len + bits > 32)
+		return err_set(e, -ERANGE, "subnet4 must be an IPv4 range from /8 to /%u to hold %u slots", 32 - bits, slots);
+	/* The suggestion and the plan both keep to the last 64 bits of IPv6. */
+	if (p->net6.family && (p->net6.family != AF_INET6 || p->net6.len < 8 || p->net6.len > 64))
+		return err_set(e, -ERANGE, "subnet6 must be empty or an IPv6 range from /8 to /64");
+	if (p->uid_base && (p->uid_base < 65536 || p->uid_base > INT32_MAX - NETD_SLOTS_MAX))
+		return err_set(e, -ERANGE, "uid_base must be 0 or from 65536 to %d", INT32_MAX - NETD_SLOTS_MAX);
+	return 0;
+}
+
+/* Address number @host of the subnets. */
+static void address(const struct plan *p, uint32_t host, uint32_t *ip4, uint8_t ip6[16])
+{
+	uint32_t base, low;
+
+	memcpy(&base, p->net4.addr, sizeof(base));
+	*ip4 = htonl(ntohl(base) + host);
+	if (!p->net6.family)
+		return;
+	memcpy(ip6, p->net6.addr, 16);
+	low = htonl(host);
+	memcpy(ip6 + 12, &low, sizeof(low));
+}
+
+void plan_bridge(const struct plan *p, unsigned number, struct plan_bridge *out)
+{
+	assert(number < PLAN_BRIDGES_MAX);
+	memset(out, 0, sizeof(*out));
+	(void)snprintf(out->name, sizeof(out->name), "%sbr%u", p->prefix, number);
+	/* Locally administered; the gateway's stays the same over restarts, so that guests' neighbour tables stay true. */
+	memcpy(out->mac, (const uint8_t[]){ 0x02, 0x74, 0x72, 0x00, 0x00, (uint8_t)(number + 1) }, 6);
+	out->len4 = 32 - PLAN_BRIDGE_BITS;
+	out->len6 = p->net6.family ? 128 - PLAN_BRIDGE_BITS : 0;
+	address(p, (number << PLAN_BRIDGE_BITS) + 1, &out->gw4, out->gw6);
+}
+
+void plan_slot(const struct plan *p, uint32_t slot, struct plan_slot *out)
+{
+	unsigned number = (slot - 1) / PLAN_PORTS, port = (slot - 1) % PLAN_PORTS;
+
+	assert(slot >= 1 && slot <= NETD_SLOTS_MAX);
+	memset(out, 0, sizeof(*out));
+	out->slot = slot;
+	plan_bridge(p, number, &out->bridge);
+	(void)snprintf(out->ifname, sizeof(out->ifname), "%s%u", p->prefix, slot);
+	(void)snprintf(out->chain, sizeof(out->chain), "slot%u", slot);
+	(void)snprintf(out->cgroup, sizeof(out->cgroup), "slot-%u", slot);
+	memcpy(out->mac, (const uint8_t[]){ 0x02, 0x74, 0x72, 0x6d, (uint8_t)(slot >> 8), (uint8_t)slot }, 6);
+	address(p, (number << PLAN_BRIDGE_BITS) + 2 + port, &out->ip4, out->ip6);
+	out->uid = p->uid_base ? p->uid_base + slot : 0;
+}
