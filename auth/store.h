@@ -7,18 +7,18 @@
 
 #include "auth/auth.h"
 
+struct db;
 struct err;
 struct store;
 
-/*
- * The database: SQLite, WAL, STRICT tables, migrations by PRAGMA user_version. The only file that includes sqlite3. Calls are synchronous
- * and short (c-stack facts: p99 62 us). Results: 0, STORE_E_*, or a negative errno with @e filled (disk full, corrupt).
- */
+/* People, sessions and machines in the database, and its schema. Results: 0, STORE_E_*, or a negative errno with @e filled as auth/db.h says. */
 enum { STORE_E_NONE = 1 /* no such row */, STORE_E_EXISTS = 2 };
 
 /** store_open() - open or create @path (mode 0600), migrate; refuses a database of a newer version */
 int store_open(struct store **out, const char *path, struct err *e);
 struct store *store_close(struct store *s);
+/** store_db() - the database, borrowed, for the modules that keep other rows in it */
+struct db *store_db(struct store *s);
 
 /** store_person_seen() - find or create the person of (issuer, subject), update the e-mail. Fills @person with the row id */
 int store_person_seen(struct store *s, const char *issuer, const char *subject, const char *email, int64_t now_s, int64_t *person,
