@@ -292,19 +292,22 @@ static void output(struct term *t, const uint8_t *data, size_t len)
 	t->hooks->on_output(t, data, len);
 }
 
-/* The head of an OUTPUT message: its offset must be where the last one ended, unless the modes are set again. */
-static void output_begins(struct term *t)
+/* The server goes on at @offset, which must be where we are. */
+static void go_on_at(struct term *t, uint64_t offset)
 {
-	uint64_t offset = get_be(t->msg + 1, 8);
-
-	t->frames++;
-	if ((t->msg[9] & FLAG_PREAMBLE) != 0)
-		return;
 	if (offset > t->offset)
 		t->lost += offset - t->offset;
 	else
 		t->repeated += t->offset - offset;
 	t->offset = offset;
+}
+
+static void output_begins(struct term *t)
+{
+	t->frames++;
+	/* A preamble sets the modes again and counts in no offset. */
+	if ((t->msg[9] & FLAG_PREAMBLE) == 0)
+		go_on_at(t, get_be(t->msg + 1, 8));
 }
 
 static void welcome(struct term *t)
@@ -315,8 +318,10 @@ static void welcome(struct term *t)
 	errno = 0;
 	if (epoch == NULL)
 		die("WELCOME is no JSON object with an epoch");
+	if (t->epoch[0] == '\0')
+		t->offset = (uint64_t)json_integer_value(json_object_get(json, "out_offset"));
+	go_on_at(t, (uint64_t)json_integer_value(json_object_get(json, "out_offset")));
 	(void)snprintf(t->epoch, sizeof(t->epoch), "%s", epoch);
-	t->offset = (uint64_t)json_integer_value(json_object_get(json, "out_offset"));
 	t->in_offset = (uint64_t)json_integer_value(json_object_get(json, "in_offset"));
 	t->credited = t->offset;
 	t->welcome = true;

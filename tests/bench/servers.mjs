@@ -4,6 +4,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import fs from "node:fs";
+import http from "node:http";
 import net from "node:net";
 import os from "node:os";
 import path from "node:path";
@@ -47,16 +48,17 @@ class Process {
 		return this.child.exitCode === null && this.child.signalCode === null;
 	}
 
-	fail(what) {
+	// Throws once it has ended.
+	check(what) {
+		if (this.alive())
+			return true;
 		const said = fs.readFileSync(this.log, "utf8").trim().split("\n").slice(-5).join("\n");
-		throw new Error(`${what}; its last words:\n${said}`);
+		throw new Error(`${what} ended; its last words:\n${said}`);
 	}
 
 	async end() {
 		if (this.alive()) {
 			this.child.kill("SIGTERM");
-			const late = setTimeout(() => {}, 0);
-			clearTimeout(late);
 			if (await Promise.race([this.ended.then(() => false), sleep(END_MS, true, { ref: false })]))
 				this.child.kill("SIGKILL");
 			await this.ended;
@@ -74,11 +76,7 @@ class Ttyd {
 	async start(dir) {
 		this.process = new Process([this.options.ttyd, "-i", "lo", "-W", "-d", "1", "-P", "300", "-p", String(this.port),
 			this.options.child], path.join(dir, "ttyd.log"));
-		await until("ttyd does not listen", async () => {
-			if (!this.process.alive())
-				this.process.fail("ttyd ended");
-			return listens(this.port);
-		});
+		await until("ttyd does not listen", () => this.process.check("ttyd") && listens(this.port));
 	}
 
 	args() {
@@ -90,6 +88,92 @@ class Ttyd {
 	}
 }
 
+// Ours: the helper and the gateway. Processes of this host need neither root nor a network of their own; a VM gets the namespace that the
+// demo makes for it.
+class Terrarium {
+	constructor(source, options, port) {
+		this.source = source;
+		this.options = options;
+		this.port = port;
+	}
+
+	#config(dir) {
+		const vm = this.source === "vm";
+		const gateway = {
+			listen: `127.0.0.1:${this.port}`, state_dir: path.join(dir, "state"), helper_socket: path.join(dir, "netd.sock"),
+			driver: vm ? "qemu" : "local", images: this.options.images, local_command: this.options.child,
+			local_console: vm ? "pty" : this.source, per_person: 1000, max_connections: 16384, connections_per_address: 16384,
+			log_level: "warn",
+		};
+		const netd = {
+			socket: gateway.helper_socket, slots: 1200, start_rate: 100000, log_level: "warn",
+			...(vm ? {} : { binaries: `child=${this.options.child}`, network: "off", uid_base: 0, cgroups: "no" }),
+		};
+		const section = (name, keys) => `[${name}]\n` + Object.entries(keys).map(([k, v]) => `${k} = ${v}\n`).join("");
+		const file = path.join(dir, "terrarium.conf");
+		fs.writeFileSync(file, section("gateway", gateway) + section("netd", netd));
+		return file;
+	}
+
+	async start(dir) {
+		const config = this.#config(dir);
+		const socket = path.join(dir, "netd.sock");
+		const netd = [path.join(this.options.bin, "terrarium-netd"), `--config=${config}`];
+		const argv = this.source === "vm" ? ["deploy/vmnet-user.sh", "--", "sh", "-c",
+			'exec "$@" --uid-base="$TERRARIUM_UID_BASE"', "netd", ...netd] : netd;
+		this.netd = new Process(argv, path.join(dir, "netd.log"));
+		await until("terrarium-netd does not listen", () => this.netd.check("terrarium-netd") && fs.existsSync(socket));
+		this.gateway = new Process([path.join(this.options.bin, "terrariumd"), `--config=${config}`], path.join(dir, "terrariumd.log"));
+		await until("terrariumd is not ready", () => this.gateway.check("terrariumd") && this.#ready());
+		this.auth = path.join(dir, "cookie");
+		fs.writeFileSync(this.auth, await this.#signIn(path.join(dir, "state/demo-links")), { mode: 0o600 });
+	}
+
+	get #origin() {
+		return `http://localhost:${this.port}`;
+	}
+
+	#ready() {
+		return request(this.port, { path: "/readyz" }).then((r) => r.status === 200, () => false);
+	}
+
+	async #signIn(links) {
+		const token = /#demo=(\S+)/.exec(fs.readFileSync(links, "utf8"))[1];
+		const body = JSON.stringify({ provider: "demo", token });
+		const answer = await request(this.port, {
+			method: "POST", path: "/api/v1/session",
+			headers: { "Content-Type": "application/json", "X-Terrarium": "1", Origin: this.#origin, "Content-Length": body.length },
+		}, body);
+		if (answer.status !== 201)
+			throw new Error(`sign-in was answered with ${answer.status}`);
+		return answer.cookie;
+	}
+
+	args() {
+		const pids = this.source === "vm" ? [] : [`--pid=server:${this.gateway.pid}`, `--pid=netd:${this.netd.pid}`];
+		return ["--peer=terrarium", `--port=${this.port}`, `--auth=${this.auth}`, ...pids];
+	}
+
+	async end() {
+		await this.gateway?.end();
+		await this.netd?.end();
+	}
+}
+
+// fetch() may not set Host and Origin as a browser does; this may.
+function request(port, options, body) {
+	return new Promise((resolve, reject) => {
+		const headers = { Host: `localhost:${port}`, ...options.headers };
+		const r = http.request({ host: "127.0.0.1", port, ...options, headers }, (answer) => {
+			answer.resume();
+			answer.on("end", () => resolve({ status: answer.statusCode, cookie: answer.headers["set-cookie"]?.[0].split(";")[0] }));
+		});
+		r.on("error", reject);
+		r.setTimeout(START_MS, () => r.destroy(new Error("no answer")));
+		r.end(body);
+	});
+}
+
 export function makeServer(source, options, port) {
 	return source === "ttyd" ? new Ttyd(options, port) : new Terrarium(source, options, port);
 }
@@ -97,5 +181,3 @@ export function makeServer(source, options, port) {
 export function workDir() {
 	return fs.mkdtempSync(path.join(os.tmpdir(), "terrarium-bench-"));
 }
-
-export { Process, listens, until };
