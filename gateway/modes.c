@@ -13,6 +13,7 @@
  *                        -0x20..0x2f-> ESCAPE_INTER -final-> GROUND
  *
  * Invariants: nothing grows; numbers saturate; a title holds no control characters and is cut between characters.
+ * Not followed: what DECSC saved, tab stops, palettes, open hyperlinks. Programs set these up again when they draw anew.
  * Rejected: an emulator that keeps the screen. It would be the softest target in the process (CVE-2024-35164); see docs/protocol.md.
  */
 #include "gateway/modes.h"
@@ -37,19 +38,19 @@ enum state { GROUND, ESCAPE, ESCAPE_INTER, CSI, CSI_INTER, CSI_IGNORE, OSC, STRI
 #define LINE_SEEK_BYTES 4096 /* how far modes_seek() looks for the start of a line */
 
 /* Modes that are on or off. The first rows have names because the code below uses them. */
-enum mode_row { ROW_ORIGIN, ROW_KEYPAD, ROW_ALT, ROW_WRAP, ROW_CURSOR };
+enum mode_row { ROW_ORIGIN, ROW_ALT, ROW_BLINK, ROW_KEYPAD };
 static const struct {
 	uint16_t number;
 	bool dec, preset, soft; /* soft: DECSTR sets it back to its preset */
 } mode_table[] = {
 	[ROW_ORIGIN] = { 6, true, false, true },
-	[ROW_KEYPAD] = { 66, true, false, true },
 	[ROW_ALT] = { 1049, true, false, false },
-	[ROW_WRAP] = { 7, true, true, true },
-	[ROW_CURSOR] = { 25, true, true, true },
+	[ROW_BLINK] = { 12, true, false, true },
+	[ROW_KEYPAD] = { 66, true, false, true },
+	{ 7, true, true, true },     /* wrap-around */
+	{ 25, true, true, true },    /* the cursor is shown */
 	{ 1, true, false, true },    /* application cursor keys */
 	{ 5, true, false, false },   /* reverse video */
-	{ 12, true, false, true },   /* blinking cursor */
 	{ 45, true, false, true },   /* reverse wrap-around */
 	{ 1004, true, false, true }, /* focus events */
 	{ 1007, true, false, false }, /* wheel as cursor keys */
@@ -123,6 +124,7 @@ static void soft_reset(struct modes *m)
 			set_row(m, i, mode_table[i].preset);
 	}
 	m->top[screen] = m->bottom[screen] = 0;
+	m->cursor_style = 0;
 	sgr_reset(m);
 	charset_reset(m);
 }
@@ -641,10 +643,12 @@ static void put(struct out *o, const char *fmt, ...)
 		o->len += (size_t)n;
 }
 
+/* Blinking is set but never cleared: clearing would overrule what the person has chosen for the cursor; DECSTR did it. */
 static void put_modes(struct out *o, const struct modes *m)
 {
-	for (size_t i = 0; i < MODE_ROWS; i++) {
-		if (i != ROW_ALT && i != ROW_ORIGIN)
+	put(o, "\033[%u q", m->cursor_style);
+	for (size_t i = ROW_BLINK; i < MODE_ROWS; i++) {
+		if (i != ROW_BLINK || row_on(m, i))
 			put(o, "\033[%s%u%c", mode_table[i].dec ? "?" : "", mode_table[i].number, row_on(m, i) ? 'h' : 'l');
 	}
 	put(o, "\033[?1000l\033[?1006l");
@@ -652,14 +656,16 @@ static void put_modes(struct out *o, const struct modes *m)
 		put(o, "\033[?%uh", m->mouse);
 	if (m->mouse_encoding)
 		put(o, "\033[?%uh", m->mouse_encoding);
-	put(o, "\033[%u q", m->cursor_style);
 }
 
+/* @base: 38, 48 or 58. The sixteen colours have numbers of their own, which the oldest terminals know, too; underlines have not. */
 static void put_colour(struct out *o, unsigned base, uint32_t colour)
 {
 	uint32_t v = colour & 0xffffff;
 
-	if (colour & MODES_INDEXED)
+	if (colour & MODES_INDEXED && v < 16 && base != 58)
+		put(o, "\033[%um", base - 8 + (v < 8 ? v : v + 52));
+	else if (colour & MODES_INDEXED)
 		put(o, "\033[%u:5:%um", base, v);
 	else if (colour & MODES_RGB)
 		put(o, "\033[%u:2::%u:%u:%um", base, v >> 16, v >> 8 & 255, v & 255);
@@ -689,21 +695,17 @@ static void put_charsets(struct out *o, const struct modes *m)
 }
 
 /*
- * The order matters. CAN ends whatever sequence the terminal was in; DECSTR puts back what it can; erasing comes before colours, since
- * it paints with them; DECSTBM and DECOM move the cursor, so on the main screen they stand between DECSC and DECRC, and those come
- * before attributes and character sets, which DECRC would restore.
+ * The order matters. CAN ends whatever sequence the terminal was in; DECSTR puts back what it can, the scroll region only of the screen
+ * that is shown; erasing comes before colours, since it paints with them; DECSTBM moves the cursor, so it stands between DECSC and DECRC,
+ * and those come before attributes and character sets, which DECRC would restore.
  */
 size_t modes_preamble(const struct modes *m, uint8_t *out, size_t cap)
 {
 	struct out o = { .text = (char *)out, .cap = cap };
 	size_t screen = row_on(m, ROW_ALT);
 
-	put(&o, "\030\033[!p\033]8;;\033\\");
-	if (screen)
-		put(&o, "\033[?1049h\033[H\033[2J");
-	else
-		put(&o, "\033[?47l\r\033[K");
-	if (m->bottom[screen] || m->top[screen])
+	put(&o, "\030\033[?%s\033[!p\033]8;;\033\\%s", screen ? "1049h" : "47l", screen ? "\033[H\033[2J" : "\r\033[K");
+	if (m->top[screen] || m->bottom[screen])
 		put(&o, "\0337\033[%u;%ur\0338", m->top[screen], m->bottom[screen]);
 	if (row_on(m, ROW_ORIGIN))
 		put(&o, "\033[?6h");
