@@ -492,8 +492,11 @@ static json_t *read_json(struct http_call *call)
 		(void)snprintf(error.text, sizeof(error.text), "not an object");
 		error.line = 1;
 	}
-	if (!json)
+	if (!json) {
+		/* Whoever counts braces wrongly may count bytes wrongly as well. */
+		call->resp->close = true;
 		http_problem(call->resp, 400, "bad_json", "The body is not a JSON object: line %d: %s.", error.line, error.text);
+	}
 	return json;
 }
 

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include <libwebsockets.h>
 
@@ -32,8 +31,8 @@
  *
  * Every request passes http_gate() before anything else looks at it, every upgrade http_upgrade(). What they refuse is answered and the
  * connection ended, so that nothing behind a doubtful message is ever read as a request. This is not only style: libwebsockets 4.1.6
- * (Debian 12) uses freed memory on an unknown Upgrade (CVE-2025-11677) and repeats the completion of a body when two POSTs share a segment;
- * see on_confirm_upgrade() and on_body_complete().
+ * (Debian 12) uses freed memory on an unknown Upgrade (CVE-2025-11677) and takes the head of a second POST in one segment for its body; see
+ * on_confirm_upgrade() and on_body().
  *
  * Reading rests while an answer does not fit into the socket: a peer that asks on without reading would otherwise keep the loop spinning
  * on its unread bytes, and could pile up answers.
@@ -93,7 +92,6 @@ struct conn {
 	uint8_t *rx; /* owned: a message that comes in pieces; ATTACH_INPUT_MAX bytes */
 	size_t rx_len;
 	uint64_t heard_ms, pinged_ms;
-	int64_t expires_at;
 	bool blocked, closing, close_sent, paused, ping_due;
 	uint16_t close_code;
 	char close_reason[CLOSE_REASON_BYTES];
@@ -498,17 +496,30 @@ static int on_request(struct conn *c)
 	return c->x->req.method == HTTP_POST ? 0 : answer(c);
 }
 
-static int on_body(struct conn *c, const void *data, size_t len)
+/*
+ * 4.1.6 hands a pipelined POST its own head as the body, and then loops for ever over what is left of it. A body is a JSON object, a head
+ * never begins like one: whatever does not begin with a brace is refused here, and the connection ends.
+ */
+static int on_body(struct conn *c, const char *data, size_t len)
 {
-	if (!c->x || c->x->answered)
+	struct exchange *x = c->x;
+
+	if (!x || x->answered || x->req.method != HTTP_POST)
 		return -1;
 	if (len == 0)
 		return 0;
 	/* The gate has seen Content-Length; this is for a library that counts otherwise. */
-	return buf_add(&c->x->body, data, len) < 0 ? -1 : 0;
+	if (buf_add(&x->body, data, len) < 0)
+		return -1;
+	if (x->body.data[strspn(x->body.data, " \t\r\n")] == '{' || strspn(x->body.data, " \t\r\n") == x->body.len)
+		return 0;
+	x->resp.close = true;
+	http_problem(&x->resp, 400, "bad_json", "The body is not a JSON object.");
+	(void)start_answer(c);
+	return -1;
 }
 
-/* 4.1.6 repeats this for a second POST in the same segment and takes its head for a body: one answer, then the end. */
+/* One answer for each request, however often the library says so. */
 static int on_body_complete(struct conn *c)
 {
 	if (!c->x || c->x->answered || c->x->req.method != HTTP_POST)
@@ -600,7 +611,7 @@ static int write_frames(struct conn *c)
 		if (lws_write(c->wsi, out_buffer + LWS_PRE, 0, LWS_WRITE_PING) < 0)
 			return -1;
 	}
-	for (int i = 0; i < FRAMES_PER_TURN; i++) {
+	for (int i = 0; i < FRAMES_PER_TURN && !c->closing; i++) {
 		size_t n;
 
 		if (lws_send_pipe_choked(c->wsi)) {
@@ -693,7 +704,6 @@ static int on_established(struct conn *c)
 {
 	struct server *s = c->srv;
 
-	c->expires_at = c->x->who.expires_at;
 	c->attach = attach_create(s->c.hub, &transport, c, &c->x->who);
 	finish_exchange(c);
 	if (!c->attach)
@@ -774,17 +784,13 @@ static int on_socket(struct lws *wsi, enum lws_callback_reasons reason, void *us
 
 /* --- deadlines --- */
 
-static void sweep_socket(struct conn *c, uint64_t now_ms, int64_t now_s)
+static void sweep_socket(struct conn *c, uint64_t now_ms)
 {
 	uint64_t silent_ms;
 
 	if (c->closing) {
 		if (now_ms > c->deadline_ms)
 			kill_conn(c);
-		return;
-	}
-	if (now_s >= c->expires_at) {
-		attach_refuse(c->attach, 4401, "the session has expired");
 		return;
 	}
 	/* Whoever is not listened to cannot be heard. The kernel still notices a peer that is gone (TCP_USER_TIMEOUT). */
@@ -805,7 +811,6 @@ static void on_sweep(struct ev_loop *ev, ev_timer *w, int events)
 {
 	struct server *s = w->data;
 	uint64_t now_ms = loop_now_ms();
-	int64_t now_s = time(NULL);
 
 	(void)ev;
 	(void)events;
@@ -813,7 +818,7 @@ static void on_sweep(struct ev_loop *ev, ev_timer *w, int events)
 		if (!c->wsi)
 			continue;
 		if (c->phase == PHASE_SOCKET && c->attach) {
-			sweep_socket(c, now_ms, now_s);
+			sweep_socket(c, now_ms);
 		} else if (now_ms > c->deadline_ms) {
 			s->c.metrics->deadlines++;
 			kill_conn(c);
