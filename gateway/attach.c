@@ -37,9 +37,9 @@
 #include "gateway/wire.h"
 
 #define HELLO_MS       5000
-#define CLOSE_MS       2000 /* a client that does not take its ERROR is cut off after this */
+#define CLOSE_MS       1000 /* a client that does not take its ERROR is cut off after this */
 #define ADOPT_MS       10000 /* after a start, machines are still being adopted */
-#define SWEEP_S	       1.
+#define SWEEP_S	       .5
 #define ACK_S	       0.05
 #define ACK_BYTES      4096u /* so much written input is acknowledged at once */
 #define KEEPALIVE_MS   25000
@@ -802,7 +802,7 @@ struct attach *attach_closed(struct attach *a)
 	return NULL;
 }
 
-/* One look a second at all attachments, in place of timers for each. */
+/* Two looks a second at all attachments, in place of timers for each. */
 static void on_sweep(struct ev_loop *ev, ev_timer *timer, int events)
 {
 	struct attach_hub *hub = container_of(timer, struct attach_hub, sweep);

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "gateway/ticket.h"
+
+static const struct who anna = { .person = 1, .session_hash = { 1 } }, bert = { .person = 2, .session_hash = { 2 } };
+
+static void spent_once(void **state)
+{
+	struct tickets *t = tickets_create();
+	enum stream_role role = ROLE_VIEWER;
+	char text[TICKET_TEXT], other[TICKET_TEXT];
+
+	(void)state;
+	assert_int_equal(ticket_issue(t, &anna, "s", ROLE_CONTROLLER, 1000, text), 0);
+	assert_int_equal(ticket_issue(t, &anna, "s", ROLE_VIEWER, 1000, other), 0);
+	assert_int_equal(strlen(text), TICKET_TEXT - 1);
+	assert_string_not_equal(text, other);
+	assert_int_equal(ticket_take(t, text, &anna, "s", 1001, &role), 0);
+	assert_int_equal(role, ROLE_CONTROLLER);
+	assert_int_equal(ticket_take(t, text, &anna, "s", 1001, &role), -EACCES);
+	assert_int_equal(ticket_take(t, other, &anna, "s", 1001, &role), 0);
+	assert_int_equal(role, ROLE_VIEWER);
+	assert_null(tickets_destroy(t));
+	assert_null(tickets_destroy(NULL));
+}
+
+/* Session, stream and time must fit; one that did not fit is spent as well. */
+static void bound(void **state)
+{
+	struct tickets *t = tickets_create();
+	enum stream_role role;
+	char text[TICKET_TEXT], upper[TICKET_TEXT];
+
+	(void)state;
+	assert_int_equal(ticket_issue(t, &anna, "s", ROLE_VIEWER, 0, text), 0);
+	assert_int_equal(ticket_take(t, text, &bert, "s", 1, &role), -EACCES);
+	assert_int_equal(ticket_take(t, text, &anna, "s", 1, &role), -EACCES);
+	assert_int_equal(ticket_issue(t, &anna, "s", ROLE_VIEWER, 0, text), 0);
+	assert_int_equal(ticket_take(t, text, &anna, "s2", 1, &role), -EACCES);
+	assert_int_equal(ticket_issue(t, &anna, "s", ROLE_VIEWER, 0, text), 0);
+	assert_int_equal(ticket_take(t, text, &anna, "s", TICKET_LIFE_MS, &role), -EACCES);
+	assert_int_equal(ticket_issue(t, &anna, "s", ROLE_VIEWER, 0, text), 0);
+	assert_int_equal(ticket_take(t, text, &anna, "s", TICKET_LIFE_MS - 1, &role), 0);
+	memset(upper, 'g', sizeof(upper) - 1);
+	upper[TICKET_TEXT - 1] = '\0';
+	assert_int_equal(ticket_take(t, upper, &anna, "s", 1, &role), -EACCES);
+	assert_int_equal(ticket_take(t, "", &anna, "s", 1, &role), -EACCES);
+	/* An empty place looks like a ticket of zeroes. */
+	memset(upper, '0', sizeof(upper) - 1);
+	assert_int_equal(ticket_take(t, upper, &(struct who){ 0 }, "", 1, &role), -EACCES);
+	assert_int_equal(ticket_issue(t, &anna, "a stream id that is longer than any that exists", ROLE_VIEWER, 0, text), 0);
+	assert_int_equal(ticket_issue(t, &anna, "a stream id that is longer than any that exists.", ROLE_VIEWER, 0, text), -EINVAL);
+	tickets_destroy(t);
+}
+
+static void bounded(void **state)
+{
+	struct tickets *t = tickets_create();
+	enum stream_role role;
+	char first[TICKET_TEXT], text[TICKET_TEXT];
+
+	(void)state;
+	assert_int_equal(ticket_issue(t, &bert, "s", ROLE_VIEWER, 0, first), 0);
+	for (int i = 0; i < TICKETS_PER_SESSION; i++)
+		assert_int_equal(ticket_issue(t, &anna, "s", ROLE_VIEWER, 0, text), 0);
+	assert_int_equal(ticket_issue(t, &anna, "s", ROLE_VIEWER, 0, text), -EAGAIN);
+	assert_int_equal(ticket_issue(t, &anna, "s", ROLE_VIEWER, TICKET_LIFE_MS, text), 0);
+	tickets_destroy(t);
+
+	t = tickets_create();
+	assert_int_equal(ticket_issue(t, &bert, "s", ROLE_VIEWER, 0, first), 0);
+	for (unsigned i = 0; i < TICKETS_MAX; i++) {
+		struct who who = { .session_hash = { 9, (uint8_t)i, (uint8_t)(i >> 8) } };
+
+		assert_int_equal(ticket_issue(t, &who, "s", ROLE_VIEWER, 0, text), 0);
+	}
+	assert_int_equal(ticket_take(t, first, &bert, "s", 1, &role), -EACCES); /* the oldest went */
+	tickets_destroy(t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(spent_once), cmocka_unit_test(bound), cmocka_unit_test(bounded) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
