@@ -27,7 +27,7 @@ export async function paste(term, text) {
 	const shown = text.length > PREVIEW_MAX ? `${text.slice(0, PREVIEW_MAX)}…` : text;
 	const sure = !runs || await ask({
 		title: lines.length === 1 ? "Paste a line that runs at once?" : `Paste ${lines.length} lines?`,
-		text: "A shell runs every line as soon as it arrives.", quote: shown, yes: "Paste",
+		text: "A shell may run every line as soon as it arrives.", quote: shown, yes: "Paste",
 	});
 	if (sure && text !== "")
 		term.paste(text);

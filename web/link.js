@@ -12,18 +12,18 @@
  *                            wake()
  *     any ── a close that waiting cannot heal, stop() ──► ended(reason)
  *
- * Waiting starts short, since the usual reason is a gateway that restarts, and doubles up to WAIT_MAX_MS, with jitter so that a
- * thousand pages do not return in the same moment. It counts as healed only after STABLE_MS: a server that accepts and then drops is not
+ * Waiting starts short, since the usual reason is a gateway that restarts, and doubles up to a limit, with jitter so that a
+ * thousand pages do not return in the same moment. A break counts as healed only after STABLE_MS: a server that accepts and then drops is not
  * hammered. A socket may be dead without saying so (a laptop that slept): PING every 15 s while somebody looks, at once on wake(),
  * and no byte in return for a while means dead. A peer that is only slow in reading is never dropped.
  */
 import * as wire from "./wire.js";
 import { CREDIT_STEP, QUEUE_MAX, QUEUE_OFFLINE_MAX } from "./session.js";
 
-/** Delays before the attempts after a break; the last one doubles from there on. */
+/** Delays before the attempts after a break; the last one doubles from there on, up to what a person who looks on has patience for. */
 export const WAITS_MS = [60, 150, 250, 400, 400, 600, 1000];
-export const WAIT_MAX_MS = 15_000;
-const STABLE_MS = 5_000;
+export const WAIT_WATCHED_MAX_MS = 2_500, WAIT_MAX_MS = 15_000;
+const STABLE_MS = 1_000;
 const NOT_READY_MS = 400; /* 4503: the machine is about to have a console */
 const WELCOME_DEADLINE_MS = 15_000;
 const PING_EVERY_MS = 15_000, PONG_DEADLINE_MS = 10_000, PROBE_DEADLINE_MS = 2_000;
@@ -186,7 +186,8 @@ export class Link {
 	#wait(at_least_ms = 0, reason) {
 		const step = WAITS_MS[this.#attempt] ?? WAITS_MS.at(-1) * 2 ** (this.#attempt - WAITS_MS.length + 1);
 		this.#attempt++;
-		this.#wait_for(Math.max(at_least_ms, Math.min(step, WAIT_MAX_MS) * (0.75 + 0.5 * this.o.random())), reason);
+		const limit = this.o.watched() ? WAIT_WATCHED_MAX_MS : WAIT_MAX_MS;
+		this.#wait_for(Math.max(at_least_ms, Math.min(step, limit) * (0.75 + 0.5 * this.o.random())), reason);
 	}
 
 	#wait_for(delay, reason) {

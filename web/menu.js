@@ -52,7 +52,10 @@ export function page_menu(who, term, does) {
 	on_click("font-more", () => set_prefs({ font_px: prefs().font_px + 1 }));
 	on_click("reader", () => set_prefs({ screen_reader: !prefs().screen_reader }));
 	on_click("facts-open", close(does.facts));
-	on_click("save-text", close(() => save_text(term)));
+	on_click("save-text", close(() => {
+		save_text(term);
+		term.focus();
+	}));
 	on_click("sign-out", close(() => attempt("Signing out", does.sign_out)));
 	on_prefs(() => {
 		const { font_px, screen_reader } = prefs();

@@ -306,9 +306,15 @@ export class Room {
 		if (event.type === "vm")
 			this.#machine.update(event.vm);
 		else if (event.type === "viewers")
-			this.#bar.viewers(event.viewers);
+			this.#on_viewers(event.viewers);
 		else if (event.type === "role")
 			this.#on_role();
+	}
+
+	#on_viewers(viewers) {
+		this.#bar.viewers(viewers);
+		if (!viewers.some(({ role }) => role === "controller"))
+			this.#link.take(); /* who had it is gone */
 	}
 
 	/* The console has ended: the machine is off, or comes again. */

@@ -2,7 +2,7 @@
 /* The connection: when it asks, waits, resumes and gives up. Time and network are the test's own. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Link, WAIT_MAX_MS } from "../../web/link.js";
+import { Link, WAIT_MAX_MS, WAIT_WATCHED_MAX_MS } from "../../web/link.js";
 import { CREDIT_STEP, QUEUE_OFFLINE_MAX, Session } from "../../web/session.js";
 import * as wire from "../../web/wire.js";
 
@@ -127,19 +127,24 @@ test("a break: the same stream again from the same byte, the same keys once more
 	assert.equal(new TextDecoder().decode(input.subarray(9)), "s\r");
 });
 
-test("back-off: more than five attempts within 2 s, then at most one in 15 s", async () => {
-	let tries = 0;
-	const b = bench({ ticket: async () => {
-		tries++;
-		throw Object.assign(new Error("unreachable"), { status: 0 });
-	} });
-	b.link.start();
-	await b.clock.pass(2_000);
-	assert.ok(tries > 5, `${tries} tries`);
-	await b.clock.pass(60_000);
-	tries = 0;
-	await b.clock.pass(10 * WAIT_MAX_MS);
-	assert.ok(tries >= 8 && tries <= 10, `${tries} tries`);
+test("back-off: more than five attempts within 2 s, then seldom, and more seldom when nobody looks", async () => {
+	for (const [watched, limit] of [[true, WAIT_WATCHED_MAX_MS], [false, WAIT_MAX_MS]]) {
+		let tries = 0;
+		const b = bench({
+			watched: () => watched,
+			ticket: async () => {
+				tries++;
+				throw Object.assign(new Error("unreachable"), { status: 0 });
+			},
+		});
+		b.link.start();
+		await b.clock.pass(2_000);
+		assert.ok(tries > 5, `${tries} tries`);
+		await b.clock.pass(60_000);
+		tries = 0;
+		await b.clock.pass(10 * limit);
+		assert.ok(tries >= 8 && tries <= 10, `${tries} tries`);
+	}
 });
 
 test("wake() does not wait for the delay", async () => {
@@ -154,14 +159,14 @@ test("a server that accepts and drops is not hammered", async () => {
 	const b = await opened();
 	for (let i = 0; i < 9; i++) {
 		b.last().hang_up(1006);
-		await b.clock.pass(20_000);
+		await b.clock.pass(2_500);
 		b.last().open();
 		b.last().say(welcome({}));
-		await b.clock.pass(1_000);
+		await b.clock.pass(500);
 	}
 	const count = b.sockets.length;
 	b.last().hang_up(1006);
-	await b.clock.pass(3_000);
+	await b.clock.pass(2_000);
 	assert.equal(b.sockets.length, count);
 });
 
