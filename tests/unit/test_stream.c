@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "gateway/modes.h"
+#include "gateway/sched.h"
+#include "gateway/viewer.h"
+#include "tests/unit/console.h"
+
+static struct loop loop;
+static struct sched *sched;
+static struct stream *stream;
+static struct test_console console;
+
+struct eye {
+	struct viewer viewer;
+	unsigned news, all;
+};
+
+static void on_news(struct viewer *v, unsigned news)
+{
+	struct eye *e = container_of(v, struct eye, viewer);
+
+	e->news |= news;
+	e->all++;
+	if (news & VIEWER_GONE)
+		stream_leave(v);
+}
+
+static const struct stream_hooks no_hooks = { .on_output = NULL };
+
+static int set_up(void **state)
+{
+	(void)state;
+	if (loop_init(&loop) < 0 || sched_create(&sched, &loop) < 0)
+		return -1;
+	return stream_create(&stream, &loop, sched, "s.console", &no_hooks, &console);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	stream = stream_destroy(stream);
+	sched = sched_destroy(sched);
+	loop_finish(&loop);
+	return 0;
+}
+
+static void turns(int n)
+{
+	for (int i = 0; i < n; i++)
+		ev_run(loop.ev, EVRUN_NOWAIT);
+}
+
+static void wait_ms(uint64_t ms)
+{
+	uint64_t until = loop_now_ms() + ms;
+
+	while (loop_now_ms() < until) {
+		turns(1);
+		(void)nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+}
+
+static void open_console(enum hv_console_kind kind)
+{
+	struct hv_console c;
+
+	test_console_open(&console, kind);
+	c = test_console_hand(&console, false);
+	assert_int_equal(stream_open(stream, &c), 0);
+}
+
+static void says(const char *text)
+{
+	assert_int_equal(write(console.far, text, strlen(text)), strlen(text));
+	turns(4);
+}
+
+static void unopened(void **state)
+{
+	struct stream_state st = stream_state(stream);
+	struct hv_console bad = { .fd = -1, .ring_fd = -1, .ring_bytes = 1 << 20 };
+
+	(void)state;
+	assert_int_equal(st.epoch, 0);
+	assert_int_equal(st.end, 0);
+	assert_string_equal(stream_id(stream), "s.console");
+	assert_ptr_equal(stream_arg(stream), &console);
+	stream_exit(stream, 1, 0);
+	assert_false(stream_state(stream).ended);
+	assert_int_equal(stream_open(stream, &bad), -EBADF);
+	bad.fd = dup(0);
+	assert_int_equal(stream_open(stream, &bad), -EBADF);
+	stream_notify(stream);
+}
+
+/* The size goes to a PTY at once, is kept in the ring, and reaches a console that comes later. */
+static void sizes(void **state)
+{
+	struct eye a = { .viewer.on_news = on_news }, b = { .viewer.on_news = on_news };
+	struct ring_size size = { 100, 30, 7, 8 };
+	struct winsize ws;
+	struct hv_console c;
+
+	(void)state;
+	stream_join(stream, &a.viewer);
+	stream_join(stream, &b.viewer);
+	stream_resize(stream, &a.viewer, size);
+	assert_int_equal(b.news, VIEWER_SIZE);
+	assert_int_equal(a.news, 0);
+	stream_resize(stream, &a.viewer, size);
+	assert_int_equal(b.all, 1);
+	open_console(HV_CONSOLE_PTY);
+	assert_int_equal(ioctl(console.far, TIOCGWINSZ, &ws), 0);
+	assert_int_equal(ws.ws_col, 100);
+	assert_int_equal(ws.ws_ypixel, 8);
+	size.rows = 31;
+	stream_resize(stream, NULL, size);
+	assert_int_equal(ioctl(console.far, TIOCGWINSZ, &ws), 0);
+	assert_int_equal(ws.ws_row, 31);
+	stream_leave(&a.viewer);
+	stream_leave(&b.viewer);
+
+	/* The next gateway knows it, too. */
+	stream = stream_destroy(stream);
+	assert_int_equal(stream_create(&stream, &loop, sched, "s.console", &no_hooks, NULL), 0);
+	c = test_console_hand(&console, true);
+	assert_int_equal(stream_open(stream, &c), 0);
+	assert_int_equal(stream_state(stream).size.rows, 31);
+	test_console_close(&console);
+}
+
+static void adopted(void **state)
+{
+	struct eye a = { .viewer.on_news = on_news };
+	struct stream_state before, after;
+	uint8_t text[8];
+	struct hv_console c;
+
+	(void)state;
+	open_console(HV_CONSOLE_SOCKET);
+	says("before ");
+	assert_int_equal(stream_input(stream, 0, (const uint8_t *)"in", 2), 0);
+	before = stream_state(stream);
+	stream_join(stream, &a.viewer);
+	stream = stream_destroy(stream);
+	assert_int_equal(a.news & VIEWER_GONE, VIEWER_GONE);
+	assert_null(a.viewer.stream);
+
+	assert_int_equal(write(console.far, "between", 7), 7);
+	assert_int_equal(stream_create(&stream, &loop, sched, "s.console", &no_hooks, NULL), 0);
+	c = test_console_hand(&console, true);
+	assert_int_equal(stream_open(stream, &c), 0);
+	turns(4);
+	after = stream_state(stream);
+	assert_true(before.epoch == after.epoch);
+	assert_int_equal(after.end, 14);
+	assert_int_equal(after.written, 2);
+	assert_int_equal(stream_read(stream, 7, text, sizeof(text)), 7);
+	assert_memory_equal(text, "between", 7);
+
+	/* The helper comes back while we live: the same console again is no new epoch. */
+	stream_join(stream, &a.viewer);
+	a.news = 0;
+	c = test_console_hand(&console, true);
+	assert_int_equal(stream_open(stream, &c), 0);
+	says("!");
+	assert_int_equal(a.news, VIEWER_OUTPUT);
+	assert_int_equal(stream_state(stream).end, 15);
+
+	/* A ring that is not one: a new epoch, a warning, and the console works. */
+	assert_int_equal(ftruncate(console.ring, 0), 0);
+	assert_int_equal(ftruncate(console.ring, CONSOLE_RING_BYTES), 0);
+	c = test_console_hand(&console, true);
+	assert_int_equal(stream_open(stream, &c), 0);
+	assert_true(stream_state(stream).epoch != after.epoch);
+	assert_int_equal(a.news & VIEWER_EPOCH, VIEWER_EPOCH);
+	says("x");
+	assert_int_equal(stream_state(stream).end, 1);
+	stream_leave(&a.viewer);
+	test_console_close(&console);
+}
+
+/* Only the controller's credit counts; control can be given and taken. */
+static void gates(void **state)
+{
+	struct eye a = { .viewer = { .on_news = on_news, .window = 16384 } }, b = a;
+	static char block[60000];
+	size_t total = 0;
+
+	(void)state;
+	open_console(HV_CONSOLE_SOCKET);
+	stream_join(stream, &a.viewer);
+	stream_join(stream, &b.viewer);
+	stream_control(stream, &a.viewer);
+	assert_int_equal(write(console.far, block, sizeof(block)), sizeof(block));
+	turns(10);
+	assert_int_equal(stream_state(stream).end, 16384);
+	b.viewer.credit = 16384;
+	stream_credited(&b.viewer);
+	turns(10);
+	assert_int_equal(stream_state(stream).end, 16384);
+	a.viewer.credit = 10000;
+	stream_credited(&a.viewer);
+	turns(10);
+	assert_int_equal(stream_state(stream).end, 26384);
+	stream_control(stream, &b.viewer);
+	turns(10);
+	assert_int_equal(stream_state(stream).end, 32768);
+	stream_leave(&b.viewer);
+	turns(10);
+	assert_int_equal(stream_state(stream).end, sizeof(block));
+	assert_null(stream_controller(stream));
+	while (total < 1 << 20) {
+		assert_int_equal(write(console.far, block, sizeof(block)), sizeof(block));
+		total += sizeof(block);
+		turns(4);
+	}
+	assert_int_equal(stream_state(stream).end, total + sizeof(block));
+	assert_true(stream_state(stream).start > 0);
+	stream_leave(&a.viewer);
+	test_console_close(&console);
+}
+
+static void input(void **state)
+{
+	struct eye a = { .viewer.on_news = on_news };
+	static uint8_t block[65536];
+	uint64_t at = 0;
+	int r;
+
+	(void)state;
+	open_console(HV_CONSOLE_SOCKET);
+	stream_join(stream, &a.viewer);
+	assert_int_equal(stream_input(stream, 0, (const uint8_t *)"abc", 3), 0);
+	assert_int_equal(a.news, VIEWER_INPUT);
+	assert_int_equal(stream_input(stream, 0, (const uint8_t *)"abc", 3), 0);
+	assert_int_equal(stream_input(stream, 1, (const uint8_t *)"bcd", 3), 0);
+	assert_int_equal(stream_input(stream, 5, (const uint8_t *)"f", 1), STREAM_E_AHEAD);
+	assert_int_equal(read(console.far, block, sizeof(block)), 4);
+	assert_memory_equal(block, "abcd", 4);
+	at = 4;
+	while ((r = stream_input(stream, at, block, 16000)) == 0)
+		at += 16000;
+	assert_int_equal(r, STREAM_E_FULL);
+	assert_int_equal(stream_state(stream).wanted, at);
+	assert_true(stream_state(stream).held <= STREAM_HELD_MAX);
+	while (read(console.far, block, sizeof(block)) > 0)
+		turns(2);
+	assert_int_equal(stream_state(stream).written, at);
+	/* The other end hangs up: input is dropped, output is read to its end. */
+	console.far = fd_close(console.far);
+	assert_int_equal(stream_input(stream, at, block, 10), STREAM_E_ENDED);
+	assert_int_equal(stream_input(stream, at + 10, block, 10), STREAM_E_ENDED);
+	stream_leave(&a.viewer);
+	test_console_close(&console);
+}
+
+static void ends(void **state)
+{
+	struct eye a = { .viewer.on_news = on_news };
+
+	(void)state;
+	open_console(HV_CONSOLE_PTY);
+	stream_join(stream, &a.viewer);
+	assert_int_equal(write(console.far, "bye", 3), 3);
+	stream_exit(stream, 2, 0);
+	stream_exit(stream, 9, 9); /* only the first counts */
+	wait_ms(10);
+	assert_false(stream_state(stream).ended); /* a grandchild may still write */
+	says("grandchild");
+	wait_ms(400);
+	assert_true(stream_state(stream).ended);
+	assert_int_equal(stream_state(stream).end, 13);
+	assert_int_equal(stream_state(stream).exit_code, 2);
+	assert_int_equal(stream_input(stream, 0, (const uint8_t *)"x", 1), STREAM_E_ENDED);
+	stream_leave(&a.viewer);
+	test_console_close(&console);
+}
+
+/* A replay may begin at the start of a line; the modes there are those of all that came before. */
+static void safe_places(void **state)
+{
+	uint8_t preamble[MODES_PREAMBLE_MAX + 1];
+	char line[64];
+	uint64_t at;
+	size_t len;
+
+	(void)state;
+	open_console(HV_CONSOLE_SOCKET);
+	says("\033[?2004h\033]2;title\a");
+	assert_int_equal(stream_safe(stream, 0), 0);
+	assert_int_equal(stream_safe(stream, 3), 8);
+	for (int i = 0; i < 12000; i++) {
+		int n = snprintf(line, sizeof(line), "%036d \033[3%dmx\033[m\r\n", i, i % 8);
+
+		assert_int_equal(write(console.far, line, (size_t)n), n);
+		if (i % 50 == 0)
+			turns(4);
+	}
+	turns(100);
+	for (int i = 0; i < 100; i++) {
+		struct stream_state st = stream_state(stream);
+		uint8_t byte;
+
+		at = stream_safe(stream, st.start + (uint64_t)random() % (st.end - st.start - 200));
+		assert_true(at >= st.start && at <= st.end);
+		assert_int_equal(stream_read(stream, at - 1, &byte, 1), 1);
+		assert_int_equal(byte, '\n');
+		len = stream_preamble(stream, at, preamble);
+		preamble[len] = '\0';
+		assert_non_null(strstr((char *)preamble, "\033[?2004h"));
+		assert_non_null(strstr((char *)preamble, "\033]2;title\033\\"));
+		assert_null(strstr((char *)preamble, "\033[3"));
+	}
+	test_console_close(&console);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(unopened, set_up, tear_down), cmocka_unit_test_setup_teardown(sizes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(adopted, set_up, tear_down),  cmocka_unit_test_setup_teardown(gates, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(input, set_up, tear_down),    cmocka_unit_test_setup_teardown(ends, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(safe_places, set_up, tear_down),
+	};
+
+	(void)log_open("test", "error");
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
