@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -30,6 +31,8 @@
 #define TABLE_BYTES   65536 /* of mountinfo; longer ones are cut */
 #define CPU_PERIOD_US 100000
 #define HELPER	      "helper"
+#define BURY_STEPS    200 /* of BURY_STEP_MS: processes die in milliseconds, or hang in the kernel for ever */
+#define BURY_STEP_MS  10
 
 struct hierarchy {
 	bool v2, left_parent;
@@ -155,29 +158,60 @@ static int find_parent(const char *mounts, const char *groups, const char *contr
 
 /* --- our own group --- */
 
-/* Removes the groups inside @base_fd, ending what still runs there. Only for groups whose helper is dead. */
-static void clean_stale(int base_fd, bool v2)
+/* Version 1 has no cgroup.kill: one signal for each process; what forks meanwhile is caught when the caller asks again. */
+static void kill_each(int base_fd, const char *name)
 {
-	int copy = fcntl(base_fd, F_DUPFD_CLOEXEC, 3);
+	char path[300], text[32768], *at = text;
+	long n;
+
+	(void)snprintf(path, sizeof(path), "%s/cgroup.procs", name);
+	n = fd_read_file(base_fd, path, text, sizeof(text));
+	/* A list that is too long comes in parts, as the first ones die. */
+	text[n >= 0 ? n : (long)sizeof(text) - 1] = '\0';
+	while (n >= 0 || n == -EFBIG) {
+		char *end;
+		long pid = strtol(at, &end, 10);
+
+		if (end == at)
+			break;
+		/* 0 is a process that this pid namespace cannot name. */
+		if (pid > 1)
+			(void)kill((pid_t)pid, SIGKILL);
+		at = end;
+	}
+}
+
+static void kill_group(int base_fd, const char *name, bool v2)
+{
+	char path[300];
+
+	(void)snprintf(path, sizeof(path), "%s/cgroup.kill", name);
+	if (!v2 || write_at(base_fd, path, "1") < 0)
+		kill_each(base_fd, name);
+}
+
+/* Ends what runs in the slots' groups inside @base_fd and removes them. Return: true when none is left */
+static bool empty_groups(int base_fd, bool v2)
+{
+	int copy = openat(base_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
 	struct dirent *d;
+	bool empty = true;
 
 	if (!dir) {
 		(void)fd_close(copy);
-		return;
+		return false;
 	}
-	rewinddir(dir);
 	while ((d = readdir(dir))) {
-		char path[300];
-
-		if (d->d_type != DT_DIR || d->d_name[0] == '.')
+		if (d->d_type != DT_DIR || d->d_name[0] == '.' || strcmp(d->d_name, HELPER) == 0)
 			continue;
-		(void)snprintf(path, sizeof(path), "%s/cgroup.kill", d->d_name);
-		if (v2)
-			(void)write_at(base_fd, path, "1");
-		(void)unlinkat(base_fd, d->d_name, AT_REMOVEDIR);
+		if (unlinkat(base_fd, d->d_name, AT_REMOVEDIR) == 0)
+			continue;
+		kill_group(base_fd, d->d_name, v2);
+		empty = unlinkat(base_fd, d->d_name, AT_REMOVEDIR) == 0 && empty;
 	}
 	(void)closedir(dir);
+	return empty;
 }
 
 /* Makes or takes over @name under @parent_fd. Return: locked FD, or -1 when it is another helper's or not allowed. */
@@ -194,7 +228,8 @@ static int take_base(int parent_fd, const char *name, bool v2)
 	/* Its last owner may have removed it between our two steps. */
 	if (fstat(fd, &mine) < 0 || fstatat(parent_fd, name, &there, 0) < 0 || mine.st_ino != there.st_ino)
 		return -1;
-	clean_stale(fd, v2);
+	(void)empty_groups(fd, v2);
+	(void)unlinkat(fd, HELPER, AT_REMOVEDIR);
 	return fd_take(&fd);
 }
 
@@ -414,38 +449,11 @@ unsigned cgroups_oom_kills(struct cgroups *cg, const char *name)
 	return 0;
 }
 
-/* Version 1 has no cgroup.kill: one signal for each process; what forks meanwhile is caught when the caller asks again. */
-static void kill_each(int base_fd, const char *name)
-{
-	char path[64], text[16384], *at = text;
-
-	(void)snprintf(path, sizeof(path), "%s/cgroup.procs", name);
-	if (fd_read_file(base_fd, path, text, sizeof(text)) < 0)
-		return;
-	for (;;) {
-		char *end;
-		long pid = strtol(at, &end, 10);
-
-		if (end == at)
-			break;
-		/* 0 is a process that this pid namespace cannot name. */
-		if (pid > 1)
-			(void)kill((pid_t)pid, SIGKILL);
-		at = end;
-	}
-}
-
 bool cgroups_kill(struct cgroups *cg, const char *name)
 {
-	char path[64];
-
-	(void)snprintf(path, sizeof(path), "%s/cgroup.kill", name);
 	if (cg->count == 0)
 		return false;
-	for (size_t i = 0; i < cg->count; i++)
-		if (cg->h[i].caps & NETD_CAP_CGROUP_KILL && write_at(cg->h[i].base_fd, path, "1") == 0)
-			return true;
-	kill_each(cg->h[0].base_fd, name);
+	kill_group(cg->h[0].base_fd, name, cg->h[0].v2);
 	return true;
 }
 
@@ -459,26 +467,49 @@ bool cgroups_remove(struct cgroups *cg, const char *name)
 	return gone;
 }
 
+bool cgroups_any(const struct cgroups *cg)
+{
+	return cg->count > 0;
+}
+
+void cgroups_leave(struct cgroups *cg)
+{
+	for (size_t i = 0; i < cg->count; i++) {
+		const struct hierarchy *h = &cg->h[i];
+
+		if (!h->left_parent)
+			continue;
+		/* Processes may not be where controllers are given on; those were given on for us only. */
+		for (size_t k = 0; k < CONTROLLERS; k++) {
+			char word[32];
+
+			(void)snprintf(word, sizeof(word), "-%s", controllers[k].name);
+			(void)write_at(h->base_fd, "cgroup.subtree_control", word);
+			(void)write_at(h->parent_fd, "cgroup.subtree_control", word);
+		}
+		(void)write_at(h->parent_fd, "cgroup.procs", "0");
+	}
+}
+
+void cgroups_bury(struct cgroups *cg)
+{
+	const struct timespec pause = { .tv_nsec = BURY_STEP_MS * 1000000L };
+
+	for (size_t i = 0; i < cg->count; i++)
+		for (int n = 0; n < BURY_STEPS && !empty_groups(cg->h[i].base_fd, cg->h[i].v2); n++)
+			(void)nanosleep(&pause, NULL);
+	cgroups_leave(cg);
+	for (size_t i = 0; i < cg->count; i++) {
+		(void)unlinkat(cg->h[i].base_fd, HELPER, AT_REMOVEDIR);
+		(void)unlinkat(cg->h[i].parent_fd, cg->own, AT_REMOVEDIR);
+	}
+}
+
 struct cgroups *cgroups_close(struct cgroups *cg)
 {
 	for (size_t i = 0; cg && i < cg->count; i++) {
-		struct hierarchy *h = &cg->h[i];
-
-		if (h->left_parent) {
-			/* Processes may not be where controllers are given on; those were given on for us only. */
-			for (size_t k = 0; k < CONTROLLERS; k++) {
-				char word[32];
-
-				(void)snprintf(word, sizeof(word), "-%s", controllers[k].name);
-				(void)write_at(h->base_fd, "cgroup.subtree_control", word);
-				(void)write_at(h->parent_fd, "cgroup.subtree_control", word);
-			}
-			(void)write_at(h->parent_fd, "cgroup.procs", "0");
-			(void)unlinkat(h->base_fd, HELPER, AT_REMOVEDIR);
-		}
-		(void)unlinkat(h->parent_fd, cg->own, AT_REMOVEDIR);
-		(void)fd_close(h->base_fd);
-		(void)fd_close(h->parent_fd);
+		(void)fd_close(cg->h[i].base_fd);
+		(void)fd_close(cg->h[i].parent_fd);
 	}
 	free(cg);
 	return NULL;

@@ -40,6 +40,9 @@ struct cgroup_place {
  */
 struct cgroups *cgroups_open(void);
 
+/** cgroups_any() - true if there are groups that will have to be removed */
+bool cgroups_any(const struct cgroups *cg);
+
 /** cgroups_caps() - NETD_CAP_MEMORY, _CPU, _PIDS, _CGROUP_KILL that are there */
 uint32_t cgroups_caps(const struct cgroups *cg);
 
@@ -58,7 +61,17 @@ bool cgroups_kill(struct cgroups *cg, const char *name);
 /** cgroups_remove() - remove @name. Return: true when nothing is left of it, false while processes are still ending */
 bool cgroups_remove(struct cgroups *cg, const char *name);
 
-/** cgroups_close() - remove our own group and leave it; groups in it must be gone. Returns NULL */
+/**
+ * cgroups_bury() - end what still runs in our groups and remove all of them, the one above the slots included
+ *
+ * Blocks, up to some seconds. Needs CAP_DAC_OVERRIDE where our group stands in a root group (mode 0555), see undertaker.h.
+ */
+void cgroups_bury(struct cgroups *cg);
+
+/** cgroups_leave() - move this process back to where it came from */
+void cgroups_leave(struct cgroups *cg);
+
+/** cgroups_close() - close the FDs; the groups stay. Returns NULL */
 struct cgroups *cgroups_close(struct cgroups *cg);
 
 #endif

@@ -10,7 +10,7 @@
  *   anything back by exec or uid 0 (securebits, bounding set). It parses no byte of a guest, a VMM, JSON or HTTP.
  *
  * When it ends, its machines end with it: told to (SIGTERM), it takes everything away first; killed, the kernel sends SIGKILL to the processes (PDEATHSIG),
- * TAPs go with their FDs, and the next helper removes the bridges, rules and control groups that are left.
+ * TAPs go with their FDs, the undertaker removes the control groups, and the next helper the bridges and rules that are left.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -29,6 +29,7 @@
 #include "netsetup/ops.h"
 #include "netsetup/privs.h"
 #include "netsetup/slot.h"
+#include "netsetup/undertaker.h"
 
 #define END_S 3. /* SIGKILL works in milliseconds; what is still there then is left to the kernel */
 
@@ -38,6 +39,7 @@ struct helper {
 	struct loop loop;
 	struct net *net;
 	struct cgroups *cgroups;
+	struct undertaker undertaker;
 	struct slots *slots;
 	struct ops ops;
 	ev_timer end_check;
@@ -111,6 +113,18 @@ static uint32_t find_caps(struct helper *h, gid_t *kvm_gid)
 	return caps;
 }
 
+/* First of all: what the undertaker inherits should be little. */
+static int open_cgroups(struct helper *h, struct err *e)
+{
+	h->undertaker.fd = -1;
+	if (!h->config.use_cgroups)
+		return 0;
+	h->cgroups = cgroups_open();
+	if (!h->cgroups)
+		return err_set(e, -ENOMEM, "no memory for control groups");
+	return cgroups_any(h->cgroups) ? undertaker_start(&h->undertaker, h->cgroups, e) : 0;
+}
+
 static int open_parts(struct helper *h, struct err *e)
 {
 	static const struct caller_hooks hooks = { .on_request = ops_request, .next_notice = ops_next_notice };
@@ -121,7 +135,6 @@ static int open_parts(struct helper *h, struct err *e)
 
 	if (r < 0)
 		return r;
-	h->cgroups = c->use_cgroups ? cgroups_open() : NULL;
 	sc.files_max = privs_raise_files();
 	sc.caps = find_caps(h, &sc.kvm_gid);
 	sc.net = h->net;
@@ -131,7 +144,7 @@ static int open_parts(struct helper *h, struct err *e)
 		return e->code;
 	h->ops = (struct ops){ .config = c, .slots = h->slots, .net = h->net, .caps = sc.caps };
 	r = caller_listen(&h->ops.caller, &h->loop, c->socket, c->gateway_uid, &lim, &hooks, &h->ops, e);
-	if (r < 0 || (r = privs_drop(e)) < 0 || (h->net && (r = net_start(h->net, e)) < 0))
+	if (r < 0 || (r = privs_drop(PRIVS_HELPER, e)) < 0 || (h->net && (r = net_start(h->net, e)) < 0))
 		return r;
 	say_missing(sc.caps);
 	log_info("ready on %s: %lld slots, %zu binaries, at most %u open files", c->socket, (long long)c->slots, c->nbinaries,
@@ -167,7 +180,10 @@ static void close_parts(struct helper *h)
 	h->ops.caller = caller_close(h->ops.caller);
 	h->net = net_destroy(h->net);
 	h->slots = slots_destroy(h->slots);
+	if (h->cgroups)
+		cgroups_leave(h->cgroups);
 	h->cgroups = cgroups_close(h->cgroups);
+	undertaker_finish(&h->undertaker);
 	loop_finish(&h->loop);
 }
 
@@ -188,12 +204,11 @@ int main(int argc, char **argv)
 		return r == CONF_E_USAGE ? 2 : 1;
 	}
 	(void)umask(022);
-	r = loop_init(&h.loop);
-	if (r < 0) {
-		log_err("cannot start the event loop: %s", strerror(-r));
-		return 1;
-	}
-	r = open_parts(&h, &e);
+	r = open_cgroups(&h, &e);
+	if (r == 0 && (r = loop_init(&h.loop)) < 0)
+		err_set(&e, r, "cannot start the event loop: %s", strerror(-r));
+	if (r == 0)
+		r = open_parts(&h, &e);
 	if (r < 0) {
 		log_err("%s", e.msg);
 		close_parts(&h);

@@ -19,11 +19,16 @@
 #define KVM_PATH    "/dev/kvm"
 #define FILES_LIMIT (1U << 20) /* a limit beyond that only makes tables large */
 
+#define CAP(name) (1ULL << CAP_##name)
+
 /*
  * NET_ADMIN: TAPs, bridges, rules. SETUID, SETGID: a slot's process runs as the slot's uid. KILL: to signal it there; SETUID would allow
- * that anyway, by way of becoming that uid.
+ * that anyway, by way of becoming that uid. DAC_OVERRIDE: root control groups have mode 0555, even for their owner.
  */
-#define KEEP (1ULL << CAP_NET_ADMIN | 1ULL << CAP_SETUID | 1ULL << CAP_SETGID | 1ULL << CAP_KILL)
+static const uint64_t kept[] = {
+	[PRIVS_HELPER] = CAP(NET_ADMIN) | CAP(SETUID) | CAP(SETGID) | CAP(KILL),
+	[PRIVS_UNDERTAKER] = CAP(DAC_OVERRIDE) | CAP(KILL),
+};
 
 static int capability_get(uint64_t *permitted, uint64_t *effective)
 {
@@ -48,7 +53,7 @@ static int capability_set(uint64_t caps)
 	return syscall(SYS_capset, &h, d) < 0 ? -errno : 0;
 }
 
-int privs_drop(struct err *e)
+int privs_drop(enum privs_role role, struct err *e)
 {
 	const unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED;
 	uint64_t permitted = 0, effective = 0;
@@ -60,16 +65,16 @@ int privs_drop(struct err *e)
 	 * Safe because: NOROOT and the bounding set are inherited by every process that is started here, so uid 0 means
 	 * nothing to those that must keep it (no other uid is mapped in an ordinary user's namespace).
 	 */
-	if (effective & 1ULL << CAP_SETPCAP) {
+	if (effective & CAP(SETPCAP)) {
 		if (prctl(PR_SET_SECUREBITS, bits) < 0)
 			return err_set(e, -errno, "cannot set securebits: %s", strerror(errno));
 		for (int cap = 0; cap <= CAP_LAST_CAP; cap++)
-			if (!(KEEP & 1ULL << cap) && prctl(PR_CAPBSET_READ, cap) == 1 && prctl(PR_CAPBSET_DROP, cap) < 0)
+			if (!(kept[role] & 1ULL << cap) && prctl(PR_CAPBSET_READ, cap) == 1 && prctl(PR_CAPBSET_DROP, cap) < 0)
 				return err_set(e, -errno, "cannot drop capability %d: %s", cap, strerror(errno));
 	}
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_set(e, -errno, "cannot set no_new_privs: %s", strerror(errno));
-	r = capability_set(permitted & KEEP);
+	r = capability_set(permitted & kept[role]);
 	if (r < 0)
 		return err_set(e, r, "cannot drop capabilities: %s", strerror(-r));
 	return 0;
@@ -92,7 +97,7 @@ static bool is_mapped(const char *path, uint32_t first, uint32_t count)
 
 bool privs_can_switch(uid_t first, uint32_t count)
 {
-	const uint64_t need = 1ULL << CAP_SETUID | 1ULL << CAP_SETGID;
+	const uint64_t need = CAP(SETUID) | CAP(SETGID);
 	uint64_t permitted = 0, effective = 0;
 	char setgroups[16] = "";
 

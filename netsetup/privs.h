@@ -8,13 +8,16 @@
 
 struct err;
 
+/* Capabilities that a process of ours keeps: see privs.c. */
+enum privs_role { PRIVS_HELPER, PRIVS_UNDERTAKER };
+
 /**
- * privs_drop() - keep NET_ADMIN, SETUID, SETGID and KILL of what we have; nothing comes back by exec or by uid 0
+ * privs_drop() - keep only those capabilities of @role that we have; nothing comes back by exec or by uid 0
  *
  * Only for the calling thread and those it makes later: call it before the first one.
  * Return: 0, or negative with @e.
  */
-int privs_drop(struct err *e);
+int privs_drop(enum privs_role role, struct err *e);
 
 /** privs_can_switch() - whether uids and gids from @first on, @count of them, exist here and we may become them */
 bool privs_can_switch(uid_t first, uint32_t count);

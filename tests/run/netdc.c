@@ -290,7 +290,7 @@ static void send_spawn(uint32_t slot, const char *binary, const char *wants, cha
 	add_wants(&u.rq, list);
 	while ((w = strsep(&options, " ")))
 		add_option(&u.rq, w);
-	while ((w = strsep(&argv, "|"))) {
+	while ((w = strsep(&argv, "^"))) {
 		size_t n = strlen(w) + 1;
 
 		memcpy(u.bytes + sizeof(u.rq) + u.rq.argv_bytes, w, n);
@@ -300,17 +300,17 @@ static void send_spawn(uint32_t slot, const char *binary, const char *wants, cha
 	send_frame(&u, sizeof(u.rq) + u.rq.argv_bytes);
 }
 
-/* spawn SLOT BINARY WANTS [OPTION...] |ARGV0|ARGV1... */
+/* spawn SLOT BINARY WANTS [OPTION...] ^ARGV0^ARGV1... */
 static void cmd_spawn(char *args)
 {
-	char *argv = strchr(args, '|');
+	char *argv = strchr(args, '^');
 	uint32_t slot;
 	const char *binary, *wants;
 	union frame f;
 	struct ipc_msg msg;
 
 	if (!argv)
-		fail("spawn needs |argv");
+		fail("spawn needs ^argv");
 	*argv++ = '\0';
 	slot = slot_arg(&args);
 	binary = word(&args);
@@ -515,7 +515,7 @@ static void cmd_cycle(char *args)
 	for (uint32_t i = 0; i < n; i++) {
 		union frame f;
 		struct ipc_msg msg;
-		char argv[] = "true|-c|exit 0", name[16], free_args[16];
+		char argv[] = "true^-c^exit 0", name[16], free_args[16];
 		uint32_t slot;
 
 		(void)snprintf(name, sizeof(name), "cycle%u", i);
@@ -560,7 +560,7 @@ static void cmd_bench(char *args)
 	}
 	t1 = now_ms();
 	for (uint32_t i = 1; i <= n; i++) {
-		char argv[] = "sh|-c|read line";
+		char argv[] = "sh^-c^read line";
 
 		send_spawn(i, "shell", "pty", NULL, argv);
 		if (!answer(&f, &msg))
