@@ -191,6 +191,7 @@ const steps = {
 		await page.waitForSelector("#ask[open]");
 		await page.screenshot({ path: `${SCREENS}/paste-dark.png` });
 		await page.click("#ask-yes");
+		await sees(page, /echo pasted-\$\(\(1\+1\)\)/);
 		await page.keyboard.press("Enter"); /* for a shell with bracketed paste */
 		await sees(page, /^pasted-2$/m);
 	},
