@@ -227,7 +227,8 @@ build/bench/child: build/obj/tests/bench/child.o
 bench: all build/bench/load build/bench/child
 	$(Q)TTYD='$(TTYD)' QUICK=$(QUICK) $(NODE) tests/bench/bench.mjs
 
--include $(wildcard build/obj/*/*.d build/obj/tests/*/*.d build/san/obj/*/*.d build/san/obj/tests/*/*.d build/fuzz/obj/*/*.d build/fuzz/obj/tests/*/*.d build/plain/obj/*/*.d)
+# Three levels of folders: base/, hv/snp/ or tests/unit/, and below each of the build's own.
+-include $(foreach d,build/obj $S/obj $F/obj $P/obj,$(wildcard $d/*/*.d $d/*/*/*.d))
 
 clean:
 	$(Q)rm -rf build

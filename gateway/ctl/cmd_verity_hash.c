@@ -113,7 +113,7 @@ static int run(const struct options *o, const struct verity_params *p, struct ve
 int cmd_verity_hash(int argc, char **argv)
 {
 	struct verity_params params = { 0 };
-	struct verity_root root;
+	struct verity_root root = { 0 };
 	struct options o = { 0 };
 	struct err e = { 0 };
 	char hex[2 * VERITY_DIGEST_MAX + 1];

@@ -93,7 +93,7 @@ static int run(const struct options *o, const uint8_t *wanted, size_t wanted_len
 	_close_ int hash_fd = open(o->hash, O_RDONLY | O_CLOEXEC);
 	_close_ int mine = -1;
 	struct verity_params params;
-	uint64_t blocks;
+	uint64_t blocks = 0;
 	int r;
 
 	if (data_fd < 0 || hash_fd < 0)
@@ -117,7 +117,7 @@ static int run(const struct options *o, const uint8_t *wanted, size_t wanted_len
 
 int cmd_verity_verify(int argc, char **argv)
 {
-	struct verity_root root;
+	struct verity_root root = { 0 };
 	struct options o = { 0 };
 	struct err e = { 0 };
 	uint8_t wanted[VERITY_DIGEST_MAX];

@@ -96,7 +96,7 @@ int ctl_number(const char *text, uint64_t max, uint64_t *value)
 	return errno == 0 && *value <= max ? 0 : -EINVAL;
 }
 
-int ctl_usage(const char *command, const char *fmt, ...)
+void ctl_say_usage(const char *command, const char *fmt, ...)
 {
 	va_list args;
 
@@ -105,7 +105,6 @@ int ctl_usage(const char *command, const char *fmt, ...)
 	vfprintf(stderr, fmt, args);
 	va_end(args);
 	fputs("; terrarium --help shows how it is used\n", stderr);
-	return CLI_USAGE;
 }
 
 int ctl_refuse(const char *command, bool json, const struct err *e)

@@ -36,8 +36,11 @@ int ctl_write(const char *path, const void *data, size_t len, struct err *e);
 /** ctl_number() - decimal or 0x-hexadecimal, nothing else, at most @max. Return: 0 or -EINVAL */
 int ctl_number(const char *text, uint64_t max, uint64_t *value);
 
-/** ctl_usage() - one line on stderr about how @command is used. Return: CLI_USAGE */
-int ctl_usage(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/** ctl_say_usage() - one line on stderr about how @command is used */
+void ctl_say_usage(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/** ctl_usage() - the same as an expression, CLI_USAGE, so that `return ctl_usage(...)` reads well */
+#define ctl_usage(...) (ctl_say_usage(__VA_ARGS__), CLI_USAGE)
 
 /** ctl_refuse() - print why @command failed, as JSON on stdout or as text on stderr. Return: CLI_REFUSED */
 int ctl_refuse(const char *command, bool json, const struct err *e);

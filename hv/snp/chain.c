@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <mbedtls/oid.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -133,7 +134,7 @@ static int settle_names(struct snp_chain *chain, struct err *e)
 
 static int settle_root(struct snp_chain *chain, struct snp_bytes ark, struct err *e)
 {
-	char name[SNP_NAME_MAX], wanted[SNP_NAME_MAX] = "ARK-";
+	char name[SNP_NAME_MAX], wanted[16];
 	uint8_t fingerprint[SHA256_BYTES];
 	const struct snp_root *root;
 	int r;
@@ -147,7 +148,7 @@ static int settle_root(struct snp_chain *chain, struct snp_bytes ark, struct err
 	r = parse(&chain->ark, ark, "root certificate", e);
 	if (r != 0)
 		return r;
-	strcat(wanted, snp_product_name(chain->product));
+	(void)snprintf(wanted, sizeof(wanted), "ARK-%s", snp_product_name(chain->product));
 	if (common_name(&chain->ark.subject, name) != 0 || strcmp(name, wanted) != 0)
 		return err_set(e, SNP_CHECK_CHAIN, "the root certificate is not called %s", wanted);
 	root = snp_root_find(chain->product);

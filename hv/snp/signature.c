@@ -82,7 +82,7 @@ static int write_der(unsigned char *buf, unsigned char **p, const mbedtls_mpi *r
 	r_len = s_len < 0 ? s_len : mbedtls_asn1_write_mpi(p, buf, r);
 	if (r_len < 0)
 		return r_len;
-	head = mbedtls_asn1_write_len(p, buf, (size_t)(r_len + s_len));
+	head = mbedtls_asn1_write_len(p, buf, (size_t)r_len + (size_t)s_len);
 	if (head < 0)
 		return head;
 	return mbedtls_asn1_write_tag(p, buf, MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE) < 0 ? -1 : r_len + s_len + head + 1;

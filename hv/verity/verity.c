@@ -25,7 +25,7 @@
 #define LEVELS_MAX 24 /* 512-byte blocks of eight digests reach 2^63 bytes in fewer */
 
 static const struct {
-	const char *name;
+	char name[8];
 	mbedtls_md_type_t md;
 	uint8_t bytes; /* a power of two already */
 } hashes[] = {
@@ -234,14 +234,13 @@ static uint64_t get_le(const uint8_t *p, size_t bytes)
 static int write_superblock(struct tree *t, uint64_t data_blocks)
 {
 	const struct verity_params *p = t->params;
-	const char *name = hashes[p->hash].name;
 	uint8_t sb[VERITY_BLOCK_MAX] = { 0 };
 
 	memcpy(sb, signature, sizeof(signature));
 	put_le(sb + SB_VERSION, 1, 4);
 	put_le(sb + SB_HASH_TYPE, 1, 4);
 	memcpy(sb + SB_UUID, p->uuid, sizeof(p->uuid));
-	memcpy(sb + SB_ALGORITHM, name, strlen(name));
+	memcpy(sb + SB_ALGORITHM, hashes[p->hash].name, sizeof(hashes[p->hash].name));
 	put_le(sb + SB_DATA_BLOCK, p->block_bytes, 4);
 	put_le(sb + SB_HASH_BLOCK, p->block_bytes, 4);
 	put_le(sb + SB_DATA_BLOCKS, data_blocks, 8);
