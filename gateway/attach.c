@@ -218,6 +218,8 @@ static const char *code_text(uint16_t code)
 /* From here on the client gets nothing but its ERROR, and nothing it sends counts. */
 void attach_refuse(struct attach *a, uint16_t code, const char *message)
 {
+	struct stream *s = a->viewer.stream;
+
 	if (a->phase == CLOSING)
 		return;
 	a->phase = CLOSING;
@@ -227,6 +229,8 @@ void attach_refuse(struct attach *a, uint16_t code, const char *message)
 	a->deadline_ms = loop_now_ms() + CLOSE_MS;
 	pause_client(a, true);
 	leave(a);
+	if (s && (code == WIRE_CLOSE_LOGIN || code == WIRE_CLOSE_REVOKED))
+		stream_expect_nobody(s);
 	a->say = 0;
 	say(a, SAY_GOODBYE);
 }

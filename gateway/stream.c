@@ -6,9 +6,10 @@
  *   console FD <--ring_write()-- held <--stream_input()-- the controller             (input)
  *
  * Reading is gated by the controller's credit alone: output runs at most its window ahead of what it has consumed, so the process
- * behind the console blocks when the person's terminal cannot follow, and what is read is never lost to it. Without a controller the console
- * is read for ever and the oldest bytes go. Viewers read from the ring as fast as they can; who falls behind finds his
- * offset gone and goes on at stream_safe().
+ * behind the console blocks when the person's terminal cannot follow, and what is read is never lost to it. When the controller goes, or
+ * this process has just taken the stream over from a former one, what may still be missing at the other end is kept for LINGER_S: a page
+ * that comes back from a bad line or a restart finds all of it. After that, without a controller, the console is read for ever and the
+ * oldest bytes go. Viewers read from the ring as fast as they can; who falls behind finds his offset gone and goes on at stream_safe().
  *
  * The end has two parts that come in either order: the process exits (stream_exit()) and the console has no more bytes. A console
  * may stay open in the hands of a grandchild, so after the exit, silence for GRACE_S counts as its end, too.
@@ -34,6 +35,7 @@
 #include "hv/hv.h"
 
 #define GRACE_S	      0.1
+#define LINGER_S      5. /* a page is back within 2 s of a restart; nobody's job should rest for much longer than a page needs */
 #define ROOM_LEAST    4096u /* smaller gaps in the window are not worth a read */
 #define SHORT_READ    1024u /* a PTY that gives less has nothing more, as a rule */
 #define MARK_DISTANCE 65536u
@@ -54,8 +56,9 @@ struct stream {
 	struct ring ring;
 	struct sched_source source;
 	ev_io writer; /* runs while input is held and the console is open */
-	ev_timer grace;
+	ev_timer grace, linger;
 	struct viewer *viewers, *controller; /* borrowed */
+	uint64_t linger_end; /* while linger runs: output may grow up to here */
 	struct buf held;
 	struct mark *mark; /* owned; NULL until needed */
 	uint64_t quiet_end; /* end of output at the last look of the grace timer */
@@ -83,15 +86,15 @@ static void tell(struct stream *s, const struct viewer *but, unsigned news)
 
 /* --- output ----------------------------------------------------------------------------------------------------------- */
 
-/* How many bytes may be read before the controller has to consume some. */
+/* How many bytes may be read before the controller, or the one who is expected back, has to consume some. */
 static uint64_t room(const struct stream *s)
 {
 	const struct viewer *c = s->controller;
-	uint64_t end = ring_end(&s->ring);
+	uint64_t end = ring_end(&s->ring), limit = c ? c->credit + c->window : s->linger_end;
 
-	if (!c)
+	if (!c && !ev_is_active(&s->linger))
 		return UINT64_MAX;
-	return c->credit + c->window > end ? c->credit + c->window - end : 0;
+	return limit > end ? limit - end : 0;
 }
 
 /* Open or shut the way from the console to the ring. */
@@ -105,12 +108,29 @@ static void gate(struct stream *s)
 		sched_source_shut(&s->source);
 }
 
+/* Keep what comes after @offset for a while, whatever is written meanwhile. */
+static void linger(struct stream *s, uint64_t offset)
+{
+	s->linger_end = offset + s->ring.size - RING_SLACK;
+	ev_timer_again(s->loop->ev, &s->linger);
+}
+
+static void on_linger(struct ev_loop *ev, ev_timer *timer, int events)
+{
+	struct stream *s = container_of(timer, struct stream, linger);
+
+	(void)events;
+	ev_timer_stop(ev, timer);
+	gate(s);
+}
+
 static void let_go(struct stream *s)
 {
 	if (s->fd < 0)
 		return;
 	sched_source_shut(&s->source);
 	ev_io_stop(s->loop->ev, &s->writer);
+	ev_timer_stop(s->loop->ev, &s->linger);
 	s->fd = fd_close(s->fd);
 }
 
@@ -419,7 +439,17 @@ struct viewer *stream_controller(const struct stream *s)
 
 void stream_control(struct stream *s, struct viewer *v)
 {
+	if (s->controller && !v && s->fd >= 0)
+		linger(s, s->controller->credit);
+	else if (v)
+		ev_timer_stop(s->loop->ev, &s->linger);
 	s->controller = v;
+	gate(s);
+}
+
+void stream_expect_nobody(struct stream *s)
+{
+	ev_timer_stop(s->loop->ev, &s->linger);
 	gate(s);
 }
 
@@ -451,6 +481,7 @@ int stream_create(struct stream **out, struct loop *loop, struct sched *sched, c
 	s->held = BUF_INIT(STREAM_HELD_MAX);
 	ev_io_init(&s->writer, on_writable, -1, EV_WRITE);
 	ev_timer_init(&s->grace, on_grace, 0., GRACE_S);
+	ev_timer_init(&s->linger, on_linger, 0., LINGER_S);
 	*out = s;
 	return 0;
 }
@@ -525,6 +556,8 @@ int stream_open(struct stream *s, const struct hv_console *c)
 		ev_io_start(s->loop->ev, &s->writer);
 	if (ring_epoch(&s->ring) != before)
 		tell(s, NULL, VIEWER_EPOCH);
+	if (c->adopted && !s->controller)
+		linger(s, ring_start(&s->ring));
 	gate(s);
 	return 0;
 }

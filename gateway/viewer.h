@@ -71,6 +71,9 @@ struct viewer *stream_viewers(const struct stream *s);
 struct viewer *stream_controller(const struct stream *s);
 void stream_control(struct stream *s, struct viewer *v);
 
+/** stream_expect_nobody() - no controller will come back soon (its session was ended): do not keep the console waiting for it */
+void stream_expect_nobody(struct stream *s);
+
 /** stream_credited() - @v's credit or window changed: reading may go on */
 void stream_credited(struct viewer *v);
 

@@ -11,7 +11,7 @@
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 ROOT=$PWD
-BUILD=${BUILD:-build}
+BUILD=$(realpath "${BUILD:-build}")
 T=$(mktemp -d /tmp/terrarium-test.XXXXXX)
 chmod 755 "$T"
 STARTED=()
@@ -93,7 +93,7 @@ background() {
 # start_netd [OPTIONS]: the helper in user, network and mount namespaces of its own
 start_netd() {
 	unshare -Urnm true 2>/dev/null || skip "no user namespaces here (kernel.unprivileged_userns_clone, seccomp?)"
-	background netd.log unshare -Urnm "$ROOT/$BUILD/terrarium-netd" --socket="$T/netd.sock" "$@"
+	background netd.log unshare -Urnm "$BUILD/terrarium-netd" --socket="$T/netd.sock" "$@"
 	NETD_PID=$!
 	wait_until 10 test -S "$T/netd.sock" || fail "terrarium-netd does not come up"
 }
@@ -109,7 +109,7 @@ start_uplink() {
 # start_gateway [OPTIONS]: wait for it to serve. Options come after ours and win.
 start_gateway() {
 	URL=http://127.0.0.1:$PORT ORIGIN=http://localhost:$PORT
-	background gateway.log "$ROOT/$BUILD/terrariumd" --listen="127.0.0.1:$PORT" --state-dir="$T/state" --helper-socket="$T/netd.sock" \
+	background gateway.log "$BUILD/terrariumd" --listen="127.0.0.1:$PORT" --state-dir="$T/state" --helper-socket="$T/netd.sock" \
 		--images="$ROOT/build/images" --demo-people="ann@example.org,bob@example.org" "$@"
 	GATEWAY_PID=$!
 	wait_until 10 serving || fail "terrariumd does not serve"
@@ -121,6 +121,22 @@ serving() {
 }
 
 ready() { curl -sf -m 2 -o /dev/null "$URL/readyz"; }
+
+# keep_gateway [OPTIONS]: start it again whenever it ends, as systemd would; its id is in $T/gateway.pid
+keep_gateway() {
+	URL=http://127.0.0.1:$PORT ORIGIN=http://localhost:$PORT
+	background gateway.log bash -c '
+		trap "kill \$child 2>/dev/null; wait; exit 0" TERM
+		while :; do
+			"$@" &
+			child=$!
+			echo "$child" >"$0.new" && mv "$0.new" "$0"
+			wait "$child"
+		done' "$T/gateway.pid" "$BUILD/terrariumd" --listen="127.0.0.1:$PORT" --state-dir="$T/state" --helper-socket="$T/netd.sock" \
+		--images="$ROOT/build/images" --demo-people="ann@example.org,bob@example.org" "$@"
+	GATEWAY_PID=$!
+	wait_until 10 serving || fail "terrariumd does not serve"
+}
 
 stop_gateway() {
 	stop_pid "$GATEWAY_PID"

@@ -221,16 +221,24 @@ static void gates(void **state)
 	stream_control(stream, &b.viewer);
 	turns(10);
 	assert_int_equal(stream_state(stream).end, 32768);
+	/* Who just went may come back: what he has not consumed is kept for a while. */
 	stream_leave(&b.viewer);
-	turns(10);
-	assert_int_equal(stream_state(stream).end, sizeof(block));
 	assert_null(stream_controller(stream));
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(write(console.far, block, sizeof(block)), sizeof(block));
+		turns(20);
+	}
+	assert_true(stream_state(stream).end < 5 * sizeof(block));
+	assert_true(stream_state(stream).start <= b.viewer.credit);
+	stream_expect_nobody(stream);
+	turns(20);
+	assert_int_equal(stream_state(stream).end, 5 * sizeof(block));
 	while (total < 1 << 20) {
 		assert_int_equal(write(console.far, block, sizeof(block)), sizeof(block));
 		total += sizeof(block);
 		turns(4);
 	}
-	assert_int_equal(stream_state(stream).end, total + sizeof(block));
+	assert_int_equal(stream_state(stream).end, total + 5 * sizeof(block));
 	assert_true(stream_state(stream).start > 0);
 	stream_leave(&a.viewer);
 	test_console_close(&console);
