@@ -445,7 +445,7 @@ static void cmd_exited(char *args)
 /* raw HEX: bytes as they are */
 static void cmd_raw(char *args)
 {
-	uint8_t bytes[4096];
+	static uint8_t bytes[32768];
 	size_t n = args ? strlen(args) / 2 : 0;
 
 	if (n > sizeof(bytes) || (n && hex_decode(args, bytes, n) < 0))
@@ -620,7 +620,7 @@ static void run(char *line)
 
 int main(int argc, char **argv)
 {
-	char line[8192];
+	static char line[80000];
 
 	if (argc != 2)
 		fail("usage: netdc SOCKET <COMMANDS");
