@@ -33,7 +33,7 @@ export class Bar {
 		put("vm-name", vm.name);
 		address("ip4", vm.ip4);
 		address("ip6", vm.ip6);
-		show("accel", (vm.accel ?? host.accel) === "tcg");
+		show("accel", (vm.accel || host.accel) === "tcg");
 		$("accel").title = host.accel_reason ?? "";
 		this.#state();
 	}
@@ -84,8 +84,8 @@ export class Bar {
 			Name: vm.name, State: vm.reason ? `${vm.state}: ${vm.reason}` : vm.state, Image: vm.image,
 			Processors: vm.cpus, Memory: vm.memory && gib(vm.memory), Network: vm.network,
 			Addresses: [vm.ip4, vm.ip6].filter(Boolean).join("\n"), Gateway: vm.gateway4,
-			"Runs by": [vm.driver ?? host.driver, (vm.accel ?? host.accel) === "tcg" ? "software emulation" : vm.accel].filter(Boolean).join(", "),
-			Why: (vm.accel ?? host.accel) === "tcg" ? host.accel_reason : "", "Missing on this host": missing,
+			"Runs by": [vm.driver || host.driver, (vm.accel || host.accel) === "tcg" ? "software emulation" : vm.accel].filter(Boolean).join(", "),
+			Why: (vm.accel || host.accel) === "tcg" ? host.accel_reason : "", "Missing on this host": missing,
 			"Made on": vm.created_at && new Date(vm.created_at).toLocaleString(), Id: vm.id,
 		};
 		$("facts-list").replaceChildren(...Object.entries(facts).filter(([, value]) => value).flatMap(([name, value]) => {

@@ -38,6 +38,7 @@ export class Link {
 	state = "idle";
 	/** @type {?object} what the server last said in ERROR */
 	fault = null;
+	#since = 0; /* when this state began */
 	#attempt = 0;
 	#timers = new Map();
 	#socket = null;
@@ -82,7 +83,8 @@ export class Link {
 
 	/** The network may be back, or somebody looks again: try now, or find out now whether the connection lives. */
 	wake() {
-		if (this.state === "waiting")
+		const stuck = ["asking", "opening"].includes(this.state) && this.o.now() - this.#since > PROBE_DEADLINE_MS;
+		if (this.state === "waiting" || stuck)
 			this.#ask();
 		else if (this.state === "open")
 			this.#ping(PROBE_DEADLINE_MS);
@@ -125,6 +127,7 @@ export class Link {
 
 	#set(state, reason) {
 		this.state = state;
+		this.#since = this.o.now();
 		this.o.on.state(state, reason);
 	}
 

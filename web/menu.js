@@ -39,7 +39,7 @@ function power_buttons(machine) {
 /**
  * @param {{email: string}} who
  * @param {import("./term.js").Term} term
- * @param {{facts: () => void, sign_out: () => Promise<void>}} does
+ * @param {{facts: () => void, sign_out: () => Promise<void>, fit: () => void}} does
  */
 export function page_menu(who, term, does) {
 	put("menu-who", who.email);
@@ -60,7 +60,7 @@ export function page_menu(who, term, does) {
 	on_prefs(() => {
 		const { font_px, screen_reader } = prefs();
 		term.set_look({ theme: theme(), font_px, screen_reader });
-		term.fit();
+		does.fit();
 		put("font-px", String(font_px));
 		$("reader").ariaChecked = String(screen_reader);
 	});

@@ -26,10 +26,11 @@ export class Progress {
 		show("progress", true);
 		$("hairline").classList.add("on");
 		this.#steps(machine.state);
-		const why = host.accel === "tcg" ? `software emulation: ${host.accel_reason || "this host runs no guest under KVM"}` : "";
-		put("progress-why", why);
-		$("progress-why").title = why;
-		show("progress-why", why !== "");
+		const emulated = (machine.vm.accel || host.accel) === "tcg";
+		const [why] = (host.accel_reason || "this host runs no guest under KVM").split(": "); /* then come QEMU's own words */
+		put("progress-why", `software emulation: ${why}`);
+		$("progress-why").title = host.accel_reason ?? "";
+		show("progress-why", emulated);
 		const tick = () => {
 			$("progress-text").textContent = `${machine.state} · ${machine.boot_s.toFixed(1)} s`;
 			this.#timer = setTimeout(tick, TICK_MS);

@@ -70,7 +70,7 @@ export class Room {
 		this.find = new Find(this.term);
 		this.term.fit();
 		power_menu(() => this.#machine);
-		page_menu(who, this.term, { facts: () => this.#bar.open_facts(), sign_out: () => this.#sign_out() });
+		page_menu(who, this.term, { facts: () => this.#bar.open_facts(), sign_out: () => this.#sign_out(), fit: () => this.#fit() });
 		this.#listen();
 	}
 
@@ -100,7 +100,7 @@ export class Room {
 				state: (state, reason) => this.#on_link(state, reason),
 				welcome: (welcome, outcome) => this.#on_welcome(welcome, outcome),
 				output: (part, epoch) => this.term.write(part, () => part.counted && this.#link.parsed(epoch, part.end)),
-				size: ({ cols, rows }) => this.#session.role === "viewer" && this.term.resize(cols, rows),
+				size: ({ cols, rows }) => this.#session.role === "viewer" && this.term.letterbox(cols, rows),
 				event: (event) => this.#on_event(event),
 				fault: (fault) => this.#on_fault(fault),
 				rtt: (ms) => this.#bar.rtt(ms),
@@ -167,7 +167,9 @@ export class Room {
 	/* --- size -------------------------------------------------------------------------------------------------- */
 
 	#fit() {
-		if (this.#session?.role !== "viewer")
+		if (this.#session?.role === "viewer")
+			this.term.letterbox(this.term.cols, this.term.rows);
+		else
 			this.term.fit();
 	}
 
@@ -290,10 +292,9 @@ export class Room {
 	#on_role(cols = this.term.cols, rows = this.term.rows) {
 		const viewer = this.#session.role === "viewer";
 		this.#bar.role(this.#session.role);
-		$("terminal").classList.toggle("letterbox", viewer);
-		this.term.set_look({ read_only: viewer });
+		this.term.set_look({ read_only: viewer, font_px: prefs().font_px });
 		if (viewer)
-			this.term.resize(cols, rows);
+			this.term.letterbox(cols, rows);
 		else {
 			this.term.fit();
 			this.#link.resize(this.term.size());
@@ -329,6 +330,8 @@ export class Room {
 	#on_fault(fault) {
 		if (fault.status === 401)
 			this.on_out("login");
+		else if (fault.status === 404)
+			this.#link?.stop("gone");
 		else if (fault.code === "protocol")
 			toast(`The server sent what is not ${SUBPROTOCOL}: ${fault.message}. Reload the page if this comes again.`, "fault");
 		else if (fault.code && fault.code !== "read_only" && fault.status === undefined && this.#link.state === "open")

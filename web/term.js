@@ -15,6 +15,7 @@ import { SafePoint } from "./safepoint.js";
 
 const FONT = 'ui-monospace, "SF Mono", "Cascadia Mono", "JetBrains Mono", "DejaVu Sans Mono", Menlo, Consolas, "Liberation Mono", monospace';
 const SCROLLBACK_LINES = 5000;
+const SCROLLBAR_PX = 10, FONT_LEAST_PX = 5;
 const OSC52_MAX = 100_000; /* base64 characters that the machine may put into the clipboard */
 const TITLE_MAX = 80;
 
@@ -49,6 +50,7 @@ export class Term {
 	#safe = new SafePoint();
 	#writing = []; /* replay flags of what xterm has not parsed; the first is being parsed */
 	#on;
+	#font_px;
 
 	/**
 	 * @param {HTMLElement} host where it goes
@@ -58,12 +60,13 @@ export class Term {
 	constructor(host, look, on) {
 		this.#host = host;
 		this.#on = on;
+		this.#font_px = look.font_px;
 		const link = { activate: (event, uri) => on.link(uri), allowNonHttpProtocols: false };
 		this.#xterm = new Terminal({
 			allowProposedApi: true, fontFamily: FONT, fontSize: look.font_px, lineHeight: 1.15, scrollback: SCROLLBACK_LINES,
 			theme: palette(look.theme), screenReaderMode: look.screen_reader, minimumContrastRatio: 3, cursorBlink: false,
 			macOptionIsMeta: true, macOptionClickForcesSelection: true, rightClickSelectsWord: false, linkHandler: link,
-			overviewRuler: { width: 10 },
+			overviewRuler: { width: SCROLLBAR_PX },
 		});
 		for (const addon of [this.#fit, this.#search, this.#serialize, new Unicode11Addon(), new WebLinksAddon(link.activate)])
 			this.#xterm.loadAddon(addon);
@@ -189,8 +192,8 @@ export class Term {
 
 	/** @returns {{cols: number, rows: number, xpix: number, ypix: number}} in cells and pixels */
 	size() {
-		const box = this.#xterm.element?.querySelector(".xterm-screen")?.getBoundingClientRect();
-		return { cols: this.cols, rows: this.rows, xpix: Math.round(box?.width ?? 0), ypix: Math.round(box?.height ?? 0) };
+		const { width, height } = this.#screen_box();
+		return { cols: this.cols, rows: this.rows, xpix: Math.round(width), ypix: Math.round(height) };
 	}
 
 	/** Fill the host. */
@@ -199,9 +202,18 @@ export class Term {
 			this.#fit.fit();
 	}
 
-	/** Take a size that somebody else decided. */
-	resize(cols, rows) {
+	/** Take a size that somebody else decided, in letters small enough to show all of it. */
+	letterbox(cols, rows) {
 		this.#xterm.resize(cols, rows);
+		this.#xterm.options.fontSize = this.#font_px;
+		const { width, height } = this.#screen_box();
+		const scale = Math.min(1, (this.#host.clientWidth - SCROLLBAR_PX) / width, this.#host.clientHeight / height);
+		if (scale > 0 && scale < 1)
+			this.#xterm.options.fontSize = Math.max(FONT_LEAST_PX, Math.floor(2 * this.#font_px * scale) / 2);
+	}
+
+	#screen_box() {
+		return this.#xterm.element.querySelector(".xterm-screen").getBoundingClientRect();
 	}
 
 	/** @param {{theme?: string, font_px?: number, screen_reader?: boolean, read_only?: boolean}} look only what changes */
@@ -210,7 +222,7 @@ export class Term {
 		if (look.theme !== undefined)
 			o.theme = palette(look.theme);
 		if (look.font_px !== undefined)
-			o.fontSize = look.font_px;
+			o.fontSize = this.#font_px = look.font_px;
 		if (look.screen_reader !== undefined)
 			o.screenReaderMode = look.screen_reader;
 		if (look.read_only !== undefined)

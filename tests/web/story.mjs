@@ -22,6 +22,9 @@ const PROMPT = /^root@[a-z0-9-]+:~# ?$/m;
 const FLOOD_LINES = 4000;
 let person, page, address;
 
+/* Of the flood: the number of the last line that shows. */
+const last_line = (text) => Number([...text.matchAll(/^line (\d+) of/gm)].at(-1)?.[1]);
+
 const steps = {
 	async "without a session there is the door"() {
 		page = await browser.page(person);
@@ -65,8 +68,9 @@ const steps = {
 	},
 
 	async "uname, ip addr, ping the gateway: answers"() {
-		await types(page, "clear; uname -a; ip addr show eth0; ping -c1 $(ip route | sed -n 's/default via \\([^ ]*\\).*/\\1/p')");
-		await sees(page, /Linux .* x86_64/);
+		const { items: [vm] } = await page.evaluate(async () => (await fetch("/api/v1/vms")).json());
+		await types(page, `uname -a; ip addr show eth0; ping -c1 ${vm.gateway4}`);
+		await sees(page, /^Linux .* x86_64/m);
 		await sees(page, new RegExp(`inet ${address.replaceAll(".", "\\.")}`));
 		await sees(page, /1 packets? received/);
 		await until("no more strip", () => page.isHidden("#progress"));
@@ -138,6 +142,10 @@ const steps = {
 		await types(second, "echo from-the-second-$kept");
 		await sees(page, /^from-the-second-moss-42$/m);
 		await page.bringToFront();
+		await until("the whole of it", () => page.evaluate(() => {
+			const screen = document.querySelector(".xterm-screen").getBoundingClientRect(), pane = document.querySelector(".pane").getBoundingClientRect();
+			return screen.bottom <= pane.bottom && screen.right <= pane.right;
+		}));
 		await page.screenshot({ path: `${SCREENS}/watching-dark.png` });
 		await page.click("#pill-act");
 		await until("control", () => page.isHidden("#role"));
@@ -150,13 +158,16 @@ const steps = {
 
 	async "kill -9 of the gateway in a flood: back within 2 s, every line there"() {
 		browser.broken_is_fine = true;
-		await types(page, `clear; n=0; while [ $n -lt ${FLOOD_LINES} ]; do n=$((n+1)); echo line $n of ${FLOOD_LINES}; done; echo flood-$((1+1))-over`);
-		await sees(page, /^line \d\d\d of/m);
+		/* The naps keep it from being over before it is noticed. */
+		await types(page, `clear; n=0; while [ $n -lt ${FLOOD_LINES} ]; do n=$((n+1)); echo line $n of ${FLOOD_LINES}; ` +
+			"[ $((n%100)) != 0 ] || sleep 0.02; done; echo flood-$((1+1))-over");
+		await sees(page, /^line \d{3,} of/m);
 		const dead = Date.now();
 		await gateway.kill("SIGKILL");
-		assert.match(await screen(page), /^line \d+ of/m);
+		const seen = last_line(await screen(page));
+		assert.ok(seen < FLOOD_LINES, "the flood was over before the kill");
 		await gateway.start();
-		await until("connection", async () => await page.textContent("#state-word") === "ready" && await page.textContent("#rtt") !== "");
+		await until("further line", async () => last_line(await screen(page)) > seen && await page.textContent("#rtt") !== "");
 		const back = Date.now() - dead;
 		console.log(`# back after ${back} ms`);
 		assert.ok(back < 2000, `back after ${back} ms`);
@@ -208,6 +219,14 @@ const steps = {
 		await until("state ready", async () => await page.textContent("#state-word") === "ready");
 		await types(page, "echo \"kept=[$kept]\"");
 		await sees(page, /^kept=\[\]$/m);
+	},
+
+	async "reboot inside: another boot in the same window"() {
+		await types(page, "kept=1; reboot");
+		await until("another boot", async () => await page.textContent("#state-word") !== "ready", 20_000).catch(() => {});
+		await until("state ready", async () => await page.textContent("#state-word") === "ready");
+		await types(page, "echo \"rebooted=[$kept]\"");
+		await sees(page, /^rebooted=\[\]$/m);
 	},
 
 	async "out: the door again, and nothing of it left in the tab"() {
