@@ -42,19 +42,23 @@ GATEWAY  := $(filter-out gateway/main.c,$(sort $(wildcard gateway/*.c)))
 # --- programs ----------------------------------------------------------------------------------------------------------
 terrariumd_SRC      := gateway/main.c $(GATEWAY) $(AUTH) $(HV) $(OUTGOING) $(BASE)
 terrarium-netd_SRC  := netsetup/main.c $(NETSETUP) $(BASE)
-terrarium_SRC       := gateway/ctl/main.c $(CTL) $(SNP) $(VERITY) base/cli.c base/err.c base/fd.c base/hex.c
+terrarium_SRC       := gateway/ctl/main.c $(CTL) $(SNP) $(VERITY) gateway/settings.c base/cli.c base/conf.c base/err.c base/fd.c base/hex.c
 
 PROGRAMS := terrariumd terrarium-netd terrarium
 
-CTL_LIBS      := -lmbedx509 -lmbedcrypto $(shell $(PKG_CONFIG) --libs jansson)
+CTL_LIBS      := -lmbedx509 -lmbedcrypto $(shell $(PKG_CONFIG) --libs jansson) -linih
 GATEWAY_LIBS  := -lwebsockets -lmbedx509 -lmbedcrypto $(shell $(PKG_CONFIG) --libs jansson sqlite3 libcurl) -lev -linih -lpthread
 NETSETUP_LIBS := $(shell $(PKG_CONFIG) --libs libmnl libnftables) -lev -linih
 
 # --- flags -------------------------------------------------------------------------------------------------------------
 WARN := -Wall -Wextra -Wpedantic -Wformat=2 -Wconversion -Wsign-conversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
         -Wcast-qual -Wcast-align -Wundef -Wvla -Walloca -Wimplicit-fallthrough -Wnull-dereference
-HARDEN := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -ftrivial-auto-var-init=zero -fno-strict-overflow \
+HARDEN := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -fno-strict-overflow \
           -fno-delete-null-pointer-checks
+# gcc 12 miscompiles it: clearing the padding of `struct x y = { .part = *z }` also clears the first member of an array of padded structs in it.
+ifeq ($(shell [ "$$($(CC) -dumpversion | cut -d. -f1)" -ge 14 ] 2>/dev/null && echo yes),yes)
+HARDEN += -ftrivial-auto-var-init=zero
+endif
 CPPFLAGS += -I. -D_GNU_SOURCE
 CFLAGS   ?= -O2 -g
 STD      := -std=c17 -fPIE -fvisibility=hidden -ffile-prefix-map=$(CURDIR)=. -MMD -MP
