@@ -94,9 +94,10 @@ struct hv_config {
  * @quit_ms, @term_ms, @kill_ms: rungs two to four of the stop ladder
  * @probe_ms: for a guest to boot under KVM; @probe_wait_ms: how long a machine waits for that before it starts without KVM
  * @resets, @resets_ms: so many reboots within that time, without reaching ready, are a reboot loop
+ * @resets_gap_ms: resets that follow one another quicker are one reboot (q35's firmware resets up to ten times for one)
  */
 struct hv_limits {
-	uint64_t call_ms, retry_ms, start_ms, quit_ms, term_ms, kill_ms, probe_ms, probe_wait_ms, resets_ms;
+	uint64_t call_ms, retry_ms, start_ms, quit_ms, term_ms, kill_ms, probe_ms, probe_wait_ms, resets_ms, resets_gap_ms;
 	uint32_t resets;
 };
 

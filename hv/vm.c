@@ -456,6 +456,7 @@ void vm_begin(struct hv_vm *vm)
 	vm->again = false;
 	vm->rung = vm->rung_done = RUNG_NONE;
 	vm->resets = 0;
+	vm->reset_ms = 0;
 	vm->reset_asked = false;
 	vm->can_resize = false;
 	vm->accel = vm->probe ? HV_ACCEL_KVM : HV_ACCEL_AUTO;
@@ -517,25 +518,34 @@ void vm_attach(struct hv_vm *vm, const struct netd_slot_info *info, int *fds, bo
 
 /* --- while it runs --------------------------------------------------------------------------------------------------------- */
 
-static void on_reset_event(struct hv_vm *vm)
+/* Return: true if this reset is one too many. */
+static bool count_reset(struct hv_vm *vm)
 {
 	const struct hv_limits *l = &vm->hv->limits;
 	uint64_t now = loop_now_ms();
+	bool asked = vm->reset_asked;
 
+	vm->reset_asked = false;
+	if (!asked && now - vm->reset_ms < l->resets_gap_ms)
+		return false;
+	vm->reset_ms = now;
+	if (asked)
+		return false;
+	if (vm->resets == 0 || now - vm->resets_since_ms > l->resets_ms) {
+		vm->resets = 0;
+		vm->resets_since_ms = now;
+	}
+	return ++vm->resets >= l->resets;
+}
+
+static void on_reset_event(struct hv_vm *vm)
+{
 	if (vm->state != HV_BOOTING && vm->state != HV_READY)
 		return;
 	vm->watch.ready.at = vm->watch.panic.at = 0;
-	if (!vm->reset_asked) {
-		if (vm->resets == 0 || now - vm->resets_since_ms > l->resets_ms) {
-			vm->resets = 0;
-			vm->resets_since_ms = now;
-		}
-		vm->resets++;
-	}
-	vm->reset_asked = false;
-	if (vm->resets >= l->resets)
+	if (count_reset(vm))
 		vm_fail(vm, "the guest rebooted %u times within %llu s without reaching its prompt", vm->resets,
-			(unsigned long long)((now - vm->resets_since_ms) / 1000));
+			(unsigned long long)((loop_now_ms() - vm->resets_since_ms) / 1000));
 	else
 		booting(vm);
 }

@@ -51,7 +51,7 @@ struct hv_vm {
 	bool can_resize;
 	struct bootwatch watch;
 	unsigned resets;
-	uint64_t resets_since_ms;
+	uint64_t resets_since_ms, reset_ms; /* of the first and the last one that counts */
 	bool reset_asked;
 
 	ev_timer deadline; /* of the state */

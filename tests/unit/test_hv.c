@@ -560,7 +560,8 @@ static int setup(void **state)
 	assert_int_equal(loop_init(&t.loop), 0);
 	start_net();
 	t.limits = (struct hv_limits){ .call_ms = 400, .retry_ms = 10, .start_ms = 3000, .quit_ms = 30, .term_ms = 30, .kill_ms = 30,
-				       .probe_ms = 3000, .probe_wait_ms = 3000, .resets_ms = 5000, .resets = 4 };
+				       .probe_ms = 3000, .probe_wait_ms = 3000, .resets_ms = 5000,
+				       .resets_gap_ms = 1, .resets = 4 };
 	t.c = (struct hv_config){ .helper_socket = t.socket, .driver = "auto", .images = t.images, .machine = "microvm", .accel = "tcg",
 				  .state_dir = t.dir, .local_command = "/bin/sh -i", .local_console = "pty", .ring_bytes = RING,
 				  .boot_deadline_ms = 3000, .stop_deadline_ms = 30, .limits = &t.limits };
@@ -1025,11 +1026,25 @@ static void reboot_loop_is_bounded(void **state)
 	for (int i = 0; i < 3; i++) {
 		hv_event(t.vm, HV_EV_RESET, NULL);
 		assert_int_equal(state_now(), HV_BOOTING);
+		turn_for(3);
 	}
 	hv_event(t.vm, HV_EV_RESET, NULL);
 	assert_true(until(is_failed));
 	assert_non_null(strstr(reason_now(), "rebooted 4 times"));
 	assert_true(is_clear());
+}
+
+static void a_burst_of_resets_is_one_reboot(void **state)
+{
+	(void)state;
+	t.limits.resets_gap_ms = 1000;
+	go_ready();
+	assert_int_equal(hv_vm_reset(t.vm, NULL), 0);
+	for (int i = 0; i < 20; i++)
+		hv_event(t.vm, HV_EV_RESET, NULL);
+	assert_int_equal(state_now(), HV_BOOTING);
+	say(READY);
+	assert_int_equal(state_now(), HV_READY);
 }
 
 static void slow_reboots_are_no_loop(void **state)
@@ -1611,6 +1626,7 @@ int main(void)
 		T(image_needs_memory),
 		T(guest_reboots),
 		T(reboot_loop_is_bounded),
+		T(a_burst_of_resets_is_one_reboot),
 		T(slow_reboots_are_no_loop),
 		T(people_may_reset_as_often_as_they_like),
 		T(reset_falls_back_to_a_new_process),

@@ -1,0 +1,31 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A machine boots on both machine types, has the network it was promised, sees its own description, and switches itself off.
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+# shellcheck source=tests/hv.sh
+. tests/hv.sh
+
+start_netd
+remember
+for machine in microvm q35; do
+	hv_retry --machine=$machine --memory=160M --cols=111 --rows=33 --stop=20s start state=ready show \
+		'send=stty size; nproc; hostname\n' 'expect=33 111' expect=1 expect=test-0011 \
+		'send=echo mem $(($(sed -n "s/^MemTotal: *\([0-9]*\).*/\1/p" /proc/meminfo) / 1024))\n' 'expect=mem 1' \
+		'send=ping -c1 -W5 $(ip route | sed -n "s/^default via \([^ ]*\).*/\1/p")\n' 'expect=1 packets received' \
+		'send=ping -6 -c1 -W5 $(ip -6 route | sed -n "s/^default via \([^ ]*\).*/\1/p")\n' 'expect=1 packets received' \
+		'send=poweroff\n' state=stopped 'reason=switched itself off' || fail "$machine does not boot, or is not what was asked for"
+	ok "$machine boots, has its size, its name and its network, and switches itself off"
+	nothing_left || fail "$machine left something behind"
+	ok "$machine leaves nothing behind"
+done
+
+hv_retry --network=none --memory=128M start state=ready 'send=ls /sys/class/net; echo end\n' 'expect=lo' 'expect=end' kill state=stopped ||
+	fail "a machine without a network"
+ok "a machine without a network boots"
+hv --images="$T/nowhere" start state=failed 'reason=there is no image' || fail "a missing image is not told"
+ok "a missing image is told in words"
+hv --memory=64M start state=failed 'reason=needs at least' || fail "too little memory is not told"
+ok "too little memory is told in words"
+nothing_left || fail "something is left"
+say "$PASSED checks"

@@ -1,0 +1,39 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The process that drives a machine dies by SIGKILL; the next one finds the machine as it was, at its prompt or still booting. A
+# machine that nobody knows is cleared away.
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+# shellcheck source=tests/hv.sh
+. tests/hv.sh
+
+start_netd
+remember
+hv_crash start state=ready 'send=echo secret >/tmp/kept; echo writ""ten\n' expect=written || fail "it does not boot"
+pid=$(pid_of_vm) || fail "the machine died with its driver"
+: >"$T/hv.log"
+hv_crash state=ready 'send=cat /tmp/kept\n' expect=secret show || fail "the machine is not as it was"
+grep -q 'console socket adopted' "$T/hv.log" || fail "it was not adopted"
+grep -q 'accel=tcg' "$T/hv.log" || fail "an adopted machine does not know its accelerator"
+[ "$(pid_of_vm)" = "$pid" ] || fail "another process"
+ok "a machine at its prompt is adopted as it was"
+
+hv reset state=booting state=ready stop state=stopped || fail "an adopted machine cannot be reset and stopped"
+nothing_left || fail "something is left"
+ok "an adopted machine can be reset and stopped"
+
+hv_crash start state=booting || fail "it does not start"
+hv state=booting state=ready kill state=stopped || fail "a machine that was booting does not become ready"
+ok "a machine that was booting becomes ready under the next driver"
+
+hv_crash start state=booting || fail "it does not start"
+hv --id=ffeeddccbbaa99887766554433221100 turn=1000 || fail "another driver"
+nothing_left || fail "a machine that nobody knows is left"
+ok "a machine that nobody knows is cleared away"
+
+# The same with a process on a PTY, whose owner sees its size.
+hv_crash --driver=local start state=ready 'send=stty size; X=kept\n' 'expect=24 80' || fail "no local shell"
+hv --driver=local state=ready 'send=echo $X\n' expect=kept stop state=stopped || fail "a local shell is not adopted"
+ok "a local shell is adopted"
+nothing_left || fail "something is left"
+say "$PASSED checks"
