@@ -7,7 +7,6 @@
 #include "hv/snp/report.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <mbedtls/ctr_drbg.h>
 #include <mbedtls/entropy.h>
 #include <mbedtls/platform_util.h>
@@ -25,39 +24,21 @@ struct options {
 
 static int read_options(int argc, char **argv, struct options *o)
 {
-	enum { MEASUREMENT = 1, ID_KEY, AUTHOR_KEY, FAMILY_ID, IMAGE_ID, GUEST_SVN, POLICY, BLOCK_OUT, AUTH_OUT, JSON };
-	static const struct option table[] = {
-		{ "measurement", required_argument, NULL, MEASUREMENT },
-		{ "id-key", required_argument, NULL, ID_KEY },
-		{ "author-key", required_argument, NULL, AUTHOR_KEY },
-		{ "family-id", required_argument, NULL, FAMILY_ID },
-		{ "image-id", required_argument, NULL, IMAGE_ID },
-		{ "guest-svn", required_argument, NULL, GUEST_SVN },
-		{ "policy", required_argument, NULL, POLICY },
-		{ "block-out", required_argument, NULL, BLOCK_OUT },
-		{ "auth-out", required_argument, NULL, AUTH_OUT },
-		{ "json", no_argument, NULL, JSON },
+	const struct ctl_option table[] = {
+		{ .name = "measurement", .text = &o->measurement, .value = "HEX", .help = "launch digest, from snp measure", .needed = true },
+		{ .name = "id-key", .text = &o->id_key, .value = "F", .help = "private key on P-384 that signs the block", .needed = true },
+		{ .name = "author-key", .text = &o->author_key, .value = "F", .help = "private key on P-384 that certifies the ID key" },
+		{ .name = "family-id", .text = &o->family_id, .value = "HEX", .help = "16 bytes of your choice" },
+		{ .name = "image-id", .text = &o->image_id, .value = "HEX", .help = "16 bytes of your choice" },
+		{ .name = "guest-svn", .text = &o->guest_svn, .value = "N", .help = "security version, 0 unless given" },
+		{ .name = "policy", .text = &o->policy, .value = "0xN", .help = "guest policy, 0x30000 unless given" },
+		{ .name = "block-out", .text = &o->block_out, .value = "F", .help = "where the ID block goes (96 bytes)", .needed = true },
+		{ .name = "auth-out", .text = &o->auth_out, .value = "F", .help = "where the ID authentication goes (4096 bytes)", .needed = true },
+		{ .name = "json", .flag = &o->json, .help = "print JSON" },
 		{ 0 },
 	};
-	const char **const target[] = {
-		[MEASUREMENT] = &o->measurement, [ID_KEY] = &o->id_key,	      [AUTHOR_KEY] = &o->author_key,
-		[FAMILY_ID] = &o->family_id,	 [IMAGE_ID] = &o->image_id,   [GUEST_SVN] = &o->guest_svn,
-		[POLICY] = &o->policy,		 [BLOCK_OUT] = &o->block_out, [AUTH_OUT] = &o->auth_out,
-	};
 
-	for (int c; (c = getopt_long(argc, argv, "", table, NULL)) != -1;) {
-		if (c == '?')
-			return CLI_USAGE;
-		if (c == JSON)
-			o->json = true;
-		else
-			*target[c] = optarg;
-	}
-	if (optind < argc)
-		return ctl_usage(NAME, "unexpected argument %s", argv[optind]);
-	if (!o->measurement || !o->id_key || !o->block_out || !o->auth_out)
-		return ctl_usage(NAME, "--measurement, --id-key, --block-out and --auth-out are needed");
-	return CLI_OK;
+	return ctl_options(NAME, table, argc, argv);
 }
 
 static int parse_options(const struct options *o, struct snp_id *id)
@@ -162,9 +143,11 @@ int cmd_snp_id_block(int argc, char **argv)
 	struct options o = { 0 };
 	struct snp_id id = { 0 };
 	struct err e = { 0 };
-	int r;
+	int r = read_options(argc, argv, &o);
 
-	if (read_options(argc, argv, &o) != CLI_OK || parse_options(&o, &id) != CLI_OK)
+	if (r != CTL_GO)
+		return r;
+	if (parse_options(&o, &id) != CLI_OK)
 		return CLI_USAGE;
 	mbedtls_pk_init(&id_key);
 	mbedtls_pk_init(&author_key);

@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,46 +21,26 @@ struct options {
 
 static int read_options(int argc, char **argv, struct options *o)
 {
-	enum { FIRMWARE = 1, KERNEL, INITRD, APPEND, VCPUS, VCPU_TYPE, VCPU_SIG, VMM, FEATURES, DIGEST, JSON };
-	static const struct option table[] = {
-		{ "firmware", required_argument, NULL, FIRMWARE },
-		{ "kernel", required_argument, NULL, KERNEL },
-		{ "initrd", required_argument, NULL, INITRD },
-		{ "append", required_argument, NULL, APPEND },
-		{ "vcpus", required_argument, NULL, VCPUS },
-		{ "vcpu-type", required_argument, NULL, VCPU_TYPE },
-		{ "vcpu-sig", required_argument, NULL, VCPU_SIG },
-		{ "vmm", required_argument, NULL, VMM },
-		{ "guest-features", required_argument, NULL, FEATURES },
-		{ "firmware-digest", required_argument, NULL, DIGEST },
-		{ "json", no_argument, NULL, JSON },
+	const struct ctl_option table[] = {
+		{ .name = "firmware", .text = &o->firmware, .value = "F", .help = "OVMF image, its tables are read", .needed = true },
+		{ .name = "kernel", .text = &o->kernel, .value = "K", .help = "kernel, as QEMU loads it" },
+		{ .name = "initrd", .text = &o->initrd, .value = "I", .help = "initial ramdisk" },
+		{ .name = "append", .text = &o->append, .value = "S", .help = "kernel command line" },
+		{ .name = "vcpus", .text = &o->vcpus, .value = "N", .help = "number of virtual processors", .needed = true },
+		{ .name = "vcpu-type", .text = &o->vcpu_type, .value = "T", .help = "their model, by its QEMU name" },
+		{ .name = "vcpu-sig", .text = &o->vcpu_sig, .value = "0xN", .help = "or their CPUID signature" },
+		{ .name = "vmm", .text = &o->vmm, .value = "V", .help = "qemu (default), ec2 or gce" },
+		{ .name = "guest-features", .text = &o->guest_features, .value = "0xN", .help = "SEV_FEATURES, 0x1 unless given" },
+		{ .name = "firmware-digest", .text = &o->firmware_digest, .value = "HEX", .help = "digest of the firmware, computed before" },
+		{ .name = "json", .flag = &o->json, .help = "print JSON" },
 		{ 0 },
 	};
-	const char **const target[] = {
-		[FIRMWARE] = &o->firmware, [KERNEL] = &o->kernel,	[INITRD] = &o->initrd,	  [APPEND] = &o->append,
-		[VCPUS] = &o->vcpus,	   [VCPU_TYPE] = &o->vcpu_type, [VCPU_SIG] = &o->vcpu_sig, [VMM] = &o->vmm,
-		[FEATURES] = &o->guest_features, [DIGEST] = &o->firmware_digest,
-	};
 
-	for (int c; (c = getopt_long(argc, argv, "", table, NULL)) != -1;) {
-		if (c == '?')
-			return CLI_USAGE;
-		if (c == JSON)
-			o->json = true;
-		else
-			*target[c] = optarg;
-	}
-	if (optind < argc)
-		return ctl_usage(NAME, "unexpected argument %s", argv[optind]);
-	return CLI_OK;
+	return ctl_options(NAME, table, argc, argv);
 }
 
 static int check_options(const struct options *o)
 {
-	if (!o->firmware)
-		return ctl_usage(NAME, "--firmware is missing");
-	if (!o->vcpus)
-		return ctl_usage(NAME, "--vcpus is missing");
 	if (!o->vcpu_type == !o->vcpu_sig)
 		return ctl_usage(NAME, "give one of --vcpu-type and --vcpu-sig");
 	if (!o->kernel && (o->initrd || (o->append && *o->append)))
@@ -144,8 +123,11 @@ int cmd_snp_measure(int argc, char **argv)
 	struct options o = { 0 };
 	struct err e = { 0 };
 	uint8_t digest[SHA384_BYTES];
+	int r = read_options(argc, argv, &o);
 
-	if (read_options(argc, argv, &o) != CLI_OK || check_options(&o) != CLI_OK || parse_options(&o, &launch, digest) != CLI_OK)
+	if (r != CTL_GO)
+		return r;
+	if (check_options(&o) != CLI_OK || parse_options(&o, &launch, digest) != CLI_OK)
 		return CLI_USAGE;
 	if (ctl_load(o.firmware, SNP_FIRMWARE_MAX, &firmware, &e) < 0)
 		return ctl_refuse(NAME, o.json, &e);

@@ -8,7 +8,6 @@
 #include "hv/snp/verify.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -26,36 +25,19 @@ struct options {
 
 static int read_options(int argc, char **argv, struct options *o)
 {
-	enum { REPORT = 1, VEK, INTERMEDIATE, ARK, CRL, AT, POLICY, JSON };
-	static const struct option table[] = {
-		{ "report", required_argument, NULL, REPORT },
-		{ "vek", required_argument, NULL, VEK },
-		{ "intermediate", required_argument, NULL, INTERMEDIATE },
-		{ "ark", required_argument, NULL, ARK },
-		{ "crl", required_argument, NULL, CRL },
-		{ "at", required_argument, NULL, AT },
-		{ "policy", required_argument, NULL, POLICY },
-		{ "json", no_argument, NULL, JSON },
+	const struct ctl_option table[] = {
+		{ .name = "report", .text = &o->report, .value = "R", .help = "report, 1184 bytes", .needed = true },
+		{ .name = "vek", .text = &o->vek, .value = "V", .help = "certificate of the VCEK or VLEK", .needed = true },
+		{ .name = "intermediate", .text = &o->intermediate, .value = "I", .help = "certificate of ASK or ASVK" },
+		{ .name = "ark", .text = &o->ark, .value = "A", .help = "root to trust instead of AMD's" },
+		{ .name = "crl", .text = &o->crl, .value = "C", .help = "revocation list of the root" },
+		{ .name = "at", .text = &o->at, .value = "TIME", .help = "moment of the question (RFC 3339), now unless given" },
+		{ .name = "policy", .text = &o->policy, .value = "P", .help = "JSON file with what is wanted of the report" },
+		{ .name = "json", .flag = &o->json, .help = "print JSON" },
 		{ 0 },
 	};
-	const char **const target[] = {
-		[REPORT] = &o->report, [VEK] = &o->vek, [INTERMEDIATE] = &o->intermediate, [ARK] = &o->ark,
-		[CRL] = &o->crl,       [AT] = &o->at,	[POLICY] = &o->policy,
-	};
 
-	for (int c; (c = getopt_long(argc, argv, "", table, NULL)) != -1;) {
-		if (c == '?')
-			return CLI_USAGE;
-		if (c == JSON)
-			o->json = true;
-		else
-			*target[c] = optarg;
-	}
-	if (optind < argc)
-		return ctl_usage(NAME, "unexpected argument %s", argv[optind]);
-	if (!o->report || !o->vek)
-		return ctl_usage(NAME, "--report and --vek are needed");
-	return CLI_OK;
+	return ctl_options(NAME, table, argc, argv);
 }
 
 static int load_policy(const char *path, struct snp_policy *policy)
@@ -221,9 +203,11 @@ int cmd_snp_verify(int argc, char **argv)
 	struct options o = { 0 };
 	struct err e = { 0 };
 	int64_t at = time(NULL);
-	int r;
+	int r = read_options(argc, argv, &o);
 
-	if (read_options(argc, argv, &o) != CLI_OK || load_policy(o.policy, &policy) != CLI_OK)
+	if (r != CTL_GO)
+		return r;
+	if (load_policy(o.policy, &policy) != CLI_OK)
 		return CLI_USAGE;
 	if (o.at && rfc3339_parse(o.at, &at) < 0)
 		return ctl_usage(NAME, "--at %s: a time such as 2026-09-01T00:00:00Z is needed", o.at);

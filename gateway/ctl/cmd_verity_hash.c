@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,37 +22,18 @@ struct options {
 
 static int read_options(int argc, char **argv, struct options *o)
 {
-	enum { DATA = 1, SALT, UUID, HASH, BLOCK_SIZE, HASH_OUT, JSON };
-	static const struct option table[] = {
-		{ "data", required_argument, NULL, DATA },
-		{ "salt", required_argument, NULL, SALT },
-		{ "uuid", required_argument, NULL, UUID },
-		{ "hash", required_argument, NULL, HASH },
-		{ "block-size", required_argument, NULL, BLOCK_SIZE },
-		{ "hash-out", required_argument, NULL, HASH_OUT },
-		{ "json", no_argument, NULL, JSON },
+	const struct ctl_option table[] = {
+		{ .name = "data", .text = &o->data, .value = "F", .help = "image, of whole blocks", .needed = true },
+		{ .name = "salt", .text = &o->salt, .value = "HEX", .help = "salt, - for none", .needed = true },
+		{ .name = "uuid", .text = &o->uuid, .value = "U", .help = "of the superblock, zeros unless given" },
+		{ .name = "hash", .text = &o->hash, .value = "H", .help = "sha256 (default) or sha512" },
+		{ .name = "block-size", .text = &o->block_size, .value = "N", .help = "bytes, 4096 unless given" },
+		{ .name = "hash-out", .text = &o->hash_out, .value = "F", .help = "where superblock and tree go" },
+		{ .name = "json", .flag = &o->json, .help = "print JSON" },
 		{ 0 },
 	};
-	const char **const target[] = {
-		[DATA] = &o->data, [SALT] = &o->salt, [UUID] = &o->uuid,
-		[HASH] = &o->hash, [BLOCK_SIZE] = &o->block_size, [HASH_OUT] = &o->hash_out,
-	};
 
-	for (int c; (c = getopt_long(argc, argv, "", table, NULL)) != -1;) {
-		if (c == '?')
-			return CLI_USAGE;
-		if (c == JSON)
-			o->json = true;
-		else
-			*target[c] = optarg;
-	}
-	if (optind < argc)
-		return ctl_usage(NAME, "unexpected argument %s", argv[optind]);
-	if (!o->data)
-		return ctl_usage(NAME, "--data is missing");
-	if (!o->salt)
-		return ctl_usage(NAME, "--salt is missing; give - for none");
-	return CLI_OK;
+	return ctl_options(NAME, table, argc, argv);
 }
 
 static int parse_options(const struct options *o, struct verity_params *p)
@@ -117,8 +97,11 @@ int cmd_verity_hash(int argc, char **argv)
 	struct options o = { 0 };
 	struct err e = { 0 };
 	char hex[2 * VERITY_DIGEST_MAX + 1];
+	int r = read_options(argc, argv, &o);
 
-	if (read_options(argc, argv, &o) != CLI_OK || parse_options(&o, &params) != CLI_OK)
+	if (r != CTL_GO)
+		return r;
+	if (parse_options(&o, &params) != CLI_OK)
 		return CLI_USAGE;
 	if (run(&o, &params, &root, &e) < 0)
 		return ctl_refuse(NAME, o.json, &e);

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,29 +21,15 @@ struct options {
 
 static int read_options(int argc, char **argv, struct options *o)
 {
-	enum { DATA = 1, HASH, ROOT, JSON };
-	static const struct option table[] = {
-		{ "data", required_argument, NULL, DATA },
-		{ "hash-file", required_argument, NULL, HASH },
-		{ "root", required_argument, NULL, ROOT },
-		{ "json", no_argument, NULL, JSON },
+	const struct ctl_option table[] = {
+		{ .name = "data", .text = &o->data, .value = "F", .help = "image", .needed = true },
+		{ .name = "hash-file", .text = &o->hash, .value = "H", .help = "superblock and tree", .needed = true },
+		{ .name = "root", .text = &o->root, .value = "HEX", .help = "root hash that is wanted", .needed = true },
+		{ .name = "json", .flag = &o->json, .help = "print JSON" },
 		{ 0 },
 	};
-	const char **const target[] = { [DATA] = &o->data, [HASH] = &o->hash, [ROOT] = &o->root };
 
-	for (int c; (c = getopt_long(argc, argv, "", table, NULL)) != -1;) {
-		if (c == '?')
-			return CLI_USAGE;
-		if (c == JSON)
-			o->json = true;
-		else
-			*target[c] = optarg;
-	}
-	if (optind < argc)
-		return ctl_usage(NAME, "unexpected argument %s", argv[optind]);
-	if (!o->data || !o->hash || !o->root)
-		return ctl_usage(NAME, "--data, --hash-file and --root are needed");
-	return CLI_OK;
+	return ctl_options(NAME, table, argc, argv);
 }
 
 static int read_superblock(int fd, struct verity_params *params, uint64_t *blocks, struct err *e)
@@ -122,9 +107,10 @@ int cmd_verity_verify(int argc, char **argv)
 	struct err e = { 0 };
 	uint8_t wanted[VERITY_DIGEST_MAX];
 	size_t wanted_len;
+	int r = read_options(argc, argv, &o);
 
-	if (read_options(argc, argv, &o) != CLI_OK)
-		return CLI_USAGE;
+	if (r != CTL_GO)
+		return r;
 	wanted_len = strlen(o.root) / 2;
 	if (wanted_len > sizeof(wanted) || hex_decode(o.root, wanted, wanted_len) < 0)
 		return ctl_usage(NAME, "--root: a hash in hexadecimal is needed");

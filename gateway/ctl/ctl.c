@@ -6,8 +6,10 @@
 #include "base/fd.h"
 #include "base/hex.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -83,6 +85,86 @@ int ctl_write(const char *path, const void *data, size_t len, struct err *e)
 	return r == 0 ? 0 : err_set(e, r, "cannot write %s: %s", path, strerror(-r));
 }
 
+static void print_help(const char *command, const struct ctl_option *table)
+{
+	printf("usage: terrarium %s [OPTIONS]\n\n", command);
+	for (; table->name; table++) {
+		char left[64];
+		int n = table->letter ? snprintf(left, sizeof(left), "-%c, ", table->letter) : 0;
+
+		(void)snprintf(left + n, sizeof(left) - (size_t)n, "--%s%s%s", table->name, table->value ? " " : "",
+			       table->value ? table->value : "");
+		printf("  %-26s %s%s\n", left, table->help, table->needed ? " (needed)" : "");
+	}
+}
+
+static int check_needed(const char *command, const struct ctl_option *table)
+{
+	for (; table->name; table++) {
+		if (table->needed && !*table->text)
+			return ctl_usage(command, "--%s is missing", table->name);
+	}
+	return CTL_GO;
+}
+
+/* The table in getopt's terms: values from 0x100 on are places in it. */
+static size_t to_getopt(const struct ctl_option *table, struct option *options, char *letters)
+{
+	size_t n = 0;
+
+	*letters++ = ':'; /* tell a missing value from an unknown option */
+	for (; table[n].name; n++) {
+		assert(n < CTL_OPTIONS_MAX);
+		options[n] = (struct option){ table[n].name, table[n].text ? required_argument : no_argument, NULL, 0x100 + (int)n };
+		if (table[n].letter) {
+			*letters++ = table[n].letter;
+			if (table[n].text)
+				*letters++ = ':';
+		}
+	}
+	*letters = '\0';
+	options[n] = (struct option){ "help", no_argument, NULL, 0x100 + (int)n };
+	options[n + 1] = (struct option){ 0 };
+	return n;
+}
+
+static size_t place_of(const struct ctl_option *table, int c, size_t count)
+{
+	size_t i = 0;
+
+	if (c >= 0x100)
+		return (size_t)(c - 0x100);
+	while (i < count && table[i].letter != c)
+		i++;
+	return i;
+}
+
+int ctl_options(const char *command, const struct ctl_option *table, int argc, char **argv)
+{
+	struct option options[CTL_OPTIONS_MAX + 2];
+	char letters[2 * CTL_OPTIONS_MAX + 2];
+	size_t count = to_getopt(table, options, letters);
+
+	opterr = 0;
+	for (int c; (c = getopt_long(argc, argv, letters, options, NULL)) != -1;) {
+		size_t i = place_of(table, c, count);
+
+		if (c == '?' || c == ':')
+			return ctl_usage(command, "%s %s", argv[optind - 1], c == ':' ? "needs a value" : "is no option of it");
+		if (i == count) {
+			print_help(command, table);
+			return CLI_OK;
+		}
+		if (table[i].text)
+			*table[i].text = optarg;
+		else
+			*table[i].flag = true;
+	}
+	if (optind < argc)
+		return ctl_usage(command, "unexpected argument %s", argv[optind]);
+	return check_needed(command, table);
+}
+
 int ctl_number(const char *text, uint64_t max, uint64_t *value)
 {
 	const char *digits = strncmp(text, "0x", 2) == 0 ? text + 2 : text;
@@ -104,7 +186,7 @@ void ctl_say_usage(const char *command, const char *fmt, ...)
 	va_start(args, fmt);
 	vfprintf(stderr, fmt, args);
 	va_end(args);
-	fputs("; terrarium --help shows how it is used\n", stderr);
+	fprintf(stderr, "; terrarium %s --help shows how it is used\n", command);
 }
 
 int ctl_refuse(const char *command, bool json, const struct err *e)

@@ -10,11 +10,42 @@
 struct err;
 
 /* The commands, one file each; results are those of base/cli.h. */
+int cmd_config_check(int argc, char **argv);
 int cmd_snp_id_block(int argc, char **argv);
 int cmd_snp_measure(int argc, char **argv);
 int cmd_snp_verify(int argc, char **argv);
 int cmd_verity_hash(int argc, char **argv);
 int cmd_verity_verify(int argc, char **argv);
+
+/**
+ * struct ctl_option - one option of a command: `--name VALUE`, or a switch
+ * @letter: short form, or 0
+ * @text:   where the value goes; NULL for a switch
+ * @flag:   what a switch sets
+ * @value:  what the value is called in the help text; NULL for a switch
+ * @needed: the command cannot do without it
+ */
+struct ctl_option {
+	const char *name;
+	char letter;
+	const char **text;
+	bool *flag;
+	const char *value, *help;
+	bool needed;
+};
+
+#define CTL_OPTIONS_MAX 16
+
+/** CTL_GO - the options are read: go on */
+enum { CTL_GO = -1 };
+
+/**
+ * ctl_options() - read the options of a command; an option given twice has its last value
+ * @table: ends with an option without a name; --help is added
+ *
+ * Return: CTL_GO; else the exit status, after printing the help text or what is wrong.
+ */
+int ctl_options(const char *command, const struct ctl_option *table, int argc, char **argv);
 
 /** struct ctl_file - a file read whole; data is owned, and empty when there is none */
 struct ctl_file {

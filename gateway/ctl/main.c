@@ -10,11 +10,12 @@
 #include "gateway/ctl/ctl.h"
 
 static const struct cli_command commands[] = {
-	{ "snp measure", "--firmware F --vcpus N --vcpu-type T ...", "launch digest of a confidential guest", cmd_snp_measure },
-	{ "snp verify", "--report R --vek V --intermediate I ...", "judge an attestation report", cmd_snp_verify },
-	{ "snp id-block", "--measurement HEX --id-key F ...", "make and sign an ID block for a launch", cmd_snp_id_block },
+	{ "config check", "[-c FILE]", "check the gateway's configuration, as it would read it", cmd_config_check },
+	{ "snp measure", "--firmware F ...", "launch digest of a confidential guest", cmd_snp_measure },
+	{ "snp verify", "--report R --vek V ...", "judge an attestation report", cmd_snp_verify },
+	{ "snp id-block", "--id-key F ...", "make and sign an ID block for a launch", cmd_snp_id_block },
 	{ "verity hash", "--data F --salt HEX ...", "root hash of a dm-verity image", cmd_verity_hash },
-	{ "verity verify", "--data F --hash-file H --root HEX", "check an image against its hash file and root", cmd_verity_verify },
+	{ "verity verify", "--data F ...", "check an image against its hash file and root", cmd_verity_verify },
 	{ 0 },
 };
 
