@@ -42,7 +42,7 @@
 #define RING_MAGIC   0x676e697272726574ULL /* "terrring" */
 #define RING_VERSION 1
 #define OFFSET_MAX   (1ULL << 62) /* no console lives to see it; keeps sums from wrapping */
-#define FILL_AHEAD   32768u /* bytes set to the sentinel at once; PTY reads give 4 KiB */
+#define FILL_AHEAD   8192u /* bytes set to the sentinel at once: an idle terminal touches no more memory. PTY reads give 4 KiB */
 #define FILL_LEAST   4096u
 
 struct ring_slot {

@@ -7,25 +7,24 @@
  *
  * A source that has given little lately is served straight from its watcher, which has a higher priority than those of
  * the websockets: what a person waits for goes out first. One that has given more than QUIET_BYTES within WINDOW_S is flooding, and stays so
- * until a whole window with less has passed. Floods stand in the queue, first in, first out, and get QUANTUM_BYTES each. The queue is
- * served at the end of a turn of the loop, after its deferred tasks (which write out what the quiet sources gave), for at most
- * TURN_NS or TURN_BYTES, whichever comes first: the time bounds reading (a PTY costs about 4 ms per MiB), the bytes bound the writing that
- * follows from it (the kernel's TCP costs more than reading a socket). Then the loop polls again, and a keystroke or an echo gets its chance.
+ * until a whole window with less has passed. Floods stand in the queue, first in, first out. At the end of a turn of the loop, after its deferred
+ * tasks (which write out what the quiet sources gave), the first of them is served once. Then the loop polls again.
+ *
+ * So a keystroke, and its echo, wait for one read of one flood. Serving the queue for longer saves nothing: a poll costs 1 us, a read of a
+ * PTY 20 to 40 us for 4 KiB whatever its buffer, and where the kernel gets time between two reads to fill that buffer again, reading is even
+ * cheaper (measured: 3.2 ms per MiB instead of 5, and half as much again in throughput). Reads are gathered into frames by the stream.
  */
 #include "gateway/sched.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/loop.h"
 
 #define WINDOW_S      0.1
 #define QUIET_BYTES   16384u
 #define QUIET_QUANTUM 16384u
-#define QUANTUM_BYTES 65536u
-#define TURN_BYTES    131072u
-#define TURN_NS	      200000u
+#define QUANTUM_BYTES 65520u /* one frame of the websocket */
 #define QUIET_PRIORITY 1 /* websockets have 0 */
 
 struct sched {
@@ -71,14 +70,6 @@ struct sched *sched_destroy(struct sched *s)
 		rest(s);
 	free(s);
 	return NULL;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
 static void enqueue(struct sched_source *src)
@@ -137,8 +128,8 @@ static void count(struct sched_source *src, size_t got)
 		src->flooding = true;
 }
 
-/* Serve once, then put the source where it belongs. Return: bytes read. */
-static size_t serve(struct sched_source *src, size_t quantum)
+/* Serve once, then put the source where it belongs. */
+static void serve(struct sched_source *src, size_t quantum)
 {
 	size_t got = 0;
 	enum sched_rest left = src->serve(src, quantum, &got);
@@ -149,27 +140,21 @@ static size_t serve(struct sched_source *src, size_t quantum)
 	if (left == SCHED_SHUT)
 		sched_source_shut(src);
 	if (!src->open)
-		return got;
+		return;
 	if (left == SCHED_MORE && src->flooding)
 		enqueue(src);
 	else
 		ev_io_start(src->sched->loop->ev, &src->io);
-	return got;
 }
 
 static void on_turn(struct ev_loop *ev, ev_prepare *turn, int events)
 {
 	struct sched *s = container_of(turn, struct sched, turn);
-	uint64_t until = now_ns() + TURN_NS;
-	size_t bytes = 0;
 
 	(void)ev;
 	(void)events;
-	while (s->first && bytes < TURN_BYTES) {
-		bytes += serve(dequeue(s), QUANTUM_BYTES);
-		if (now_ns() >= until)
-			break;
-	}
+	if (s->first)
+		serve(dequeue(s), QUANTUM_BYTES);
 	if (!s->first)
 		rest(s);
 }
@@ -184,7 +169,7 @@ static void on_readable(struct ev_loop *ev, ev_io *io, int events)
 	if (src->flooding)
 		enqueue(src);
 	else
-		(void)serve(src, QUIET_QUANTUM);
+		serve(src, QUIET_QUANTUM);
 }
 
 void sched_source_init(struct sched_source *src, struct sched *s, int fd,

@@ -11,6 +11,8 @@
  * that comes back from a bad line or a restart finds all of it. After that, without a controller, the console is read for ever and the
  * oldest bytes go. Viewers read from the ring as fast as they can; who falls behind finds his offset gone and goes on at stream_safe().
  *
+ * What a flood gives is told to the attachments in pieces of GATHER_BYTES, or when it rests: no byte waits for one that is not on its way.
+ *
  * The end has two parts that come in either order: the process exits (stream_exit()) and the console has no more bytes. A console
  * may stay open in the hands of a grandchild, so after the exit, silence for GRACE_S counts as its end, too.
  *
@@ -35,6 +37,7 @@
 #include "hv/hv.h"
 
 #define GRACE_S	      0.1
+#define GATHER_BYTES  32768u /* output of a flood that makes a frame: sending costs 10 us, be it 4 KiB or 32 */
 #define LINGER_S      5. /* a page is back within 2 s of a restart; nobody's job should rest for much longer than a page needs */
 #define ROOM_LEAST    4096u /* smaller gaps in the window are not worth a read */
 #define SHORT_READ    1024u /* a PTY that gives less has nothing more, as a rule */
@@ -61,6 +64,7 @@ struct stream {
 	uint64_t linger_end; /* while linger runs: output may grow up to here */
 	struct buf held;
 	struct mark *mark; /* owned; NULL until needed */
+	uint32_t untold;    /* bytes of output that the viewers have not been told of */
 	uint64_t quiet_end; /* end of output at the last look of the grace timer */
 	struct ring_size size;
 	bool eof, exited, ended;
@@ -97,15 +101,25 @@ static uint64_t room(const struct stream *s)
 	return limit > end ? limit - end : 0;
 }
 
+static void tell_output(struct stream *s)
+{
+	if (s->untold == 0)
+		return;
+	s->untold = 0;
+	tell(s, NULL, VIEWER_OUTPUT);
+}
+
 /* Open or shut the way from the console to the ring. */
 static void gate(struct stream *s)
 {
 	if (s->fd < 0 || s->eof)
 		return;
-	if (room(s) >= ROOM_LEAST)
+	if (room(s) >= ROOM_LEAST) {
 		sched_source_open(&s->source);
-	else
+	} else {
 		sched_source_shut(&s->source);
+		tell_output(s);
+	}
 }
 
 /* Keep what comes after @offset for a while, whatever is written meanwhile. */
@@ -140,6 +154,7 @@ static void end(struct stream *s)
 	let_go(s);
 	buf_finish(&s->held);
 	s->ended = true;
+	s->untold = 0;
 	tell(s, NULL, VIEWER_OUTPUT);
 }
 
@@ -153,7 +168,7 @@ static void on_eof(struct stream *s, ssize_t result)
 		end(s);
 }
 
-/* Read until the quantum is used up or there is nothing more. Return: the last result of ring_read(). */
+/* Read until the quantum is used up or there is nothing more; a flood once. Return: the last result of ring_read(). */
 static ssize_t read_some(struct stream *s, size_t want, size_t *got)
 {
 	ssize_t n;
@@ -165,10 +180,18 @@ static ssize_t read_some(struct stream *s, size_t want, size_t *got)
 		if (n <= 0)
 			return n;
 		*got += (size_t)n;
-		if (s->ring.kind == RING_SOCKET || (n < (ssize_t)SHORT_READ && !s->source.flooding))
+		if (s->ring.kind == RING_SOCKET || s->source.flooding || n < (ssize_t)SHORT_READ)
 			break;
 	} while (*got < want);
 	return n;
+}
+
+/* Is it likely that another read would find something? */
+static bool has_more(const struct stream *s, ssize_t last, size_t got, size_t want)
+{
+	if (s->ring.kind == RING_PTY && s->source.flooding)
+		return last >= (ssize_t)SHORT_READ; /* it gives what its own buffer holds, and that is filled again meanwhile */
+	return got == want;
 }
 
 static enum sched_rest on_serve(struct sched_source *src, size_t quantum, size_t *got)
@@ -176,23 +199,27 @@ static enum sched_rest on_serve(struct sched_source *src, size_t quantum, size_t
 	struct stream *s = container_of(src, struct stream, source);
 	uint64_t left = room(s), from = ring_end(&s->ring);
 	size_t want = quantum < RING_READ_MAX ? quantum : RING_READ_MAX;
+	bool more;
 	ssize_t n;
 
-	if (left < ROOM_LEAST)
+	if (left < ROOM_LEAST) {
+		tell_output(s);
 		return SCHED_SHUT;
+	}
 	if (want > left)
 		want = (size_t)left;
 	n = read_some(s, want, got);
-	if (*got > 0) {
-		if (s->hooks->on_output)
-			s->hooks->on_output(s->arg, ring_at(&s->ring, from), *got);
-		tell(s, NULL, VIEWER_OUTPUT);
-	}
+	more = has_more(s, n, *got, want);
+	s->untold += (uint32_t)*got;
+	if (*got > 0 && s->hooks->on_output)
+		s->hooks->on_output(s->arg, ring_at(&s->ring, from), *got);
+	if (!more || !src->flooding || s->untold >= GATHER_BYTES)
+		tell_output(s);
 	if (n == 0 || (n < 0 && n != -EAGAIN)) {
 		on_eof(s, n);
 		return SCHED_SHUT;
 	}
-	return *got < want ? SCHED_EMPTY : SCHED_MORE;
+	return more ? SCHED_MORE : SCHED_EMPTY;
 }
 
 static void on_grace(struct ev_loop *ev, ev_timer *timer, int events)
@@ -525,6 +552,7 @@ static void forget(struct stream *s)
 	ring_close(&s->ring);
 	s->eof = s->exited = s->ended = s->deaf = false;
 	s->exit_code = s->exit_signal = 0;
+	s->untold = 0;
 }
 
 int stream_open(struct stream *s, const struct hv_console *c)

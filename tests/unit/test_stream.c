@@ -244,6 +244,42 @@ static void gates(void **state)
 	test_console_close(&console);
 }
 
+/* What a flood gives is told in few pieces, but the last byte of it is told, too. */
+static void gathers(void **state)
+{
+	struct eye a = { .viewer.on_news = on_news };
+	static char block[4096];
+	unsigned writes = 0;
+
+	(void)state;
+	open_console(HV_CONSOLE_PTY);
+	stream_join(stream, &a.viewer);
+	for (int i = 0; i < 400; i++) {
+		ssize_t n = write(console.far, block, sizeof(block));
+
+		writes += n > 0;
+		ev_run(loop.ev, EVRUN_NOWAIT);
+	}
+	assert_true(writes > 100);
+	assert_true(a.all < writes);
+	for (int i = 0; i < 20; i++) {
+		uint64_t end;
+
+		wait_ms(1);
+		end = stream_state(stream).end;
+		a.news = 0;
+		if (write(console.far, "x", 1) != 1)
+			continue;
+		/* The kernel moves bytes through a PTY in its own time. */
+		for (int ms = 0; ms < 1000 && stream_state(stream).end == end; ms++)
+			wait_ms(1);
+		wait_ms(1);
+		assert_int_equal(a.news, VIEWER_OUTPUT);
+	}
+	stream_leave(&a.viewer);
+	test_console_close(&console);
+}
+
 static void input(void **state)
 {
 	struct eye a = { .viewer.on_news = on_news };
@@ -343,7 +379,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(unopened, set_up, tear_down), cmocka_unit_test_setup_teardown(sizes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(adopted, set_up, tear_down),  cmocka_unit_test_setup_teardown(gates, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(input, set_up, tear_down),    cmocka_unit_test_setup_teardown(ends, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(input, set_up, tear_down),    cmocka_unit_test_setup_teardown(gathers, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(ends, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(safe_places, set_up, tear_down),
 	};
 
