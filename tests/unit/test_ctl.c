@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <getopt.h>
+#include <string.h>
+
+#include "base/cli.h"
+#include "base/err.h"
+#include "gateway/ctl/ctl.h"
+#include "gateway/ctl/rfc3339.h"
+
+static void times_are_read(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t seconds;
+	} good[] = {
+		{ "1970-01-01T00:00:00Z", 0 },
+		{ "2026-09-01T00:00:00Z", 1788220800 },
+		{ "2026-09-01t02:00:00.999+02:00", 1788220800 },
+		{ "2026-08-31 19:30:00-04:30", 1788220800 },
+		{ "2024-02-29T12:00:00z", 1709208000 },
+		{ "2016-12-31T23:59:60Z", 1483228800 }, /* a leap second */
+		{ "9999-12-31T23:59:59Z", 253402300799 },
+	};
+	static const char *const bad[] = {
+		"",	      "2026-09-01",	      "2026-09-01T00:00:00",	 "2026-09-01T00:00:00ZZ",    "2026-09-01T00:00:00.Z",
+		"26-09-01T00:00:00Z", "2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-00-01T00:00:00Z", "2026-01-00T00:00:00Z",
+		"2026-01-32T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01T00:60:00Z", "2026-01-01T00:00:61Z", "2026-01-01T00:00:00+24:00",
+		"2026-01-01T00:00:00+0100", " 2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z ", "+026-01-01T00:00:00Z",
+	};
+	int64_t seconds;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_int_equal(rfc3339_parse(good[i].text, &seconds), 0);
+		assert_int_equal(seconds, good[i].seconds);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		if (rfc3339_parse(bad[i], &seconds) == 0)
+			fail_msg("'%s' was taken for a time", bad[i]);
+	}
+}
+
+static void numbers_are_exact(void **state)
+{
+	static const char *const bad[] = { "", "0x", "-1", "+1", " 1", "1 ", "1k", "0xg", "1.0", "a", "18446744073709551616", "0x10000000000000000" };
+	uint64_t n;
+
+	(void)state;
+	assert_int_equal(ctl_number("0", 0, &n), 0);
+	assert_int_equal(ctl_number("18446744073709551615", UINT64_MAX, &n), 0);
+	assert_true(n == UINT64_MAX);
+	assert_int_equal(ctl_number("0xa10F10", UINT32_MAX, &n), 0);
+	assert_int_equal(n, 0xa10f10);
+	assert_int_equal(ctl_number("010", 100, &n), 0);
+	assert_int_equal(n, 10);
+	assert_int_equal(ctl_number("101", 100, &n), -EINVAL);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(ctl_number(bad[i], UINT64_MAX, &n), -EINVAL);
+}
+
+static int options(const char *const *words, const char **text, bool *flag)
+{
+	const struct ctl_option table[] = {
+		{ .name = "text", .letter = 't', .text = text, .value = "T", .help = "text", .needed = true },
+		{ .name = "flag", .letter = 'f', .flag = flag, .help = "flag" },
+		{ 0 },
+	};
+	char storage[8][16], *argv[9];
+	int argc = 0;
+
+	for (; words[argc]; argc++) {
+		(void)strncpy(storage[argc], words[argc], sizeof(storage[argc]) - 1);
+		storage[argc][sizeof(storage[argc]) - 1] = '\0';
+		argv[argc] = storage[argc];
+	}
+	argv[argc] = NULL;
+	*text = NULL;
+	*flag = false;
+	optind = 0; /* getopt starts anew */
+	return ctl_options("test", table, argc, argv);
+}
+
+static void options_are_read_by_their_table(void **state)
+{
+	const char *text;
+	bool flag;
+
+	(void)state;
+	assert_int_equal(options((const char *[]){ "x", "--text", "-1", "--flag", NULL }, &text, &flag), CTL_GO);
+	assert_true(flag);
+	assert_int_equal(options((const char *[]){ "x", "-t", "a", "--text=", NULL }, &text, &flag), CTL_GO);
+	assert_false(flag);
+	assert_int_equal(options((const char *[]){ "x", "-f", NULL }, &text, &flag), CLI_USAGE);
+	assert_int_equal(options((const char *[]){ "x", "--text", NULL }, &text, &flag), CLI_USAGE);
+	assert_int_equal(options((const char *[]){ "x", "--text", "a", "--other", NULL }, &text, &flag), CLI_USAGE);
+	assert_int_equal(options((const char *[]){ "x", "--text", "a", "rest", NULL }, &text, &flag), CLI_USAGE);
+	assert_int_equal(options((const char *[]){ "x", "--flag=1", NULL }, &text, &flag), CLI_USAGE);
+	assert_int_equal(options((const char *[]){ "x", "--help", NULL }, &text, &flag), CLI_OK);
+}
+
+static void files_are_read_up_to_a_limit(void **state)
+{
+	struct ctl_file file;
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(ctl_load("/dev/null", 10, &file, &e), 0);
+	assert_int_equal(file.len, 0);
+	assert_non_null(file.data); /* there, and empty */
+	ctl_file_finish(&file);
+	assert_int_equal(ctl_load("/dev/zero", 200000, &file, &e), -EFBIG);
+	assert_null(file.data);
+	assert_int_equal(ctl_load("/nonexistent", 10, &file, &e), -ENOENT);
+	assert_int_equal(ctl_load("/", 10, &file, &e), -EISDIR);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(times_are_read),
+		cmocka_unit_test(numbers_are_exact),
+		cmocka_unit_test(options_are_read_by_their_table),
+		cmocka_unit_test(files_are_read_up_to_a_limit),
+	};
+
+	return cmocka_run_group_tests_name("ctl", tests, NULL, NULL);
+}
