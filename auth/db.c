@@ -145,8 +145,11 @@ static int create_file(const char *path, struct err *e)
 int db_open(struct db **out, const char *path, const char *const *migrations, int count, struct err *e)
 {
 	struct db *d = calloc(1, sizeof(*d));
-	int rc, r = d ? create_file(path, e) : err_set(e, -ENOMEM, "no memory for the database");
+	int rc, r;
 
+	if (!d)
+		return err_set(e, -ENOMEM, "no memory for the database");
+	r = create_file(path, e);
 	if (r == 0) {
 		rc = sqlite3_open_v2(path, &d->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL);
 		if (rc != SQLITE_OK)

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/audit.h"
 #include "auth/db.h"
+#include "auth/rulebook.h"
 #include "base/err.h"
 
 static const char *const migrations[] = {
@@ -24,6 +26,8 @@ static const char *const migrations[] = {
 	"  id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),"
 	"  owner INTEGER NOT NULL REFERENCES person (id),"
 	"  created_s INTEGER NOT NULL, spec TEXT NOT NULL, key TEXT NOT NULL) STRICT;",
+	AUDIT_SCHEMA,
+	RULEBOOK_SCHEMA,
 };
 
 
