@@ -29,7 +29,7 @@ SAY = @:
 endif
 
 # --- sources, by layer -------------------------------------------------------------------------------------------------
-BASE     := base/buf.c base/cli.c base/conf.c base/err.c base/fd.c base/hex.c base/ipc.c base/log.c base/loop.c
+BASE     := base/buf.c base/cli.c base/conf.c base/err.c base/fd.c base/hex.c base/ipc.c base/log.c base/loop.c base/when.c
 OUTGOING := base/httpc.c
 NETSETUP := $(filter-out netsetup/main.c,$(sort $(wildcard netsetup/*.c)))
 HV       := $(sort $(wildcard hv/*.c))
