@@ -76,7 +76,7 @@ O := build
 FLAGS := $(STD) $(WARN) $(CFLAGS) $(HARDEN) -D_FORTIFY_SOURCE=3
 endif
 
-.PHONY: all test test-all demo bench fuzz tidy unit memcheck node story install clean image
+.PHONY: all test test-all demo bench fuzz tidy unit memcheck node story fresh install clean image
 .DELETE_ON_ERROR:
 all: $(PROGRAMS:%=$O/%)
 
@@ -119,6 +119,11 @@ build/images/micro/manifest.json: deploy/guest/build.sh $(shell find deploy/gues
 $O/terrarium: $(terrarium_SRC:%.c=$O/obj/%.o)
 	$(SAY) LINK $@
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(CTL_LIBS)
+
+# --- to run it ---------------------------------------------------------------------------------------------------------
+# DEMO="--driver=local" and the like reaches terrariumd.
+demo:
+	$(Q)deploy/demo.sh $(DEMO)
 
 # --- tests -------------------------------------------------------------------------------------------------------------
 # Unit tests: tests/unit/test_X.c, cmocka, always with sanitizers; they link what they need out of one archive (a test may define
@@ -215,6 +220,12 @@ test-all: all
 	$(SAY) TEST tidy
 	$(Q)$(MAKE) --no-print-directory tidy
 	$(Q)tests/runner sum
+
+# `make test` on a bare Debian root: SUITE=bookworm or trixie, AS=root or user. Slow, needs root.
+SUITE ?= bookworm
+AS    ?= root
+fresh:
+	$(Q)tests/fresh/run.sh $(SUITE) $(AS)
 
 # Load generator and child for `make bench`; TTYD=/path measures that ttyd beside us, QUICK=1 takes two minutes.
 TTYD  ?=

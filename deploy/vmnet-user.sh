@@ -11,7 +11,11 @@
 #   --ready SOCKET   print "ready" once the unix socket SOCKET is there
 #
 # Uids: as root all of the host's are mapped, so slots get uids of their own. An ordinary user gets uids 65536 and up from his range in
-# /etc/subuid (newuidmap); without such a range there is one uid only. TERRARIUM_UID_BASE tells the program: 65536, or 0 for none.
+# /etc/subuid (newuidmap); without such a range there is one uid only.
+#
+# The program finds its settings for this place in the environment, where terrarium-netd looks for them: TERRARIUM_UID_BASE, first uid of the
+# slots or 0 for none of their own; TERRARIUM_DNS, slirp4netns' resolver; TERRARIUM_DENY, the host's own addresses, at which slirp4netns would
+# lead guests to the host's services.
 #
 # Ends with the program's exit status. When it is told to end, it ends the program first (SIGTERM, then SIGKILL); whatever still
 # runs in the namespace afterwards is killed.
@@ -20,6 +24,7 @@ set -euo pipefail
 die() { echo "vmnet-user: $*" >&2; exit 1; }
 
 UID_BASE=65536 # first uid of slots, inside; netsetup/plan.c takes none below
+UID_BASE_ROOT=1900000000 # the helper's own preset: no person of this host has such a uid
 UID_COUNT=4097 # NETD_SLOTS_MAX + 1
 STOP_SECONDS=15 # for the program to end its machines
 
@@ -84,13 +89,22 @@ range() {
 		'($1 == name || $1 == id) && $3 >= need { print $2; exit }' "$1" 2>/dev/null
 }
 
-# map_ids PID: who is who inside. Sets TERRARIUM_UID_BASE's value in $uid_base.
+# map_all PID FILE: everybody of this namespace becomes himself in the new one. It may be a container's, which has not all ids.
+map_all() { awk '{ print $1, $1, $3 }' "/proc/self/$2" >"/proc/$1/$2"; }
+
+# first_uid BASE: BASE, if this namespace has as many uids from there on as slots may need.
+first_uid() { awk -v b="$1" -v n=$UID_COUNT '$1 <= b && b + n <= $1 + $3 { print b; exit }' /proc/self/uid_map; }
+
+# map_ids PID: who is who inside. Puts TERRARIUM_UID_BASE into $uid_base.
 map_ids() {
 	local uids gids
 	uid_base=$UID_BASE
 	if [ "$(id -u)" = 0 ]; then
-		cat /proc/self/uid_map >"/proc/$1/uid_map"
-		cat /proc/self/gid_map >"/proc/$1/gid_map"
+		map_all "$1" uid_map
+		map_all "$1" gid_map
+		uid_base=$(first_uid $UID_BASE_ROOT)
+		[ -n "$uid_base" ] || uid_base=$(first_uid $UID_BASE)
+		uid_base=${uid_base:-0}
 		return
 	fi
 	uids=$(range /etc/subuid) gids=$(range /etc/subgid)
@@ -113,9 +127,7 @@ exec 6<>"$tmp/up"
 # capabilities, which also clears the death signal: so it is set twice.
 # shellcheck disable=SC2016 # expanded inside
 unshare --user --net -- setpriv --pdeathsig KILL -- sh -c '
-	echo up >"$1/up" && read -r TERRARIUM_UID_BASE <"$1/go" || exit 1
-	export TERRARIUM_UID_BASE
-	shift
+	echo up >"$1/up" && . "$1/go" && shift || exit 1
 	exec setpriv --pdeathsig TERM -- "$@"' vmnet-user "$tmp" "$@" <&0 6>&- &
 pid=$!
 read -r -t 10 -u 6 _ || die "no user namespace: does this system allow them (sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces)?"
@@ -126,15 +138,21 @@ map_ids "$pid"
 # with a default route that leads nowhere would try it first.
 start_uplink() {
 	local options=(--configure --mtu=65520 --disable-host-loopback)
-	[ -z "$(ip -6 route show default 2>/dev/null)" ] || options+=(--enable-ipv6)
+	dns=10.0.2.3
+	if [ -n "$(ip -6 route show default 2>/dev/null)" ]; then
+		options+=(--enable-ipv6)
+		dns+=" fd00::3"
+	fi
 	exec 9<>"$tmp/alive"
 	slirp4netns "${options[@]}" --exit-fd=8 --ready-fd=7 "$pid" tap0 8<"$tmp/alive" 7>"$tmp/up" 9>&- 6>&- </dev/null >"$tmp/log" 2>&1 &
 	read -r -t 10 -u 6 -n 1 _ || { cat "$tmp/log" >&2; die "slirp4netns did not start"; }
 	exec 9>"$tmp/alive" # for writing only; the pipe's other end is slirp4netns'
 }
+dns=""
 [ $uplink = 0 ] || start_uplink
+deny=$(ip -o addr show scope global | awk 'NR <= 30 { sub(/\/.*/, "", $4); printf "%s%s", sep, $4; sep = " " }')
 [ -z "$ready" ] || rm -f "$ready"
-echo "$uid_base" >"$tmp/go"
+printf 'export TERRARIUM_UID_BASE="%s" TERRARIUM_DNS="%s" TERRARIUM_DENY="%s"\n' "$uid_base" "$dns" "$deny" >"$tmp/go"
 rm -rf "$tmp"
 tmp=""
 
