@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A person's real machine through the whole chain. Usage: vm_in_the_shell.mjs PORT STATE_DIR PID_FILE */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { Person, sleep, until } from "./client.mjs";
+
+const port = Number(process.argv[2]), state_dir = process.argv[3], pid_file = process.argv[4];
+let n = 0;
+const ok = (text) => console.log(`ok ${++n} - ${text}`);
+
+const ann = await new Person(port).sign_in(state_dir, "ann@example.org");
+const host = (await ann.call("GET", "/api/v1/host")).body;
+assert.equal(host.driver, "qemu");
+
+/* --- from the click to the prompt; the boot is seen from its first line --- */
+const t0 = Date.now();
+const vm = await ann.machine({ name: "fern", memory: 160 << 20, cols: 100, rows: 30 });
+let a = await ann.attach(vm.streams[0].id);
+const booted = await ann.wait_state(vm.id, "ready", 120000);
+await a.expect(/[#$] $/, 20000);
+console.log(`click to prompt: ${Date.now() - t0} ms (${booted.accel})`);
+assert.ok(["kvm", "tcg"].includes(booted.accel));
+assert.ok(booted.ip4 && booted.gateway4 && booted.ip6, "no addresses");
+assert.equal(booted.can_resize, false, "a bare serial line has no size");
+a.type("uname -a; hostname; ip addr show dev eth0 2>/dev/null || ip addr\n");
+await a.expect(/Linux fern/);
+await a.expect(booted.ip4);
+a.type(`ping -c1 -W5 ${booted.gateway4} && echo gateway-$((40 + 2))\n`);
+await a.expect("gateway-42", 20000);
+ok("boots, has its name and address, reaches its gateway");
+
+/* --- reload --- */
+const old = { epoch: a.epoch, end: a.end, input: a.in_offset };
+await a.close();
+a = await ann.attach(vm.streams[0].id, { epoch: old.epoch, out_offset: old.end, in_offset: old.input });
+assert.equal(a.welcome.out_offset, old.end);
+a.type("echo same-$((2 * 3))\n");
+await a.expect("same-6");
+a.sound();
+ok("the same shell after a reload");
+
+/* --- another person --- */
+const bob = await new Person(port).sign_in(state_dir, "bob@example.org");
+const bobs = await bob.machine({ name: "moss", memory: 160 << 20 });
+const bobs_vm = await bob.wait_state(bobs.id, "ready", 120000);
+assert.notEqual(bobs_vm.ip4, booted.ip4);
+a.type(`ping -c1 -W2 ${bobs_vm.ip4} >/dev/null; echo neighbour-$?\n`);
+await a.expect("neighbour-1", 20000);
+ok("two people, two machines, two addresses; neither reaches the other");
+
+/* --- the gateway dies while the guest floods --- */
+a.type("stty -echo; i=0; while [ $i -lt 30000 ]; do i=$((i + 1)); echo line $i; done; stty echo; echo flood-$((50 + 5))\n");
+await a.expect("line 100\r\n", 30000);
+const times = [];
+for (let k = 0; k < 4 && !a.text.includes("flood-55"); k++) {
+	await sleep(300 + Math.random() * 500);
+	const before = a, input = a.in_offset, killed = Date.now();
+	process.kill(Number(readFileSync(pid_file, "utf8")), "SIGKILL");
+	await a.ended;
+	for (a = null; !a;)
+		a = await ann.attach(vm.streams[0].id, { epoch: before.epoch, out_offset: before.end, in_offset: input }).catch(() => sleep(20));
+	assert.equal(a.epoch, before.epoch, "the ring was not adopted");
+	assert.equal(a.welcome.out_offset, before.end, "bytes were lost");
+	assert.equal(a.gaps, 0);
+	await until("output again", () => a.end > before.end, 10000, 5);
+	times.push(Date.now() - killed);
+	a.out = Buffer.concat([before.out, a.out]);
+	assert.equal((await ann.state(vm.id)).state, "ready");
+}
+await a.expect("flood-55", 60000);
+const lines = [...a.text.matchAll(/line (\d+)\r\n/g)].map((m) => Number(m[1]));
+assert.equal(lines.length, 30000);
+assert.ok(lines.every((v, i) => v === i + 1), "lines are missing, doubled or out of order");
+assert.ok(times.length > 0 && Math.max(...times) < 2000, `back after ${times} ms`);
+ok(`30,000 lines over ${times.length} kills of the gateway, complete and in order; back after ${times.join(", ")} ms`);
+
+/* --- reboot, power-off, removal --- */
+let r = await ann.call("POST", `/api/v1/vms/${vm.id}/restart`, {});
+assert.equal(r.status, 202);
+await ann.wait_state(vm.id, "booting", 10000);
+await ann.wait_state(vm.id, "ready", 120000);
+a.type("echo up-$((3 * 3))\n");
+await a.expect("up-9", 20000);
+ok("restart");
+r = await bob.call("POST", `/api/v1/vms/${bobs.id}/stop`, {});
+assert.equal(r.status, 202);
+await bob.wait_state(bobs.id, "stopped", 60000);
+a.type("poweroff\n");
+await until("EXIT", () => a.closed, 60000);
+assert.equal(a.closed.code, 1000);
+assert.deepEqual(a.exit, { code: 0, signal: 0 });
+const off = await ann.wait_state(vm.id, "stopped", 20000);
+console.log(`reason: ${off.reason}`);
+ok("stop from the page, power-off from inside");
+for (const [who, id] of [[ann, vm.id], [bob, bobs.id]]) {
+	assert.equal((await who.call("DELETE", `/api/v1/vms/${id}`)).status, 202);
+	await until("deleted", async () => (await who.call("GET", `/api/v1/vms/${id}`)).status === 404, 20000, 50);
+}
+ok("deleted");
