@@ -179,7 +179,7 @@ main=$(field pid)
 ask "sleep 300"
 netdc_kill
 kill -9 "$NETD_PID"
-wait "$NETD_PID" 2>/dev/null
+wait "$NETD_PID" 2>/dev/null # bash says "Killed" otherwise
 if has $MEMORY; then
 	wait_until 5 count 0 || fail "SIGKILL of the helper leaves $(pgrep -fa "sleep ($mark)")"
 else

@@ -224,6 +224,16 @@ static void cmd_alloc(char *args)
 		print_info(&f.alloc.info);
 }
 
+/* rush NAME NET: ask and be gone before the answer */
+static void cmd_rush(char *args)
+{
+	const char *name = word(&args), *net = word(&args);
+
+	send_alloc(name, net);
+	cl.fd = fd_close(cl.fd);
+	printf("rushed\n");
+}
+
 static void cmd_free(char *args)
 {
 	struct netd_net_free rq = { .head.op = NETD_NET_FREE, .slot = slot_arg(&args) };
@@ -597,7 +607,7 @@ static const struct {
 	const char *name;
 	void (*run)(char *args);
 } commands[] = {
-	{ "connect", cmd_connect }, { "hello", cmd_hello },   { "alloc", cmd_alloc },	{ "free", cmd_free },	{ "spawn", cmd_spawn },
+	{ "connect", cmd_connect }, { "hello", cmd_hello },   { "alloc", cmd_alloc },	{ "rush", cmd_rush },	{ "free", cmd_free }, { "spawn", cmd_spawn },
 	{ "kill", cmd_kill },	    { "list", cmd_list },     { "adopt", cmd_adopt },	{ "read", cmd_read },	{ "end", cmd_end },
 	{ "write", cmd_write },	    { "exited", cmd_exited }, { "raw", cmd_raw },	{ "sendfd", cmd_sendfd }, { "closed", cmd_closed },
 	{ "flood", cmd_flood },	    { "sleep", cmd_sleep },   { "cycle", cmd_cycle },	{ "bench", cmd_bench },
