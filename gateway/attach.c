@@ -43,7 +43,7 @@
 #define ACK_S	       0.05
 #define ACK_BYTES      4096u /* so much written input is acknowledged at once */
 #define KEEPALIVE_MS   25000
-#define WINDOW_DEFAULT (512u << 10)
+#define WINDOW_DEFAULT (384u << 10) /* a console may hold 128 KiB more: 512 KiB of old output before a Ctrl-C shows */
 #define WINDOW_MIN     (16u << 10)
 #define WINDOW_MAX     (1u << 20)
 #define PAUSE_BYTES    49152u /* held input that stops reading from the client: one more message still fits in 64 KiB */

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * One person in front of one machine: ties terminal, link and machine to the elements around the terminal.
- *
- * The rule for what lies over the terminal: a machine that is off gets the veil; a connection that is away for more than a second, or a
- * terminal in which somebody else types, gets the pill; everything else leaves the screen alone.
+ * One person in front of one machine: ties terminal, link and machine to each other and to the elements around the terminal.
  */
 import * as api from "./api.js";
 import { Bar } from "./bar.js";
@@ -14,25 +11,20 @@ import { Keys } from "./keys.js";
 import { Link } from "./link.js";
 import { Machine } from "./machine.js";
 import { page_menu, power_menu } from "./menu.js";
+import { Overlay } from "./overlay.js";
 import { prefs, set_prefs, theme } from "./prefs.js";
 import { Progress } from "./progress.js";
 import { SerialSize, stty_line } from "./serial.js";
 import { Session } from "./session.js";
 import { keep_screen, kept_screen } from "./snapshot.js";
 import { Term } from "./term.js";
+import { Title } from "./title.js";
 import { SUBPROTOCOL } from "./wire.js";
 
 const FIT_DELAY_MS = 80;
 const PILL_DELAY_MS = 1_000; /* a shorter break need not be noticed */
 const AGAIN_MS = 400; /* after EXIT, when the machine does not say that it is off */
-const WINDOW_BYTES = 512 * 1024, WINDOW_TOUCH_BYTES = 128 * 1024;
-
-/** Ends of the connection that a person can do something about. */
-const ENDS = {
-	idle: { text: "Nobody has typed here for long, so the connection was closed.", act: "Go on" },
-	taken: { text: "Another window took this terminal over.", act: "Take control" },
-	gone: { text: "This machine does not exist any more.", act: "Make a new one" },
-};
+const WINDOW_BYTES = 384 * 1024, WINDOW_TOUCH_BYTES = 128 * 1024;
 
 export class Room {
 	#bar = new Bar();
@@ -41,13 +33,18 @@ export class Room {
 	#machine = null;
 	#link = null;
 	#session = null;
-	#title = "";
-	#rang = false;
+	#title = new Title();
 	#can_resize = true;
 	#pending = 0;
 	#away_timer = 0;
 	#away = false;
-	#pill_act = () => {};
+	#overlay = new Overlay({
+		start: () => attempt("Starting the machine", () => this.#machine.start()),
+		connect: () => this.#connect(),
+		reload: () => location.reload(),
+		take: () => this.#link.take(),
+		wake: () => this.#link.wake(),
+	});
 
 	/**
 	 * @param {{email: string}} who
@@ -61,8 +58,8 @@ export class Room {
 		this.term = new Term($("terminal"), look, {
 			input: (bytes) => this.#type(this.keys.apply(bytes)),
 			size: (size) => this.#on_size(size),
-			title: (text) => this.#set_title(text),
-			bell: () => this.#ring(true),
+			title: (text) => this.#title.text(text),
+			bell: () => this.#title.ring(),
 			copy: (text) => copy(text, `The machine copied ${text.length} characters to the clipboard.`),
 			link: (uri) => attempt("Opening the link", () => open_link(uri)),
 		});
@@ -122,11 +119,8 @@ export class Room {
 		addEventListener("pageshow", wake);
 		document.addEventListener("visibilitychange", wake);
 		addEventListener("pagehide", () => this.#keep());
-		addEventListener("focus", () => this.#ring(false));
-		on_click("bell", () => this.#ring(false));
 		on_click("find-open", () => this.find.open());
-		on_click("pill-act", () => this.#pill_act());
-		on_click("veil-act", () => attempt("Starting the machine", () => this.#machine.start()));
+		on_click("pill-act", () => this.term.focus());
 		on_click("serial-fix", () => this.#tell_size());
 	}
 
@@ -200,27 +194,13 @@ export class Room {
 	#on_machine(vm, before) {
 		this.#bar.follow(this.#machine, this.host);
 		this.#progress.follow(this.#machine, this.host);
-		this.#set_title(this.#title);
-		this.#show_veil();
+		this.#title.name(vm.name);
+		if (this.#overlay.veil(vm, this.#machine.off))
+			this.term.focus();
 		this.#show_serial();
 		const started = before && ["stopped", "failed"].includes(before.state) && !this.#machine.off;
 		if (this.#link?.state === "ended" && (started || this.#machine.booting))
 			this.#link.start();
-	}
-
-	#show_veil() {
-		const { vm, off } = this.#machine;
-		const failed = vm.state === "failed";
-		put("veil-title", failed ? "The machine did not start" : "The machine is switched off");
-		put("veil-text", vm.reason || (failed ? "The server gave no reason; its log has more." : "What is on its screen stays here to be read."));
-		put("veil-act", failed ? "Try again" : "Start it");
-		if (off === !$("veil").hidden)
-			return;
-		show("veil", off);
-		if (off)
-			$("veil-act").focus();
-		else
-			this.term.focus();
 	}
 
 	#on_link(state, reason) {
@@ -231,44 +211,35 @@ export class Room {
 			return;
 		}
 		this.#bar.connected(state === "open");
-		clearTimeout(this.#away_timer);
-		if (state === "open" || state === "ended")
-			this.#away = false;
-		else if (!this.#away)
-			this.#away_timer = setTimeout(() => {
-				this.#away = true;
-				this.#show_pill();
-			}, PILL_DELAY_MS);
+		this.#note_away(state !== "open" && state !== "ended");
 		this.#show_pill(reason);
 		if (state === "ended" && reason === "exited")
 			this.#after_exit();
 	}
 
-	#show_pill(reason) {
-		const end = this.#link.state === "ended" ? ENDS[reason] : null;
-		const viewer = this.#link.state === "open" && this.#session.role === "viewer";
-		const away = this.#away && this.#machine.state === "ready";
-		const waiting = this.#pending > 0 ? ` · ${this.#pending} typed ${this.#pending === 1 ? "byte waits" : "bytes wait"}` : "";
-		const text = end?.text ?? (viewer ? "Another window types in this terminal." : `Reconnecting…${waiting}`);
-		const act = end?.act ?? (viewer ? "Take control" : "Now");
-		this.#pill_act = () => this.#act_on_pill(reason, viewer);
-		put("pill-text", text);
-		put("pill-act", act);
-		show("pill-act", true);
-		show("pill", Boolean(end) || viewer || away);
+	#note_away(broken) {
+		if (broken && !this.#away_timer)
+			this.#away_timer = setTimeout(() => {
+				this.#away = true;
+				this.#show_pill();
+			}, PILL_DELAY_MS);
+		if (broken)
+			return;
+		clearTimeout(this.#away_timer);
+		this.#away_timer = 0;
+		this.#away = false;
 	}
 
-	#act_on_pill(reason, viewer) {
-		if (viewer)
-			this.#link.take();
-		else if (reason === "gone")
-			location.reload();
-		else if (this.#link.state === "ended") {
-			this.#session.role = "controller";
-			this.#link.start();
-		} else
-			this.#link.wake();
-		this.term.focus();
+	#show_pill(reason) {
+		this.#overlay.pill({
+			link: this.#link.state, reason, role: this.#session.role, away: this.#away, ready: this.#machine.state === "ready",
+			pending: this.#pending,
+		});
+	}
+
+	#connect() {
+		this.#session.role = "controller";
+		this.#link.start();
 	}
 
 	#on_pending(bytes) {
@@ -349,19 +320,5 @@ export class Room {
 		this.#link = this.#session = null;
 		this.#machine?.forget();
 		link?.stop();
-	}
-
-	/* --- title and bell ---------------------------------------------------------------------------------------- */
-
-	#set_title(text) {
-		this.#title = text;
-		const name = this.#machine?.vm.name ?? "";
-		document.title = `${this.#rang ? "• " : ""}${[name, text].filter(Boolean).join(": ") || "Terrarium"}${name ? " · Terrarium" : ""}`;
-	}
-
-	#ring(rang) {
-		this.#rang = rang && !document.hasFocus();
-		show("bell", this.#rang);
-		this.#set_title(this.#title);
 	}
 }

@@ -39,7 +39,7 @@ export class Session {
 	#reset_next = false; /* the next output does not continue the screen */
 
 	/** @param {string} stream id @param {number} window bytes that may be unparsed */
-	constructor(stream, window = 512 * 1024) {
+	constructor(stream, window = 384 * 1024) {
 		this.stream = stream;
 		this.window = window;
 	}
