@@ -30,7 +30,7 @@
 
 enum { WS_BINARY = 2, WS_CLOSE = 8, WS_PING = 9, WS_PONG = 10 };
 enum { HELLO = 0x01, INPUT = 0x02, CREDIT = 0x04 };
-enum { WELCOME = 0x81, OUTPUT = 0x82, INACK = 0x84, EXIT = 0x87, ERROR = 0x88 };
+enum { WELCOME = 0x81, OUTPUT = 0x82, EVENT = 0x86, EXIT = 0x87, ERROR = 0x88 };
 #define OUTPUT_HEAD 10
 #define FLAG_PREAMBLE 4
 
@@ -310,21 +310,27 @@ static void output_begins(struct term *t)
 		go_on_at(t, get_be(t->msg + 1, 8));
 }
 
-static void welcome(struct term *t)
+/* WELCOME, or the EVENT that another process is behind the stream, where offsets begin again: both say where things stand. */
+static void stand(struct term *t)
 {
 	json_t *json = json_loadb((const char *)t->msg + 1, t->msg_len - 1, 0, NULL);
+	const char *type = json_string_value(json_object_get(json, "type"));
 	const char *epoch = json_string_value(json_object_get(json, "epoch"));
+	uint64_t offset = (uint64_t)json_integer_value(json_object_get(json, "out_offset"));
+	bool anew = t->epoch[0] == '\0' || t->msg[0] == EVENT;
 
 	errno = 0;
-	if (epoch == NULL)
+	if (t->msg[0] == WELCOME && epoch == NULL)
 		die("WELCOME is no JSON object with an epoch");
-	if (t->epoch[0] == '\0')
-		t->offset = (uint64_t)json_integer_value(json_object_get(json, "out_offset"));
-	go_on_at(t, (uint64_t)json_integer_value(json_object_get(json, "out_offset")));
-	(void)snprintf(t->epoch, sizeof(t->epoch), "%s", epoch);
-	t->in_offset = (uint64_t)json_integer_value(json_object_get(json, "in_offset"));
-	t->credited = t->offset;
-	t->welcome = true;
+	if (t->msg[0] == WELCOME || (type != NULL && strcmp(type, "epoch") == 0 && epoch != NULL)) {
+		if (anew)
+			t->offset = offset;
+		go_on_at(t, offset);
+		(void)snprintf(t->epoch, sizeof(t->epoch), "%s", epoch);
+		t->in_offset = (uint64_t)json_integer_value(json_object_get(json, "in_offset"));
+		t->credited = t->offset;
+		t->welcome = true;
+	}
 	json_decref(json);
 }
 
@@ -333,7 +339,8 @@ static void terrarium_message(struct term *t)
 	errno = 0;
 	switch (t->msg[0]) {
 	case WELCOME:
-		welcome(t);
+	case EVENT:
+		stand(t);
 		break;
 	case EXIT:
 		t->exited = true;

@@ -14,7 +14,7 @@
 enum dialect { DIALECT_TTYD, DIALECT_TERRARIUM };
 
 #define STREAM_TEXT 64
-#define WINDOW_BYTES (512U << 10) /* what the page asks for on a desktop */
+#define WINDOW_BYTES (384U << 10) /* what the page asks for on a desktop */
 
 /**
  * struct peer - the server under test

@@ -37,7 +37,8 @@ class Process {
 		this.fd = fs.openSync(log, "w");
 		this.log = log;
 		this.child = spawn(argv[0], argv.slice(1), { stdio: ["ignore", this.fd, this.fd] });
-		this.ended = once(this.child, "exit");
+		this.child.on("error", (e) => { this.error = e; });
+		this.ended = once(this.child, "exit").catch(() => {});
 	}
 
 	get pid() {
@@ -45,14 +46,14 @@ class Process {
 	}
 
 	alive() {
-		return this.child.exitCode === null && this.child.signalCode === null;
+		return !this.error && this.child.exitCode === null && this.child.signalCode === null;
 	}
 
 	// Throws once it has ended.
 	check(what) {
 		if (this.alive())
 			return true;
-		const said = fs.readFileSync(this.log, "utf8").trim().split("\n").slice(-5).join("\n");
+		const said = this.error?.message ?? fs.readFileSync(this.log, "utf8").trim().split("\n").slice(-5).join("\n");
 		throw new Error(`${what} ended; its last words:\n${said}`);
 	}
 
@@ -126,7 +127,17 @@ class Terrarium {
 		this.gateway = new Process([path.join(this.options.bin, "terrariumd"), `--config=${config}`], path.join(dir, "terrariumd.log"));
 		await until("terrariumd is not ready", () => this.gateway.check("terrariumd") && this.#ready());
 		this.auth = path.join(dir, "cookie");
-		fs.writeFileSync(this.auth, await this.#signIn(path.join(dir, "state/demo-links")), { mode: 0o600 });
+		const cookie = await this.#signIn(path.join(dir, "state/demo-links"));
+		fs.writeFileSync(this.auth, cookie, { mode: 0o600 });
+		if (this.source === "vm")
+			await until("the accelerator is still being probed", () => this.#probed(cookie));
+	}
+
+	// A fresh state directory means that KVM is tried out first; that is not part of a click.
+	async #probed(cookie) {
+		const answer = await request(this.port, { path: "/api/v1/host", headers: { Cookie: cookie } });
+		this.accel = JSON.parse(answer.body).accel;
+		return this.accel !== "probing";
 	}
 
 	get #origin() {
@@ -165,8 +176,9 @@ function request(port, options, body) {
 	return new Promise((resolve, reject) => {
 		const headers = { Host: `localhost:${port}`, ...options.headers };
 		const r = http.request({ host: "127.0.0.1", port, ...options, headers }, (answer) => {
-			answer.resume();
-			answer.on("end", () => resolve({ status: answer.statusCode, cookie: answer.headers["set-cookie"]?.[0].split(";")[0] }));
+			let text = "";
+			answer.setEncoding("utf8").on("data", (piece) => { text += piece; });
+			answer.on("end", () => resolve({ status: answer.statusCode, body: text, cookie: answer.headers["set-cookie"]?.[0].split(";")[0] }));
 		});
 		r.on("error", reject);
 		r.setTimeout(START_MS, () => r.destroy(new Error("no answer")));

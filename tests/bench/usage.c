@@ -45,33 +45,42 @@ static int64_t count_fds(pid_t pid)
 	return n;
 }
 
-void usage_read(pid_t pid, struct usage *u)
+/* Look up numbers of kilobytes in a file of "Name:   number kB" lines of /proc/PID. */
+struct field {
+	const char *name;
+	int64_t *value;
+};
+
+static void read_fields(pid_t pid, const char *file, const struct field *fields, size_t n)
 {
-	static const struct {
-		const char *name;
-		size_t offset;
-	} fields[] = {
-		{ "VmRSS:", offsetof(struct usage, rss_kib) },
-		{ "RssShmem:", offsetof(struct usage, shared_kib) },
-		{ "Threads:", offsetof(struct usage, threads) },
-	};
 	char path[64], line[256];
 	FILE *f;
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
 	f = fopen(path, "re");
 	if (f == NULL)
 		die("%s", path);
 	while (fgets(line, sizeof(line), f) != NULL) {
-		for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		for (size_t i = 0; i < n; i++) {
 			size_t len = strlen(fields[i].name);
 
 			if (strncmp(line, fields[i].name, len) == 0)
-				*(int64_t *)(void *)((char *)u + fields[i].offset) = strtoll(line + len, NULL, 10);
+				*fields[i].value = strtoll(line + len, NULL, 10);
 		}
 	}
 	(void)fclose(f);
-	u->rss_kib -= u->shared_kib;
+}
+
+void usage_read(pid_t pid, struct usage *u)
+{
+	int64_t shared_rss = 0;
+	const struct field status[] = { { "VmRSS:", &u->rss_kib }, { "RssShmem:", &shared_rss }, { "Threads:", &u->threads } };
+	/* A ring is mapped twice in a row and its pages count twice in RssShmem; their shares in "proportional" size add up to one. */
+	const struct field rollup[] = { { "Pss_Shmem:", &u->shared_kib } };
+
+	read_fields(pid, "status", status, sizeof(status) / sizeof(status[0]));
+	read_fields(pid, "smaps_rollup", rollup, sizeof(rollup) / sizeof(rollup[0]));
+	u->rss_kib -= shared_rss;
 	u->fds = count_fds(pid);
 	u->cpu_ms = usage_cpu_ms(pid);
 }
