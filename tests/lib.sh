@@ -52,7 +52,7 @@ alive() { [ -n "$1" ] && kill -0 "$1" 2>/dev/null; }
 # wait_until SECONDS COMMAND...: poll until it succeeds
 wait_until() {
 	local end
-	end=$(($(date +%s%N) + $(awk -v s="$1" 'BEGIN { printf "%d", s * 1000000000 }')))
+	end=$(($(date +%s%N) + $(awk -v s="$1" 'BEGIN { printf "%.0f", s * 1000000000 }')))
 	shift
 	until "$@"; do
 		[ "$(date +%s%N)" -lt "$end" ] || return 1
