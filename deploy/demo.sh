@@ -146,7 +146,7 @@ fi
 deaths=0 since=$SECONDS
 while :; do
 	status=0
-	wait $gateway || status=$?
+	wait $gateway 2>/dev/null || status=$? # the shell would add a line of its own to a gateway that was killed
 	kill -0 $helper 2>/dev/null || { tail -n 20 "$run/netd.log" >&2; die "the helper has ended, and with it the machines"; }
 	[ $((SECONDS - since)) -lt $DEATHS_SECONDS ] || { deaths=0 since=$SECONDS; }
 	deaths=$((deaths + 1))

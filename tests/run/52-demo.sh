@@ -8,9 +8,10 @@ needs node curl qemu-system-x86_64 slirp4netns setpriv
 unshare -Un true 2>/dev/null || skip "no user namespaces here"
 
 in_demo() { # processes that have the demo's folder among their arguments
-	grep -lsF "$1/terrarium-demo." /proc/[0-9]*/cmdline | cut -d/ -f3
+	grep -ls "$1/[t]errarium-demo\." /proc/[0-9]*/cmdline | cut -d/ -f3
 }
-gateway_pid() { in_demo "$1" | while read -r p; do [ "$(cat "/proc/$p/comm")" = terrariumd ] && echo "$p"; done; }
+none_in_demo() { [ -z "$(in_demo "$1")" ]; }
+gateway_pid() { in_demo "$1" | while read -r p; do [ "$(cat "/proc/$p/comm" 2>/dev/null)" = terrariumd ] && echo "$p"; done; }
 
 demo() { # demo NAME PORT PREFIX...
 	local name=$1 port=$2 dir=$T/$1 demo_pid url state
@@ -30,7 +31,8 @@ demo() { # demo NAME PORT PREFIX...
 	check "$name: the same shell after the gateway was killed" node tests/run/demo.mjs "$port" "$state" after "$T/$name.json"
 	kill -TERM "$demo_pid"
 	wait_until 20 gone "$demo_pid" || fail "$name: does not end"
-	check "$name: no process is left" [ -z "$(in_demo "$dir")" ]
+	wait_until 5 none_in_demo "$dir" || fail "$name: left over: $(in_demo "$dir" | xargs ps -o pid,ppid,stat,args -p)"
+	ok "$name: no process is left"
 	check "$name: no file is left" [ -z "$(find "$dir" -name 'terrarium-demo*')" ]
 }
 
