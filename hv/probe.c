@@ -40,7 +40,8 @@ static void cpu_model(char *out, size_t size)
 
 		if (!value)
 			continue;
-		(void)snprintf(out, size, "%.*s", (int)strcspn(value + 1, "\n"), value + 1);
+		value += 1 + strspn(value + 1, " ");
+		(void)snprintf(out, size, "%.*s", (int)strcspn(value, "\n"), value);
 		break;
 	}
 	if (f)

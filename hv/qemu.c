@@ -15,6 +15,7 @@
 #include "hv/driver.h"
 #include "hv/qmp.h"
 
+#define PROGRAM		"qemu-system-x86_64" /* what QEMU calls itself in its messages */
 #define MIB		(1ULL << 20)
 #define OVERHEAD_BYTES	(192 * MIB) /* QEMU itself, its translation cache, page tables: 60-90 MiB were measured */
 #define PIDS_MAX	64	    /* a thread for each CPU, the main loop, RCU, a few workers */
@@ -142,7 +143,7 @@ static int qemu_plan(const struct plan_input *in, struct spawn_plan *p, struct e
 	if (r < 0)
 		return r;
 	p->binary = "qemu";
-	(void)plan_arg(p, "qemu-system-x86_64");
+	(void)plan_arg(p, PROGRAM);
 	option(p, "-name", in->spec->name);
 	args(p, always);
 	option(p, "-M", microvm ? MACHINE_MICROVM : MACHINE_Q35);
@@ -176,11 +177,13 @@ struct instance {
 	ev_io log_readable;
 	char log[LOG_KEEP + 1]; /* the end of what QEMU printed; '\0' terminated */
 	size_t log_len;
+	bool log_cut; /* its beginning was dropped */
 	bool attached;
 };
 
 static void keep_log(struct instance *in, const char *data, size_t len)
 {
+	in->log_cut |= in->log_len + len > LOG_KEEP;
 	if (len > LOG_KEEP) {
 		data += len - LOG_KEEP;
 		len = LOG_KEEP;
@@ -221,19 +224,27 @@ static void on_log(struct ev_loop *ev, ev_io *w, int events)
 	read_log(w->data);
 }
 
-/* All that is kept, as one line: the cause comes first, what follows from it last. */
+/*
+ * One line of what is kept: the first that is no mere warning, for the cause comes first and what follows from it behind. Where the beginning
+ * was dropped, the first line is only a part of one.
+ */
 static const char *qemu_last_words(void *instance)
 {
 	struct instance *in = instance;
+	const char *best = "";
+	char *rest = in->log, *line;
 
 	read_log(in);
-	while (in->log_len > 0 && (in->log[in->log_len - 1] == '\n' || in->log[in->log_len - 1] == '\r'))
-		in->log[--in->log_len] = '\0';
-	for (size_t i = 0; i < in->log_len; i++) {
-		if (in->log[i] == '\n' || in->log[i] == '\r')
-			in->log[i] = ';';
+	if (in->log_cut)
+		(void)strsep(&rest, "\r\n");
+	while ((line = strsep(&rest, "\r\n"))) {
+		const char *text = strncmp(line, PROGRAM ": ", strlen(PROGRAM ": ")) == 0 ? line + strlen(PROGRAM ": ") : line;
+
+		if (text[0] != '\0' && (best[0] == '\0' || strncmp(best, "warning:", 8) == 0))
+			best = text;
 	}
-	return in->log;
+	in->log_len = 0; /* strsep() has cut it up: what comes later begins anew */
+	return best;
 }
 
 static void on_shutdown(struct instance *in, const json_t *data)

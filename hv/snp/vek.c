@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "hv/snp/check.h"
 
+#include <assert.h>
 #include <mbedtls/asn1.h>
 #include <string.h>
 
@@ -26,6 +27,21 @@ static const struct extension {
 	{ { 5 }, 1, KIND_CSP, SNP_TCB_PARTS },
 };
 #define KNOWN (sizeof(extensions_known) / sizeof(extensions_known[0]))
+
+static const char *kind_name(enum kind kind)
+{
+	static const char *const names[] = {
+		[KIND_PRODUCT] = "name of the product",
+		[KIND_SPL] = "level of the TCB",
+		[KIND_SPL_UNUSED] = "reserved level of the TCB",
+		[KIND_HWID] = "id of the chip",
+		[KIND_CSP] = "name of the cloud provider",
+		[KIND_STRUCTURE] = "version of the structure",
+	};
+	static_assert(sizeof(names) / sizeof(names[0]) == KIND_COUNT, "every kind has a name");
+
+	return names[kind];
+}
 
 static const struct extension *find_extension(const mbedtls_asn1_buf *oid)
 {
@@ -151,8 +167,8 @@ int snp_vek_parse(struct snp_bytes extensions, struct snp_vek *vek, struct err *
 			return err_set(e, SNP_CHECK_CERTIFICATE, "the certificate of the signing key has an extension twice");
 		seen[x - extensions_known] = true;
 		if (read_value(x, &value, vek) != 0)
-			return err_set(e, SNP_CHECK_CERTIFICATE, "extension 1.3.6.1.4.1.3704.1.%u%s%.0u of the signing key is malformed",
-				       x->arc[0], x->len > 1 ? " (TCB)" : "", x->arc[1]);
+			return err_set(e, SNP_CHECK_CERTIFICATE, "the %s in the certificate of the signing key is malformed",
+				       kind_name(x->kind));
 	}
 	return 0;
 }
