@@ -76,7 +76,7 @@ O := build
 FLAGS := $(STD) $(WARN) $(CFLAGS) $(HARDEN) -D_FORTIFY_SOURCE=3
 endif
 
-.PHONY: all test test-all demo bench fuzz tidy unit memcheck node story fresh install clean image
+.PHONY: all verifier test test-all demo bench fuzz tidy unit memcheck node story fresh install clean image
 .DELETE_ON_ERROR:
 all: $(PROGRAMS:%=$O/%)
 
@@ -115,6 +115,11 @@ image: build/images/micro/manifest.json
 build/images/micro/manifest.json: deploy/guest/build.sh $(shell find deploy/guest/rootfs -type f)
 	$(SAY) IMAGE micro
 	$(Q)deploy/guest/build.sh
+
+# The page that judges attestation reports, to be saved and opened from disk; prints its SHA-256, which releases publish.
+verifier: build/verifier.html
+build/verifier.html: web/attest.js $(wildcard web/attest/*) build/web.stamp
+	$(Q)$(NODE) web/attest/build-standalone.mjs $@
 
 $O/terrarium: $(terrarium_SRC:%.c=$O/obj/%.o)
 	$(SAY) LINK $@

@@ -108,6 +108,9 @@ static int make(const struct options *o, const struct snp_id *id, mbedtls_pk_con
 		return r;
 	snp_id_block(id, block);
 	r = snp_id_auth(block, id_key, o->author_key ? author_key : NULL, auth, e);
+	/* What the secure processor would refuse is better found here. */
+	if (r == 0)
+		r = snp_id_auth_check(block, auth, e) == 0 ? 0 : -EIO;
 	if (r == 0)
 		r = snp_id_key_digest(id_key, digests[0], e);
 	if (r == 0 && o->author_key)

@@ -40,7 +40,7 @@ static const char *kind_name(enum kind kind)
 	};
 	static_assert(sizeof(names) / sizeof(names[0]) == KIND_COUNT, "every kind has a name");
 
-	return names[kind];
+	return kind < KIND_COUNT ? names[kind] : "extension";
 }
 
 static const struct extension *find_extension(const mbedtls_asn1_buf *oid)
