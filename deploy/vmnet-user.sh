@@ -50,6 +50,7 @@ done
 # Called by the trap below.
 # shellcheck disable=SC2317
 stop() {
+	set +e
 	trap '' TERM INT HUP
 	[ -z "$pid" ] || end_program
 	[ -z "$namespace" ] || end_leftovers
@@ -60,22 +61,22 @@ stop() {
 # shellcheck disable=SC2317
 end_program() {
 	local i
-	kill -TERM "$pid" 2>/dev/null || return 0
+	kill -TERM "$pid" 2>/dev/null || return
 	for ((i = 0; i < STOP_SECONDS * 10; i++)); do
-		kill -0 "$pid" 2>/dev/null || return 0
+		kill -0 "$pid" 2>/dev/null || return
 		sleep 0.1
 	done
-	kill -KILL "$pid" 2>/dev/null || true
+	kill -KILL "$pid" 2>/dev/null
 }
 
 # Everything else in the namespace was started by the program and has outlived it. slirp4netns itself stands outside.
 # shellcheck disable=SC2317
 end_leftovers() {
-	local dir
-	for dir in /proc/[0-9]*; do
-		[ "$(readlink "$dir/ns/net" 2>/dev/null)" = "$namespace" ] && kill -KILL "${dir#/proc/}" 2>/dev/null
+	local link pattern=${namespace//[/\\[}
+	find /proc/[0-9]*/ns/net -maxdepth 0 -lname "$pattern" 2>/dev/null | while read -r link; do
+		link=${link#/proc/}
+		kill -KILL "${link%%/*}" 2>/dev/null
 	done
-	return 0
 }
 pid="" namespace="" tmp=""
 trap stop EXIT
