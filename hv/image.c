@@ -35,14 +35,15 @@ static bool is_digest(const char *s)
 	return s && strlen(s) == IMAGE_DIGEST_TEXT - 1 && strspn(s, "0123456789abcdef") == IMAGE_DIGEST_TEXT - 1;
 }
 
-static int read_file_entry(const json_t *root, const char *name, uint64_t *size, const char **digest, struct err *e)
+static int read_file_entry(const json_t *root, const char *name, uint64_t *size, char *digest, struct err *e)
 {
 	const json_t *entry = json_object_get(json_object_get(root, "files"), name);
+	const char *text = json_string_value(json_object_get(entry, "sha256"));
 	json_int_t n = json_integer_value(json_object_get(entry, "size"));
 
-	*digest = json_string_value(json_object_get(entry, "sha256"));
-	if (n <= 0 || !is_digest(*digest))
+	if (n <= 0 || !is_digest(text))
 		return err_set(e, -EINVAL, "\"files\" must give size and sha256 of %s", name);
+	memcpy(digest, text, IMAGE_DIGEST_TEXT);
 	*size = (uint64_t)n;
 	return 0;
 }
@@ -77,15 +78,15 @@ static int read_ready(struct image *out, const json_t *root, struct err *e)
 static int read_manifest(struct image *out, const json_t *root, struct err *e)
 {
 	json_int_t memory = json_integer_value(json_object_get(root, "memory_min"));
-	const char *digest = NULL, *initrd_digest = NULL;
+	char initrd_digest[IMAGE_DIGEST_TEXT];
 	int r = read_name(root, "kernel", out->kernel_name, sizeof(out->kernel_name), e);
 
 	if (r == 0)
 		r = read_name(root, "initrd", out->initrd_name, sizeof(out->initrd_name), e);
 	if (r == 0)
-		r = read_file_entry(root, out->kernel_name, &out->kernel_size, &digest, e);
+		r = read_file_entry(root, out->kernel_name, &out->kernel_size, out->kernel_digest, e);
 	if (r == 0)
-		r = read_file_entry(root, out->initrd_name, &out->initrd_size, &initrd_digest, e);
+		r = read_file_entry(root, out->initrd_name, &out->initrd_size, initrd_digest, e);
 	if (r == 0)
 		r = read_cmdline(out, root, e);
 	if (r == 0)
@@ -94,7 +95,6 @@ static int read_manifest(struct image *out, const json_t *root, struct err *e)
 		r = err_set(e, -EINVAL, "\"memory_min\" must be a number of bytes");
 	if (r < 0)
 		return r;
-	memcpy(out->kernel_digest, digest, IMAGE_DIGEST_TEXT);
 	out->memory_min = (uint64_t)memory;
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/loop.h"
 #include "hv/driver.h"
@@ -64,17 +65,23 @@ static int setup(void **state)
 	return 0;
 }
 
+static struct buf text;
+
 /* The arguments with a line feed after each. */
 static const char *lines(void)
 {
-	static char text[NETD_ARGV_BYTES];
+	buf_finish(&text);
+	text = BUF_INIT(NETD_ARGV_BYTES + 1);
+	for (size_t i = 0; i < plan.argc; i++)
+		assert_int_equal(buf_printf(&text, "%s\n", plan.argv[i]), 0);
+	return text.data;
+}
 
-	text[0] = '\0';
-	for (size_t i = 0; i < plan.argc; i++) {
-		strcat(text, plan.argv[i]);
-		strcat(text, "\n");
-	}
-	return text;
+static int teardown(void **state)
+{
+	(void)state;
+	buf_finish(&text);
+	return 0;
 }
 
 #define HEAD \
@@ -153,16 +160,16 @@ static void one_protocol_alone(void **state)
 
 static void too_long_a_line_is_refused(void **state)
 {
-	static char text[3000];
+	static char big[3000];
 	struct err e = { 0 };
 
 	(void)state;
-	for (size_t len = 1900; len < sizeof(text) - 1; len++) {
+	for (size_t len = 1900; len < sizeof(big) - 1; len++) {
 		int r;
 
-		memset(text, 'x', len);
-		text[len] = '\0';
-		in.cmdline = text;
+		memset(big, 'x', len);
+		big[len] = '\0';
+		in.cmdline = big;
 		memset(&plan, 0, sizeof(plan));
 		r = hv_driver_qemu.plan(&in, &plan, &e);
 		if (r == 0)
@@ -266,17 +273,17 @@ static void plan_take_finds_near_ends(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(microvm_with_tcg, setup),
-		cmocka_unit_test_setup(q35_with_kvm, setup),
-		cmocka_unit_test_setup(without_a_network, setup),
-		cmocka_unit_test_setup(one_protocol_alone, setup),
-		cmocka_unit_test_setup(too_long_a_line_is_refused, setup),
-		cmocka_unit_test_setup(other_machines_are_refused, setup),
-		cmocka_unit_test_setup(local_command_is_split, setup),
-		cmocka_unit_test_setup(empty_local_command_is_refused, setup),
-		cmocka_unit_test_setup(plan_numbers_follow_the_order, setup),
-		cmocka_unit_test_setup(plan_overflow_is_remembered, setup),
-		cmocka_unit_test_setup(plan_take_finds_near_ends, setup),
+		cmocka_unit_test_setup_teardown(microvm_with_tcg, setup, teardown),
+		cmocka_unit_test_setup_teardown(q35_with_kvm, setup, teardown),
+		cmocka_unit_test_setup_teardown(without_a_network, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_protocol_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(too_long_a_line_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(other_machines_are_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(local_command_is_split, setup, teardown),
+		cmocka_unit_test_setup_teardown(empty_local_command_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(plan_numbers_follow_the_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(plan_overflow_is_remembered, setup, teardown),
+		cmocka_unit_test_setup_teardown(plan_take_finds_near_ends, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
