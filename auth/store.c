@@ -28,6 +28,8 @@ static const char *const migrations[] = {
 	"  created_s INTEGER NOT NULL, spec TEXT NOT NULL, key TEXT NOT NULL) STRICT;",
 	AUDIT_SCHEMA,
 	RULEBOOK_SCHEMA,
+	"ALTER TABLE person ADD COLUMN rebind INTEGER NOT NULL DEFAULT 0;"
+	"CREATE INDEX person_email ON person (email);",
 };
 
 
@@ -94,6 +96,48 @@ int store_person_email(struct store *s, int64_t person, char email[EMAIL_BYTES],
 	return r < 0 ? err_set(e, r, "the database holds a bad address") : 0;
 }
 
+static int read_person(struct db_row *row, struct person_row *p)
+{
+	p->id = db_int(row, 0);
+	p->created_s = db_int(row, 4);
+	p->seen_s = db_int(row, 5);
+	p->rebind = db_int(row, 6) != 0;
+	return db_text(row, 1, p->issuer, sizeof(p->issuer)) < 0 || db_text(row, 2, p->subject, sizeof(p->subject)) < 0 ||
+			       db_text(row, 3, p->email, sizeof(p->email)) < 0 ?
+		       -EBADMSG :
+		       0;
+}
+
+int store_person_by_email(struct store *s, const char *email, struct person_row *out, struct err *e)
+{
+	static const char sql[] = "SELECT id, issuer, subject, email, created_s, seen_s, rebind FROM person WHERE email = ?1"
+				  " ORDER BY seen_s DESC, id DESC LIMIT 1";
+	struct db_row *row = db_start(s->db, sql, DB_VALUES(DB_TEXT(email)));
+	int r = db_step(s->db, row, "look for the person", e);
+
+	if (r <= 0)
+		return r == 0 ? STORE_E_NONE : r;
+	r = read_person(row, out);
+	db_end(row);
+	return r < 0 ? err_set(e, r, "the database holds a bad person") : 0;
+}
+
+int store_person_rebind(struct store *s, int64_t person, const char *issuer, const char *subject, struct err *e)
+{
+	static const char sql[] = "UPDATE person SET issuer = ?2, subject = ?3, rebind = 0 WHERE id = ?1";
+	int r = db_run(s->db, sql, "bind the account", e, DB_VALUES(DB_INT(person), DB_TEXT(issuer), DB_TEXT(subject)));
+
+	return r == -EEXIST && db_unique(s->db) ? STORE_E_EXISTS : r;
+}
+
+int store_person_allow_rebind(struct store *s, const char *email, struct err *e)
+{
+	static const char sql[] = "UPDATE person SET rebind = 1 WHERE email = ?1";
+	int r = db_run(s->db, sql, "let the account be bound anew", e, DB_VALUES(DB_TEXT(email)));
+
+	return r == 0 && db_changes(s->db) == 0 ? STORE_E_NONE : r;
+}
+
 int store_session_put(struct store *s, const struct who *who, int64_t now_s, struct err *e)
 {
 	static const char sql[] = "INSERT INTO session (hash, person, created_s, expires_s) VALUES (?1, ?2, ?3, ?4)";
@@ -128,6 +172,13 @@ int store_session_drop(struct store *s, const uint8_t hash[SESSION_HASH_BYTES], 
 	static const char sql[] = "DELETE FROM session WHERE hash = ?1";
 
 	return db_run(s->db, sql, "end the session", e, DB_VALUES(DB_BLOB(hash, SESSION_HASH_BYTES)));
+}
+
+int store_session_drop_email(struct store *s, const char *email, struct err *e)
+{
+	static const char sql[] = "DELETE FROM session WHERE person IN (SELECT id FROM person WHERE email = ?1)";
+
+	return db_run(s->db, sql, "end the sessions", e, DB_VALUES(DB_TEXT(email)));
 }
 
 int store_session_purge(struct store *s, int64_t now_s, struct err *e)

@@ -2,6 +2,7 @@
 #ifndef AUTH_STORE_H
 #define AUTH_STORE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,10 +28,28 @@ int store_person_seen(struct store *s, const char *issuer, const char *subject, 
 /** store_person_email() - e-mail of a person. Return: 0 or STORE_E_NONE */
 int store_person_email(struct store *s, int64_t person, char email[EMAIL_BYTES], struct err *e);
 
+/** struct person_row - an account; @rebind: the next account that proves the address takes its place */
+struct person_row {
+	int64_t id, created_s, seen_s;
+	char issuer[256], subject[256], email[EMAIL_BYTES];
+	bool rebind;
+};
+
+/** store_person_by_email() - who has this address now; the newest where it moved. Return: 0 or STORE_E_NONE */
+int store_person_by_email(struct store *s, const char *email, struct person_row *out, struct err *e);
+
+/** store_person_rebind() - the row, and so its machines, now belongs to (issuer, subject). Return: 0, or STORE_E_EXISTS if another row does */
+int store_person_rebind(struct store *s, int64_t person, const char *issuer, const char *subject, struct err *e);
+
+/** store_person_allow_rebind() - Return: 0 or STORE_E_NONE */
+int store_person_allow_rebind(struct store *s, const char *email, struct err *e);
+
 int store_session_put(struct store *s, const struct who *who, int64_t now_s, struct err *e);
 /** store_session_get() - session by hash, unless expired at @now_s. Return: 0 or STORE_E_NONE */
 int store_session_get(struct store *s, const uint8_t hash[SESSION_HASH_BYTES], int64_t now_s, struct who *out, struct err *e);
 int store_session_drop(struct store *s, const uint8_t hash[SESSION_HASH_BYTES], struct err *e);
+/** store_session_drop_email() - end every session of an address. Return: 0 or negative */
+int store_session_drop_email(struct store *s, const char *email, struct err *e);
 /** store_session_purge() - delete what has expired */
 int store_session_purge(struct store *s, int64_t now_s, struct err *e);
 

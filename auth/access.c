@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "auth/access.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "auth/audit.h"
+#include "auth/identity.h"
+#include "auth/rulebook.h"
+#include "auth/store.h"
+#include "base/err.h"
+#include "base/log.h"
+
+struct access {
+	struct access_config c;
+};
+
+struct access *access_create(const struct access_config *c)
+{
+	struct access *a = calloc(1, sizeof(*a));
+
+	if (a)
+		a->c = *c;
+	return a;
+}
+
+struct access *access_destroy(struct access *a)
+{
+	free(a);
+	return NULL;
+}
+
+static struct quota filled(const struct quota *q, const struct quota *defaults)
+{
+	struct quota out = *q;
+
+	out.machines = q->machines ? q->machines : defaults->machines;
+	out.cpus = q->cpus ? q->cpus : defaults->cpus;
+	out.networks = q->networks ? q->networks : defaults->networks;
+	out.memory_bytes = q->memory_bytes ? q->memory_bytes : defaults->memory_bytes;
+	out.disk_bytes = q->disk_bytes ? q->disk_bytes : defaults->disk_bytes;
+	out.lifetime_s = q->lifetime_s ? q->lifetime_s : defaults->lifetime_s;
+	if (!q->images[0])
+		memcpy(out.images, defaults->images, sizeof(out.images));
+	return out;
+}
+
+int auth_check(const struct access *a, const char *email, int64_t now_s, struct grant *g, struct err *e)
+{
+	struct decision d = rules_decide(rulebook_rules(a->c.book), email, now_s);
+
+	*g = (struct grant){ .role = ROLE_USER, .until_s = d.until_s };
+	if (d.verdict == VERDICT_ALLOWED) {
+		g->role = d.rule->role;
+		g->quota = filled(&d.rule->quota, &a->c.defaults);
+		return 0;
+	}
+	if (d.verdict == VERDICT_NO_RULE && a->c.open) {
+		g->quota = a->c.defaults;
+		return 0;
+	}
+	return err_set(e, -EACCES, "%s: %s%s%s", email, verdict_name(d.verdict), d.rule ? " by the rule for " : "", d.rule ? d.rule->pattern : "");
+}
+
+static void note(struct access *a, const char *actor, const char *address, const char *action, const char *object, const char *detail, int64_t now_s)
+{
+	const struct audit_event ev = { .actor = actor, .address = address, .action = action, .object = object, .detail = detail };
+	struct err e = { 0 };
+
+	if (audit_add(a->c.audit, &ev, now_s * 1000, &e) < 0)
+		log_err("audit: %s", e.msg);
+}
+
+void access_refused(struct access *a, const char *email, const char *address, const char *why, int64_t now_s)
+{
+	note(a, email, address, "sign_in.refused", "", why, now_s);
+}
+
+/* Is the address bound to this account? Makes the binding when there is none. */
+static int bind_account(struct access *a, const struct identity *id, int64_t now_s, struct who *who, struct err *e)
+{
+	struct person_row old;
+	int r = store_person_by_email(a->c.store, id->email, &old, e);
+
+	if (r < 0)
+		return r;
+	if (r == 0 && (strcmp(old.issuer, id->issuer) != 0 || strcmp(old.subject, id->subject) != 0)) {
+		if (!old.rebind && a->c.binding == BINDING_ENFORCE)
+			return err_set(e, -EACCES, "%s belongs to another account of %s; an administrator can bind it anew", id->email, old.issuer);
+		log_warn("%s comes with another account of %s; it takes over", id->email, id->issuer);
+		r = store_person_rebind(a->c.store, old.id, id->issuer, id->subject, e);
+		if (r == STORE_E_EXISTS)
+			return err_set(e, -EACCES, "this account already stands for another address here");
+		if (r < 0)
+			return r;
+	}
+	return store_person_seen(a->c.store, id->issuer, id->subject, id->email, now_s, &who->person, e);
+}
+
+int access_admit(struct access *a, const struct identity *id, const char *address, int64_t now_s, struct who *who, struct err *e)
+{
+	struct grant g;
+	int r = auth_check(a, id->email, now_s, &g, e);
+
+	if (r == 0)
+		r = bind_account(a, id, now_s, who, e);
+	if (r == -EACCES)
+		access_refused(a, id->email, address, e->msg, now_s);
+	if (r < 0)
+		return r;
+	(void)snprintf(who->email, sizeof(who->email), "%s", id->email);
+	note(a, id->email, address, "sign_in", id->email, id->provider, now_s);
+	return 0;
+}
+
+int access_rebind(struct access *a, const char *email, const char *actor, const char *address, int64_t now_s, struct err *e)
+{
+	int r = store_person_allow_rebind(a->c.store, email, e);
+
+	if (r == STORE_E_NONE)
+		return err_set(e, -ENOENT, "%s has never signed in", email);
+	if (r == 0)
+		note(a, actor, address, "person.rebind", email, "", now_s);
+	return r;
+}
