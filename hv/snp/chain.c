@@ -94,6 +94,16 @@ static int parse(mbedtls_x509_crt *crt, struct snp_bytes in, const char *what, s
 	return 0;
 }
 
+/* It will be shown to a person, on a terminal. */
+static bool printable(const uint8_t *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] < 0x20 || text[i] > 0x7e)
+			return false;
+	}
+	return true;
+}
+
 /* The one common name of a subject or issuer. */
 static int common_name(const mbedtls_x509_name *name, char out[SNP_NAME_MAX])
 {
@@ -102,7 +112,7 @@ static int common_name(const mbedtls_x509_name *name, char out[SNP_NAME_MAX])
 	for (; name; name = name->next) {
 		if (MBEDTLS_OID_CMP(MBEDTLS_OID_AT_CN, &name->oid) != 0)
 			continue;
-		if (found || name->val.len >= SNP_NAME_MAX || memchr(name->val.p, 0, name->val.len))
+		if (found || name->val.len >= SNP_NAME_MAX || !printable(name->val.p, name->val.len))
 			return SNP_CHECK_CHAIN;
 		memcpy(out, name->val.p, name->val.len);
 		out[name->val.len] = '\0';
@@ -119,7 +129,7 @@ static int settle_names(struct snp_chain *chain, struct err *e)
 	const char *product;
 
 	if (common_name(&chain->intermediate.subject, name) != 0 || common_name(&chain->leaf.subject, leaf) != 0)
-		return err_set(e, SNP_CHECK_CHAIN, "a certificate has not exactly one common name");
+		return err_set(e, SNP_CHECK_CHAIN, "a certificate has not exactly one common name that can be printed");
 	chain->kind = strncmp(name, vlek, sizeof(vlek) - 1) == 0 ? SNP_KEY_VLEK : SNP_KEY_VCEK;
 	product = name + (chain->kind == SNP_KEY_VLEK ? sizeof(vlek) : sizeof(vcek)) - 1;
 	if (strncmp(name, vcek, sizeof(vcek) - 1) == 0)

@@ -49,7 +49,8 @@ function common_name(name) {
 				names.push(der.read_text(pair, pair.next_is(der.UTF8_STRING) ? der.UTF8_STRING : der.PRINTABLE_STRING));
 		}
 	}
-	demand(names.length === 1, "chain", "a certificate has not exactly one common name");
+	demand(names.length === 1 && /^[\x20-\x7e]{1,127}$/.test(names[0]), "chain",
+		"a certificate has not exactly one common name that can be printed");
 	return names[0];
 }
 
