@@ -72,7 +72,7 @@ struct attach {
 	bool paused;	 /* pause_input() */
 	bool gap;	 /* a gap frame with a preamble comes next */
 	bool typed;	 /* has sent input: INACKs are due */
-	bool ack_turn;	 /* an OUTPUT has gone since the last INACK */
+	bool ack_turn;	 /* an OUTPUT has gone since an INACK became due */
 	bool stalled;	 /* waits for credit */
 	bool stale_input; /* the epoch changed: input for the old one may still come */
 	uint32_t asked_window;
@@ -347,7 +347,7 @@ static size_t next_output(struct attach *a, uint8_t *buf)
 	n = stream_read(a->viewer.stream, a->sent, buf + at, want);
 	a->sent += n;
 	a->hub->n.output_bytes += n;
-	a->ack_turn = true;
+	a->ack_turn = ack_due(a, &st);
 	return at + n;
 }
 
