@@ -166,7 +166,7 @@ struct reading {
 	const struct conf_program *p;
 	void *target;
 	const char *at, *end, *label;
-	bool seen[CONF_KEYS_MAX];
+	bool seen[CONF_KEYS_MAX], group_seen[CONF_GROUP_MAX][CONF_KEYS_MAX];
 	int line, status;
 	struct err *e;
 };
@@ -203,32 +203,94 @@ static char *read_line(char *out, int size, void *arg)
 	return out;
 }
 
-static int on_pair(void *arg, const char *section, const char *name, const char *value)
+static bool name_ok(const char *name)
 {
-	struct reading *rd = arg;
-	const struct conf_key *k;
+	size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-");
+
+	return len > 0 && len < CONF_NAME_BYTES && name[len] == '\0';
+}
+
+/* The item of a group that "[prefix NAME]" means, made when it is new. NULL after a refusal. */
+static char *group_item(struct reading *rd, const char *name, size_t *index)
+{
+	const struct conf_group *g = rd->p->group;
+	size_t *count = (size_t *)(void *)((char *)rd->target + g->count_offset);
+	char *item = (char *)rd->target + g->offset;
+
+	for (*index = 0; *index < *count; (*index)++, item += g->item_bytes)
+		if (strcmp(item, name) == 0)
+			return item;
+	if (!name_ok(name)) {
+		refuse(rd, -EINVAL, "a section's name may have lower-case letters, digits and dashes:", name);
+		return NULL;
+	}
+	if (*count == g->max || *count == CONF_GROUP_MAX) {
+		refuse(rd, -ENOSPC, "too many sections of the kind", g->prefix);
+		return NULL;
+	}
+	memset(item, 0, g->item_bytes);
+	memcpy(item, name, strlen(name) + 1);
+	if (conf_presets(g->keys, item, rd->e) < 0) {
+		rd->status = -EINVAL;
+		return NULL;
+	}
+	(*count)++;
+	return item;
+}
+
+static bool is_group(const struct conf_program *p, const char *section)
+{
+	size_t len = p->group ? strlen(p->group->prefix) : 0;
+
+	return len > 0 && strncmp(section, p->group->prefix, len) == 0 && section[len] == ' ';
+}
+
+static bool of_others(const struct conf_program *p, const char *section)
+{
+	for (const char *const *o = p->other_sections; o && *o; o++) {
+		size_t len = strlen(*o);
+
+		if (strcmp(section, *o) == 0 || (len > 0 && (*o)[len - 1] == ' ' && strncmp(section, *o, len) == 0))
+			return true;
+	}
+	return false;
+}
+
+static int set_pair(struct reading *rd, const struct conf_key *keys, void *target, bool *seen, const char *name, const char *value)
+{
+	const struct conf_key *k = find_key(keys, name);
 	int r;
 
-	if (rd->status)
-		return 0;
-	if (strcmp(section, rd->p->section) != 0) {
-		for (const char *const *o = rd->p->other_sections; o && *o; o++)
-			if (strcmp(section, *o) == 0)
-				return 1;
-		return refuse(rd, -ENOENT, section[0] ? "unknown section" : "a key before any [section]:", section[0] ? section : name);
-	}
-	k = find_key(rd->p->keys, name);
 	if (!k)
 		return refuse(rd, -ENOENT, "unknown key", name);
-	if (rd->seen[k - rd->p->keys])
+	if (seen[k - keys])
 		return refuse(rd, -EINVAL, "given twice:", name);
-	rd->seen[k - rd->p->keys] = true;
-	r = set_key(k, rd->target, value ? value : "", rd->e);
+	seen[k - keys] = true;
+	r = set_key(k, target, value ? value : "", rd->e);
 	if (r < 0) {
 		rd->status = r;
 		err_prefix(rd->e, "%s line %d", rd->label, rd->line);
 	}
 	return r == 0;
+}
+
+static int on_pair(void *arg, const char *section, const char *name, const char *value)
+{
+	struct reading *rd = arg;
+	size_t index = 0;
+	char *item;
+
+	if (rd->status)
+		return 0;
+	if (strcmp(section, rd->p->section) == 0)
+		return set_pair(rd, rd->p->keys, rd->target, rd->seen, name, value);
+	if (is_group(rd->p, section)) {
+		item = group_item(rd, section + strlen(rd->p->group->prefix) + 1, &index);
+		return item ? set_pair(rd, rd->p->group->keys, item, rd->group_seen[index], name, value) : 0;
+	}
+	if (of_others(rd->p, section))
+		return 1;
+	return refuse(rd, -ENOENT, section[0] ? "unknown section" : "a key before any [section]:", section[0] ? section : name);
 }
 
 int conf_text(const struct conf_program *p, void *target, const char *label, const char *text, size_t len, struct err *e)
@@ -330,7 +392,7 @@ static int walk_options(const struct conf_program *p, void *target, int argc, ch
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, "+:c:nh", o.list, NULL)) != -1) {
 		if (c == '?' || c == ':')
-			return err_set(e, CONF_E_USAGE, "%s: %s option %s; --help lists them", p->name,
+			return err_set(e, CONF_E_USAGE, "%s option %s; --help lists them",
 				       c == ':' ? "no value for" : "unknown", argv[optind - 1]);
 		if (c == OPT_CONFIG || c == 'c')
 			w->file = optarg;
@@ -356,7 +418,7 @@ int conf_read(const struct conf_program *p, void *target, int argc, char **argv,
 		return CONF_E_HELP;
 	}
 	if (!rest && optind < argc)
-		return err_set(e, CONF_E_USAGE, "%s: unexpected argument %.64s; --help lists the options", p->name, argv[optind]);
+		return err_set(e, CONF_E_USAGE, "unexpected argument %.64s; --help lists the options", argv[optind]);
 	if (rest)
 		*rest = optind;
 	r = conf_presets(p->keys, target, e);

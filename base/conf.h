@@ -43,9 +43,24 @@ struct conf_key {
 	  .size = sizeof(((struct struct_type *)0)->field), .min = (lo), .max = (hi), .preset = (def), .help = (text) }
 
 /**
+ * struct conf_group - sections that may come several times under names: [identity corp], [identity lab]
+ * @prefix: the first word of the section
+ * @keys:   of one such section; the offsets are into an item, whose first field is `char name[CONF_NAME_BYTES]`
+ * @offset, @item_bytes, @max: the array of items in the target; @count_offset: of the size_t that counts them
+ *
+ * Only the file has them: they are neither options nor environment variables.
+ */
+struct conf_group {
+	const char *prefix;
+	const struct conf_key *keys;
+	size_t offset, item_bytes, max, count_offset;
+};
+
+/**
  * struct conf_program - a program's settings
  * @section: INI section that belongs to it; other sections are left to their programs if named in @other_sections
- * @other_sections: NULL-terminated
+ * @other_sections: NULL-terminated; a name that ends in a space stands for all sections that begin so
+ * @group:   NULL for none
  * @file:    read when --config is not given and it exists; NULL for none
  * @keys:    ends with a key without a name; at most CONF_KEYS_MAX
  */
@@ -54,9 +69,12 @@ struct conf_program {
 	const char *const *other_sections;
 	const char *file;
 	const struct conf_key *keys;
+	const struct conf_group *group;
 };
 
-#define CONF_KEYS_MAX 96
+#define CONF_KEYS_MAX	96
+#define CONF_GROUP_MAX	16 /* items of a group */
+#define CONF_NAME_BYTES 32 /* of an item's name: lower-case letters, digits and dashes */
 #define CONF_LINE_MAX 1024 /* bytes of one line of the file */
 
 /* Outcomes of conf_read() that are not settings. */

@@ -42,7 +42,7 @@ static const struct conf_key keys[] = {
 	{ .name = NULL },
 };
 
-static const char *const other_sections[] = { "gateway", NULL };
+static const char *const other_sections[] = { "gateway", "identity ", NULL };
 
 static const struct conf_program program = {
 	.name = "terrarium-netd",

@@ -109,6 +109,60 @@ static void long_lines_and_nul_are_refused(void **state)
 	assert_non_null(strstr(e.msg, "line 2"));
 }
 
+struct item {
+	char name[CONF_NAME_BYTES];
+	char issuer[32];
+	int64_t skew;
+};
+
+struct grouped {
+	struct settings base;
+	struct item items[2];
+	size_t count;
+};
+
+static void named_sections_become_items(void **state)
+{
+	static const struct conf_key item_keys[] = {
+		CONF_KEY(item, issuer, CONF_STR, 0, 0, "", "issuer"), CONF_KEY(item, skew, CONF_INT, 0, 100, "60", "seconds"), { 0 },
+	};
+	static const struct conf_group group = {
+		.prefix = "identity", .keys = item_keys, .offset = offsetof(struct grouped, items), .item_bytes = sizeof(struct item), .max = 2,
+		.count_offset = offsetof(struct grouped, count),
+	};
+	static const char *const rest[] = { "netd", "room ", NULL };
+	static const struct conf_program p = {
+		.name = "prog", .purpose = "", .section = "gateway", .other_sections = rest, .keys = keys, .group = &group,
+	};
+	static const struct {
+		const char *text, *says;
+	} bad[] = {
+		{ "[identity a]\nissuer = x\n[identity b]\nissuer = y\n[identity c]\nissuer = z\n", "line 6: too many" },
+		{ "[identity A b]\nissuer = x\n", "lower-case" },
+		{ "[identity a]\nissuer = x\nissuer = y\n", "given twice" },
+		{ "[identity a]\nkey = x\n", "unknown key key" },
+		{ "[identity]\nissuer = x\n", "unknown section" },
+		{ "[identity a]\nskew = 101\n", "from 0 to 100" },
+	};
+	static const char good[] = "[identity corp]\nissuer = one\n[gateway]\nlimit = 3\n[identity lab]\nissuer = two\nskew = 5\n"
+				   "[identity corp]\nskew = 7\n[room 1]\nx = y\n";
+	struct grouped s = { 0 };
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(conf_text(&p, &s, "test.conf", good, sizeof(good) - 1, &e), 0);
+	assert_int_equal(s.count, 2);
+	assert_string_equal(s.items[0].name, "corp");
+	assert_string_equal(s.items[0].issuer, "one");
+	assert_int_equal(s.items[0].skew, 7);
+	assert_int_equal(s.items[1].skew, 5);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		memset(&s, 0, sizeof(s));
+		if (conf_text(&p, &s, "test.conf", bad[i].text, strlen(bad[i].text), &e) >= 0 || !strstr(e.msg, bad[i].says))
+			fail_msg("row %zu: %s", i, e.msg);
+	}
+}
+
 static void options_beat_environment_beats_file(void **state)
 {
 	char path[] = "/tmp/terrarium-conf-XXXXXX", file[64];
@@ -163,6 +217,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(presets_and_units),
 		cmocka_unit_test(bad_files_are_refused_with_the_line),
+		cmocka_unit_test(named_sections_become_items),
 		cmocka_unit_test(long_lines_and_nul_are_refused),
 		cmocka_unit_test(options_beat_environment_beats_file),
 		cmocka_unit_test(usage_outcomes),
