@@ -134,10 +134,26 @@ const steps = {
 		browser.broken_is_fine = false;
 	},
 
+	async "away for more than the ring holds: said, and the screen is sound"() {
+		browser.broken_is_fine = true;
+		await types(page, "sleep 1; seq 1 60000; echo gap-$((1+1))-over");
+		await sleep(300);
+		wire.cut();
+		await sleep(8000); /* a serial line under emulation carries some 60 KiB in a second, and the ring here holds 128 */
+		wire.mend();
+		await sees(page, /^gap-2-over$/m);
+		assert.match(await page.textContent("#toasts"), /KiB of output passed meanwhile/);
+		const numbers = [...(await whole_text(page)).matchAll(/^(\d+)$/gm)].map((m) => Number(m[1])).slice(-3000);
+		assert.deepEqual(numbers, Array.from({ length: 3000 }, (_, i) => 60_000 - 2999 + i));
+		await types(page, "echo after-$kept");
+		await sees(page, /^after-moss-42$/m);
+		browser.broken_is_fine = false;
+	},
+
 	async "a second window has control; the first watches and takes it back"() {
 		const second = await browser.page(person);
 		await second.goto(home);
-		await sees(second, /^while-42-away$/m);
+		await sees(second, /^after-moss-42$/m);
 		await until("watching", () => page.isVisible("#role"));
 		await types(second, "echo from-the-second-$kept");
 		await sees(page, /^from-the-second-moss-42$/m);
