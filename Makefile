@@ -11,7 +11,11 @@ SBINDIR    ?= $(PREFIX)/sbin
 MANDIR     ?= $(PREFIX)/share/man
 SYSCONFDIR ?= /etc
 UNITDIR    ?= /lib/systemd/system
+SYSUSERSDIR ?= /usr/lib/sysusers.d
+TMPFILESDIR ?= /usr/lib/tmpfiles.d
+LIBEXECDIR ?= $(PREFIX)/libexec/terrarium
 DATADIR    ?= $(PREFIX)/share/terrarium
+DOCDIR     ?= $(PREFIX)/share/doc/terrarium
 DESTDIR    ?=
 CC         ?= gcc
 CLANG      ?= clang
@@ -29,7 +33,7 @@ SAY = @:
 endif
 
 # --- sources, by layer -------------------------------------------------------------------------------------------------
-BASE     := base/buf.c base/cli.c base/conf.c base/err.c base/fd.c base/hex.c base/ipc.c base/log.c base/loop.c base/when.c
+BASE     := base/buf.c base/cli.c base/conf.c base/err.c base/fd.c base/hex.c base/httpc.c base/loop.c base/ipc.c base/log.c base/loop.c base/when.c
 OUTGOING := base/httpc.c
 NETSETUP := $(filter-out netsetup/main.c,$(sort $(wildcard netsetup/*.c)))
 HV       := $(sort $(wildcard hv/*.c))
@@ -46,7 +50,7 @@ terrarium_SRC       := gateway/ctl/main.c $(CTL) $(SNP) $(VERITY) gateway/settin
 
 PROGRAMS := terrariumd terrarium-netd terrarium
 
-CTL_LIBS      := -lmbedx509 -lmbedcrypto $(shell $(PKG_CONFIG) --libs jansson) -linih
+CTL_LIBS      := -lmbedx509 -lmbedcrypto $(shell $(PKG_CONFIG) --libs jansson libcurl) -lev -linih -lpthread
 GATEWAY_LIBS  := -lwebsockets -lmbedx509 -lmbedcrypto $(shell $(PKG_CONFIG) --libs jansson sqlite3 libcurl) -lev -linih -lpthread
 NETSETUP_LIBS := $(shell $(PKG_CONFIG) --libs libmnl libnftables) -lev -linih
 
@@ -129,6 +133,25 @@ $O/terrarium: $(terrarium_SRC:%.c=$O/obj/%.o)
 # DEMO="--driver=local" and the like reaches terrariumd.
 demo:
 	$(Q)deploy/demo.sh $(DEMO)
+
+# Guest images are no part of a program's installation; the machine builds its own out of its Debian's packages:
+#   $(DATADIR)/guest/build.sh --out /var/lib/terrarium/images/micro --cache /var/cache/terrarium
+UNITS := vmnet.service terrarium-netd.service terrariumd.service
+FILL  := -e 's,@SBINDIR@,$(SBINDIR),' -e 's,@LIBEXECDIR@,$(LIBEXECDIR),' -e 's,@DOCDIR@,$(DOCDIR),'
+install: all
+	$(SAY) INSTALL $(DESTDIR)$(PREFIX)
+	$(Q)install -d $(addprefix $(DESTDIR),$(BINDIR) $(SBINDIR) $(LIBEXECDIR) $(DOCDIR) $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) \
+		$(SYSCONFDIR)/terrarium $(DATADIR)/guest $(MANDIR)/man1 $(MANDIR)/man5 $(MANDIR)/man8)
+	$(Q)install -m 755 $O/terrarium $(DESTDIR)$(BINDIR)
+	$(Q)install -m 755 $O/terrariumd $O/terrarium-netd $(DESTDIR)$(SBINDIR)
+	$(Q)install -m 755 deploy/vmnet.sh $(DESTDIR)$(LIBEXECDIR)
+	$(Q)cp -r deploy/guest/. $(DESTDIR)$(DATADIR)/guest
+	$(Q)install -m 644 $(wildcard docs/*.md) README.md LICENSE $(DESTDIR)$(DOCDIR)
+	$(Q)for s in 1 5 8; do install -m 644 docs/*.$$s $(DESTDIR)$(MANDIR)/man$$s || exit 1; done
+	$(Q)for u in $(UNITS); do sed $(FILL) deploy/systemd/$$u >$(DESTDIR)$(UNITDIR)/$$u || exit 1; done
+	$(Q)install -m 644 deploy/systemd/sysusers.conf $(DESTDIR)$(SYSUSERSDIR)/terrarium.conf
+	$(Q)install -m 644 deploy/systemd/tmpfiles.conf $(DESTDIR)$(TMPFILESDIR)/terrarium.conf
+	$(Q)install -m 644 deploy/terrarium.conf.example $(DESTDIR)$(SYSCONFDIR)/terrarium
 
 # --- tests -------------------------------------------------------------------------------------------------------------
 # Unit tests: tests/unit/test_X.c, cmocka, always with sanitizers; they link what they need out of one archive (a test may define

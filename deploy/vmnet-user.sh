@@ -151,7 +151,7 @@ start_uplink() {
 }
 dns=""
 [ $uplink = 0 ] || start_uplink
-deny=$(ip -o addr show scope global | awk 'NR <= 30 { sub(/\/.*/, "", $4); printf "%s%s", sep, $4; sep = " " }')
+deny=$(ip -o addr show scope global | awk 'NR <= 20 { sub(/\/.*/, "", $4); printf "%s%s", sep, $4; sep = " " }')
 [ -z "$ready" ] || rm -f "$ready"
 printf 'export TERRARIUM_UID_BASE="%s" TERRARIUM_DNS="%s" TERRARIUM_DENY="%s"\n' "$uid_base" "$dns" "$deny" >"$tmp/go"
 rm -rf "$tmp"
