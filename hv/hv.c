@@ -54,8 +54,10 @@ static const struct {
 
 static void list_missing(struct hv *hv)
 {
+	char before[sizeof(hv->missing)];
 	size_t at = 0;
 
+	memcpy(before, hv->missing, sizeof(before));
 	hv->missing[0] = '\0';
 	for (size_t i = 0; i < sizeof(caps) / sizeof(caps[0]); i++) {
 		int n;
@@ -66,7 +68,7 @@ static void list_missing(struct hv *hv)
 		if (n > 0 && at + (size_t)n < sizeof(hv->missing))
 			at += (size_t)n;
 	}
-	if (at > 0)
+	if (at > 0 && strcmp(before, hv->missing) != 0)
 		log_warn("this host does not confine machines fully; missing: %s", hv->missing);
 }
 
@@ -132,9 +134,10 @@ static void on_down(void *arg, const char *why)
 	bool was_online = hv->online;
 
 	hv->online = false;
-	log_warn("%s; trying again", why);
 	if (was_online)
 		hv->hooks.on_offline(hv->arg, why);
+	else
+		log_warn("%s; trying again", why);
 }
 
 static void on_exited(void *arg, const struct netd_slot_info *info)

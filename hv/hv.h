@@ -137,7 +137,7 @@ enum hv_stop { HV_STOP_ASK, HV_STOP_KILL };
 /**
  * hv_vm_stop() - climb the stop ladder: ask the guest, then the VMM, then SIGTERM, then SIGKILL, each with its deadline
  *
- * HV_STOP_KILL starts at the top. Ends in stopped; slot, rules and files are released then. Return: 0, or negative with @e.
+ * A guest that is not ready is not asked. HV_STOP_KILL starts at the top. Ends in stopped; slot, rules and files are released then. Return: 0, or negative with @e.
  */
 int hv_vm_stop(struct hv_vm *vm, enum hv_stop how, struct err *e);
 

@@ -18,6 +18,7 @@
 #define PROGRAM		"qemu-system-x86_64" /* what QEMU calls itself in its messages */
 #define MIB		(1ULL << 20)
 #define OVERHEAD_BYTES	(192 * MIB) /* QEMU itself, its translation cache, page tables: 60-90 MiB were measured */
+#define IO_PERCENT	50 /* for the thread that serves console and network beside busy CPUs */
 #define PIDS_MAX	64	    /* a thread for each CPU, the main loop, RCU, a few workers */
 #define CMDLINE_MAX	2048	    /* COMMAND_LINE_SIZE of x86 */
 #define LOG_KEEP	512	    /* bytes of what QEMU prints; they go into the reason of a failure */
@@ -162,7 +163,7 @@ static int qemu_plan(const struct plan_input *in, struct spawn_plan *p, struct e
 	if (!plan_whole(p))
 		return err_set(e, -E2BIG, "the command line of QEMU is too long");
 	p->memory_max = in->spec->memory_bytes + OVERHEAD_BYTES;
-	p->cpu_percent = in->spec->cpus * 100;
+	p->cpu_percent = in->spec->cpus * 100 + IO_PERCENT;
 	p->pids_max = PIDS_MAX;
 	p->ring_bytes = in->ring_bytes;
 	return 0;

@@ -146,9 +146,17 @@ static void on_killed(struct helper_call *c, const struct helper_result *r)
 		log_debug("machine %s: signal not sent: %s", vm->spec.name, r->reason);
 }
 
+static void cancel_signal(struct hv_vm *vm)
+{
+	if (vm->calling != CALL_KILL)
+		return;
+	helper_cancel(vm->hv->helper, &vm->call);
+	vm->calling = CALL_NONE;
+}
+
 static void send_signal(struct hv_vm *vm, enum netd_kill how)
 {
-	helper_cancel(vm->hv->helper, &vm->call);
+	cancel_signal(vm);
 	vm->calling = CALL_KILL;
 	vm->call.done = on_killed;
 	helper_kill(vm->hv->helper, &vm->call, vm->info.slot, how);
@@ -176,15 +184,12 @@ static bool act_kill(struct hv_vm *vm)
 	return true;
 }
 
-static bool act_give_up(struct hv_vm *vm)
+static void give_up(struct hv_vm *vm)
 {
 	ends_with(vm, HV_FAILED, "process %d of slot %u does not end; look at it on the host", vm->info.pid, vm->info.slot);
-	if (vm->calling == CALL_KILL)
-		helper_cancel(vm->hv->helper, &vm->call);
-	vm->calling = CALL_NONE;
+	cancel_signal(vm);
 	vm->has_slot = false;
 	finish(vm);
-	return true;
 }
 
 static uint64_t rung_ms(const struct hv_vm *vm)
@@ -201,7 +206,7 @@ static uint64_t rung_ms(const struct hv_vm *vm)
 void vm_climb(struct hv_vm *vm)
 {
 	static bool (*const act[])(struct hv_vm *) = {
-		[RUNG_ASK] = act_ask, [RUNG_QUIT] = act_quit, [RUNG_TERM] = act_term, [RUNG_KILL] = act_kill, [RUNG_GIVE_UP] = act_give_up,
+		[RUNG_ASK] = act_ask, [RUNG_QUIT] = act_quit, [RUNG_TERM] = act_term, [RUNG_KILL] = act_kill,
 	};
 
 	if (vm->calling != CALL_NONE && vm->calling != CALL_KILL)
@@ -212,11 +217,14 @@ void vm_climb(struct hv_vm *vm)
 	}
 	if (vm->rung == vm->rung_done)
 		return; /* its deadline climbs on */
-	while (!act[vm->rung](vm))
+	while (vm->rung < RUNG_GIVE_UP && !act[vm->rung](vm))
 		vm->rung++;
+	if (vm->rung >= RUNG_GIVE_UP) {
+		give_up(vm);
+		return;
+	}
 	vm->rung_done = vm->rung;
-	if (vm->state == HV_STOPPING && vm->running)
-		deadline_in(vm, rung_ms(vm));
+	deadline_in(vm, rung_ms(vm));
 }
 
 void vm_stop_from(struct hv_vm *vm, enum rung rung)
@@ -277,12 +285,10 @@ void vm_exited(struct hv_vm *vm, const struct netd_slot_info *info)
 		explain_exit(vm, info);
 	vm->info.state = NETD_SLOT_EXITED;
 	vm->info.pid = 0;
-	if (vm->calling == CALL_KILL) {
-		helper_cancel(vm->hv->helper, &vm->call);
-		vm->calling = CALL_NONE;
-	}
-	let_go(vm);
+	/* Still `running` for the hook: nothing that it asks for may end the machine before this function goes on. */
 	vm->hooks->on_exit(vm->hooks_arg, vm, info->exit_code, info->exit_signal);
+	cancel_signal(vm);
+	let_go(vm);
 	vm_stop_from(vm, RUNG_ASK);
 }
 
@@ -647,7 +653,11 @@ int hv_vm_stop(struct hv_vm *vm, enum hv_stop how, struct err *e)
 	if (vm->state == HV_REQUESTED || vm->state == HV_STOPPED || vm->state == HV_FAILED)
 		return wrong_state(vm, "stopped", e);
 	vm->again = false;
-	vm_stop_from(vm, how == HV_STOP_KILL ? RUNG_KILL : RUNG_ASK);
+	/* A guest that is not ready does not hear its power button yet. */
+	if (how == HV_STOP_KILL)
+		vm_stop_from(vm, RUNG_KILL);
+	else
+		vm_stop_from(vm, vm->state == HV_READY ? RUNG_ASK : RUNG_QUIT);
 	return 0;
 }
 

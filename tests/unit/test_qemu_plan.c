@@ -110,7 +110,7 @@ static void microvm_with_tcg(void **state)
 	assert_memory_equal(plan.want, want, sizeof(want));
 	assert_int_equal(plan.ring_bytes, 1 << 20);
 	assert_true(plan.memory_max > 256ULL << 20);
-	assert_int_equal(plan.cpu_percent, 100);
+	assert_int_equal(plan.cpu_percent, 150);
 }
 
 static void q35_with_kvm(void **state)
@@ -125,7 +125,7 @@ static void q35_with_kvm(void **state)
 					  "-kernel\n/img/vmlinux\n-initrd\n/img/initrd\n-append\nconsole=ttyS0 quiet " NET_WORDS RNG
 					  "virtio-rng-pci,rng=rng\n" CHANNELS "-netdev\ntap,id=net,fd=5,vhost=off\n"
 					  "-device\nvirtio-net-pci,romfile=,netdev=net,mac=02:54:00:00:00:07\n");
-	assert_int_equal(plan.cpu_percent, 400);
+	assert_int_equal(plan.cpu_percent, 450);
 }
 
 static void without_a_network(void **state)
