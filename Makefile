@@ -33,7 +33,7 @@ SAY = @:
 endif
 
 # --- sources, by layer -------------------------------------------------------------------------------------------------
-BASE     := base/buf.c base/cli.c base/conf.c base/err.c base/fd.c base/hex.c base/httpc.c base/loop.c base/ipc.c base/log.c base/loop.c base/when.c
+BASE     := base/buf.c base/cli.c base/conf.c base/err.c base/fd.c base/hex.c base/ipc.c base/log.c base/loop.c base/when.c
 OUTGOING := base/httpc.c
 NETSETUP := $(filter-out netsetup/main.c,$(sort $(wildcard netsetup/*.c)))
 HV       := $(sort $(wildcard hv/*.c))
@@ -46,7 +46,8 @@ GATEWAY  := $(filter-out gateway/main.c,$(sort $(wildcard gateway/*.c)))
 # --- programs ----------------------------------------------------------------------------------------------------------
 terrariumd_SRC      := gateway/main.c $(GATEWAY) $(AUTH) $(HV) $(OUTGOING) $(BASE)
 terrarium-netd_SRC  := netsetup/main.c $(NETSETUP) $(BASE)
-terrarium_SRC       := gateway/ctl/main.c $(CTL) $(SNP) $(VERITY) gateway/settings.c base/cli.c base/conf.c base/err.c base/fd.c base/hex.c
+terrarium_SRC       := gateway/ctl/main.c $(CTL) $(SNP) $(VERITY) gateway/settings.c base/cli.c base/conf.c base/err.c base/fd.c base/hex.c \
+                       base/buf.c base/httpc.c base/loop.c
 
 PROGRAMS := terrariumd terrarium-netd terrarium
 
