@@ -18,6 +18,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "hv/snp/kds.h"
 #include "hv/snp/roots.h"
 #include "hv/snp/sha.h"
 #include "hv/snp/verify.h"
@@ -463,6 +464,31 @@ static void the_two_layouts_of_a_tcb(void **state)
 	assert_int_equal(snp_tcb_short_of(&turin, &turin), SNP_TCB_PARTS);
 }
 
+static void the_service_is_asked_as_it_wants(void **state)
+{
+	struct snp_report r = { .signing_key = SNP_KEY_VCEK, .reported_tcb = 0x5400000017020a01 };
+	struct snp_kds_name name;
+	struct err e = { 0 };
+
+	(void)state;
+	for (uint8_t i = 0; i < 8; i++)
+		r.chip_id[i] = 0xa0 + i;
+	assert_int_equal(snp_kds_name(SNP_KDS_VEK, &r, SNP_PRODUCT_TURIN, &name, &e), 0);
+	assert_string_equal(name.path, "/vcek/v1/Turin/a0a1a2a3a4a5a6a7?fmcSPL=01&blSPL=10&teeSPL=02&snpSPL=23&ucodeSPL=84");
+	assert_string_equal(name.file, "vcek-Turin-a0a1a2a3a4a5a6a7-1-10-2-23-84.der");
+	assert_int_equal(snp_kds_name(SNP_KDS_VEK, &r, SNP_PRODUCT_MILAN, &name, &e), 0);
+	assert_string_equal(name.path, "/vcek/v1/Milan/a0a1a2a3a4a5a6a7" X48("00") "0000000000000000"
+				       "?blSPL=01&teeSPL=10&snpSPL=00&ucodeSPL=84");
+	assert_int_equal(snp_kds_name(SNP_KDS_CRL, &r, SNP_PRODUCT_GENOA, &name, &e), 0);
+	assert_string_equal(name.path, "/vcek/v1/Genoa/crl");
+	r.signing_key = SNP_KEY_VLEK;
+	assert_int_equal(snp_kds_name(SNP_KDS_CHAIN, &r, SNP_PRODUCT_GENOA, &name, &e), 0);
+	assert_string_equal(name.path, "/vlek/v1/Genoa/cert_chain");
+	assert_int_equal(snp_kds_name(SNP_KDS_VEK, &r, SNP_PRODUCT_GENOA, &name, &e), 0);
+	assert_string_equal(name.path, "");
+	assert_int_equal(snp_kds_name(SNP_KDS_CRL, &r, SNP_PRODUCT_UNKNOWN, &name, &e), -EINVAL);
+}
+
 static void the_roots_are_those_of_their_fingerprints(void **state)
 {
 	(void)state;
@@ -490,6 +516,7 @@ int main(void)
 		cmocka_unit_test(every_option_has_two_answers),
 		cmocka_unit_test(policies_that_are_not_understood_are_errors),
 		cmocka_unit_test(the_two_layouts_of_a_tcb),
+		cmocka_unit_test(the_service_is_asked_as_it_wants),
 		cmocka_unit_test(the_roots_are_those_of_their_fingerprints),
 	};
 
