@@ -43,6 +43,7 @@ done
 PATH=$PATH:/usr/sbin:/sbin
 tools=(unshare setpriv)
 [ $uplink = 0 ] || tools+=(slirp4netns)
+[ $uplink = 0 ] || [ -w /dev/net/tun ] || die "/dev/net/tun is missing or closed to this user; as root: modprobe tun; chmod 666 /dev/net/tun"
 for tool in "${tools[@]}"; do
 	command -v "$tool" >/dev/null || die "$tool is missing; deploy/install-deps.sh run installs it"
 done

@@ -89,7 +89,12 @@ ln -s /proc/self/fd "$root/dev/fd"
 mount --rbind /sys "$root/sys"
 mount -t proc proc "$root/proc"
 mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
-exec chroot "$root" "$@"
+# Not chroot: the kernel gives no user namespaces to a process in one.
+cd "$root"
+pivot_root . .
+umount -l .
+cd /
+exec "$@"
 END
 
 # inside USER COMMAND: in the root, as root or as the ordinary user "alice".
