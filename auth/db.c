@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -66,12 +67,19 @@ static int to_errno(int rc)
 	}
 }
 
+/* A full disk is also an I/O error whose cause is one level deeper, or no room for the file that readers share. */
+static bool is_full(const struct db *d, int rc)
+{
+	return (rc & 0xff) == SQLITE_IOERR && d->db &&
+	       (sqlite3_system_errno(d->db) == ENOSPC || sqlite3_extended_errcode(d->db) == SQLITE_IOERR_SHMSIZE);
+}
+
 static int fail(const struct db *d, int rc, const char *what, struct err *e)
 {
-	int code = to_errno(rc);
+	int code = is_full(d, rc) ? -ENOSPC : to_errno(rc);
 
 	return err_set(e, code, "cannot %s: %s%s", what, d->db ? sqlite3_errmsg(d->db) : sqlite3_errstr(rc),
-		       code == -ENOSPC ? "; free some space" : "");
+		       code == -ENOSPC ? ": the disk is full, free some space" : "");
 }
 
 static int exec(const struct db *d, const char *text, const char *what, struct err *e)
