@@ -22,7 +22,7 @@ struct caller {
 	struct loop *loop; /* borrowed */
 	const struct caller_hooks *hooks;
 	void *arg;
-	struct frame_limits lim;
+	struct request_limits lim;
 	uid_t uid;
 	char path[108];
 	int listen_fd, fd; /* owned */
@@ -142,14 +142,14 @@ static bool take_request(struct caller *c)
 		drop(c, "it sent file descriptors, which only go the other way");
 		return false;
 	}
-	switch (frame_check(&c->rq, msg.len, c->greeted, &c->lim, &e)) {
-	case FRAME_OK:
+	switch (request_check(&c->rq, msg.len, c->greeted, &c->lim, &e)) {
+	case REQUEST_OK:
 		c->hooks->on_request(c->arg, &c->rq);
 		break;
-	case FRAME_REFUSED:
+	case REQUEST_REFUSED:
 		caller_refuse(c, &c->rq.head, &e);
 		break;
-	case FRAME_BROKEN:
+	case REQUEST_BROKEN:
 		log_warn("gateway broke the protocol: %s", e.msg);
 		drop(c, "protocol error");
 		break;
@@ -239,7 +239,7 @@ static void on_listen(struct ev_loop *ev, ev_io *w, int events)
 	log_info("gateway connected");
 }
 
-int caller_listen(struct caller **out, struct loop *loop, const char *path, uid_t uid, const struct frame_limits *lim,
+int caller_listen(struct caller **out, struct loop *loop, const char *path, uid_t uid, const struct request_limits *lim,
 		  const struct caller_hooks *hooks, void *arg, struct err *e)
 {
 	struct caller *c = calloc(1, sizeof(*c));

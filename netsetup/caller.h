@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "netsetup/frame.h"
+#include "netsetup/request.h"
 
 struct err;
 struct loop;
@@ -36,7 +36,7 @@ struct caller_frame {
 
 /* @arg is that of caller_listen(). */
 struct caller_hooks {
-	/* A request that frame_check() found right; answered by caller_send() now or by a notice later. */
+	/* A request that request_check() found right; answered by caller_send() now or by a notice later. */
 	void (*on_request)(void *arg, union netd_request *rq);
 	/* Fill @out with what there is to say. Return: false if nothing. What it gives is said once; without a connection it is lost. */
 	bool (*next_notice)(void *arg, struct caller_frame *out);
@@ -47,7 +47,7 @@ struct caller_hooks {
  *
  * Return: 0, or negative with @e.
  */
-int caller_listen(struct caller **out, struct loop *loop, const char *path, uid_t uid, const struct frame_limits *lim,
+int caller_listen(struct caller **out, struct loop *loop, const char *path, uid_t uid, const struct request_limits *lim,
 		  const struct caller_hooks *hooks, void *arg, struct err *e);
 
 /** caller_send() - send an answer; at most one may wait for room at a time, which requests being held back guarantees */

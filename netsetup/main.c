@@ -129,7 +129,7 @@ static int open_parts(struct helper *h, struct err *e)
 {
 	static const struct caller_hooks hooks = { .on_request = ops_request, .next_notice = ops_next_notice };
 	const struct config *c = &h->config;
-	struct frame_limits lim = { .slots = (uint32_t)c->slots, .binaries = (uint32_t)c->nbinaries };
+	struct request_limits lim = { .slots = (uint32_t)c->slots, .binaries = (uint32_t)c->nbinaries };
 	struct slots_config sc = { .config = c, .loop = &h->loop, .on_due = ops_on_due, .arg = &h->ops };
 	int r = open_network(h, e);
 

@@ -92,7 +92,7 @@ static void do_vm_spawn(struct ops *o, union netd_request *rq, struct slot *s)
 	struct caller_frame f;
 	struct err e = { 0 };
 
-	frame_argv(rq, argv);
+	request_argv(rq, argv);
 	if (slot_spawn(s, &rq->vm_spawn, argv, &e) < 0) {
 		caller_refuse(o->caller, &rq->head, &e);
 		return;
@@ -156,7 +156,7 @@ static void do_adopt(struct ops *o, union netd_request *rq, struct slot *s)
 #define HAS_PROCESS (SLOT_IN(SLOT_RUNNING) | SLOT_IN(SLOT_ENDING))
 
 /*
- * Which request may come in which phase of its slot. Size and range were checked before (frame.c); quotas are checked by what the operation
+ * Which request may come in which phase of its slot. Size and range were checked before (request.c); quotas are checked by what the operation
  * calls (slot.c), because they depend on the request.
  * @otherwise: errno when the phase does not permit it
  */
@@ -208,9 +208,9 @@ void ops_request(void *arg, union netd_request *rq)
 	struct err e = { 0 };
 
 	if (p->phases && (!s || s->phase == SLOT_LEAVING))
-		err_set(&e, -ENOENT, "%s: slot %u is not allocated", frame_op_name(rq->head.op), slot_number(rq));
+		err_set(&e, -ENOENT, "%s: slot %u is not allocated", request_op_name(rq->head.op), slot_number(rq));
 	else if (s && !(p->phases & SLOT_IN(s->phase)))
-		err_set(&e, p->otherwise, "%s: slot %u %s", frame_op_name(rq->head.op), slot_number(rq), phase_text(s));
+		err_set(&e, p->otherwise, "%s: slot %u %s", request_op_name(rq->head.op), slot_number(rq), phase_text(s));
 	if (e.code)
 		caller_refuse(o->caller, &rq->head, &e);
 	else

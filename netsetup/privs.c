@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -80,19 +80,27 @@ int privs_drop(enum privs_role role, struct err *e)
 	return 0;
 }
 
-/* Whether /proc/self/{u,g}id_map has a line that covers the range. */
+/* Whether /proc/self/{u,g}id_map has a line "inside outside count" that covers the range. */
 static bool is_mapped(const char *path, uint32_t first, uint32_t count)
 {
-	char text[4096], *at = text;
-	unsigned from, to, len;
-	int used;
+	char text[8192], *at = text;
 
 	if (fd_read_file(AT_FDCWD, path, text, sizeof(text)) < 0)
 		return false;
-	for (; sscanf(at, "%u %u %u%n", &from, &to, &len, &used) == 3; at += used)
-		if (first >= from && (uint64_t)first + count <= (uint64_t)from + len)
+	for (;;) {
+		unsigned long long word[3];
+
+		for (int i = 0; i < 3; i++) {
+			char *end;
+
+			word[i] = strtoull(at, &end, 10);
+			if (end == at)
+				return false;
+			at = end;
+		}
+		if (first >= word[0] && (uint64_t)first + count <= word[0] + word[2])
 			return true;
-	return false;
+	}
 }
 
 bool privs_can_switch(uid_t first, uint32_t count)

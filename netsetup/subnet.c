@@ -108,7 +108,7 @@ bool subnet_free(const struct subnet *want, const struct subnet *used, size_t n,
 	enum { TRIES = 1 << 16 };
 
 	for (size_t r = 0; r < sizeof(private_ranges) / sizeof(private_ranges[0]); r++) {
-		struct subnet range, s;
+		struct subnet range = { .family = 0 }, s;
 
 		if (subnet_parse(private_ranges[r], &range, NULL) < 0 || range.family != want->family || range.len > want->len)
 			continue;

@@ -94,11 +94,9 @@ static bool next_frame(union frame *f, struct ipc_msg *msg, double ms)
 
 static void send_frame(void *frame, size_t len)
 {
-	int r;
-
 	((struct netd_head *)frame)->size = (uint32_t)len;
 	((struct netd_head *)frame)->seq = ++cl.seq;
-	while ((r = ipc_send(cl.fd, frame, len, NULL, 0)) == -EAGAIN) {
+	while (ipc_send(cl.fd, frame, len, NULL, 0) == -EAGAIN) {
 		struct pollfd p = { .fd = cl.fd, .events = POLLOUT };
 
 		(void)poll(&p, 1, 1000);
@@ -432,7 +430,7 @@ static void cmd_write(char *args)
 {
 	int fd = near_arg(&args);
 
-	printf("wrote %zd\n", dprintf(fd, "%s\n", args ? args : "") > 0 ? strlen(args) : 0);
+	printf("wrote %d\n", dprintf(fd, "%s\n", args ? args : ""));
 }
 
 static void cmd_exited(char *args)

@@ -72,7 +72,7 @@ int main(int argc, char **argv)
 			fail("cannot connect");
 		printf("wired\n");
 		(void)fflush(stdout);
-		carry(atoi(argv[2]), sock);
+		carry((int)strtol(argv[2], NULL, 10), sock);
 		return 0;
 	}
 	if (argc == 4 && strcmp(argv[1], "outer") == 0) {

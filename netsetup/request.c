@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "netsetup/frame.h"
+#include "netsetup/request.h"
 
 #include <errno.h>
 #include <string.h>
@@ -10,36 +10,36 @@
 #define RING_STEP 4096U
 #define SIZE_MAX_CELLS 10000 /* columns or rows of a terminal */
 
-static enum frame_verdict broken(struct err *e, const char *what)
+static enum request_verdict broken(struct err *e, const char *what)
 {
 	err_set(e, -EPROTO, "%s", what);
-	return FRAME_BROKEN;
+	return REQUEST_BROKEN;
 }
 
-static enum frame_verdict refused(struct err *e, int code, const char *what)
+static enum request_verdict refused(struct err *e, int code, const char *what)
 {
 	err_set(e, code, "%s", what);
-	return FRAME_REFUSED;
+	return REQUEST_REFUSED;
 }
 
-static enum frame_verdict check_slot(uint32_t slot, const struct frame_limits *lim, struct err *e)
+static enum request_verdict check_slot(uint32_t slot, const struct request_limits *lim, struct err *e)
 {
 	if (slot < 1 || slot > lim->slots)
 		return refused(e, -ENOENT, "there is no such slot");
-	return FRAME_OK;
+	return REQUEST_OK;
 }
 
-static enum frame_verdict check_hello(const union netd_request *rq, const struct frame_limits *lim, struct err *e)
+static enum request_verdict check_hello(const union netd_request *rq, const struct request_limits *lim, struct err *e)
 {
 	(void)lim;
 	if (rq->hello.reserved)
 		return broken(e, "HELLO: reserved field is not zero");
 	if (rq->hello.version != NETD_VERSION)
 		return refused(e, -EPROTONOSUPPORT, "the helper speaks another protocol version: restart both with the same release");
-	return FRAME_OK;
+	return REQUEST_OK;
 }
 
-static enum frame_verdict check_net_alloc(const union netd_request *rq, const struct frame_limits *lim, struct err *e)
+static enum request_verdict check_net_alloc(const union netd_request *rq, const struct request_limits *lim, struct err *e)
 {
 	static const uint8_t none[16];
 
@@ -50,10 +50,10 @@ static enum frame_verdict check_net_alloc(const union netd_request *rq, const st
 		return refused(e, -EINVAL, "NET_ALLOC: the VM's id is all zero");
 	if (rq->net_alloc.net > NETD_NET_ISOLATED)
 		return refused(e, -EINVAL, "NET_ALLOC: unknown kind of network");
-	return FRAME_OK;
+	return REQUEST_OK;
 }
 
-static enum frame_verdict check_net_free(const union netd_request *rq, const struct frame_limits *lim, struct err *e)
+static enum request_verdict check_net_free(const union netd_request *rq, const struct request_limits *lim, struct err *e)
 {
 	if (rq->net_free.reserved)
 		return broken(e, "NET_FREE: reserved field is not zero");
@@ -61,7 +61,7 @@ static enum frame_verdict check_net_free(const union netd_request *rq, const str
 }
 
 /* Counts of each kind in want[], and unused entries zero. */
-static enum frame_verdict check_want(const struct netd_vm_spawn *s, struct err *e)
+static enum request_verdict check_want(const struct netd_vm_spawn *s, struct err *e)
 {
 	unsigned count[NETD_FD_RING + 1] = { 0 };
 
@@ -83,10 +83,10 @@ static enum frame_verdict check_want(const struct netd_vm_spawn *s, struct err *
 		return refused(e, -EINVAL, "VM_SPAWN: ring_bytes and RING go together");
 	if (s->ring_bytes % RING_STEP || s->ring_bytes > RING_MAX)
 		return refused(e, -EINVAL, "VM_SPAWN: ring_bytes must be a multiple of 4096 up to 64 MiB");
-	return FRAME_OK;
+	return REQUEST_OK;
 }
 
-static enum frame_verdict check_tail(const union netd_request *rq, struct err *e)
+static enum request_verdict check_tail(const union netd_request *rq, struct err *e)
 {
 	const struct netd_vm_spawn *s = &rq->vm_spawn;
 	const uint8_t *at = rq->bytes + sizeof(*s);
@@ -98,43 +98,43 @@ static enum frame_verdict check_tail(const union netd_request *rq, struct err *e
 		return broken(e, "VM_SPAWN: the arguments are not argc terminated strings");
 	if (s->argc > NETD_ARGC_MAX)
 		return refused(e, -E2BIG, "VM_SPAWN: too many arguments");
-	return FRAME_OK;
+	return REQUEST_OK;
 }
 
-static enum frame_verdict check_vm_spawn(const union netd_request *rq, const struct frame_limits *lim, struct err *e)
+static enum request_verdict check_vm_spawn(const union netd_request *rq, const struct request_limits *lim, struct err *e)
 {
 	const struct netd_vm_spawn *s = &rq->vm_spawn;
-	enum frame_verdict v = check_tail(rq, e);
+	enum request_verdict v = check_tail(rq, e);
 
-	if (v == FRAME_OK)
+	if (v == REQUEST_OK)
 		v = check_want(s, e);
-	if (v == FRAME_OK)
+	if (v == REQUEST_OK)
 		v = check_slot(s->slot, lim, e);
-	if (v != FRAME_OK)
+	if (v != REQUEST_OK)
 		return v;
 	if (s->binary >= lim->binaries)
 		return refused(e, -ENOENT, "VM_SPAWN: no such entry in the helper's list of binaries");
 	if (s->cols > SIZE_MAX_CELLS || s->rows > SIZE_MAX_CELLS)
 		return refused(e, -EINVAL, "VM_SPAWN: a terminal has at most 10000 columns and rows");
-	return FRAME_OK;
+	return REQUEST_OK;
 }
 
-static enum frame_verdict check_vm_kill(const union netd_request *rq, const struct frame_limits *lim, struct err *e)
+static enum request_verdict check_vm_kill(const union netd_request *rq, const struct request_limits *lim, struct err *e)
 {
 	if (rq->vm_kill.how != NETD_KILL_TERM && rq->vm_kill.how != NETD_KILL_HARD)
 		return refused(e, -EINVAL, "VM_KILL: unknown way to end a process");
 	return check_slot(rq->vm_kill.slot, lim, e);
 }
 
-static enum frame_verdict check_list(const union netd_request *rq, const struct frame_limits *lim, struct err *e)
+static enum request_verdict check_list(const union netd_request *rq, const struct request_limits *lim, struct err *e)
 {
 	(void)lim;
 	if (rq->list.reserved)
 		return broken(e, "LIST: reserved field is not zero");
-	return FRAME_OK;
+	return REQUEST_OK;
 }
 
-static enum frame_verdict check_adopt(const union netd_request *rq, const struct frame_limits *lim, struct err *e)
+static enum request_verdict check_adopt(const union netd_request *rq, const struct request_limits *lim, struct err *e)
 {
 	if (rq->adopt.reserved)
 		return broken(e, "ADOPT: reserved field is not zero");
@@ -145,7 +145,7 @@ static enum frame_verdict check_adopt(const union netd_request *rq, const struct
 static const struct shape {
 	const char *name;
 	size_t size;
-	enum frame_verdict (*check)(const union netd_request *, const struct frame_limits *, struct err *);
+	enum request_verdict (*check)(const union netd_request *, const struct request_limits *, struct err *);
 } shapes[NETD_OP_COUNT] = {
 	[NETD_HELLO] = { "HELLO", sizeof(struct netd_hello), check_hello },
 	[NETD_NET_ALLOC] = { "NET_ALLOC", sizeof(struct netd_net_alloc), check_net_alloc },
@@ -156,12 +156,12 @@ static const struct shape {
 	[NETD_ADOPT] = { "ADOPT", sizeof(struct netd_adopt), check_adopt },
 };
 
-const char *frame_op_name(unsigned op)
+const char *request_op_name(unsigned op)
 {
 	return op < NETD_OP_COUNT && shapes[op].name ? shapes[op].name : "?";
 }
 
-enum frame_verdict frame_check(const union netd_request *rq, size_t len, bool greeted, const struct frame_limits *lim, struct err *e)
+enum request_verdict request_check(const union netd_request *rq, size_t len, bool greeted, const struct request_limits *lim, struct err *e)
 {
 	const struct netd_head *h = &rq->head;
 	const struct shape *shape;
@@ -186,7 +186,7 @@ enum frame_verdict frame_check(const union netd_request *rq, size_t len, bool gr
 	return shape->check(rq, lim, e);
 }
 
-void frame_argv(union netd_request *rq, char **argv)
+void request_argv(union netd_request *rq, char **argv)
 {
 	char *at = (char *)rq->bytes + sizeof(rq->vm_spawn);
 
