@@ -7,17 +7,22 @@
 #define EMAIL_BYTES 256
 #define SESSION_HASH_BYTES 32
 
+/* What somebody may do, each more than the one before: one's own machines; read lists and audit; stop and cut off; change the list. */
+enum role { ROLE_USER, ROLE_AUDITOR, ROLE_OPERATOR, ROLE_ADMIN, ROLE_COUNT };
+
 /**
  * struct who - the signed-in person behind a request or a socket
  * @person:       row id of the person
  * @session_hash: SHA-256 of the session's secret; the secret itself is never kept
  * @expires_at:   seconds since 1970
+ * @role:         by the list as it is now; not kept in the store
  */
 struct who {
 	int64_t person;
 	char email[EMAIL_BYTES];
 	uint8_t session_hash[SESSION_HASH_BYTES];
 	int64_t expires_at;
+	enum role role;
 };
 
 #endif

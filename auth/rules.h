@@ -28,7 +28,6 @@ struct rules;
 #define RULES_MAX	   100000
 
 enum rule_effect { RULE_ALLOW, RULE_DENY, RULE_EFFECT_COUNT };
-enum role { ROLE_USER, ROLE_AUDITOR, ROLE_OPERATOR, ROLE_ADMIN, ROLE_COUNT };
 
 const char *rule_effect_name(enum rule_effect effect);
 const char *role_name(enum role role);

@@ -29,7 +29,9 @@ static const char *const migrations[] = {
 	AUDIT_SCHEMA,
 	RULEBOOK_SCHEMA,
 	"ALTER TABLE person ADD COLUMN rebind INTEGER NOT NULL DEFAULT 0;"
-	"CREATE INDEX person_email ON person (email);",
+	"CREATE INDEX person_email ON person (email);"
+	"CREATE INDEX session_person ON session (person);"
+	"CREATE INDEX vm_owner ON vm (owner);",
 };
 
 
@@ -120,6 +122,32 @@ int store_person_by_email(struct store *s, const char *email, struct person_row 
 	r = read_person(row, out);
 	db_end(row);
 	return r < 0 ? err_set(e, r, "the database holds a bad person") : 0;
+}
+
+int store_person_each(struct store *s, int (*fn)(void *arg, int64_t person, const char *email), void *arg, struct err *e)
+{
+	static const char sql[] = "SELECT id, email FROM person p WHERE id > ?1 AND (EXISTS (SELECT 1 FROM session WHERE person = p.id)"
+				  " OR EXISTS (SELECT 1 FROM vm WHERE owner = p.id)) ORDER BY id LIMIT 1";
+	char email[EMAIL_BYTES];
+	int64_t at = 0;
+	int r;
+
+	/* One row at a time: @fn may change the tables. */
+	for (;;) {
+		struct db_row *row = db_start(s->db, sql, DB_VALUES(DB_INT(at)));
+
+		r = db_step(s->db, row, "look at the people", e);
+		if (r <= 0)
+			return r;
+		at = db_int(row, 0);
+		r = db_text(row, 1, email, sizeof(email));
+		db_end(row);
+		if (r < 0)
+			return err_set(e, r, "the database holds a bad address");
+		r = fn(arg, at, email);
+		if (r != 0)
+			return r;
+	}
 }
 
 int store_person_rebind(struct store *s, int64_t person, const char *issuer, const char *subject, struct err *e)

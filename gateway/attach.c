@@ -881,6 +881,20 @@ void attach_hub_revoke(struct attach_hub *hub, const uint8_t session_hash[SESSIO
 	}
 }
 
+size_t attach_hub_check(struct attach_hub *hub, bool (*may)(void *arg, const struct who *who), void *arg)
+{
+	size_t closed = 0;
+
+	for (struct attach *a = hub->all, *next; a; a = next) {
+		next = a->next;
+		if (a->phase == CLOSING || may(arg, &a->who))
+			continue;
+		attach_refuse(a, WIRE_CLOSE_REVOKED, "your access has ended");
+		closed++;
+	}
+	return closed;
+}
+
 void attach_hub_restart(struct attach_hub *hub)
 {
 	for (struct attach *a = hub->all, *next; a; a = next) {

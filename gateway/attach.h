@@ -60,6 +60,14 @@ struct attach *attach_closed(struct attach *a);
 /** attach_hub_revoke() - close every attachment of a session: 4401, or 4403 */
 void attach_hub_revoke(struct attach_hub *hub, const uint8_t session_hash[SESSION_HASH_BYTES], uint16_t code, const char *reason);
 
+/**
+ * attach_hub_check() - the list has changed, or a date in it has come: close with 4403 whoever may not be here any more
+ * @may: may call no attach_ function
+ *
+ * Return: how many were closed.
+ */
+size_t attach_hub_check(struct attach_hub *hub, bool (*may)(void *arg, const struct who *who), void *arg);
+
 /** attach_hub_restart() - tell every client that this process ends (1012) */
 void attach_hub_restart(struct attach_hub *hub);
 

@@ -26,6 +26,7 @@ static const struct {
 	{ 201, "Created" },
 	{ 202, "Accepted" },
 	{ 204, "No Content" },
+	{ 303, "See Other" },
 	{ 304, "Not Modified" },
 	{ 400, "Bad Request" },
 	{ 401, "Unauthorized" },
@@ -512,6 +513,10 @@ void http_answer(const struct http_app *app, const struct http_request *req, str
 	}
 	if ((route->flags & HTTP_SIGNED_IN) && !identify(app, &call))
 		return;
+	if ((route->flags & HTTP_SIGNED_IN) && call.who.role < route->role) {
+		http_problem(resp, 403, "not_allowed", "This is for people with another role than yours.");
+		return;
+	}
 	if (req->method == HTTP_POST) {
 		call.json = read_json(&call);
 		if (!call.json) {

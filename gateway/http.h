@@ -19,10 +19,11 @@ struct name_list;
  * answer carries. Works on plain structs; gateway/server.c fills and sends them.
  */
 #define HTTP_BODY_MAX	  65536	   /* bytes of a request body */
-#define HTTP_ID_BYTES	  64	   /* of the {id} in a path */
+#define HTTP_ID_BYTES	  320	   /* of the {id} in a path: an e-mail pattern is the longest */
 #define HTTP_ANSWER_MAX	  524288   /* bytes of an answer's own body */
 #define HTTP_HEAD_MAX	  4096	   /* bytes of an answer's head */
 #define HTTP_NONCE_BYTES  33
+#define HTTP_EXTRA_MAX	  8	   /* headers that the application asks for by name */
 #define WS_SUBPROTOCOL	  "terrarium.v1"
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_DELETE, HTTP_OTHER, HTTP_METHOD_COUNT };
@@ -32,13 +33,15 @@ enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_DELETE, HTTP_OTHER, HTTP
  * @version: "HTTP/1.1"
  * @path:    decoded and without dot segments; @query: "" without one
  * @marker:  X-Terrarium
+ * @extra:   values of http_app's @extra_names, in that order
  * @last:    the client will send no other request on this connection
  */
 struct http_request {
 	enum http_method method;
 	const char *version, *path, *query;
 	const char *host, *origin, *cookie, *content_type, *content_length, *transfer_encoding, *accept_encoding, *if_none_match;
-	const char *fetch_site, *marker, *idempotency_key;
+	const char *fetch_site, *marker, *idempotency_key, *if_match, *authorization;
+	const char *extra[HTTP_EXTRA_MAX];
 	const char *ws_version, *ws_protocols;
 	bool last;
 	struct peer peer;
@@ -86,6 +89,7 @@ struct http_route {
 	const char *path; /* may hold one {id} segment */
 	unsigned flags;
 	void (*run)(struct http_call *call);
+	enum role role; /* at least, for HTTP_SIGNED_IN */
 };
 
 /**
@@ -93,12 +97,14 @@ struct http_route {
  * @routes:   ends with a route without a path; HEAD is answered by the GET route
  * @hosts, @origins: exact values that are let in
  * @identify: who is behind a request: 0, positive for nobody, negative with the reason
+ * @extra_names: headers to copy, in lower case and ended by a colon; NULL-terminated
  * @on_nobody: fills the 401
  * @on_other: a GET or HEAD that no route has; true when it was answered
  */
 struct http_app {
 	const struct http_route *routes;
 	const struct name_list *hosts, *origins;
+	const char *extra_names[HTTP_EXTRA_MAX + 1];
 	int (*identify)(void *app, const struct http_request *req, struct who *who, struct err *e);
 	void (*on_nobody)(struct http_call *call);
 	bool (*on_other)(struct http_call *call);

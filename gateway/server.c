@@ -310,7 +310,7 @@ static int copy_path(struct exchange *x, struct lws *wsi)
 	return -EINVAL;
 }
 
-static int copy_headers(struct exchange *x, struct lws *wsi)
+static int copy_headers(struct exchange *x, struct lws *wsi, const struct http_app *app)
 {
 	struct http_request *q = &x->req;
 	const struct {
@@ -326,6 +326,8 @@ static int copy_headers(struct exchange *x, struct lws *wsi)
 		{ WSI_TOKEN_HTTP_TRANSFER_ENCODING, &q->transfer_encoding },
 		{ WSI_TOKEN_HTTP_ACCEPT_ENCODING, &q->accept_encoding },
 		{ WSI_TOKEN_HTTP_IF_NONE_MATCH, &q->if_none_match },
+		{ WSI_TOKEN_HTTP_IF_MATCH, &q->if_match },
+		{ WSI_TOKEN_HTTP_AUTHORIZATION, &q->authorization },
 		{ WSI_TOKEN_VERSION, &q->ws_version },
 		{ WSI_TOKEN_PROTOCOL, &q->ws_protocols },
 	};
@@ -340,6 +342,8 @@ static int copy_headers(struct exchange *x, struct lws *wsi)
 		r = copy_custom(x, wsi, "x-terrarium:", &q->marker);
 	if (r == 0)
 		r = copy_custom(x, wsi, "idempotency-key:", &q->idempotency_key);
+	for (size_t i = 0; r == 0 && i < HTTP_EXTRA_MAX && app->extra_names[i]; i++)
+		r = copy_custom(x, wsi, app->extra_names[i], &q->extra[i]);
 	if (r == 0)
 		r = copy_header(x, wsi, WSI_TOKEN_CONNECTION, &connection);
 	if (r == 0)
@@ -363,7 +367,7 @@ static int begin_exchange(struct conn *c)
 	x->head = BUF_INIT(HTTP_HEAD_MAX);
 	http_response_init(&x->resp);
 	x->req.peer = c->peer;
-	r = copy_headers(x, c->wsi);
+	r = copy_headers(x, c->wsi, c->srv->c.app);
 	if (r == -E2BIG) {
 		x->resp.close = true;
 		http_problem(&x->resp, 431, "headers_too_large", "The headers are larger than %d bytes.", HEADERS_MAX);

@@ -29,13 +29,51 @@ static const struct conf_key keys[] = {
 	KEY(boot_deadline, CONF_MS, 1000, 86400000, "3m", "time until a machine must be ready"),
 	KEY(stop_deadline, CONF_MS, 100, 3600000, "10s", "time for each step of stopping a machine"),
 	KEY(per_person, CONF_INT, 1, 1000, "1", "machines that one person may have"),
-	KEY(identity, CONF_STR, 0, 0, "demo", "who may sign in: demo (one-time links; loopback only)"),
+	KEY(identity, CONF_STR, 0, 0, "auto", "auto: the [identity ...] sections, or demo without any; demo: one-time links, loopback only"),
 	KEY(demo_people, CONF_STR, 0, 0, "demo@localhost", "e-mail addresses of the demo identity"),
+	KEY(bootstrap_admins, CONF_STR, 0, 0, "", "e-mail addresses that are administrators whatever the list says"),
+	KEY(allow_file, CONF_STR, 0, 0, "", "file with a pattern a line that is watched: the list of those who keep it in git"),
+	KEY(subject_binding, CONF_STR, 0, 0, "enforce", "enforce: an address stays with the account it came with first; warn"),
+	KEY(on_removal, CONF_STR, 0, 0, "stop", "machines of a person who is removed: stop or keep"),
+	KEY(quota_cpus, CONF_INT, 1, 4096, "8", "processors that one person may have in all, where no rule says else"),
+	KEY(quota_memory, CONF_BYTES, 64 << 20, 0x4000000000000, "16G", "memory that one person may have in all, where no rule says else"),
+	KEY(quota_networks, CONF_STR, 0, 0, "", "networks that people may choose, where no rule says else; empty: all"),
 	KEY(session_life, CONF_MS, 60000, 31536000000, "7d", "time until a person must sign in again"),
 	KEY(max_connections, CONF_INT, 16, 200000, "8192", "connections in all"),
 	KEY(connections_per_address, CONF_INT, 4, 200000, "512", "connections from one address (IPv6: one /64)"),
 	KEY(log_level, CONF_STR, 0, 0, "info", "error, warn, info or debug"),
 	{ 0 },
+};
+
+#define ITEM(field, kind, lo, hi, def, text) CONF_KEY(identity_settings, field, kind, lo, hi, def, text)
+
+static const struct conf_key identity_keys[] = {
+	ITEM(type, CONF_STR, 0, 0, "oidc", "oidc, hypha or proxy"),
+	ITEM(title, CONF_STR, 0, 0, "", "what people see on the button; empty: the name"),
+	ITEM(ca_file, CONF_STR, 0, 0, "", "certificate authorities to trust, PEM; empty: the system's"),
+	ITEM(email_verified, CONF_STR, 0, 0, "require", "require, not_false (a service that says nothing is believed) or ignore"),
+	ITEM(issuer, CONF_STR, 0, 0, "", "oidc, proxy: as the service writes itself"),
+	ITEM(client_id, CONF_STR, 0, 0, "", "oidc: our name there"),
+	ITEM(client_secret_file, CONF_STR, 0, 0, "", "oidc: file with the client secret; empty: a public client"),
+	ITEM(scopes, CONF_STR, 0, 0, "openid email profile", "oidc: what to ask for"),
+	ITEM(api_audience, CONF_STR, 0, 0, "", "oidc: audience of bearer tokens for the API; empty: none are accepted"),
+	ITEM(server_url, CONF_STR, 0, 0, "", "hypha: the server"),
+	ITEM(login_timeout, CONF_MS, 10000, 600000, "3m", "hypha: time for a person to sign in"),
+	ITEM(allow_child_tokens, CONF_BOOL, 0, 0, "no", "hypha: accept tokens that people made for programs"),
+	ITEM(assertion_header, CONF_STR, 0, 0, "", "proxy: header with the signed assertion"),
+	ITEM(jwks_url, CONF_STR, 0, 0, "", "proxy: where its keys are"),
+	ITEM(audience, CONF_STR, 0, 0, "", "proxy: audience of the assertion"),
+	ITEM(plain_header, CONF_STR, 0, 0, "", "proxy: header with the bare e-mail, instead of an assertion"),
+	ITEM(secret_header, CONF_STR, 0, 0, "", "proxy: header with the secret that makes plain_header count"),
+	ITEM(secret_file, CONF_STR, 0, 0, "", "proxy: file with that secret"),
+	ITEM(trusted_peers, CONF_STR, 0, 0, "", "proxy: addresses it connects from, such as 127.0.0.1 or 10.0.0.0/8"),
+	ITEM(clock_skew, CONF_MS, 0, 600000, "60s", "tolerance for the times in a token"),
+	{ 0 },
+};
+
+static const struct conf_group identity_group = {
+	.prefix = "identity", .keys = identity_keys, .offset = offsetof(struct settings, identities),
+	.item_bytes = sizeof(struct identity_settings), .max = IDENTITIES_MAX, .count_offset = offsetof(struct settings, identity_count),
 };
 
 static const char *const other_sections[] = { "netd", NULL };
@@ -47,6 +85,7 @@ static const struct conf_program program = {
 	.other_sections = other_sections,
 	.file = "/etc/terrarium/terrarium.conf",
 	.keys = keys,
+	.group = &identity_group,
 };
 
 int settings_presets(struct settings *s, struct err *e)
@@ -241,24 +280,74 @@ static int check_words(const struct settings *s, struct err *e)
 {
 	static const char *const drivers[] = { "auto", "qemu", "local", NULL }, *const machines[] = { "microvm", "q35", NULL };
 	static const char *const accels[] = { "auto", "kvm", "tcg", NULL }, *const consoles[] = { "pty", "socket", NULL };
-	static const char *const identities[] = { "demo", NULL }, *const levels[] = { "error", "warn", "info", "debug", NULL };
+	static const char *const identities[] = { "auto", "demo", NULL }, *const levels[] = { "error", "warn", "info", "debug", NULL };
 
 	if (one_of("driver", s->driver, drivers, e) < 0 || one_of("machine", s->machine, machines, e) < 0 ||
 	    one_of("accel", s->accel, accels, e) < 0 || one_of("local_console", s->local_console, consoles, e) < 0 ||
 	    one_of("identity", s->identity, identities, e) < 0 || one_of("log_level", s->log_level, levels, e) < 0)
+		return -EINVAL;
+	if (one_of("subject_binding", s->subject_binding, (const char *const[]){ "enforce", "warn", NULL }, e) < 0 ||
+	    one_of("on_removal", s->on_removal, (const char *const[]){ "stop", "keep", NULL }, e) < 0)
 		return -EINVAL;
 	if (s->ring_size % 4096 != 0)
 		return err_set(e, -EINVAL, "ring_size must be a multiple of 4K");
 	return 0;
 }
 
+bool settings_demo(const struct settings *s)
+{
+	return strcmp(s->identity, "demo") == 0 || s->identity_count == 0;
+}
+
+/* A key that this type of identity cannot do without. */
+static int must_have(const struct identity_settings *i, const char *key, const char *value, struct err *e)
+{
+	return value[0] ? 0 : err_set(e, -EINVAL, "[identity %s]: type %s needs %s", i->name, i->type, key);
+}
+
+static int check_proxy(const struct identity_settings *i, struct err *e)
+{
+	if (i->assertion_header[0])
+		return must_have(i, "jwks_url", i->jwks_url, e) < 0 || must_have(i, "issuer", i->issuer, e) < 0 ||
+				       must_have(i, "audience", i->audience, e) < 0 ?
+			       -EINVAL :
+			       0;
+	if (!i->plain_header[0])
+		return err_set(e, -EINVAL, "[identity %s]: type proxy needs assertion_header (signed) or plain_header", i->name);
+	return must_have(i, "secret_header", i->secret_header, e) < 0 || must_have(i, "secret_file", i->secret_file, e) < 0 ||
+			       must_have(i, "trusted_peers", i->trusted_peers, e) < 0 ?
+		       -EINVAL :
+		       0;
+}
+
+static int check_identity(const struct identity_settings *i, struct err *e)
+{
+	static const char *const types[] = { "oidc", "hypha", "proxy", NULL }, *const policies[] = { "require", "not_false", "ignore", NULL };
+	int r = one_of("type", i->type, types, e);
+
+	if (r == 0)
+		r = one_of("email_verified", i->email_verified, policies, e);
+	if (r < 0)
+		return err_prefix(e, "[identity %s]", i->name);
+	if (strcmp(i->name, "demo") == 0)
+		return err_set(e, -EINVAL, "[identity demo]: that name is taken by the demo identity");
+	if (strcmp(i->type, "hypha") == 0)
+		return must_have(i, "server_url", i->server_url, e);
+	if (strcmp(i->type, "proxy") == 0)
+		return check_proxy(i, e);
+	return must_have(i, "issuer", i->issuer, e) < 0 ? -EINVAL : must_have(i, "client_id", i->client_id, e);
+}
+
 /* Whoever reads the terminal that started the gateway holds the links: good for one's own machine, for nothing else. */
-static int check_identity(const struct settings *s, struct err *e)
+static int check_identities(const struct settings *s, struct err *e)
 {
 	for (size_t i = 0; i < s->address_count; i++)
-		if (strcmp(s->identity, "demo") == 0 && !s->addresses[i].loopback)
-			return err_set(e, -EPERM, "the demo identity works on loopback only, not on %s: choose another identity, or "
+		if (settings_demo(s) && !s->addresses[i].loopback)
+			return err_set(e, -EPERM, "the demo identity works on loopback only, not on %s: set up an [identity ...] section, or "
 					       "listen = 127.0.0.1:%u", s->addresses[i].text, s->addresses[i].port);
+	for (size_t i = 0; i < s->identity_count; i++)
+		if (check_identity(&s->identities[i], e) < 0)
+			return -EINVAL;
 	return 0;
 }
 
@@ -269,7 +358,7 @@ int settings_resolve(struct settings *s, struct err *e)
 	if (r == 0)
 		r = parse_listen(s, e);
 	if (r == 0)
-		r = check_identity(s, e);
+		r = check_identities(s, e);
 	if (r == 0)
 		r = parse_names(&s->host_list, "hosts", s->hosts, e);
 	if (r == 0 && s->host_list.count == 0)

@@ -28,6 +28,21 @@ struct name_list {
 	size_t count;
 };
 
+#define IDENTITIES_MAX 8
+
+/**
+ * struct identity_settings - [identity NAME]: one way to sign in
+ * @type: "oidc", "hypha" or "proxy"; the other keys belong to one or the other, as terrarium.conf(5) says
+ */
+struct identity_settings {
+	char name[32], type[16], title[64], ca_file[256], email_verified[16];
+	char issuer[256], client_id[128], client_secret_file[256], scopes[128], api_audience[128];
+	char server_url[256];
+	char assertion_header[64], jwks_url[256], audience[256], plain_header[64], secret_header[64], secret_file[256], trusted_peers[512];
+	uint64_t login_timeout, clock_skew;
+	bool allow_child_tokens;
+};
+
 /**
  * struct settings - of terrariumd; the fields in the first part are the keys of base/conf.h
  *
@@ -38,6 +53,13 @@ struct settings {
 	char demo_people[2048], hosts[1024], origins[1024], local_command[512], local_console[16], log_level[16];
 	uint64_t ring_size, session_life, boot_deadline, stop_deadline;
 	int64_t per_person, max_connections, connections_per_address;
+
+	char bootstrap_admins[1024], allow_file[256], subject_binding[16], on_removal[16], quota_networks[64];
+	uint64_t quota_memory;
+	int64_t quota_cpus;
+
+	struct identity_settings identities[IDENTITIES_MAX];
+	size_t identity_count;
 
 	struct listen_address addresses[LISTEN_MAX];
 	size_t address_count;
@@ -56,6 +78,9 @@ int settings_resolve(struct settings *s, struct err *e);
 
 /** settings_presets() - the defaults, not resolved. For tests */
 int settings_presets(struct settings *s, struct err *e);
+
+/** settings_demo() - the demo identity is offered */
+bool settings_demo(const struct settings *s);
 
 /** settings_base_url() - where a person opens the page: the first origin */
 const char *settings_base_url(const struct settings *s);

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/doorman.h"
+
+#include <ev.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "auth/access.h"
+#include "auth/store.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "gateway/attach.h"
+#include "gateway/machine.h"
+
+#define LATEST_S 3600. /* a wall clock that is set back must not put a date off for ever */
+
+struct doorman {
+	struct doorman_config c;
+	struct loop_task look;
+	ev_timer date;
+	int64_t now_s, until_s; /* of the look at work: the soonest date met */
+};
+
+static bool may_be_here(void *arg, const struct who *who)
+{
+	struct doorman *d = arg;
+	struct grant g;
+	bool ok = auth_check(d->c.access, who->email, d->now_s, &g, NULL) == 0;
+
+	if (g.until_s && (d->until_s == 0 || g.until_s < d->until_s))
+		d->until_s = g.until_s;
+	return ok;
+}
+
+/* Every address that has a session or a machine. Return: 0 to go on. */
+static int look_at_person(void *arg, int64_t person, const char *email)
+{
+	struct doorman *d = arg;
+	struct who who = { .person = person };
+	struct err e = { 0 };
+
+	(void)strncpy(who.email, email, sizeof(who.email) - 1);
+	if (may_be_here(d, &who))
+		return 0;
+	if (store_session_drop_email(d->c.store, email, &e) < 0)
+		log_err("%s", e.msg);
+	if (!d->c.stop_machines)
+		return 0;
+	for (struct machine *m = NULL; (m = machine_next(d->c.machines, person, m));)
+		if (machine_stop(m, HV_STOP_ASK, NULL) == 0)
+			log_info("machine %s of %s stops: its person was removed", machine_id(m), email);
+	return 0;
+}
+
+static void arm(struct doorman *d)
+{
+	double wait_s = d->until_s ? (double)(d->until_s - d->now_s) : LATEST_S;
+
+	ev_now_update(d->c.loop->ev);
+	ev_timer_stop(d->c.loop->ev, &d->date);
+	ev_timer_set(&d->date, wait_s < 1. ? 1. : wait_s > LATEST_S ? LATEST_S : wait_s, 0.);
+	ev_timer_start(d->c.loop->ev, &d->date);
+}
+
+static void look(struct doorman *d)
+{
+	struct err e = { 0 };
+	size_t closed;
+
+	d->now_s = time(NULL);
+	d->until_s = 0;
+	closed = attach_hub_check(d->c.hub, may_be_here, d);
+	if (closed)
+		log_info("%zu terminals closed: access has ended", closed);
+	if (store_person_each(d->c.store, look_at_person, d, &e) < 0)
+		log_err("%s", e.msg);
+	arm(d);
+}
+
+static void on_look(struct loop_task *t)
+{
+	look(container_of(t, struct doorman, look));
+}
+
+static void on_date(struct ev_loop *ev, ev_timer *w, int events)
+{
+	(void)ev, (void)events;
+	look(container_of(w, struct doorman, date));
+}
+
+struct doorman *doorman_create(const struct doorman_config *c)
+{
+	struct doorman *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return NULL;
+	d->c = *c;
+	ev_timer_init(&d->date, on_date, 0., 0.);
+	doorman_look(d);
+	return d;
+}
+
+struct doorman *doorman_destroy(struct doorman *d)
+{
+	if (!d)
+		return NULL;
+	loop_cancel(d->c.loop, &d->look);
+	ev_timer_stop(d->c.loop->ev, &d->date);
+	free(d);
+	return NULL;
+}
+
+void doorman_look(struct doorman *d)
+{
+	loop_defer(d->c.loop, &d->look, on_look);
+}
+
+static bool not_this_one(void *arg, const struct who *who)
+{
+	return strcmp(arg, who->email) != 0;
+}
+
+long doorman_kick(struct doorman *d, const char *email)
+{
+	char name[EMAIL_BYTES];
+	struct err e = { 0 };
+
+	(void)strncpy(name, email, sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	if (store_session_drop_email(d->c.store, name, &e) < 0) {
+		log_err("%s", e.msg);
+		return -1;
+	}
+	return (long)attach_hub_check(d->c.hub, not_this_one, name);
+}
