@@ -13,8 +13,8 @@ SYSCONFDIR ?= /etc
 UNITDIR    ?= /lib/systemd/system
 SYSUSERSDIR ?= /usr/lib/sysusers.d
 TMPFILESDIR ?= /usr/lib/tmpfiles.d
+STATEDIR   ?= /var/lib/terrarium
 LIBEXECDIR ?= $(PREFIX)/libexec/terrarium
-DATADIR    ?= $(PREFIX)/share/terrarium
 DOCDIR     ?= $(PREFIX)/share/doc/terrarium
 DESTDIR    ?=
 CC         ?= gcc
@@ -81,7 +81,7 @@ O := build
 FLAGS := $(STD) $(WARN) $(CFLAGS) $(HARDEN) -D_FORTIFY_SOURCE=3
 endif
 
-.PHONY: all verifier test test-all demo bench fuzz tidy unit memcheck node story fresh install clean image
+.PHONY: all verifier test test-all demo bench fuzz tidy unit memcheck node story fresh install install-image clean image
 .DELETE_ON_ERROR:
 all: $(PROGRAMS:%=$O/%)
 
@@ -135,24 +135,25 @@ $O/terrarium: $(terrarium_SRC:%.c=$O/obj/%.o)
 demo:
 	$(Q)deploy/demo.sh $(DEMO)
 
-# Guest images are no part of a program's installation; the machine builds its own out of its Debian's packages:
-#   $(DATADIR)/guest/build.sh --out /var/lib/terrarium/images/micro --cache /var/cache/terrarium
 UNITS := vmnet.service terrarium-netd.service terrariumd.service
 FILL  := -e 's,@SBINDIR@,$(SBINDIR),' -e 's,@LIBEXECDIR@,$(LIBEXECDIR),' -e 's,@DOCDIR@,$(DOCDIR),'
 install: all
 	$(SAY) INSTALL $(DESTDIR)$(PREFIX)
 	$(Q)install -d $(addprefix $(DESTDIR),$(BINDIR) $(SBINDIR) $(LIBEXECDIR) $(DOCDIR) $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) \
-		$(SYSCONFDIR)/terrarium $(DATADIR)/guest $(MANDIR)/man1 $(MANDIR)/man5 $(MANDIR)/man8)
+		$(SYSCONFDIR)/terrarium $(MANDIR)/man1 $(MANDIR)/man5 $(MANDIR)/man8)
 	$(Q)install -m 755 $O/terrarium $(DESTDIR)$(BINDIR)
 	$(Q)install -m 755 $O/terrariumd $O/terrarium-netd $(DESTDIR)$(SBINDIR)
 	$(Q)install -m 755 deploy/vmnet.sh $(DESTDIR)$(LIBEXECDIR)
-	$(Q)cp -r deploy/guest/. $(DESTDIR)$(DATADIR)/guest
 	$(Q)install -m 644 $(wildcard docs/*.md) README.md LICENSE $(DESTDIR)$(DOCDIR)
 	$(Q)for s in 1 5 8; do install -m 644 docs/*.$$s $(DESTDIR)$(MANDIR)/man$$s || exit 1; done
 	$(Q)for u in $(UNITS); do sed $(FILL) deploy/systemd/$$u >$(DESTDIR)$(UNITDIR)/$$u || exit 1; done
 	$(Q)install -m 644 deploy/systemd/sysusers.conf $(DESTDIR)$(SYSUSERSDIR)/terrarium.conf
 	$(Q)install -m 644 deploy/systemd/tmpfiles.conf $(DESTDIR)$(TMPFILESDIR)/terrarium.conf
 	$(Q)install -m 644 deploy/terrarium.conf.example $(DESTDIR)$(SYSCONFDIR)/terrarium
+install-image: image
+	$(SAY) INSTALL $(DESTDIR)$(STATEDIR)/images/micro
+	$(Q)install -d $(DESTDIR)$(STATEDIR)/images/micro
+	$(Q)install -m 644 $(addprefix build/images/micro/,vmlinux initrd manifest.json) $(DESTDIR)$(STATEDIR)/images/micro
 
 # --- tests -------------------------------------------------------------------------------------------------------------
 # Unit tests: tests/unit/test_X.c, cmocka, always with sanitizers; they link what they need out of one archive (a test may define
