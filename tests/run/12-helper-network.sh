@@ -77,9 +77,10 @@ for i in 1 2 3 4 5 6 7 8; do
 done
 netdc_open
 ask hello
+# A request may also have died with its gateway, unread.
 slots=$(field slots)
-[ "${slots%/*}" = 8 ] || fail "of 8 slots there are $slots"
-for ((i = 0; i < 8; i++)); do
+[ "${slots%/*}" -le 8 ] || fail "of 8 slots there are $slots"
+for ((i = 0; i < ${slots%/*}; i++)); do
 	ask "list"
 	n=$(field slot)
 	while [[ $ANSWER != listed* ]]; do IFS= read -r -t 5 ANSWER <&"${NETDC[0]}" || fail "list"; done
