@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TESTS_FAKE_HV_H
+#define TESTS_FAKE_HV_H
+
+/*
+ * Stand-ins for hv/ and gateway/stream.c in tests of what is above them: a machine goes wherever the test says, by fake_state(). Included by
+ * exactly one file of a test program.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "gateway/stream.h"
+#include "hv/hv.h"
+
+struct hv {
+	const struct hv_hooks *hooks;
+	void *arg;
+	bool online;
+	struct hv_vm *first;
+};
+
+struct hv_vm {
+	struct hv *hv;
+	struct hv_vm *next;
+	void *owner;
+	enum hv_state state;
+	char reason[64];
+};
+
+struct stream {
+	char id[STREAM_ID_BYTES];
+	void *arg;
+	const struct stream_hooks *hooks;
+	int opened, exit_code, notified;
+};
+
+static struct hv *fake;
+static int fake_start_result, fake_machines, fake_streams;
+static size_t fake_seen;
+
+const char *hv_state_name(enum hv_state s)
+{
+	static const char *const names[] = { "requested", "placing", "starting", "booting", "ready", "stopping", "stopped", "failed" };
+
+	return names[s];
+}
+
+/* Put a machine into a state, as hv would. */
+static inline void fake_state(struct hv_vm *vm, enum hv_state s, const char *reason)
+{
+	vm->state = s;
+	(void)snprintf(vm->reason, sizeof(vm->reason), "%s", reason);
+	vm->hv->hooks->on_state(vm->hv->arg, vm);
+}
+
+int hv_create(struct hv **out, struct loop *loop, const struct hv_config *c, const struct hv_hooks *hooks, void *arg, struct err *e)
+{
+	(void)loop;
+	(void)c;
+	(void)e;
+	fake = calloc(1, sizeof(*fake));
+	assert(fake);
+	fake->hooks = hooks;
+	fake->arg = arg;
+	fake->online = true;
+	*out = fake;
+	return 0;
+}
+
+struct hv *hv_destroy(struct hv *hv)
+{
+	while (hv && hv->first) {
+		struct hv_vm *vm = hv->first;
+
+		hv->first = vm->next;
+		free(vm);
+		fake_machines--;
+	}
+	free(hv);
+	fake = NULL;
+	return NULL;
+}
+
+bool hv_online(const struct hv *hv)
+{
+	return hv->online;
+}
+
+struct hv_vm *hv_vm_create(struct hv *hv, const uint8_t id[16], const struct vm_spec *spec, void *owner)
+{
+	struct hv_vm *vm = calloc(1, sizeof(*vm));
+
+	(void)id;
+	(void)spec;
+	assert(vm);
+	vm->hv = hv;
+	vm->owner = owner;
+	vm->next = hv->first;
+	hv->first = vm;
+	fake_machines++;
+	return vm;
+}
+
+struct hv_vm *hv_vm_destroy(struct hv_vm *vm)
+{
+	struct hv_vm **p = &vm->hv->first;
+
+	assert(vm->state == HV_REQUESTED || vm->state == HV_STOPPED || vm->state == HV_FAILED);
+	while (*p != vm)
+		p = &(*p)->next;
+	*p = vm->next;
+	free(vm);
+	fake_machines--;
+	return NULL;
+}
+
+void *hv_vm_owner(const struct hv_vm *vm)
+{
+	return vm->owner;
+}
+
+int hv_vm_start(struct hv_vm *vm, struct err *e)
+{
+	if (fake_start_result < 0)
+		return err_set(e, fake_start_result, "it does not start");
+	fake_state(vm, HV_PLACING, "");
+	return 0;
+}
+
+int hv_vm_stop(struct hv_vm *vm, enum hv_stop how, struct err *e)
+{
+	(void)e;
+	fake_state(vm, HV_STOPPING, how == HV_STOP_KILL ? "killed" : "asked");
+	return 0;
+}
+
+int hv_vm_reset(struct hv_vm *vm, struct err *e)
+{
+	(void)e;
+	fake_state(vm, HV_BOOTING, "");
+	return 0;
+}
+
+void hv_vm_console_seen(struct hv_vm *vm, const uint8_t *data, size_t len)
+{
+	(void)vm;
+	(void)data;
+	fake_seen += len;
+}
+
+void hv_vm_view(const struct hv_vm *vm, struct hv_view *out)
+{
+	*out = (struct hv_view){ .state = vm->state, .reason = vm->reason, .driver = "local", .accel = "", .ip4 = "10.0.0.2" };
+}
+
+void hv_host(const struct hv *hv, struct hv_host *out)
+{
+	*out = (struct hv_host){ .online = hv->online, .driver = "local", .accel = "tcg", .accel_reason = "", .missing = "", .uplink = "" };
+}
+
+int stream_create(struct stream **out, struct loop *loop, struct sched *sched, const char *id, const struct stream_hooks *hooks,
+		  void *arg)
+{
+	struct stream *s = calloc(1, sizeof(*s));
+
+	(void)loop;
+	(void)sched;
+	assert(s && strlen(id) < sizeof(s->id));
+	memcpy(s->id, id, strlen(id) + 1);
+	s->hooks = hooks;
+	s->arg = arg;
+	*out = s;
+	fake_streams++;
+	return 0;
+}
+
+struct stream *stream_destroy(struct stream *s)
+{
+	fake_streams -= s != NULL;
+	free(s);
+	return NULL;
+}
+
+const char *stream_id(const struct stream *s)
+{
+	return s->id;
+}
+
+void *stream_arg(const struct stream *s)
+{
+	return s->arg;
+}
+
+int stream_open(struct stream *s, const struct hv_console *c)
+{
+	(void)c;
+	s->opened++;
+	return 0;
+}
+
+void stream_exit(struct stream *s, int code, int signal)
+{
+	s->exit_code = signal ? -signal : code;
+}
+
+void stream_notify(struct stream *s)
+{
+	s->notified++;
+}
+
+#endif
