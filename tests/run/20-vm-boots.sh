@@ -8,14 +8,19 @@
 
 start_netd
 remember
+# A user who may not open /dev/net/tun gets machines without a network; the helper says so.
+pings=('send=ping -c1 -W5 $(ip route | sed -n "s/^default via \([^ ]*\).*/\1/p")\n' 'expect=1 packets received'
+	'send=ping -6 -c1 -W5 $(ip -6 route | sed -n "s/^default via \([^ ]*\).*/\1/p")\n' 'expect=1 packets received')
+if grep -q 'do not give:.*network' "$T/netd.log"; then
+	say "no network for this user: not looked at"
+	pings=()
+fi
 for machine in microvm q35; do
-	hv_retry --machine=$machine --memory=160M --cols=111 --rows=33 --stop=20s start state=ready show \
-		'send=stty size; nproc; hostname\n' 'expect=33 111' expect=1 expect=test-0011 \
-		'send=echo mem $(($(sed -n "s/^MemTotal: *\([0-9]*\).*/\1/p" /proc/meminfo) / 1024))\n' 'expect=mem 1' \
-		'send=ping -c1 -W5 $(ip route | sed -n "s/^default via \([^ ]*\).*/\1/p")\n' 'expect=1 packets received' \
-		'send=ping -6 -c1 -W5 $(ip -6 route | sed -n "s/^default via \([^ ]*\).*/\1/p")\n' 'expect=1 packets received' \
+	hv_retry --machine=$machine --cpus=2 --memory=160M --cols=111 --rows=33 --stop=20s start state=ready show \
+		'send=stty size; echo cpus=$(nproc) name=$(hostname)\n' 'expect=33 111' 'expect=cpus=2 name=test-0011' \
+		'send=echo mem $(($(sed -n "s/^MemTotal: *\([0-9]*\).*/\1/p" /proc/meminfo) / 1024))\n' 'expect=mem 1' "${pings[@]}" \
 		'send=poweroff\n' state=stopped 'reason=switched itself off' || fail "$machine does not boot, or is not what was asked for"
-	ok "$machine boots, has its size, its name and its network, and switches itself off"
+	ok "$machine boots, has its size and its name, and switches itself off"
 	nothing_left || fail "$machine left something behind"
 	ok "$machine leaves nothing behind"
 done
