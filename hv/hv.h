@@ -62,7 +62,6 @@ struct hv_hooks {
 	void (*on_offline)(void *arg, const char *why);
 };
 
-enum hv_driver_id { HV_DRIVER_AUTO, HV_DRIVER_QEMU, HV_DRIVER_LOCAL };
 enum hv_accel { HV_ACCEL_AUTO, HV_ACCEL_KVM, HV_ACCEL_TCG };
 
 /**

@@ -36,4 +36,14 @@ hv_crash --driver=local start state=ready 'send=stty size; X=kept\n' 'expect=24 
 hv --driver=local state=ready 'send=echo $X\n' expect=kept stop state=stopped || fail "a local shell is not adopted"
 ok "a local shell is adopted"
 nothing_left || fail "something is left"
+
+# The helper itself dies: its machines go with it, and the driver says so when the next helper is there.
+background driver.log build/tests/hv_boot --socket="$T/netd.sock" --state-dir="$T" start state=ready state=failed 'reason=knows it no more' \
+	start state=ready kill state=stopped
+driver=$!
+wait_until 60 grep -q 'state ready' "$T/driver.log" || fail "it does not boot"
+kill -KILL "$NETD_PID"
+start_netd
+wait "$driver" || fail "a machine whose helper died is not told as lost, or does not start again"
+ok "a machine whose helper died is told as lost, and starts again under the next helper"
 say "$PASSED checks"
