@@ -312,23 +312,29 @@ static void add_hierarchy(struct cgroups *cg, int parent_fd, bool v2, uint32_t c
 		open_v2(h);
 }
 
-struct cgroups *cgroups_open(void)
+struct cgroups *cgroups_find(const char *mounts, const char *groups)
 {
 	struct cgroups *cg = calloc(1, sizeof(*cg));
-	_free_ char *mounts = malloc(TABLE_BYTES), *groups = malloc(TABLE_BYTES);
 
-	if (!cg || !mounts || !groups) {
-		free(cg);
+	if (!cg)
 		return NULL;
-	}
-	if (fd_read_file(AT_FDCWD, "/proc/self/mountinfo", mounts, TABLE_BYTES) < 0 ||
-	    fd_read_file(AT_FDCWD, "/proc/self/cgroup", groups, TABLE_BYTES) < 0)
-		return cg;
 	add_hierarchy(cg, find_parent(mounts, groups, NULL), true, 0);
 	for (size_t i = 0; i < CONTROLLERS; i++)
 		if (!(cgroups_caps(cg) & controllers[i].cap))
 			add_hierarchy(cg, find_parent(mounts, groups, controllers[i].name), false, controllers[i].cap);
 	return cg;
+}
+
+struct cgroups *cgroups_open(void)
+{
+	_free_ char *mounts = calloc(1, TABLE_BYTES), *groups = calloc(1, TABLE_BYTES);
+
+	if (!mounts || !groups)
+		return NULL;
+	/* What cannot be read is empty, and nothing is found in it. */
+	(void)fd_read_file(AT_FDCWD, "/proc/self/mountinfo", mounts, TABLE_BYTES - 1);
+	(void)fd_read_file(AT_FDCWD, "/proc/self/cgroup", groups, TABLE_BYTES - 1);
+	return cgroups_find(mounts, groups);
 }
 
 uint32_t cgroups_caps(const struct cgroups *cg)

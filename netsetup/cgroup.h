@@ -40,6 +40,9 @@ struct cgroup_place {
  */
 struct cgroups *cgroups_open(void);
 
+/** cgroups_find() - the same from the text of /proc/self/mountinfo and /proc/self/cgroup */
+struct cgroups *cgroups_find(const char *mounts, const char *groups);
+
 /** cgroups_any() - true if there are groups that will have to be removed */
 bool cgroups_any(const struct cgroups *cg);
 
