@@ -9,7 +9,7 @@
  * or EVENT replaces an earlier one of its kind that has not been sent.
  *
  * Order: control messages, then output, with an INACK between two frames of it when one is due. INACK is lazy: it rides along with
- * output (an echo is sent before it), or goes after ACK_S, since a frame for each keystroke would cost more than the echo itself.
+ * output (behind the echo), at most once in ACK_S, or goes after that: a frame for each keystroke would cost as much as its echo.
  *
  * Output: sent <= credit + window. The stream keeps a controller's bytes until they are sent. A viewer whose next byte has left
  * the ring is skipped ahead: gap, preamble, on from a safe place near the end.
@@ -40,7 +40,7 @@
 #define CLOSE_MS       1000 /* a client that does not take its ERROR is cut off after this */
 #define ADOPT_MS       10000 /* after a start, machines are still being adopted */
 #define SWEEP_S	       .5
-#define ACK_S	       0.05
+#define ACK_S	       0.05 /* between two INACKs, unless ACK_BYTES are reached */
 #define ACK_BYTES      4096u /* so much written input is acknowledged at once */
 #define KEEPALIVE_MS   25000
 #define WINDOW_DEFAULT (384u << 10) /* a console may hold 128 KiB more: 512 KiB of old output before a Ctrl-C shows */
@@ -78,6 +78,7 @@ struct attach {
 	uint32_t asked_window;
 	uint64_t epoch, sent, replay_end, stale_sent, acked;
 	uint64_t pong_clock, pong_us;
+	ev_tstamp acked_at;
 	const char *notice; /* static */
 	uint16_t close_code;
 	char reason[96];
@@ -263,9 +264,15 @@ static bool has_exit(const struct attach *a, const struct stream_state *st)
 	return a->phase == LIVE && st->ended && !a->gap && a->sent == st->end;
 }
 
-static bool ack_due(const struct attach *a, const struct stream_state *st)
+static bool ack_waits(const struct attach *a, const struct stream_state *st)
 {
 	return a->phase == LIVE && a->typed && st->written > a->acked;
+}
+
+static bool ack_due(const struct attach *a, const struct stream_state *st)
+{
+	return ack_waits(a, st) &&
+	       (st->written - a->acked >= ACK_BYTES || ev_now(a->hub->loop->ev) - a->acked_at >= ACK_S);
 }
 
 static bool has_more(const struct attach *a)
@@ -358,6 +365,7 @@ static size_t next_ack(struct attach *a, uint8_t *buf)
 	if (!ack_due(a, &st))
 		return 0;
 	a->acked = st.written;
+	a->acked_at = ev_now(a->hub->loop->ev);
 	a->ack_turn = false;
 	return wire_inack(buf, st.written);
 }
@@ -537,7 +545,7 @@ static void on_written(struct attach *a)
 
 	if (a->paused && st.held <= RESUME_BYTES)
 		pause_client(a, false);
-	if (!ack_due(a, &st))
+	if (!ack_waits(a, &st))
 		return;
 	if (st.written - a->acked >= ACK_BYTES)
 		ask_to_write(a);
@@ -830,9 +838,9 @@ static void on_sweep(struct ev_loop *ev, ev_timer *timer, int events)
 static void on_ack(struct ev_loop *ev, ev_timer *timer, int events)
 {
 	struct attach_hub *hub = container_of(timer, struct attach_hub, ack);
+	bool more = false;
 
 	(void)events;
-	ev_timer_stop(ev, timer);
 	for (struct attach *a = hub->all; a; a = a->next) {
 		struct stream_state st;
 
@@ -841,7 +849,11 @@ static void on_ack(struct ev_loop *ev, ev_timer *timer, int events)
 		st = stream_state(a->viewer.stream);
 		if (ack_due(a, &st))
 			ask_to_write(a);
+		else
+			more = more || ack_waits(a, &st);
 	}
+	if (!more)
+		ev_timer_stop(ev, timer);
 }
 
 int attach_hub_create(struct attach_hub **out, struct loop *loop, struct machines *machines, struct tickets *tickets)

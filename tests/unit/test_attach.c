@@ -459,6 +459,7 @@ static void line_and_back(void **state)
 	wait_ms(&w, 80);
 	settle(&c);
 	assert_int_equal(c.inack, 3);
+	wait_ms(&w, 80);
 	type(&c, "x");
 	guest_says(&w, "x");
 	settle(&c);
