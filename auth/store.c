@@ -150,6 +150,36 @@ int store_person_each(struct store *s, int (*fn)(void *arg, int64_t person, cons
 	}
 }
 
+int store_person_list(struct store *s, const char *search, const char *after, int64_t limit,
+		      int (*fn)(void *arg, const struct person_row *p, int64_t sessions, int64_t machines), void *arg, bool *more, struct err *e)
+{
+	static const char sql[] = "SELECT id, issuer, subject, email, created_s, seen_s, rebind,"
+				  " (SELECT count(*) FROM session WHERE person = p.id), (SELECT count(*) FROM vm WHERE owner = p.id)"
+				  " FROM person p WHERE email > ?1 AND instr(email, ?2) > 0 ORDER BY email, id LIMIT ?3";
+	struct db_row *row = db_start(s->db, sql, DB_VALUES(DB_TEXT(after), DB_TEXT(search), DB_INT(limit + 1)));
+	struct person_row p;
+	int64_t n = 0;
+	int r;
+
+	*more = false;
+	while ((r = db_step(s->db, row, "list the people", e)) > 0) {
+		if (n++ == limit) {
+			*more = true;
+			r = 0;
+			break;
+		}
+		r = read_person(row, &p);
+		if (r == 0)
+			r = fn(arg, &p, db_int(row, 7), db_int(row, 8));
+		else
+			err_set(e, r, "the database holds a bad person");
+		if (r != 0)
+			break;
+	}
+	db_end(row);
+	return r;
+}
+
 int store_person_rebind(struct store *s, int64_t person, const char *issuer, const char *subject, struct err *e)
 {
 	static const char sql[] = "UPDATE person SET issuer = ?2, subject = ?3, rebind = 0 WHERE id = ?1";

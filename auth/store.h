@@ -41,6 +41,14 @@ int store_person_by_email(struct store *s, const char *email, struct person_row 
 /** store_person_each() - every person with a session or a machine; a non-zero result of @fn ends the walk and is returned */
 int store_person_each(struct store *s, int (*fn)(void *arg, int64_t person, const char *email), void *arg, struct err *e);
 
+/**
+ * store_person_list() - people by e-mail
+ * @search: part of the address, or ""; @after: cursor
+ * @more: set when there are more than @limit
+ */
+int store_person_list(struct store *s, const char *search, const char *after, int64_t limit,
+		      int (*fn)(void *arg, const struct person_row *p, int64_t sessions, int64_t machines), void *arg, bool *more, struct err *e);
+
 /** store_person_rebind() - the row, and so its machines, now belongs to (issuer, subject). Return: 0, or STORE_E_EXISTS if another row does */
 int store_person_rebind(struct store *s, int64_t person, const char *issuer, const char *subject, struct err *e);
 

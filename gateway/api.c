@@ -1,8 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/api.h"
 
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "auth/access.h"
+#include "auth/oidc.h"
 #include "auth/session.h"
+#include "auth/signin.h"
+#include "auth/store.h"
 #include "gateway/settings.h"
+
+#define LIST_LIMIT_DEFAULT 50
+#define LIST_LIMIT_MAX	   200
 
 static void attach_without_upgrade(struct http_call *call)
 {
@@ -10,32 +22,112 @@ static void attach_without_upgrade(struct http_call *call)
 	http_header(call->resp, "Upgrade", "websocket");
 }
 
+#define ANY(m, p, f)	    { .method = HTTP_##m, .path = (p), .run = (f) }
+#define FOR(r, m, p, f)	    { .method = HTTP_##m, .path = (p), .run = (f), .flags = HTTP_SIGNED_IN, .role = ROLE_##r }
+
+/* Who may ask for what: the only place that says so. */
 static const struct http_route routes[] = {
-	{ HTTP_GET, "/healthz", 0, api_health },
-	{ HTTP_GET, "/readyz", 0, api_ready },
-	{ HTTP_GET, "/metrics", 0, api_metrics },
-	{ HTTP_GET, "/api/v1/session", HTTP_SIGNED_IN, api_session_get },
-	{ HTTP_POST, "/api/v1/session", 0, api_session_post },
-	{ HTTP_DELETE, "/api/v1/session", HTTP_SIGNED_IN, api_session_delete },
-	{ HTTP_GET, "/api/v1/host", HTTP_SIGNED_IN, api_host_get },
-	{ HTTP_GET, "/api/v1/vms", HTTP_SIGNED_IN, api_vm_list },
-	{ HTTP_POST, "/api/v1/vms", HTTP_SIGNED_IN, api_vm_create },
-	{ HTTP_GET, "/api/v1/vms/{id}", HTTP_SIGNED_IN, api_vm_get },
-	{ HTTP_DELETE, "/api/v1/vms/{id}", HTTP_SIGNED_IN, api_vm_delete },
-	{ HTTP_POST, "/api/v1/vms/{id}/start", HTTP_SIGNED_IN, api_vm_start },
-	{ HTTP_POST, "/api/v1/vms/{id}/stop", HTTP_SIGNED_IN, api_vm_stop },
-	{ HTTP_POST, "/api/v1/vms/{id}/restart", HTTP_SIGNED_IN, api_vm_restart },
-	{ HTTP_GET, "/api/v1/vms/{id}/streams", HTTP_SIGNED_IN, api_vm_streams },
-	{ HTTP_POST, "/api/v1/streams/{id}/tickets", HTTP_SIGNED_IN, api_ticket_create },
-	{ HTTP_GET, "/api/v1/attach", 0, attach_without_upgrade },
+	ANY(GET, "/healthz", api_health),
+	ANY(GET, "/readyz", api_ready),
+	ANY(GET, "/metrics", api_metrics),
+	ANY(POST, "/api/v1/session", api_session_post),
+	ANY(POST, "/api/v1/signin", api_signin_begin),
+	ANY(POST, "/api/v1/signin/look", api_signin_look),
+	ANY(GET, "/auth/{id}/callback", api_signin_callback),
+	ANY(GET, "/api/v1/attach", attach_without_upgrade),
+	FOR(USER, GET, "/api/v1/session", api_session_get),
+	FOR(USER, DELETE, "/api/v1/session", api_session_delete),
+	FOR(USER, GET, "/api/v1/host", api_host_get),
+	FOR(USER, GET, "/api/v1/vms", api_vm_list),
+	FOR(USER, POST, "/api/v1/vms", api_vm_create),
+	FOR(USER, GET, "/api/v1/vms/{id}", api_vm_get),
+	FOR(USER, DELETE, "/api/v1/vms/{id}", api_vm_delete),
+	FOR(USER, POST, "/api/v1/vms/{id}/start", api_vm_start),
+	FOR(USER, POST, "/api/v1/vms/{id}/stop", api_vm_stop),
+	FOR(USER, POST, "/api/v1/vms/{id}/restart", api_vm_restart),
+	FOR(USER, GET, "/api/v1/vms/{id}/streams", api_vm_streams),
+	FOR(USER, POST, "/api/v1/streams/{id}/tickets", api_ticket_create),
+	{ .method = HTTP_POST, .path = "/api/v1/rules/import", .run = api_rule_import, .flags = HTTP_SIGNED_IN, .role = ROLE_ADMIN,
+	  .body_max = API_IMPORT_MAX },
+	FOR(AUDITOR, GET, "/api/v1/rules/export", api_rule_export),
+	FOR(AUDITOR, GET, "/api/v1/rules", api_rule_list),
+	FOR(ADMIN, POST, "/api/v1/rules", api_rule_put),
+	FOR(AUDITOR, GET, "/api/v1/rules/{id}", api_rule_get),
+	FOR(ADMIN, DELETE, "/api/v1/rules/{id}", api_rule_delete),
+	FOR(AUDITOR, GET, "/api/v1/why", api_why),
+	FOR(AUDITOR, GET, "/api/v1/users", api_user_list),
+	FOR(OPERATOR, POST, "/api/v1/users/{id}/kick", api_user_kick),
+	FOR(ADMIN, POST, "/api/v1/users/{id}/rebind", api_user_rebind),
+	FOR(AUDITOR, GET, "/api/v1/live", api_live),
+	FOR(AUDITOR, GET, "/api/v1/admin/vms", api_admin_vm_list),
+	FOR(OPERATOR, POST, "/api/v1/admin/vms/{id}/stop", api_admin_vm_stop),
+	FOR(OPERATOR, POST, "/api/v1/admin/streams/{id}/tickets", api_admin_ticket),
+	FOR(AUDITOR, GET, "/api/v1/capacity", api_capacity),
+	FOR(AUDITOR, GET, "/api/v1/audit", api_audit_list),
+	FOR(AUDITOR, GET, "/api/v1/audit/export", api_audit_export),
+	FOR(AUDITOR, GET, "/api/v1/audit/verify", api_audit_verify),
 	{ 0 },
 };
+
+/* A bearer token in place of the cookie; never both, for with a token the checks against other sites' pages do not run. */
+static int identify_bearer(const struct api *api, const char *header, struct who *who)
+{
+	static const char scheme[] = "Bearer ";
+	struct identity id;
+
+	if (strncasecmp(header, scheme, sizeof(scheme) - 1) != 0)
+		return STORE_E_NONE;
+	for (struct oidc *o = NULL; (o = signins_oidc(api->signins, o));) {
+		struct person_row person;
+
+		if (oidc_bearer(o, header + sizeof(scheme) - 1, &id, NULL) < 0)
+			continue;
+		/* Owned by whoever signed in with that account before: a token alone makes no new person. */
+		if (store_person_by_email(api->store, id.email, &person, NULL) != 0 || strcmp(person.issuer, id.issuer) != 0 ||
+		    strcmp(person.subject, id.subject) != 0)
+			return STORE_E_NONE;
+		who->person = person.id;
+		who->expires_at = INT64_MAX;
+		memcpy(who->email, person.email, sizeof(who->email));
+		return 0;
+	}
+	return STORE_E_NONE;
+}
 
 static int identify(void *app, const struct http_request *req, struct who *who, struct err *e)
 {
 	const struct api *api = app;
+	struct grant g;
+	int r;
 
-	return session_check(api->store, req->cookie, api->now_s(), who, e);
+	memset(who, 0, sizeof(*who));
+	if (req->peer.control) {
+		*who = (struct who){ .email = "local", .role = ROLE_ADMIN, .expires_at = INT64_MAX };
+		return 0;
+	}
+	r = req->authorization ? identify_bearer(api, req->authorization, who) : session_check(api->store, req->cookie, api->now_s(), who, e);
+	if (r != 0)
+		return r;
+	/* The list as it is now, on every request: a session is no right of its own. */
+	if (auth_check(api->access, who->email, api->now_s(), &g, NULL) < 0)
+		return STORE_E_NONE;
+	who->role = g.role;
+	return 0;
+}
+
+int api_limit(struct http_call *call, int64_t *out)
+{
+	char text[8], *end;
+	int r = http_query(call->req, "limit", text, sizeof(text));
+
+	*out = LIST_LIMIT_DEFAULT;
+	if (r == -ENOENT)
+		return 0;
+	*out = r == 0 ? strtol(text, &end, 10) : 0;
+	if (r == 0 && end != text && *end == '\0' && *out >= 1 && *out <= LIST_LIMIT_MAX)
+		return 0;
+	http_problem(call->resp, 400, "bad_limit", "limit is a number from 1 to %d.", LIST_LIMIT_MAX);
+	return -EINVAL;
 }
 
 void api_app(struct http_app *app, struct api *api)

@@ -5,13 +5,20 @@
 #include <stdint.h>
 
 #include "gateway/http.h"
+#include "gateway/peer.h"
 
+struct access;
 struct attach_hub;
+struct audit;
 struct demo;
+struct doorman;
+struct identity;
 struct machines;
 struct metrics;
 struct peer_limit;
+struct rulebook;
 struct settings;
+struct signins;
 struct store;
 struct tickets;
 
@@ -23,7 +30,12 @@ struct tickets;
 struct api {
 	const struct settings *settings;
 	struct store *store;
-	struct demo *demo; /* NULL with another identity */
+	struct demo *demo; /* NULL where it is not offered */
+	struct access *access;
+	struct audit *audit;
+	struct rulebook *book;
+	struct signins *signins;
+	struct doorman *doorman;
 	struct machines *machines;
 	struct tickets *tickets;
 	struct attach_hub *hub;
@@ -36,7 +48,47 @@ struct api {
 /** api_app() - the application that http.c serves: routes over @api */
 void api_app(struct http_app *app, struct api *api);
 
+#define API_EXPORT_MAX	      (32 << 20) /* bytes of a downloaded list */
+#define API_AUDIT_EXPORT_ROWS 10000
+#define API_IMPORT_MAX	      (6 << 20) /* a spreadsheet inside JSON */
+
+/** api_limit() - ?limit= of a list. Return: 0, or -EINVAL after a refusal */
+int api_limit(struct http_call *call, int64_t *out);
+
+/** api_signin_waits() - too many failures from this address: refuses with 429. Return: true if refused */
+bool api_signin_waits(struct http_call *call);
+
+/** api_admit() - an identity is proven: let in with a session (or, for a device, a token), or refuse */
+void api_admit(struct http_call *call, const struct identity *id, bool device);
+
+/** api_session_open() - answer with a fresh session of @who */
+void api_session_open(struct http_call *call, struct who *who, bool device);
+
+/** api_note() - one row into the audit log, by the caller of this request */
+void api_note(struct http_call *call, const char *action, const char *object, const char *detail);
+
 /* Handlers, by file. */
+void api_signin_begin(struct http_call *call);
+void api_signin_look(struct http_call *call);
+void api_signin_callback(struct http_call *call);
+void api_rule_list(struct http_call *call);
+void api_rule_get(struct http_call *call);
+void api_rule_put(struct http_call *call);
+void api_rule_delete(struct http_call *call);
+void api_rule_import(struct http_call *call);
+void api_rule_export(struct http_call *call);
+void api_why(struct http_call *call);
+void api_user_list(struct http_call *call);
+void api_user_kick(struct http_call *call);
+void api_user_rebind(struct http_call *call);
+void api_live(struct http_call *call);
+void api_admin_vm_list(struct http_call *call);
+void api_admin_vm_stop(struct http_call *call);
+void api_admin_ticket(struct http_call *call);
+void api_audit_list(struct http_call *call);
+void api_audit_export(struct http_call *call);
+void api_audit_verify(struct http_call *call);
+void api_capacity(struct http_call *call);
 void api_session_get(struct http_call *call);
 void api_session_post(struct http_call *call);
 void api_session_delete(struct http_call *call);

@@ -82,6 +82,8 @@ struct attach {
 	const char *notice; /* static */
 	uint16_t close_code;
 	char reason[96];
+	uint64_t id, opened_ms, typed_ms, bytes_in, bytes_out; /* for attach_hub_each() */
+	char address[ATTACH_ADDRESS_BYTES];
 };
 
 struct attach_counters {
@@ -354,6 +356,7 @@ static size_t next_output(struct attach *a, uint8_t *buf)
 	n = stream_read(a->viewer.stream, a->sent, buf + at, want);
 	a->sent += n;
 	a->hub->n.output_bytes += n;
+	a->bytes_out += n;
 	a->ack_turn = ack_due(a, &st);
 	return at + n;
 }
@@ -636,6 +639,9 @@ static void on_hello(struct attach *a, const struct wire_hello *h)
 		return;
 	}
 	s = machine_stream_find(hub->machines, a->who.person, h->stream);
+	/* Somebody else's may be watched, with a viewer's ticket that was noted in the audit log. */
+	if (!s && a->who.role >= ROLE_OPERATOR)
+		s = machine_stream_any(hub->machines, h->stream);
 	if (!s) {
 		attach_refuse(a, WIRE_CLOSE_NO_STREAM, "there is no such stream");
 		return;
@@ -662,6 +668,8 @@ static void on_input(struct attach *a, const struct wire_msg *m)
 	}
 	a->typed = true;
 	a->hub->n.input_bytes += m->input.len;
+	a->bytes_in += m->input.len;
+	a->typed_ms = loop_now_ms();
 	switch (stream_input(s, m->input.offset, m->input.data, m->input.len)) {
 	case STREAM_E_AHEAD:
 		if (!a->stale_input)
@@ -786,7 +794,8 @@ struct attach *attach_create(struct attach_hub *hub, const struct attach_transpo
 		a->next->prev = a;
 	hub->all = a;
 	hub->count++;
-	hub->n.opened++;
+	a->id = ++hub->n.opened;
+	a->opened_ms = a->typed_ms = loop_now_ms();
 	if (!ev_is_active(&hub->sweep))
 		ev_timer_again(hub->loop->ev, &hub->sweep);
 	return a;
@@ -890,6 +899,29 @@ void attach_hub_revoke(struct attach_hub *hub, const uint8_t session_hash[SESSIO
 		next = a->next;
 		if (memcmp(a->who.session_hash, session_hash, SESSION_HASH_BYTES) == 0)
 			attach_refuse(a, code, reason);
+	}
+}
+
+void attach_set_address(struct attach *a, const char *address)
+{
+	(void)snprintf(a->address, sizeof(a->address), "%s", address);
+}
+
+void attach_hub_each(const struct attach_hub *hub, void (*fn)(void *arg, const struct attach_view *v), void *arg)
+{
+	uint64_t now_ms = loop_now_ms();
+	int64_t now_s = (int64_t)time(NULL);
+
+	for (const struct attach *a = hub->all; a; a = a->next) {
+		const struct attach_view v = {
+			.id = a->id, .email = a->who.email, .address = a->address, .bytes_in = a->bytes_in, .bytes_out = a->bytes_out,
+			.stream = a->phase == LIVE ? stream_id(a->viewer.stream) : "",
+			.role = a->may_control && a->wants_control ? ROLE_CONTROLLER : ROLE_VIEWER,
+			.since_s = now_s - (int64_t)((now_ms - a->opened_ms) / 1000), .idle_ms = now_ms - a->typed_ms,
+		};
+
+		if (a->phase == LIVE)
+			fn(arg, &v);
 	}
 }
 

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "auth/auth.h"
+#include "gateway/ticket.h"
 
 struct attach;
 struct attach_hub;
@@ -39,6 +40,11 @@ struct attach_hub *attach_hub_destroy(struct attach_hub *hub);
 /** attach_create() - a client connected and is @who (copied); HELLO must follow within 5 s. NULL without memory */
 struct attach *attach_create(struct attach_hub *hub, const struct attach_transport *t, void *conn, const struct who *who);
 
+#define ATTACH_ADDRESS_BYTES 46
+
+/** attach_set_address() - where the client is, as text; for administrators */
+void attach_set_address(struct attach *a, const char *address);
+
 /** attach_input() - one whole binary message from the client, at most ATTACH_INPUT_MAX bytes. May call transport hooks */
 void attach_input(struct attach *a, const uint8_t *data, size_t len);
 
@@ -67,6 +73,21 @@ void attach_hub_revoke(struct attach_hub *hub, const uint8_t session_hash[SESSIO
  * Return: how many were closed.
  */
 size_t attach_hub_check(struct attach_hub *hub, bool (*may)(void *arg, const struct who *who), void *arg);
+
+/**
+ * struct attach_view - an attachment as administrators see it; strings are borrowed during the call
+ * @since_s: seconds since 1970; @idle_ms: since the last keystroke
+ */
+struct attach_view {
+	uint64_t id;
+	const char *email, *address, *stream;
+	enum stream_role role;
+	int64_t since_s;
+	uint64_t idle_ms, bytes_in, bytes_out;
+};
+
+/** attach_hub_each() - look at every attachment that is live */
+void attach_hub_each(const struct attach_hub *hub, void (*fn)(void *arg, const struct attach_view *v), void *arg);
 
 /** attach_hub_restart() - tell every client that this process ends (1012) */
 void attach_hub_restart(struct attach_hub *hub);

@@ -37,6 +37,7 @@ static const struct {
 	{ 409, "Conflict" },
 	{ 411, "Length Required" },
 	{ 413, "Content Too Large" },
+	{ 422, "Unprocessable Content" },
 	{ 415, "Unsupported Media Type" },
 	{ 421, "Misdirected Request" },
 	{ 426, "Upgrade Required" },
@@ -342,6 +343,14 @@ static const struct http_route *find_route(const struct http_app *app, const str
 	return NULL;
 }
 
+size_t http_body_max(const struct http_app *app, const struct http_request *req)
+{
+	char id[HTTP_ID_BYTES], allow[64];
+	const struct http_route *route = find_route(app, req, id, allow, sizeof(allow));
+
+	return route && route->body_max > HTTP_BODY_MAX ? route->body_max : HTTP_BODY_MAX;
+}
+
 static void no_such_route(const struct http_app *app, struct http_call *call, const char *allow)
 {
 	enum http_method m = call->req->method;
@@ -364,7 +373,7 @@ static int refuse(struct http_response *resp, int status, const char *code, cons
 }
 
 /* The message's own frame: anything over which two readers could disagree ends the connection. */
-static int check_framing(const struct http_request *req, struct http_response *resp)
+static int check_framing(const struct http_app *app, const struct http_request *req, struct http_response *resp)
 {
 	size_t len = 0;
 
@@ -378,14 +387,16 @@ static int check_framing(const struct http_request *req, struct http_response *r
 		return refuse(resp, 400, "unexpected_body", "Only POST may have a body.");
 	if (req->method == HTTP_POST && !req->content_length)
 		return refuse(resp, 411, "length_required", "POST needs Content-Length.");
-	if (len > HTTP_BODY_MAX)
-		return refuse(resp, 413, "too_large", "The body is larger than 64 KiB.");
+	if (len > http_body_max(app, req))
+		return refuse(resp, 413, "too_large", "The body is larger than this path takes.");
 	return 0;
 }
 
 /* DNS rebinding makes a stranger's name lead here; only our own names are answered. */
 static int check_host(const struct http_app *app, const struct http_request *req, struct http_response *resp)
 {
+	if (req->peer.control) /* no browser reaches a unix socket */
+		return 0;
 	if (!req->host)
 		return refuse(resp, 400, "no_host", "The Host header is missing.");
 	if (!name_list_has(app->hosts, req->host))
@@ -396,6 +407,9 @@ static int check_host(const struct http_app *app, const struct http_request *req
 /* Cookies ride along with what other sites send; Origin and a header that no form can set tell our own page's writes. */
 static int check_write(const struct http_app *app, const struct http_request *req, struct http_response *resp)
 {
+	/* Neither rides along with what another site makes a browser send; and with one of them the cookie does not count. */
+	if (req->peer.control || req->authorization)
+		return 0;
 	if (!req->origin || !name_list_has(app->origins, req->origin))
 		return refuse(resp, 403, "wrong_origin", "Writes come from this server's own page; its setting 'origins' lists them.");
 	if (req->fetch_site && strcmp(req->fetch_site, "same-origin") != 0)
@@ -403,6 +417,21 @@ static int check_write(const struct http_app *app, const struct http_request *re
 	if (!req->marker || strcmp(req->marker, "1") != 0)
 		return refuse(resp, 403, "no_marker", "Writes carry the header X-Terrarium: 1.");
 	return 0;
+}
+
+/* Only those who may use a route may make us hold more than a little for it. */
+static int check_large(const struct http_app *app, const struct http_request *req, struct http_response *resp)
+{
+	char id[HTTP_ID_BYTES], allow[64];
+	const struct http_route *route = find_route(app, req, id, allow, sizeof(allow));
+	struct who who = { 0 };
+	size_t len = 0;
+
+	if (!route || parse_length(req->content_length, &len) < 0 || len <= HTTP_BODY_MAX)
+		return 0;
+	if (app->identify(app->app, req, &who, NULL) != 0)
+		return refuse(resp, 401, "login_needed", "Sign in first.");
+	return who.role >= route->role ? 0 : refuse(resp, 403, "not_allowed", "This is for people with another role than yours.");
 }
 
 static bool is_json_type(const char *type)
@@ -415,7 +444,7 @@ static bool is_json_type(const char *type)
 int http_gate(const struct http_app *app, const struct http_request *req, struct http_response *resp)
 {
 	char id[HTTP_ID_BYTES], allow[64];
-	int status = check_framing(req, resp);
+	int status = check_framing(app, req, resp);
 
 	if (status == 0)
 		status = check_host(app, req, resp);
@@ -432,13 +461,15 @@ int http_gate(const struct http_app *app, const struct http_request *req, struct
 	if (status == 0 && req->method == HTTP_POST && strspn(req->content_length, "0") != strlen(req->content_length) &&
 	    !is_json_type(req->content_type))
 		status = refuse(resp, 415, "json_only", "Bodies are application/json.");
+	if (status == 0 && req->content_length)
+		status = check_large(app, req, resp);
 	return status;
 }
 
 int http_upgrade(const struct http_app *app, const struct http_request *req, struct http_response *resp, struct who *who)
 {
 	struct err e = { 0 };
-	int r, status = check_framing(req, resp);
+	int r, status = check_framing(app, req, resp);
 
 	if (status == 0)
 		status = check_host(app, req, resp);

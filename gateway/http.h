@@ -89,7 +89,8 @@ struct http_route {
 	const char *path; /* may hold one {id} segment */
 	unsigned flags;
 	void (*run)(struct http_call *call);
-	enum role role; /* at least, for HTTP_SIGNED_IN */
+	enum role role;	 /* at least, for HTTP_SIGNED_IN */
+	size_t body_max; /* 0 = HTTP_BODY_MAX; more only for HTTP_SIGNED_IN, who are looked at before the body */
 };
 
 /**
@@ -120,6 +121,9 @@ void http_response_finish(struct http_response *resp);
  * Return: 0; or the status of a refusal, with @resp filled and its close set.
  */
 int http_gate(const struct http_app *app, const struct http_request *req, struct http_response *resp);
+
+/** http_body_max() - bytes that the body of this request may have, by its route */
+size_t http_body_max(const struct http_app *app, const struct http_request *req);
 
 /** http_answer() - find the route and fill @resp; for requests that passed the gate, with their whole body */
 void http_answer(const struct http_app *app, const struct http_request *req, struct http_response *resp);

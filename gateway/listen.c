@@ -7,10 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/ipc.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "gateway/metrics.h"
@@ -21,6 +24,7 @@
 #define PAUSE_S		 0.25 /* rest after EMFILE: long enough for something to close, short enough not to be noticed */
 #define FIRST_PASSED_FD	 3    /* SD_LISTEN_FDS_START */
 #define BUCKETS		 1024
+#define SOURCES_MAX	 (LISTEN_MAX + 1) /* and the control socket */
 
 /*
  * What a terminal's socket may hold in the kernel. Small, for whatever lies there is old output that Ctrl-C cannot call back; large enough
@@ -34,6 +38,7 @@ struct source {
 	ev_io io;
 	struct listeners *l; /* borrowed */
 	int fd;		     /* owned */
+	bool control;
 };
 
 struct count {
@@ -46,7 +51,7 @@ struct listeners {
 	struct loop *loop;		 /* borrowed */
 	const struct settings *settings; /* borrowed */
 	struct metrics *metrics;	 /* borrowed */
-	struct source sources[LISTEN_MAX];
+	struct source sources[SOURCES_MAX];
 	size_t source_count;
 	ev_timer pause;
 	bool (*on_accept)(void *arg, int fd, const struct peer *p);
@@ -115,12 +120,13 @@ static void turn_away(int fd, const char *status)
 	(void)fd_close(fd);
 }
 
-static void admit(struct listeners *l, int fd, const struct sockaddr_storage *addr)
+static void admit(struct listeners *l, int fd, const struct sockaddr_storage *addr, bool control)
 {
 	struct peer p;
 	int r;
 
 	peer_of(addr, &p);
+	p.control = control;
 	if (l->metrics->connections >= (uint64_t)l->settings->max_connections) {
 		l->metrics->refused_full++;
 		turn_away(fd, "503 Service Unavailable");
@@ -136,6 +142,14 @@ static void admit(struct listeners *l, int fd, const struct sockaddr_storage *ad
 	l->metrics->accepted++;
 	if (!l->on_accept(l->arg, fd, &p))
 		listeners_closed(l, &p);
+}
+
+/* Root, or whoever we are: the one could do as it likes anyway, the other is us. */
+static bool may_control(int fd)
+{
+	uid_t uid;
+
+	return ipc_peer_uid(fd, &uid) == 0 && (uid == 0 || uid == geteuid());
 }
 
 static void watch(struct listeners *l, bool on)
@@ -177,7 +191,10 @@ static void on_readable(struct ev_loop *ev, ev_io *w, int events)
 		int fd = accept4(src->fd, (struct sockaddr *)&addr, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
-			admit(src->l, fd, &addr);
+			if (src->control && !may_control(fd))
+				turn_away(fd, "403 Forbidden");
+			else
+				admit(src->l, fd, &addr, src->control);
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -290,10 +307,39 @@ static int take_passed(struct listeners *l, int n, struct err *e)
 		if (getsockname(fd, (struct sockaddr *)&addr, &len) < 0 || fd_nonblock(fd) < 0 || fd_cloexec(fd, 1) < 0)
 			return err_set(e, -errno, "file descriptor %d from systemd is no socket: %s", fd, strerror(errno));
 		peer_of(&addr, &p);
-		if (strcmp(l->settings->identity, "demo") == 0 && !p.loopback)
+		if (settings_demo(l->settings) && !p.loopback)
 			return err_set(e, -EPERM, "the demo identity works on loopback only; the socket from systemd is open to others");
 		add_source(l, fd, addr.ss_family != AF_UNIX);
 	}
+	return 0;
+}
+
+/* The name of a dead socket is taken over, that of a live one is not. */
+int listeners_add_control(struct listeners *l, struct err *e)
+{
+	const char *path = l->settings->control_socket;
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	_close_ int fd = -1;
+
+	if (path[0] == '\0')
+		return 0;
+	if (strlen(path) >= sizeof(sa.sun_path) || l->source_count == SOURCES_MAX)
+		return err_set(e, -ENAMETOOLONG, "control_socket: %s is too long a path", path);
+	memcpy(sa.sun_path, path, strlen(path) + 1);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return err_set(e, -errno, "control_socket: %s", strerror(errno));
+	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0)
+		return err_set(e, -EADDRINUSE, "control_socket: another program serves %s", path);
+	if (errno == ECONNREFUSED)
+		(void)unlink(path);
+	fd = fd_close(fd);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	/* Who may is decided by uid at each connection; the mode is that of the umask, private. */
+	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || chmod(path, 0600) < 0 || listen(fd, BACKLOG) < 0)
+		return err_set(e, -errno, "control_socket: cannot listen on %s: %s", path, strerror(errno));
+	add_source(l, fd_take(&fd), false);
+	l->sources[l->source_count - 1].control = true;
 	return 0;
 }
 

@@ -19,6 +19,9 @@ struct settings;
 int listeners_create(struct listeners **out, struct loop *loop, const struct settings *s, struct metrics *m, struct err *e);
 struct listeners *listeners_destroy(struct listeners *l);
 
+/** listeners_add_control() - also listen on settings.control_socket, for root and our own uid. Return: 0, or negative with @e */
+int listeners_add_control(struct listeners *l, struct err *e);
+
 /**
  * listeners_start() - accept
  * @on_accept: consumes @fd (non-blocking, close-on-exec); true when the connection lives on: then listeners_closed() must follow

@@ -305,6 +305,36 @@ struct stream *machine_stream_find(struct machines *ms, int64_t person, const ch
 	return NULL;
 }
 
+struct machine *machine_find_any(struct machines *ms, const char *id)
+{
+	for (struct machine *m = ms->first; m; m = m->next)
+		if (strcmp(m->id_text, id) == 0)
+			return m;
+	return NULL;
+}
+
+struct machine *machine_next_any(struct machines *ms, const struct machine *after)
+{
+	struct machine *m = after ? after->next : ms->first;
+
+	while (m && m->deleting)
+		m = m->next;
+	return m;
+}
+
+struct stream *machine_stream_any(struct machines *ms, const char *stream_name)
+{
+	for (struct machine *m = ms->first; m; m = m->next)
+		if (strcmp(stream_id(m->console), stream_name) == 0)
+			return m->console;
+	return NULL;
+}
+
+int64_t machine_owner(const struct machine *m)
+{
+	return m->owner;
+}
+
 struct machine *machine_of_stream(struct stream *s)
 {
 	return stream_arg(s);

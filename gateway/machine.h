@@ -57,6 +57,16 @@ int machine_create(struct machines *ms, int64_t person, const struct vm_spec *sp
 /** machine_find() - by id text, only if it belongs to @person. NULL otherwise: "not yours" and "not there" look the same */
 struct machine *machine_find(struct machines *ms, int64_t person, const char *id);
 
+/** machine_find_any(), machine_next_any() - the same over everybody's, for administrators */
+struct machine *machine_find_any(struct machines *ms, const char *id);
+struct machine *machine_next_any(struct machines *ms, const struct machine *after);
+
+/** machine_stream_any() - stream by its id, whoever it belongs to; NULL when there is none */
+struct stream *machine_stream_any(struct machines *ms, const char *stream_id);
+
+/** machine_owner() - the person's row */
+int64_t machine_owner(const struct machine *m);
+
 /** machine_next() - walk one person's machines, oldest first; @after NULL starts. @after need not exist any more only if found by cursor */
 struct machine *machine_next(struct machines *ms, int64_t person, const struct machine *after);
 

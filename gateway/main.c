@@ -20,16 +20,23 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "auth/access.h"
+#include "auth/audit.h"
 #include "auth/demo.h"
+#include "auth/rulebook.h"
+#include "auth/signin.h"
 #include "auth/store.h"
 #include "base/cli.h"
 #include "base/conf.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/httpc.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "gateway/api.h"
 #include "gateway/attach.h"
+#include "gateway/doorman.h"
+#include "gateway/identities.h"
 #include "gateway/listen.h"
 #include "gateway/machine.h"
 #include "gateway/metrics.h"
@@ -48,6 +55,13 @@ struct gateway {
 	struct loop loop;
 	int lock_fd;
 	struct store *store;
+	struct audit *audit;
+	struct rulebook *book;
+	struct access *access;
+	struct httpc *httpc;
+	struct signins *signins;
+	struct allow_file *allow_file;
+	struct doorman *doorman;
 	struct demo *demo;
 	struct sched *sched;
 	struct machines *machines;
@@ -120,7 +134,8 @@ static int make_server(struct gateway *g, struct err *e)
 	struct server_config c = { .loop = &g->loop, .listeners = g->listeners, .app = &g->app, .hub = g->hub,
 				   .metrics = &g->metrics, .max_connections = (unsigned)g->settings.max_connections };
 
-	g->api = (struct api){ .settings = &g->settings, .store = g->store, .demo = g->demo, .machines = g->machines,
+	g->api = (struct api){ .settings = &g->settings, .store = g->store, .demo = g->demo, .access = g->access, .audit = g->audit,
+			       .book = g->book, .signins = g->signins, .doorman = g->doorman, .machines = g->machines,
 			       .tickets = g->tickets, .hub = g->hub, .sign_in_limit = g->sign_in_limit, .metrics = &g->metrics,
 			       .now_s = wall_s, .now_ms = loop_now_ms };
 	api_app(&g->app, &g->api);
@@ -131,9 +146,69 @@ static int make_demo(struct gateway *g, struct err *e)
 {
 	const struct settings *s = &g->settings;
 
-	if (strcmp(s->identity, "demo") != 0)
+	if (!settings_demo(s))
 		return 0;
 	return demo_create(&g->demo, s->demo_people, s->state_dir, settings_base_url(s), e);
+}
+
+static void on_list_changed(void *arg)
+{
+	struct gateway *g = arg;
+
+	if (g->doorman)
+		doorman_look(g->doorman);
+}
+
+static struct quota default_quota(const struct settings *s)
+{
+	struct quota q = { .machines = (uint32_t)s->per_person, .cpus = (uint32_t)s->quota_cpus, .memory_bytes = s->quota_memory };
+
+	return q;
+}
+
+/* The list, and what decides by it. */
+static int make_access(struct gateway *g, struct err *e)
+{
+	struct access_config c = { .store = g->store, .defaults = default_quota(&g->settings) };
+	int r = audit_open(&g->audit, store_db(g->store), e);
+
+	if (r == 0)
+		r = rulebook_open(&g->book, store_db(g->store), g->audit, on_list_changed, g, e);
+	if (r == 0)
+		r = bootstrap_apply(g->book, &g->settings, e);
+	if (r < 0)
+		return r;
+	c.book = g->book;
+	c.audit = g->audit;
+	c.binding = strcmp(g->settings.subject_binding, "warn") == 0 ? BINDING_WARN : BINDING_ENFORCE;
+	c.open = settings_demo(&g->settings);
+	g->access = access_create(&c);
+	if (!g->access || (g->settings.allow_file[0] && allow_file_open(&g->allow_file, &g->loop, g->book, g->settings.allow_file) < 0))
+		return err_set(e, -ENOMEM, "no memory for the list");
+	if (!c.open && rules_count(rulebook_rules(g->book)) == 0)
+		log_warn("the list is empty: nobody gets in. Make yourself administrator: terrarium user allow you@example.org --role admin");
+	return 0;
+}
+
+static int make_signins(struct gateway *g, struct err *e)
+{
+	int r = 0;
+
+	g->signins = signins_create(&g->loop);
+	if (!g->signins)
+		return err_set(e, -ENOMEM, "no memory for sign-ins");
+	if (g->settings.identity_count > 0)
+		r = httpc_create(&g->httpc, &g->loop, e);
+	return r < 0 ? r : identities_add(g->signins, &g->loop, g->httpc, &g->settings, e);
+}
+
+static int make_doorman(struct gateway *g, struct err *e)
+{
+	const struct doorman_config c = { .loop = &g->loop, .access = g->access, .store = g->store, .machines = g->machines, .hub = g->hub,
+					  .stop_machines = strcmp(g->settings.on_removal, "stop") == 0 };
+
+	g->doorman = doorman_create(&c);
+	return g->doorman ? 0 : err_set(e, -ENOMEM, "no memory");
 }
 
 static int start(struct gateway *g, struct err *e)
@@ -148,13 +223,21 @@ static int start(struct gateway *g, struct err *e)
 	if (r == 0)
 		r = take_state_dir(g, e);
 	if (r == 0)
+		r = listeners_add_control(g->listeners, e);
+	if (r == 0)
 		r = open_store(g, e);
+	if (r == 0)
+		r = make_access(g, e);
+	if (r == 0)
+		r = make_signins(g, e);
 	if (r == 0)
 		r = make_demo(g, e);
 	if (r == 0)
 		r = make_machines(g, e);
 	if (r == 0)
 		r = make_terminals(g, e);
+	if (r == 0)
+		r = make_doorman(g, e);
 	if (r == 0)
 		r = make_server(g, e);
 	return r;
@@ -165,12 +248,19 @@ static void finish(struct gateway *g)
 	/* Connections first, they point at everything; machines run on without us. */
 	g->server = server_destroy(g->server);
 	g->listeners = listeners_destroy(g->listeners);
+	g->doorman = doorman_destroy(g->doorman);
 	g->hub = attach_hub_destroy(g->hub);
 	g->tickets = tickets_destroy(g->tickets);
 	g->sign_in_limit = peer_limit_destroy(g->sign_in_limit);
 	g->machines = machines_destroy(g->machines);
 	g->sched = sched_destroy(g->sched);
 	g->demo = demo_destroy(g->demo);
+	g->signins = signins_destroy(g->signins);
+	g->httpc = httpc_destroy(g->httpc);
+	g->allow_file = allow_file_close(g->allow_file);
+	g->access = access_destroy(g->access);
+	g->book = rulebook_close(g->book);
+	g->audit = audit_close(g->audit);
 	g->store = store_close(g->store);
 	g->lock_fd = fd_close(g->lock_fd);
 	loop_finish(&g->loop);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/peer.h"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,20 @@ void peer_of(const struct sockaddr_storage *addr, struct peer *out)
 	} else {
 		out->loopback = true;
 	}
+}
+
+const char *peer_text(const struct peer *p, char out[PEER_TEXT])
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff }, none[16];
+	const char *text;
+
+	if (p->control || memcmp(p->key, none, sizeof(none)) == 0)
+		text = strcpy(out, p->control ? "control" : p->loopback ? "local" : "?");
+	else if (memcmp(p->key, mapped, sizeof(mapped)) == 0)
+		text = inet_ntop(AF_INET, p->key + 12, out, PEER_TEXT);
+	else
+		text = inet_ntop(AF_INET6, p->key, out, PEER_TEXT);
+	return text ? text : "?";
 }
 
 struct peer_limit *peer_limit_create(uint32_t burst, uint32_t refill_ms)

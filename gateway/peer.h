@@ -8,12 +8,18 @@
 
 /**
  * struct peer - the other end of a connection
+ * @control: came by the control socket from somebody who may (root, or our own uid)
  * @key: the address for counting: IPv4 mapped into IPv6; of IPv6 only the /64, for that is what one customer has
  */
 struct peer {
 	uint8_t key[16];
-	bool loopback;
+	bool loopback, control;
 };
+
+#define PEER_TEXT 46
+
+/** peer_text() - the address for log and audit; of IPv6 the /64. Returns @out */
+const char *peer_text(const struct peer *p, char out[PEER_TEXT]);
 
 /** peer_of() - from an accepted address. Other families (unix sockets by socket activation) count as one loopback peer */
 void peer_of(const struct sockaddr_storage *addr, struct peer *out);

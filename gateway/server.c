@@ -474,6 +474,7 @@ static int on_head(struct conn *c)
 	int r = begin_exchange(c);
 
 	if (r == 0 && http_gate(c->srv->c.app, &c->x->req, &c->x->resp) == 0) {
+		c->x->body.limit = http_body_max(c->srv->c.app, &c->x->req);
 		set_phase(c, PHASE_BODY, REQUEST_MS);
 		return 0;
 	}
@@ -707,8 +708,11 @@ static const struct attach_transport transport = { .want_write = want_write, .cl
 static int on_established(struct conn *c)
 {
 	struct server *s = c->srv;
+	char address[PEER_TEXT];
 
 	c->attach = attach_create(s->c.hub, &transport, c, &c->x->who);
+	if (c->attach)
+		attach_set_address(c->attach, peer_text(&c->peer, address));
 	finish_exchange(c);
 	if (!c->attach)
 		return -1;

@@ -31,6 +31,7 @@ static const struct conf_key keys[] = {
 	KEY(per_person, CONF_INT, 1, 1000, "1", "machines that one person may have"),
 	KEY(identity, CONF_STR, 0, 0, "auto", "auto: the [identity ...] sections, or demo without any; demo: one-time links, loopback only"),
 	KEY(demo_people, CONF_STR, 0, 0, "demo@localhost", "e-mail addresses of the demo identity"),
+	KEY(control_socket, CONF_STR, 0, 0, "", "unix socket for the command line; empty: control.sock in the state directory; none: no socket"),
 	KEY(bootstrap_admins, CONF_STR, 0, 0, "", "e-mail addresses that are administrators whatever the list says"),
 	KEY(allow_file, CONF_STR, 0, 0, "", "file with a pattern a line that is watched: the list of those who keep it in git"),
 	KEY(subject_binding, CONF_STR, 0, 0, "enforce", "enforce: an address stays with the account it came with first; warn"),
@@ -351,9 +352,26 @@ static int check_identities(const struct settings *s, struct err *e)
 	return 0;
 }
 
+static int resolve_control(struct settings *s, struct err *e)
+{
+	int n;
+
+	if (strcmp(s->control_socket, "none") == 0)
+		s->control_socket[0] = '\0';
+	else if (s->control_socket[0] == '\0') {
+		n = snprintf(s->control_socket, sizeof(s->control_socket), "%s/control.sock", s->state_dir);
+		if (n < 0 || (size_t)n >= sizeof(s->control_socket))
+			return err_set(e, -ENAMETOOLONG, "state_dir is too long for control.sock in it; set control_socket");
+	}
+	return 0;
+}
+
 int settings_resolve(struct settings *s, struct err *e)
 {
 	int r = check_words(s, e);
+
+	if (r == 0)
+		r = resolve_control(s, e);
 
 	if (r == 0)
 		r = parse_listen(s, e);

@@ -54,7 +54,7 @@ struct settings {
 	uint64_t ring_size, session_life, boot_deadline, stop_deadline;
 	int64_t per_person, max_connections, connections_per_address;
 
-	char bootstrap_admins[1024], allow_file[256], subject_binding[16], on_removal[16], quota_networks[64];
+	char control_socket[104], bootstrap_admins[1024], allow_file[256], subject_binding[16], on_removal[16], quota_networks[64];
 	uint64_t quota_memory;
 	int64_t quota_cpus;
 

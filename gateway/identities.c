@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/identities.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "auth/email.h"
+#include "auth/hypha.h"
+#include "auth/oidc.h"
+#include "auth/rule_csv.h"
+#include "auth/rulebook.h"
+#include "auth/signin.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "gateway/settings.h"
+
+#define WATCH_S 2. /* libev looks at the file this often where inotify does not tell, as over NFS */
+#define ADMINS_MAX 32
+
+/* --- providers --------------------------------------------------------------------------------------------------------------- */
+
+/* A secret from its file, without the line break at the end. */
+static int read_secret(const char *path, char *out, size_t size, struct err *e)
+{
+	long n;
+
+	out[0] = '\0';
+	if (path[0] == '\0')
+		return 0;
+	n = fd_read_file(AT_FDCWD, path, out, size);
+	if (n < 0)
+		return err_set(e, (int)n, "cannot read the secret in %s: %s", path, strerror((int)-n));
+	out[strcspn(out, "\r\n")] = '\0';
+	return 0;
+}
+
+static int add_oidc(struct signins *s, struct loop *loop, struct httpc *httpc, const struct settings *conf,
+		    const struct identity_settings *i, struct err *e)
+{
+	struct oidc_config c = { .skew_s = (int64_t)(i->clock_skew / 1000) };
+	struct oidc *o = NULL;
+	int r;
+
+	memcpy(c.name, i->name, sizeof(c.name));
+	memcpy(c.title, i->title, sizeof(c.title));
+	memcpy(c.issuer, i->issuer, sizeof(c.issuer));
+	memcpy(c.client_id, i->client_id, sizeof(c.client_id));
+	memcpy(c.scopes, i->scopes, sizeof(c.scopes));
+	memcpy(c.api_audience, i->api_audience, sizeof(c.api_audience));
+	memcpy(c.ca_file, i->ca_file, sizeof(c.ca_file));
+	(void)email_policy_parse(i->email_verified, &c.email_policy);
+	(void)snprintf(c.redirect_uri, sizeof(c.redirect_uri), "%s/auth/%s/callback", settings_base_url(conf), i->name);
+	if (c.email_policy == EMAIL_IGNORE)
+		log_warn("identity %s: email_verified = ignore: whoever may set an address there may be anybody here", i->name);
+	r = read_secret(i->client_secret_file, c.secret, sizeof(c.secret), e);
+	if (r == 0)
+		r = oidc_create(&o, loop, httpc, &c, e);
+	explicit_bzero(&c, sizeof(c));
+	if (r == 0)
+		r = signins_add_oidc(s, o);
+	if (r < 0)
+		oidc_destroy(o);
+	return r;
+}
+
+static int add_hypha(struct signins *s, struct loop *loop, struct httpc *httpc, const struct identity_settings *i, struct err *e)
+{
+	struct hypha_config c = { .login_timeout_ms = i->login_timeout, .allow_child_tokens = i->allow_child_tokens };
+	struct hypha *h = NULL;
+	int r;
+
+	memcpy(c.name, i->name, sizeof(c.name));
+	memcpy(c.title, i->title, sizeof(c.title));
+	memcpy(c.server_url, i->server_url, sizeof(c.server_url));
+	memcpy(c.ca_file, i->ca_file, sizeof(c.ca_file));
+	r = hypha_create(&h, loop, httpc, &c, e);
+	if (r == 0)
+		r = signins_add_hypha(s, h);
+	if (r < 0)
+		hypha_destroy(h);
+	return r;
+}
+
+int identities_add(struct signins *s, struct loop *loop, struct httpc *httpc, const struct settings *conf, struct err *e)
+{
+	for (size_t n = 0; n < conf->identity_count; n++) {
+		const struct identity_settings *i = &conf->identities[n];
+		int r = 0;
+
+		if (strcmp(i->type, "oidc") == 0)
+			r = add_oidc(s, loop, httpc, conf, i, e);
+		else if (strcmp(i->type, "hypha") == 0)
+			r = add_hypha(s, loop, httpc, i, e);
+		if (r < 0) {
+			(void)err_prefix(e, "[identity %s]", i->name);
+			return r;
+		}
+	}
+	return 0;
+}
+
+/* --- rules from outside the database --------------------------------------------------------------------------------------------- */
+
+int bootstrap_apply(struct rulebook *b, const struct settings *conf, struct err *e)
+{
+	static const struct rule_actor who = { .email = "config", .address = "", .force = true };
+	struct rule admins[ADMINS_MAX];
+	const char *at = conf->bootstrap_admins;
+	size_t count = 0;
+	int r;
+
+	memset(admins, 0, sizeof(admins));
+	while (*(at += strspn(at, ", ")) != '\0') {
+		size_t len = strcspn(at, ", ");
+
+		if (count == ADMINS_MAX)
+			return err_set(e, -E2BIG, "bootstrap_admins: at most %d", ADMINS_MAX);
+		r = email_normalise(at, len, admins[count].pattern, e);
+		if (r < 0)
+			return err_prefix(e, "bootstrap_admins: %.*s", (int)(len < 64 ? len : 64), at);
+		admins[count].role = ROLE_ADMIN;
+		(void)snprintf(admins[count].note, sizeof(admins[0].note), "administrator by the configuration");
+		at += len;
+		count++;
+	}
+	r = rulebook_replace(b, "config", admins, count, false, &who, (int64_t)time(NULL), e);
+	return r;
+}
+
+struct allow_file {
+	struct loop *loop;	/* borrowed */
+	struct rulebook *book;	/* borrowed */
+	char path[256];
+	ev_stat watch;
+};
+
+static void read_file(struct allow_file *f)
+{
+	static const struct rule_actor who = { .email = "file", .address = "" };
+	char *text = malloc(RULE_CSV_BYTES_MAX + 1);
+	long n = text ? fd_read_file(AT_FDCWD, f->path, text, RULE_CSV_BYTES_MAX) : -ENOMEM;
+	struct rule_csv list = { 0 };
+	struct err e = { 0 };
+	int r = n < 0 ? err_set(&e, (int)n, "%s", strerror((int)-n)) : rule_lines(&list, text, (size_t)n, &e);
+
+	if (r == 0 && list.bad_count > 0)
+		r = err_set(&e, -EINVAL, "line %zu: %s", list.bad ? list.bad[0].line : 0, list.bad ? list.bad[0].why : "");
+	if (r == 0)
+		r = rulebook_replace(f->book, "file", list.rules, list.count, true, &who, (int64_t)time(NULL), &e);
+	if (r == RULEBOOK_E_LAST_ADMIN)
+		r = err_set(&e, -EPERM, "it would leave no administrator");
+	if (r < 0)
+		log_err("allow_file %s is not taken over, the list stays as it was: %s", f->path, e.msg);
+	else
+		log_info("allow_file %s: %zu rules", f->path, list.count);
+	rule_csv_finish(&list);
+	free(text);
+}
+
+static void on_changed(struct ev_loop *ev, ev_stat *w, int events)
+{
+	(void)ev, (void)events;
+	read_file(container_of(w, struct allow_file, watch));
+}
+
+int allow_file_open(struct allow_file **out, struct loop *loop, struct rulebook *b, const char *path)
+{
+	struct allow_file *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return -ENOMEM;
+	f->loop = loop;
+	f->book = b;
+	(void)snprintf(f->path, sizeof(f->path), "%s", path);
+	read_file(f);
+	ev_stat_init(&f->watch, on_changed, f->path, WATCH_S);
+	ev_stat_start(loop->ev, &f->watch);
+	*out = f;
+	return 0;
+}
+
+struct allow_file *allow_file_close(struct allow_file *f)
+{
+	if (!f)
+		return NULL;
+	ev_stat_stop(f->loop->ev, &f->watch);
+	free(f);
+	return NULL;
+}
