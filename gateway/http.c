@@ -313,7 +313,7 @@ static bool path_fits(const char *pattern, const char *path, char id[HTTP_ID_BYT
 	before = (size_t)(hole - pattern);
 	if (strncmp(pattern, path, before) != 0)
 		return false;
-	for (len = 0; isalnum((unsigned char)path[before + len]) || (path[before + len] && strchr("._-", path[before + len])); len++)
+	for (len = 0; path[before + len] > 0x20 && path[before + len] < 0x7f && path[before + len] != '/'; len++)
 		;
 	if (len == 0 || len >= HTTP_ID_BYTES || strcmp(hole + 4, path + before + len) != 0)
 		return false;
