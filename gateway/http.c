@@ -72,14 +72,11 @@ void http_response_finish(struct http_response *resp)
 	buf_finish(&resp->body);
 }
 
-/* Back to an empty answer; whether the connection ends after it stays. */
+/* Back to an empty answer. */
 static void start_over(struct http_response *resp, int status)
 {
-	bool close = resp->close;
-
 	http_response_finish(resp);
 	http_response_init(resp);
-	resp->close = close;
 	resp->status = status;
 }
 
@@ -187,7 +184,7 @@ static int add_policy(const struct http_response *resp, struct buf *out)
 	return r;
 }
 
-int http_head(const struct http_response *resp, const struct http_request *req, struct buf *out)
+int http_head(const struct http_response *resp, struct buf *out)
 {
 	bool bodyless = resp->status == 204 || resp->status == 304;
 	int r = buf_printf(out, "HTTP/1.1 %d %s\r\n", resp->status, title_of(resp->status));
@@ -205,9 +202,7 @@ int http_head(const struct http_response *resp, const struct http_request *req, 
 				    "Cross-Origin-Opener-Policy: same-origin\r\nCross-Origin-Resource-Policy: same-origin\r\n");
 	if (r == 0 && resp->head.len > 0)
 		r = buf_add(out, resp->head.data, resp->head.len);
-	if (r == 0 && (resp->close || req->last))
-		r = buf_printf(out, "Connection: close\r\n");
-	return r == 0 ? buf_add(out, "\r\n", 2) : r;
+	return r == 0 ? buf_printf(out, "Connection: close\r\n\r\n") : r;
 }
 
 /* --- reading headers --- */
@@ -367,7 +362,6 @@ static void no_such_route(const struct http_app *app, struct http_call *call, co
 
 static int refuse(struct http_response *resp, int status, const char *code, const char *detail)
 {
-	resp->close = true;
 	http_problem(resp, status, code, "%s", detail);
 	return status;
 }
@@ -452,7 +446,6 @@ int http_gate(const struct http_app *app, const struct http_request *req, struct
 		struct http_call call = { .app = app->app, .req = req, .resp = resp };
 
 		(void)find_route(app, req, id, allow, sizeof(allow));
-		resp->close = true;
 		no_such_route(app, &call, allow[0] ? allow : "GET, HEAD");
 		return resp->status;
 	}
@@ -486,7 +479,6 @@ int http_upgrade(const struct http_app *app, const struct http_request *req, str
 	r = app->identify(app->app, req, who, &e);
 	if (r == 0)
 		return 0;
-	resp->close = true;
 	if (r < 0)
 		http_failed(resp, &e);
 	else
@@ -524,11 +516,8 @@ static json_t *read_json(struct http_call *call)
 		(void)snprintf(error.text, sizeof(error.text), "not an object");
 		error.line = 1;
 	}
-	if (!json) {
-		/* Whoever counts braces wrongly may count bytes wrongly as well. */
-		call->resp->close = true;
+	if (!json)
 		http_problem(call->resp, 400, "bad_json", "The body is not a JSON object: line %d: %s.", error.line, error.text);
-	}
 	return json;
 }
 

@@ -16,7 +16,7 @@ struct name_list;
 
 /*
  * HTTP without a transport: what a request must look like before anybody else sees it, which handler it goes to, and what every
- * answer carries. Works on plain structs; gateway/server.c fills and sends them.
+ * answer carries. Works on plain structs; gateway/server.c fills and sends them. A connection carries one request: see there.
  */
 #define HTTP_BODY_MAX	  65536	   /* bytes of a request body */
 #define HTTP_ID_BYTES	  320	   /* of the {id} in a path: an e-mail pattern is the longest */
@@ -34,7 +34,6 @@ enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_DELETE, HTTP_OTHER, HTTP
  * @path:    decoded and without dot segments; @query: "" without one
  * @marker:  X-Terrarium
  * @extra:   values of http_app's @extra_names, in that order
- * @last:    the client will send no other request on this connection
  */
 struct http_request {
 	enum http_method method;
@@ -43,7 +42,6 @@ struct http_request {
 	const char *fetch_site, *marker, *idempotency_key, *if_match, *authorization;
 	const char *extra[HTTP_EXTRA_MAX];
 	const char *ws_version, *ws_protocols;
-	bool last;
 	struct peer peer;
 	const char *body;
 	size_t body_len;
@@ -55,7 +53,6 @@ struct http_request {
  * @head:  further header lines, each ended by CR LF
  * @body:  owned; or else @fixed, borrowed for the life of the process
  * @nonce: of styles, for the page; "" otherwise
- * @close: the connection ends after it
  */
 struct http_response {
 	int status;
@@ -64,7 +61,6 @@ struct http_response {
 	const uint8_t *fixed;
 	size_t fixed_len;
 	char nonce[HTTP_NONCE_BYTES];
-	bool close;
 };
 
 /**
@@ -118,7 +114,7 @@ void http_response_finish(struct http_response *resp);
 /**
  * http_gate() - may this request be read on? Before its body, before every route
  *
- * Return: 0; or the status of a refusal, with @resp filled and its close set.
+ * Return: 0; or the status of a refusal, with @resp filled.
  */
 int http_gate(const struct http_app *app, const struct http_request *req, struct http_response *resp);
 
@@ -132,7 +128,7 @@ void http_answer(const struct http_app *app, const struct http_request *req, str
 int http_upgrade(const struct http_app *app, const struct http_request *req, struct http_response *resp, struct who *who);
 
 /** http_head() - write status line and headers of an answer. Return: 0, -ENOMEM or -ENOSPC */
-int http_head(const struct http_response *resp, const struct http_request *req, struct buf *out);
+int http_head(const struct http_response *resp, struct buf *out);
 
 /** http_body_len() - bytes of the body, owned or fixed */
 size_t http_body_len(const struct http_response *resp);

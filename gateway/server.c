@@ -25,17 +25,18 @@
  * One struct conn for each accepted socket, from accept to LWS_CALLBACK_WSI_DESTROY; the library's own per-protocol storage is not used,
  * for it comes and goes with every request. A connection is in one phase:
  *
- *   IDLE --head--> BODY --last byte--> ANSWER --sent--> IDLE          every request has one struct exchange, from its head to its answer
- *     |                                   `--close--> gone
- *     `--upgrade allowed--> UPGRADE --established--> SOCKET            from then on messages go to and from a struct attach
+ *   HEAD --complete--> BODY --last byte--> ANSWER --sent--> closed        a request has one struct exchange, from its head to its answer
+ *     `--upgrade allowed--> UPGRADE --established--> SOCKET --> closed    from then on messages go to and from a struct attach
  *
- * Every request passes http_gate() before anything else looks at it, every upgrade http_upgrade(). What they refuse is answered and the
- * connection ended, so that nothing behind a doubtful message is ever read as a request. This is not only style: libwebsockets 4.1.6
- * (Debian 12) uses freed memory on an unknown Upgrade (CVE-2025-11677) and takes the head of a second POST in one segment for its body; see
- * on_confirm_upgrade() and on_body().
+ * A connection carries one request. What libwebsockets 4.1.6 (Debian 12) does with a second one that shares a segment with the first cannot
+ * be made safe from outside: it gives a POST its own head as the body, calls itself for it, and frees the connection twice when that
+ * call ends it; an unknown Upgrade on a connection that is kept alive uses freed memory (CVE-2025-11677). With one request each there is
+ * nothing to be confused about, nor to smuggle. The page asks rarely, and a proxy in front keeps its own connections to browsers alive.
  *
- * Reading rests while an answer does not fit into the socket: a peer that asks on without reading would otherwise keep the loop spinning
- * on its unread bytes, and could pile up answers.
+ * Every request passes http_gate() before anything else looks at it, every upgrade http_upgrade().
+ *
+ * Reading rests while an answer does not fit into the socket: a peer that sends on without reading would otherwise keep the loop spinning on
+ * its unread bytes.
  *
  * Deadlines are watched by one sweep each second over all connections, not by a timer each: an idle terminal costs nothing between sweeps.
  * Frames are written when the loop turns (flush), without waiting for the socket to say that it is writable; only a socket that was full is
@@ -48,7 +49,6 @@
 #define SWEEP_S		   1.
 #define REQUEST_MS	   10000 /* from the first byte, or the head, to the last byte of a body */
 #define ANSWER_MS	   30000 /* to read an answer: 450 KiB at 15 KiB/s */
-#define KEEPALIVE_MS	   15000 /* to the next request */
 #define HEAD_TIMEOUT_S	   5	 /* the library's own, for a head that drips */
 #define CLOSE_MS	   5000	 /* for a closing websocket */
 #define PING_MS		   25000 /* docs/protocol.md */
@@ -60,7 +60,7 @@
 #define CLOSE_REASON_BYTES 100	 /* a control frame holds 123 (RFC 6455 §5.5) */
 #define SWALLOW_BYTES	   (256 * 1024)
 
-enum phase { PHASE_IDLE, PHASE_BODY, PHASE_ANSWER, PHASE_UPGRADE, PHASE_SOCKET };
+enum phase { PHASE_HEAD, PHASE_BODY, PHASE_ANSWER, PHASE_UPGRADE, PHASE_SOCKET };
 
 /**
  * struct exchange - one request and its answer
@@ -218,7 +218,7 @@ static bool adopt(void *arg, int fd, const struct peer *p)
 	if (c->next)
 		c->next->prev = c;
 	s->first = c;
-	set_phase(c, PHASE_IDLE, REQUEST_MS);
+	set_phase(c, PHASE_HEAD, REQUEST_MS);
 	s->adopting = c;
 	/* Consumes the socket. A connection that fails late was destroyed by callback; one that fails early was not. */
 	wsi = lws_adopt_descriptor_vhost_via_info(&desc);
@@ -331,7 +331,6 @@ static int copy_headers(struct exchange *x, struct lws *wsi, const struct http_a
 		{ WSI_TOKEN_VERSION, &q->ws_version },
 		{ WSI_TOKEN_PROTOCOL, &q->ws_protocols },
 	};
-	const char *connection = NULL;
 	int r = copy_path(x, wsi);
 
 	for (size_t i = 0; r == 0 && i < sizeof(known) / sizeof(known[0]); i++)
@@ -345,10 +344,7 @@ static int copy_headers(struct exchange *x, struct lws *wsi, const struct http_a
 	for (size_t i = 0; r == 0 && i < HTTP_EXTRA_MAX && app->extra_names[i]; i++)
 		r = copy_custom(x, wsi, app->extra_names[i], &q->extra[i]);
 	if (r == 0)
-		r = copy_header(x, wsi, WSI_TOKEN_CONNECTION, &connection);
-	if (r == 0)
 		r = copy_query(x, wsi);
-	q->last = (connection && strcasecmp(connection, "close") == 0) || !q->version || strcmp(q->version, "HTTP/1.1") != 0;
 	return r;
 }
 
@@ -369,7 +365,6 @@ static int begin_exchange(struct conn *c)
 	x->req.peer = c->peer;
 	r = copy_headers(x, c->wsi, c->srv->c.app);
 	if (r == -E2BIG) {
-		x->resp.close = true;
 		http_problem(&x->resp, 431, "headers_too_large", "The headers are larger than %d bytes.", HEADERS_MAX);
 	}
 	return r;
@@ -415,40 +410,28 @@ static void swallow_rest(const struct conn *c)
 		n = recv(lws_get_socket_fd(c->wsi), scrap, sizeof(scrap), MSG_DONTWAIT);
 }
 
-/* The whole answer is out. Return: as the library's callbacks, -1 closes. */
-static int end_exchange(struct conn *c)
-{
-	bool close = c->x->resp.close || c->x->req.last;
-
-	finish_exchange(c);
-	if (close) {
-		swallow_rest(c);
-		return -1;
-	}
-	set_phase(c, PHASE_IDLE, KEEPALIVE_MS);
-	lws_rx_flow_control(c->wsi, 1);
-	return lws_http_transaction_completed(c->wsi) ? -1 : 0;
-}
-
-/* Write as much as goes now. Only called when the socket has taken everything before. */
+/* Write as much as goes now. Return: as the library's callbacks, -1 when all of it is out, or nothing more can be: close. */
 static int write_answer(struct conn *c)
 {
 	struct exchange *x = c->x;
 	size_t total = x->head.len + answer_body_len(x);
 
-	do {
-		size_t n = answer_bytes(x, out_buffer + LWS_PRE, ATTACH_MSG_MAX);
+	while (x->sent < total) {
+		size_t n;
 
-		if (n > 0 && lws_write(c->wsi, out_buffer + LWS_PRE, n, LWS_WRITE_HTTP_HEADERS) < 0)
-			return -1;
-		x->sent += n;
-		if (lws_send_pipe_choked(c->wsi) && (x->sent < total || !x->resp.close)) {
+		if (x->sent > 0 && lws_send_pipe_choked(c->wsi)) {
 			lws_rx_flow_control(c->wsi, 0);
 			lws_callback_on_writable(c->wsi);
 			return 0;
 		}
-	} while (x->sent < total);
-	return end_exchange(c);
+		n = answer_bytes(x, out_buffer + LWS_PRE, ATTACH_MSG_MAX);
+		if (lws_write(c->wsi, out_buffer + LWS_PRE, n, LWS_WRITE_HTTP_HEADERS) < 0)
+			return -1;
+		x->sent += n;
+	}
+	/* What the library could not give to the socket it sends before it closes, within 5 s. */
+	swallow_rest(c);
+	return -1;
 }
 
 static int start_answer(struct conn *c)
@@ -460,7 +443,7 @@ static int start_answer(struct conn *c)
 		http_problem(&x->resp, 500, "internal", "Something failed in the server.");
 	m->responses[x->resp.status / 100 - 1]++;
 	x->answered = true;
-	if (http_head(&x->resp, &x->req, &x->head) < 0)
+	if (http_head(&x->resp, &x->head) < 0)
 		return -1;
 	set_phase(c, PHASE_ANSWER, ANSWER_MS);
 	return write_answer(c);
@@ -501,27 +484,14 @@ static int on_request(struct conn *c)
 	return c->x->req.method == HTTP_POST ? 0 : answer(c);
 }
 
-/*
- * 4.1.6 hands a pipelined POST its own head as the body, and then loops for ever over what is left of it. A body is a JSON object, a head
- * never begins like one: whatever does not begin with a brace is refused here, and the connection ends.
- */
-static int on_body(struct conn *c, const char *data, size_t len)
+static int on_body(struct conn *c, const void *data, size_t len)
 {
-	struct exchange *x = c->x;
-
-	if (!x || x->answered || x->req.method != HTTP_POST)
+	if (!c->x || c->x->answered || c->x->req.method != HTTP_POST)
 		return -1;
 	if (len == 0)
 		return 0;
 	/* The gate has seen Content-Length; this is for a library that counts otherwise. */
-	if (buf_add(&x->body, data, len) < 0)
-		return -1;
-	if (x->body.data[strspn(x->body.data, " \t\r\n")] == '{' || strspn(x->body.data, " \t\r\n") == x->body.len)
-		return 0;
-	x->resp.close = true;
-	http_problem(&x->resp, 400, "bad_json", "The body is not a JSON object.");
-	(void)start_answer(c);
-	return -1;
+	return buf_add(&c->x->body, data, len) < 0 ? -1 : 0;
 }
 
 /* One answer for each request, however often the library says so. */
@@ -534,9 +504,7 @@ static int on_body_complete(struct conn *c)
 
 static int on_http_writable(struct conn *c)
 {
-	if (!c->x || !c->x->answered)
-		return 0;
-	return c->x->sent < c->x->head.len + answer_body_len(c->x) ? write_answer(c) : end_exchange(c);
+	return c->x && c->x->answered ? write_answer(c) : 0;
 }
 
 /*
@@ -882,7 +850,6 @@ static int create_context(struct server *s, struct err *e)
 		.server_string = "terrarium",
 		.max_http_header_data = HEADERS_MAX,
 		.timeout_secs = HEAD_TIMEOUT_S,
-		.keepalive_timeout = KEEPALIVE_MS / 1000,
 		.fd_limit_per_thread = fit_fd_limit(s->c.max_connections),
 	};
 

