@@ -46,8 +46,7 @@ int hypha_create(struct hypha **out, struct loop *loop, struct httpc *httpc, con
 	struct hypha *h;
 	size_t len = strlen(c->server_url);
 
-	if (strncmp(c->server_url, "https://", 8) != 0 && strncmp(c->server_url, "http://127.0.0.1", 16) != 0 &&
-	    strncmp(c->server_url, "http://localhost", 16) != 0)
+	if (!identity_url_https(c->server_url) && !identity_url_loopback(c->server_url))
 		return err_set(e, -EINVAL, "identity %s: server_url must be https (http only for a loopback address)", c->name);
 	h = calloc(1, sizeof(*h));
 	if (!h)
@@ -123,7 +122,7 @@ static int request(struct hypha_call *c, const char *method, const char *path, c
 	struct httpc_request req = {
 		.method = method, .url = url, .headers = { header, "Accept: application/json" }, .nheaders = 2, .body = body,
 		.body_len = body ? strlen(body) : 0, .ca_file = conf->ca_file[0] ? conf->ca_file : NULL, .limit_bytes = ANSWER_MAX,
-		.deadline_ms = DEADLINE_MS, .allow_http = strncmp(conf->server_url, "http://", 7) == 0,
+		.deadline_ms = DEADLINE_MS, .allow_http = identity_url_loopback(conf->server_url),
 	};
 
 	(void)snprintf(url, sizeof(url), "%s%s", conf->server_url, path);

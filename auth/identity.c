@@ -42,3 +42,29 @@ int identity_accept(struct identity *id, enum email_policy policy, struct err *e
 			*c = ' ';
 	return 0;
 }
+
+bool identity_url_https(const char *url)
+{
+	static const char scheme[] = "https://";
+
+	return strncmp(url, scheme, sizeof(scheme) - 1) == 0 && strcspn(url + sizeof(scheme) - 1, "/?#") > 0;
+}
+
+bool identity_url_loopback(const char *url)
+{
+	static const char *const hosts[] = { "http://127.0.0.1", "http://localhost", "http://[::1]" };
+
+	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+		size_t len = strlen(hosts[i]);
+		const char *rest;
+
+		if (strncmp(url, hosts[i], len) != 0)
+			continue;
+		rest = url + len;
+		/* Only a port may follow: "127.0.0.1.example.org" and "127.0.0.1:1@example.org" are other hosts. */
+		if (*rest == ':')
+			rest += 1 + strspn(rest + 1, "0123456789");
+		return *rest == '/' || *rest == '?' || *rest == '\0';
+	}
+	return false;
+}

@@ -2,6 +2,8 @@
 #ifndef AUTH_IDENTITY_H
 #define AUTH_IDENTITY_H
 
+#include <stdbool.h>
+
 #include "auth/auth.h"
 
 struct err;
@@ -42,5 +44,11 @@ struct identity {
  * Return: 0, or -EACCES with the claim that failed.
  */
 int identity_accept(struct identity *id, enum email_policy policy, struct err *e);
+
+/** identity_url_https() - an https URL with a host */
+bool identity_url_https(const char *url);
+
+/** identity_url_loopback() - plain http to a loopback address: the only place where a service may be asked without TLS */
+bool identity_url_loopback(const char *url);
 
 #endif

@@ -44,8 +44,7 @@ int oidc_create(struct oidc **out, struct loop *loop, struct httpc *httpc, const
 {
 	struct oidc *o;
 
-	if (strncmp(c->issuer, "https://", 8) != 0 && strncmp(c->issuer, "http://127.0.0.1", 16) != 0 &&
-	    strncmp(c->issuer, "http://localhost", 16) != 0 && strncmp(c->issuer, "http://[::1]", 12) != 0)
+	if (!identity_url_https(c->issuer) && !identity_url_loopback(c->issuer))
 		return err_set(e, -EINVAL, "identity %s: issuer must be https (http only for a loopback address)", c->name);
 	o = calloc(1, sizeof(*o));
 	if (!o)

@@ -17,19 +17,6 @@
 
 static void fetch(struct oidc *o);
 
-static bool loopback_http(const char *url)
-{
-	static const char *const hosts[] = { "http://127.0.0.1", "http://localhost", "http://[::1]" };
-
-	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
-		size_t len = strlen(hosts[i]);
-
-		if (strncmp(url, hosts[i], len) == 0 && (url[len] == ':' || url[len] == '/' || url[len] == '\0'))
-			return true;
-	}
-	return false;
-}
-
 /* An endpoint must be https, or plain http on loopback when the issuer is that too. */
 static int endpoint(const json_t *doc, const char *member, bool required, bool allow_http, char out[OIDC_ENDPOINT_BYTES], struct err *e)
 {
@@ -44,7 +31,7 @@ static int endpoint(const json_t *doc, const char *member, bool required, bool a
 	for (const char *c = url; *c; c++)
 		if ((unsigned char)*c <= 0x20 || (unsigned char)*c >= 0x7f)
 			return err_set(e, -EINVAL, "its %s is not a URL", member);
-	if (strncmp(url, "https://", 8) != 0 && !(allow_http && loopback_http(url)))
+	if (!identity_url_https(url) && !(allow_http && identity_url_loopback(url)))
 		return err_set(e, -EINVAL, "its %s is not https", member);
 	memcpy(out, url, strlen(url) + 1);
 	return 0;
@@ -156,7 +143,7 @@ static void on_refresh(struct ev_loop *ev, ev_timer *w, int events)
 
 int oidc_meta_start(struct oidc *o)
 {
-	o->allow_http = loopback_http(o->c.issuer);
+	o->allow_http = identity_url_loopback(o->c.issuer);
 	o->keys = keyset_create(o->loop, o->httpc, o->c.name, o->c.ca_file[0] ? o->c.ca_file : NULL);
 	if (!o->keys)
 		return -ENOMEM;

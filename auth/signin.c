@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "auth/hypha.h"
+#include "auth/proxy.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -20,10 +21,18 @@ static const char *const state_names[] = {
 };
 _Static_assert(sizeof(state_names) / sizeof(state_names[0]) == SIGNIN_STATE_COUNT, "a name for each state");
 
-/* Exactly one of the two is set. */
+enum provider_kind { PROVIDER_OIDC, PROVIDER_HYPHA, PROVIDER_PROXY, PROVIDER_KIND_COUNT };
+
+static const char *const kind_names[] = { [PROVIDER_OIDC] = "oidc", [PROVIDER_HYPHA] = "hypha", [PROVIDER_PROXY] = "proxy" };
+_Static_assert(sizeof(kind_names) / sizeof(kind_names[0]) == PROVIDER_KIND_COUNT, "a name for each kind");
+
+/* Of the pointers, the one of @kind is set. */
 struct provider {
+	enum provider_kind kind;
+	const char *name, *title; /* borrowed from the provider */
 	struct oidc *oidc;   /* owned */
 	struct hypha *hypha; /* owned */
+	struct proxy *proxy; /* owned */
 };
 
 struct signin {
@@ -99,49 +108,57 @@ struct signins *signins_destroy(struct signins *s)
 	for (size_t i = 0; i < s->provider_count; i++) {
 		oidc_destroy(s->providers[i].oidc);
 		hypha_destroy(s->providers[i].hypha);
+		proxy_destroy(s->providers[i].proxy);
 	}
 	free(s);
 	return NULL;
 }
 
-static const char *name_of(const struct provider *p)
-{
-	return p->oidc ? oidc_config(p->oidc)->name : hypha_config(p->hypha)->name;
-}
-
-static const char *title_of(const struct provider *p)
-{
-	const char *title = p->oidc ? oidc_config(p->oidc)->title : hypha_config(p->hypha)->title;
-
-	return title[0] ? title : name_of(p);
-}
-
 static const struct provider *find_provider(const struct signins *s, const char *name)
 {
 	for (size_t i = 0; i < s->provider_count; i++)
-		if (strcmp(name_of(&s->providers[i]), name) == 0)
+		if (strcmp(s->providers[i].name, name) == 0)
 			return &s->providers[i];
 	return NULL;
 }
 
 static int add(struct signins *s, struct provider p)
 {
-	if (find_provider(s, name_of(&p)))
+	if (find_provider(s, p.name))
 		return -EEXIST;
 	if (s->provider_count == SIGNIN_PROVIDERS_MAX)
 		return -ENOSPC;
+	if (!p.title[0])
+		p.title = p.name;
 	s->providers[s->provider_count++] = p;
 	return 0;
 }
 
 int signins_add_oidc(struct signins *s, struct oidc *o)
 {
-	return add(s, (struct provider){ .oidc = o });
+	const struct oidc_config *c = oidc_config(o);
+
+	return add(s, (struct provider){ .kind = PROVIDER_OIDC, .name = c->name, .title = c->title, .oidc = o });
 }
 
 int signins_add_hypha(struct signins *s, struct hypha *h)
 {
-	return add(s, (struct provider){ .hypha = h });
+	const struct hypha_config *c = hypha_config(h);
+
+	return add(s, (struct provider){ .kind = PROVIDER_HYPHA, .name = c->name, .title = c->title, .hypha = h });
+}
+
+int signins_add_proxy(struct signins *s, struct proxy *p)
+{
+	const struct proxy_config *c = proxy_config(p);
+
+	return add(s, (struct provider){ .kind = PROVIDER_PROXY, .name = c->name, .title = c->title, .proxy = p });
+}
+
+/* A Hypha server is asked only when somebody signs in. */
+static bool ready(const struct provider *p)
+{
+	return p->oidc ? oidc_ready(p->oidc, NULL) : !p->proxy || proxy_ready(p->proxy, NULL);
 }
 
 json_t *signins_providers(const struct signins *s)
@@ -151,11 +168,17 @@ json_t *signins_providers(const struct signins *s)
 	for (size_t i = 0; i < s->provider_count; i++) {
 		const struct provider *p = &s->providers[i];
 
-		(void)json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:b, s:b}", "name", name_of(p), "title", title_of(p), "kind",
-							    p->oidc ? "oidc" : "hypha", "device", p->oidc != NULL, "ready",
-							    !p->oidc || oidc_ready(p->oidc, NULL)));
+		(void)json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:b, s:b}", "name", p->name, "title", p->title, "kind",
+							    kind_names[p->kind], "device", p->oidc != NULL, "ready", ready(p)));
 	}
 	return list;
+}
+
+const struct proxy *signins_proxy(const struct signins *s, const char *provider)
+{
+	const struct provider *p = find_provider(s, provider);
+
+	return p ? p->proxy : NULL;
 }
 
 struct oidc *signins_oidc(const struct signins *s, const struct oidc *after)
@@ -199,7 +222,7 @@ static void on_done(void *arg, const struct identity *id, const struct err *e)
 	}
 	g->why = *e;
 	g->state = SIGNIN_REFUSED;
-	log_warn("sign-in by %s refused: %s", name_of(g->provider), e->msg);
+	log_warn("sign-in by %s refused: %s", g->provider->name, e->msg);
 }
 
 static void on_page(void *arg, const char *login_url)
@@ -224,16 +247,18 @@ static int start(struct signin *g, enum signin_how how, struct err *e)
 {
 	const struct provider *p = g->provider;
 
+	if (p->proxy)
+		return err_set(e, -EOPNOTSUPP, "%s signs in with one request that comes through it", p->title);
 	if (p->hypha && how == SIGNIN_DEVICE)
-		return err_set(e, -EOPNOTSUPP, "%s has no sign-in by code", title_of(p));
-	if (p->hypha) {
-		g->hypha_call = hypha_begin(p->hypha, on_page, on_done, g, e);
-		return g->hypha_call ? 0 : -EAGAIN;
-	}
-	if (how == SIGNIN_DEVICE) {
-		g->oidc_call = oidc_device(p->oidc, on_device, on_done, g, e);
-		return g->oidc_call ? 0 : -EAGAIN;
-	}
+		return err_set(e, -EOPNOTSUPP, "%s has no sign-in by code", p->title);
+	if (p->hypha)
+		g->hypha_call = hypha_begin(p->hypha, on_page, on_done, g, &g->why);
+	else if (how == SIGNIN_DEVICE)
+		g->oidc_call = oidc_device(p->oidc, on_device, on_done, g, &g->why);
+	if (g->hypha_call || g->oidc_call)
+		return 0;
+	if (g->why.code)
+		return err_set(e, g->why.code, "%s", g->why.msg);
 	g->state = SIGNIN_REDIRECT;
 	return oidc_begin(p->oidc, g->hash, g->url, sizeof(g->url), e);
 }
@@ -269,6 +294,15 @@ int signin_begin(struct signins *s, const char *provider, enum signin_how how, c
 	return r;
 }
 
+int signin_proxy(struct signins *s, const char *provider, const struct proxy_request *r, struct identity *id, struct err *e)
+{
+	const struct provider *p = find_provider(s, provider);
+
+	if (!p || !p->proxy)
+		return err_set(e, -ENOENT, "this server has no such way to sign in");
+	return proxy_check(p->proxy, r, id, e);
+}
+
 int signin_callback(struct signins *s, const char *provider, const char *secret, struct oidc_callback *cb, struct err *e)
 {
 	struct signin *g = find(s, secret);
@@ -284,7 +318,7 @@ int signin_callback(struct signins *s, const char *provider, const char *secret,
 	if (g->oidc_call)
 		return 0;
 	g->state = SIGNIN_REFUSED;
-	log_warn("sign-in by %s refused: %s", name_of(p), g->why.msg);
+	log_warn("sign-in by %s refused: %s", p->name, g->why.msg);
 	return err_set(e, -EACCES, "%s", g->why.msg);
 }
 
@@ -294,7 +328,7 @@ int signin_look(const struct signins *s, const char *secret, struct signin_view 
 
 	if (!g)
 		return -ENOENT;
-	*v = (struct signin_view){ .state = g->state, .provider = name_of(g->provider), .url = g->url, .why = g->why.msg, .device = &g->device };
+	*v = (struct signin_view){ .state = g->state, .provider = g->provider->name, .url = g->url, .why = g->why.msg, .device = &g->device };
 	return 0;
 }
 

@@ -13,6 +13,8 @@
 struct err;
 struct hypha;
 struct loop;
+struct proxy;
+struct proxy_request;
 struct signins;
 
 /*
@@ -35,12 +37,16 @@ struct signins *signins_create(struct loop *loop);
 /** signins_destroy() - also destroys the providers. Returns NULL */
 struct signins *signins_destroy(struct signins *s);
 
-/** signins_add_oidc(), signins_add_hypha() - take a provider over. Return: 0, -EEXIST for a name that is taken, -ENOSPC */
+/** signins_add_*() - take a provider over. Return: 0, -EEXIST for a name that is taken, -ENOSPC: then it stays the caller's */
 int signins_add_oidc(struct signins *s, struct oidc *o);
 int signins_add_hypha(struct signins *s, struct hypha *h);
+int signins_add_proxy(struct signins *s, struct proxy *p);
 
 /** signins_providers() - [{"name","title","kind","device","ready"}]. Return: a new reference or NULL */
 json_t *signins_providers(const struct signins *s);
+
+/** signins_proxy() - provider of that name and kind, or NULL */
+const struct proxy *signins_proxy(const struct signins *s, const char *provider);
 
 /** signins_oidc() - the next provider of that kind after @after (NULL starts); for bearer tokens */
 struct oidc *signins_oidc(const struct signins *s, const struct oidc *after);
@@ -49,9 +55,13 @@ struct oidc *signins_oidc(const struct signins *s, const struct oidc *after);
  * signin_begin() - begin at @provider
  * @secret: what names this sign-in from now on
  *
- * Return: 0; -ENOENT without such a provider; -EAGAIN while it cannot be reached; else negative with @e.
+ * Return: 0; -ENOENT without such a provider; -EAGAIN while it cannot be reached; -EOPNOTSUPP when it has no sign-in of that kind; else
+ * negative with @e.
  */
 int signin_begin(struct signins *s, const char *provider, enum signin_how how, char secret[SECRET_TEXT], struct err *e);
+
+/** signin_proxy() - sign in at once, by what a proxy wrote into this request. Return: as proxy_check(), or -ENOENT */
+int signin_proxy(struct signins *s, const char *provider, const struct proxy_request *r, struct identity *id, struct err *e);
 
 /**
  * signin_callback() - the browser came back from an OpenID Connect service
