@@ -124,7 +124,7 @@ static void ask_into(struct http_response *resp, enum http_method m, const char 
 				  .origin = "http://localhost:7681", .marker = "1", .content_type = "application/json",
 				  .cookie = cookie[0] ? cookie : NULL, .idempotency_key = key, .peer.loopback = true,
 				  .accept_encoding = "gzip, br" };
-	char plain[128], length[16];
+	char plain[128], length[24];
 	const char *query = strchr(path, '?');
 
 	if (query) {
