@@ -12,7 +12,7 @@ const WRITE = `${ORIGIN}\r\nX-Terrarium: 1\r\nContent-Type: application/json`;
 const crlf = (...lines) => lines.join("\r\n") + "\r\n\r\n";
 
 /* Send the parts, one after the other with a pause between; collect until the close or until it is quiet for @quiet ms. */
-function talk(parts, { quiet = 400, limit = 15000, half = false, gap = 60 } = {}) {
+function talk(parts, { quiet = 400, limit = 15000, half = false, gap = 60, answered = false } = {}) {
 	return new Promise((resolve) => {
 		const s = connect(port, "127.0.0.1");
 		let data = Buffer.alloc(0), idle, over = false;
@@ -36,6 +36,9 @@ function talk(parts, { quiet = 400, limit = 15000, half = false, gap = 60 } = {}
 			for (const p of [parts].flat()) {
 				s.write(p, "latin1");
 				await new Promise((r) => setTimeout(r, gap));
+				/* A websocket client waits for the 101 (RFC 6455 §4.1). */
+				while (answered && !over && !data.includes("\r\n\r\n"))
+					await new Promise((r) => setTimeout(r, 5));
 			}
 			if (half)
 				s.end();
@@ -251,7 +254,7 @@ await each(rows, async ([name, bytes, want, closes, options]) => judge(name, awa
 
 const cookie = await sign_in();
 await each(socket_rows, async ([name, bytes, codes]) => {
-	const got = await talk([up(cookie), bytes], { quiet: 7000 });
+	const got = await talk([up(cookie), bytes], { quiet: 7000, answered: true });
 	assert.ok(got.text.startsWith("HTTP/1.1 101"), `${name}: no upgrade: ${got.text.slice(0, 60)}`);
 	assert.ok(codes.includes(close_code(got.text)), `${name}: close code ${close_code(got.text)}, wanted ${codes}`);
 	assert.ok(got.closed, `${name}: left open`);
