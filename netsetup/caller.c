@@ -114,7 +114,7 @@ void caller_refuse(struct caller *c, const struct netd_head *head, const struct 
 
 void caller_notice(struct caller *c)
 {
-	/* Never between a request and its answer: an EXITED must not overtake the answer of the VM_SPAWN before it. */
+	/* Never between a request and its answer: EXITED must not overtake the answer of VM_SPAWN. */
 	if (!c->answering)
 		put_notices(c);
 }
@@ -134,7 +134,7 @@ static bool take_request(struct caller *c)
 	if (r == -EAGAIN)
 		return false;
 	if (r < 0) {
-		drop(c, r == -EPIPE ? "end of connection" : r == -EMSGSIZE ? "a frame was too long" : strerror(-r));
+		drop(c, r == -EPIPE ? "end of connection" : strerror(-r));
 		return false;
 	}
 	if (msg.nfds > 0) {
@@ -239,8 +239,8 @@ static void on_listen(struct ev_loop *ev, ev_io *w, int events)
 	log_info("gateway connected");
 }
 
-int caller_listen(struct caller **out, struct loop *loop, const char *path, uid_t uid, const struct request_limits *lim,
-		  const struct caller_hooks *hooks, void *arg, struct err *e)
+int caller_listen(struct caller **out, struct loop *loop, const char *path, uid_t uid,
+		  const struct request_limits *lim, const struct caller_hooks *hooks, void *arg, struct err *e)
 {
 	struct caller *c = calloc(1, sizeof(*c));
 
@@ -253,7 +253,7 @@ int caller_listen(struct caller **out, struct loop *loop, const char *path, uid_
 	c->lim = *lim;
 	c->fd = -1;
 	(void)snprintf(c->path, sizeof(c->path), "%s", path);
-	/* Everybody may knock; the peer's uid decides. A group alone would not say which of its members it is. */
+	/* Everybody may knock; the peer's uid decides. */
 	c->listen_fd = ipc_listen(path, 0666);
 	if (c->listen_fd < 0) {
 		int r = c->listen_fd;

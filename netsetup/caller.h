@@ -14,8 +14,9 @@ struct loop;
 struct caller;
 
 /*
- * The one gateway that is connected: who it is, whether it greeted, frames in, frames out. Nothing here blocks or grows: while an answer does not
- * fit into the socket no further request is read, and what the helper says unasked is fetched by next_notice() when there is room.
+ * The one gateway that is connected: who it is, whether it greeted, frames in, frames out. Nothing here blocks
+ * or grows: while an answer does not fit into the socket no further request is read, and what the helper says
+ * unasked is fetched by next_notice() when there is room.
  */
 
 /** struct caller_frame - something to send; the FDs stay the owner's */
@@ -38,7 +39,10 @@ struct caller_frame {
 struct caller_hooks {
 	/* A request that request_check() found right; answered by caller_send() now or by a notice later. */
 	void (*on_request)(void *arg, union netd_request *rq);
-	/* Fill @out with what there is to say. Return: false if nothing. What it gives is said once; without a connection it is lost. */
+	/*
+	 * Fill @out with what there is to say. Return: false if nothing. What it gives is said once; without a
+	 * connection it is lost.
+	 */
 	bool (*next_notice)(void *arg, struct caller_frame *out);
 };
 
@@ -47,10 +51,13 @@ struct caller_hooks {
  *
  * Return: 0, or negative with @e.
  */
-int caller_listen(struct caller **out, struct loop *loop, const char *path, uid_t uid, const struct request_limits *lim,
-		  const struct caller_hooks *hooks, void *arg, struct err *e);
+int caller_listen(struct caller **out, struct loop *loop, const char *path, uid_t uid,
+		  const struct request_limits *lim, const struct caller_hooks *hooks, void *arg, struct err *e);
 
-/** caller_send() - send an answer; at most one may wait for room at a time, which requests being held back guarantees */
+/**
+ * caller_send() - send an answer; at most one may wait for room at a time, which requests being held back
+ * guarantees
+ */
 void caller_send(struct caller *c, const struct caller_frame *f);
 
 /** caller_refuse() - answer request @head with @e */

@@ -20,11 +20,13 @@
 /*
  * Theory of operation
  *
- * In every usable hierarchy there is <group of this process>/terrarium-N, held by a lock on its directory, and in it one group per slot.
- * N is the first free number, so several helpers live side by side and what a killed one left is taken over and cleaned.
+ * In every usable hierarchy there is <group of this process>/terrarium-N, held by a lock on its directory, and
+ * in it one group per slot. N is the first free number, so several helpers live side by side and what a killed
+ * one left is taken over and cleaned.
  *
- * Version 2 lets only leaves hold processes: if controllers must be switched on, this process first moves into terrarium-N/helper, which
- * works when nobody else is in its group (a systemd unit with Delegate=yes). Elsewhere the controllers count as missing.
+ * Version 2 lets only leaves hold processes: if controllers must be switched on, this process first moves into
+ * terrarium-N/helper, which works when nobody else is in its group (a systemd unit with Delegate=yes).
+ * Elsewhere the controllers count as missing.
  */
 #define OWN_MAX	      64   /* helpers beside each other */
 #define HIERARCHIES   4	   /* version 2, and version 1 memory, pids, cpu */
@@ -84,7 +86,7 @@ static bool has_word(const char *list, const char *word, const char *separators)
 
 /* --- finding hierarchies --- */
 
-/* Path of this process in the hierarchy of @controller (NULL: version 2), from /proc/self/cgroup "4:memory:/path". */
+/* Path of this process in the hierarchy of @controller (NULL: version 2), from lines "4:memory:/path". */
 static bool own_path(const char *table, const char *controller, char *out, size_t size)
 {
 	for (const char *line = table; *line; line += strcspn(line, "\n"), line += *line == '\n') {
@@ -111,7 +113,7 @@ static bool own_path(const char *table, const char *controller, char *out, size_
 	return false;
 }
 
-/* Directory of @path as one line of mountinfo shows it: "36 35 0:31 /root /mount/point opts - cgroup cgroup rw,memory". */
+/* Directory of @path by a line of mountinfo: "36 35 0:31 /root /mount/point opts - cgroup cgroup rw,memory". */
 static int open_mounted(const char *line, const char *path)
 {
 	char root[512], point[512], full[1100];
@@ -158,7 +160,10 @@ static int find_parent(const char *mounts, const char *groups, const char *contr
 
 /* --- our own group --- */
 
-/* Version 1 has no cgroup.kill: one signal for each process; what forks meanwhile is caught when the caller asks again. */
+/*
+ * Version 1 has no cgroup.kill: one signal for each process; what forks meanwhile is caught when the caller
+ * asks again.
+ */
 static void kill_each(int base_fd, const char *name)
 {
 	char path[300], text[32768], *at = text;
@@ -214,7 +219,7 @@ static bool empty_groups(int base_fd, bool v2)
 	return empty;
 }
 
-/* Makes or takes over @name under @parent_fd. Return: locked FD, or -1 when it is another helper's or not allowed. */
+/* Makes or takes over @name under @parent_fd. Return: locked FD, or -1 if it is another's or not allowed. */
 static int take_base(int parent_fd, const char *name, bool v2)
 {
 	struct stat mine, there;
@@ -321,7 +326,8 @@ struct cgroups *cgroups_find(const char *mounts, const char *groups)
 	add_hierarchy(cg, find_parent(mounts, groups, NULL), true, 0);
 	for (size_t i = 0; i < CONTROLLERS; i++)
 		if (!(cgroups_caps(cg) & controllers[i].cap))
-			add_hierarchy(cg, find_parent(mounts, groups, controllers[i].name), false, controllers[i].cap);
+			add_hierarchy(cg, find_parent(mounts, groups, controllers[i].name), false,
+				      controllers[i].cap);
 	return cg;
 }
 
@@ -392,7 +398,8 @@ static int set_limits(const struct hierarchy *h, int dir_fd, const struct cgroup
 	return r;
 }
 
-static int add_in(const struct hierarchy *h, const char *name, const struct cgroup_limits *limits, struct cgroup_place *place)
+static int add_in(const struct hierarchy *h, const char *name, const struct cgroup_limits *limits,
+		  struct cgroup_place *place)
 {
 	_close_ int dir_fd = -1;
 	int r;
@@ -409,7 +416,10 @@ static int add_in(const struct hierarchy *h, const char *name, const struct cgro
 		place->dir_fd = fd_take(&dir_fd);
 		return 0;
 	}
-	/* "tasks", not "cgroup.procs": a thread that moves itself need not wait for all others (a grace period each time). */
+	/*
+	 * "tasks", not "cgroup.procs": a thread that moves itself need not wait for all others (a grace period
+	 * each time).
+	 */
 	r = openat(dir_fd, "tasks", O_WRONLY | O_CLOEXEC);
 	if (r < 0)
 		return -errno;
@@ -417,7 +427,8 @@ static int add_in(const struct hierarchy *h, const char *name, const struct cgro
 	return 0;
 }
 
-int cgroups_add(struct cgroups *cg, const char *name, const struct cgroup_limits *limits, struct cgroup_place *place, struct err *e)
+int cgroups_add(struct cgroups *cg, const char *name, const struct cgroup_limits *limits,
+		struct cgroup_place *place, struct err *e)
 {
 	int r = 0;
 
@@ -446,7 +457,8 @@ unsigned cgroups_oom_kills(struct cgroups *cg, const char *name)
 
 		if (!(cg->h[i].caps & NETD_CAP_MEMORY))
 			continue;
-		(void)snprintf(path, sizeof(path), "%s/%s", name, cg->h[i].v2 ? "memory.events" : "memory.oom_control");
+		(void)snprintf(path, sizeof(path), "%s/%s", name,
+			       cg->h[i].v2 ? "memory.events" : "memory.oom_control");
 		if (fd_read_file(cg->h[i].base_fd, path, text, sizeof(text)) < 0)
 			continue;
 		at = strstr(text, "oom_kill ");

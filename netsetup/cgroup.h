@@ -10,8 +10,8 @@ struct cgroups;
 struct err;
 
 /*
- * One control group per slot, as far as the host has and lets us use the controllers: version 2, and version 1 hierarchies for those
- * controllers that only they have. What is missing is told by cgroups_caps(), never guessed.
+ * One control group per slot, as far as the host has and lets us use the controllers: version 2, and version 1
+ * hierarchies for those controllers that only they have. cgroups_caps() tells what is missing.
  */
 
 #define CGROUP_TASKS_MAX 3 /* version 1 hierarchies: memory, pids, cpu */
@@ -49,8 +49,13 @@ bool cgroups_any(const struct cgroups *cg);
 /** cgroups_caps() - NETD_CAP_MEMORY, _CPU, _PIDS, _CGROUP_KILL that are there */
 uint32_t cgroups_caps(const struct cgroups *cg);
 
-/** cgroups_add() - make group @name with limits. Limits without a controller are ignored. Return: 0, or negative with @e */
-int cgroups_add(struct cgroups *cg, const char *name, const struct cgroup_limits *limits, struct cgroup_place *place, struct err *e);
+/**
+ * cgroups_add() - make group @name with limits. Limits without a controller are ignored
+ *
+ * Return: 0, or negative with @e
+ */
+int cgroups_add(struct cgroups *cg, const char *name, const struct cgroup_limits *limits,
+		struct cgroup_place *place, struct err *e);
 
 /** cgroup_place_finish() - close the FDs */
 void cgroup_place_finish(struct cgroup_place *place);
@@ -61,13 +66,14 @@ unsigned cgroups_oom_kills(struct cgroups *cg, const char *name);
 /** cgroups_kill() - SIGKILL to everything in @name. Return: true if a group exists to do it through */
 bool cgroups_kill(struct cgroups *cg, const char *name);
 
-/** cgroups_remove() - remove @name. Return: true when nothing is left of it, false while processes are still ending */
+/** cgroups_remove() - remove @name. Return: true when nothing is left of it, false while processes are ending */
 bool cgroups_remove(struct cgroups *cg, const char *name);
 
 /**
  * cgroups_bury() - end what still runs in our groups and remove all of them, the one above the slots included
  *
- * Blocks, up to some seconds. Needs CAP_DAC_OVERRIDE where our group stands in a root group (mode 0555), see undertaker.h.
+ * Blocks, up to some seconds. Needs CAP_DAC_OVERRIDE where our group stands in a root group (mode 0555), see
+ * undertaker.h.
  */
 void cgroups_bury(struct cgroups *cg);
 

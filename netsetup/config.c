@@ -24,18 +24,27 @@ static const struct conf_key keys[] = {
 	KEY(log_level, CONF_STR, 0, 0, "info", "error, warn, info or debug"),
 	KEY(slots, CONF_INT, 1, NETD_SLOTS_MAX, "1000", "machines at the same time"),
 	KEY(start_rate, CONF_INT, 1, 100000, "1000", "starts per second, on average over a second"),
-	{ .name = "binaries", .type = CONF_STR, .offset = offsetof(struct config, binary_list),
-	  .size = sizeof(((struct config *)0)->binary_list), .preset = "qemu=/usr/bin/qemu-system-x86_64 shell=/bin/bash",
+	{ .name = "binaries",
+	  .type = CONF_STR,
+	  .offset = offsetof(struct config, binary_list),
+	  .size = sizeof(((struct config *)0)->binary_list),
+	  .preset = "qemu=/usr/bin/qemu-system-x86_64 shell=/bin/bash",
 	  .help = "programs that may be started, NAME=PATH with spaces between" },
 	KEY(network, CONF_STR, 0, 0, "auto", "auto, required (end if it cannot be had) or off"),
 	KEY(ifname, CONF_STR, 0, 0, "trm", "letters that names of bridges and TAPs begin with"),
 	KEY(subnet4, CONF_STR, 0, 0, "10.213.0.0/19", "IPv4 range of the guests"),
 	KEY(subnet6, CONF_STR, 0, 0, "fd7a:7272:6d00::/64", "IPv6 range of the guests; empty = no IPv6"),
-	KEY(dns, CONF_STR, 0, 0, "", "resolvers of the guests, an IPv4 and an IPv6 one; empty = from /etc/resolv.conf"),
+	KEY(dns, CONF_STR, 0, 0, "",
+	    "resolvers of the guests, an IPv4 and an IPv6 one; empty = from /etc/resolv.conf"),
 	KEY(deny, CONF_STR, 0, 0, "", "address ranges that guests may not reach"),
-	{ .name = "cgroups", .type = CONF_BOOL, .offset = offsetof(struct config, use_cgroups), .size = sizeof(bool),
-	  .preset = "yes", .help = "use control groups as far as the host has them" },
-	KEY(uid_base, CONF_INT, 0, INT32_MAX, "1900000000", "slot n runs as uid_base + n; 0 = as the helper itself"),
+	{ .name = "cgroups",
+	  .type = CONF_BOOL,
+	  .offset = offsetof(struct config, use_cgroups),
+	  .size = sizeof(bool),
+	  .preset = "yes",
+	  .help = "use control groups as far as the host has them" },
+	KEY(uid_base, CONF_INT, 0, INT32_MAX, "1900000000",
+	    "slot n runs as uid_base + n; 0 = as the helper itself"),
 	KEY(memory_max, CONF_BYTES, 0, 0, "18G", "most memory that one slot may ask for"),
 	KEY(cpu_max, CONF_INT, 1, 100000, "800", "most processor time per slot, in percent of one core"),
 	KEY(pids_max, CONF_INT, 1, 4194304, "1024", "most processes and threads per slot"),
@@ -54,7 +63,8 @@ static const struct conf_program program = {
 };
 
 /* Calls @take for each word of a copy of @text. */
-static int for_words(const char *text, int (*take)(struct config *, const char *, struct err *), struct config *c, struct err *e)
+static int for_words(const char *text, int (*take)(struct config *, const char *, struct err *),
+		     struct config *c, struct err *e)
 {
 	char copy[1024], *save = NULL;
 	int r = 0;
@@ -74,7 +84,8 @@ static int take_binary(struct config *c, const char *word, struct err *e)
 	struct stat st;
 
 	if (len == 0 || len >= sizeof(b->name) || eq[1] != '/' || strlen(eq + 1) >= sizeof(b->path))
-		return err_set(e, -EINVAL, "binaries: %.64s is not NAME=/PATH (NAME up to %zu bytes)", word, sizeof(b->name) - 1);
+		return err_set(e, -EINVAL, "binaries: %.64s is not NAME=/PATH (NAME up to %zu bytes)", word,
+			       sizeof(b->name) - 1);
 	if (c->nbinaries == NETD_BINARIES_MAX)
 		return err_set(e, -E2BIG, "binaries: at most %d entries", NETD_BINARIES_MAX);
 	for (size_t i = 0; i < c->nbinaries; i++)
@@ -135,8 +146,8 @@ void config_resolvers(struct nft_config *rules, const char *text)
 		char word[64];
 		struct subnet s, *to;
 
-		if (sscanf(line, "nameserver %63s", word) != 1 || strchr(word, '/') || subnet_parse(word, &s, NULL) < 0 ||
-		    !is_useful_resolver(&s))
+		if (sscanf(line, "nameserver %63s", word) != 1 || strchr(word, '/') ||
+		    subnet_parse(word, &s, NULL) < 0 || !is_useful_resolver(&s))
 			continue;
 		to = s.family == AF_INET ? &rules->dns4 : &rules->dns6;
 		if (!to->family)
@@ -203,8 +214,8 @@ static int derive(struct config *c, struct err *e)
 	if (log_open("terrarium-netd", c->log_level) < 0)
 		return err_set(e, -EINVAL, "log_level = %s: must be error, warn, info or debug", c->log_level);
 	if ((r = set_gateway_uid(c, e)) < 0 || (r = set_mode(c, e)) < 0 || (r = set_plan(c, e)) < 0 ||
-	    (r = for_words(c->binary_list, take_binary, c, e)) < 0 || (r = for_words(c->deny, take_deny, c, e)) < 0 ||
-	    (r = for_words(c->dns, take_dns, c, e)) < 0)
+	    (r = for_words(c->binary_list, take_binary, c, e)) < 0 ||
+	    (r = for_words(c->deny, take_deny, c, e)) < 0 || (r = for_words(c->dns, take_dns, c, e)) < 0)
 		return r;
 	if (c->nbinaries == 0)
 		return err_set(e, -ENOENT, "binaries: none of them is installed");

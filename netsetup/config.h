@@ -21,10 +21,11 @@ struct config_binary {
 	char path[192];
 };
 
-/** struct config - settings of the helper, read once from a root-owned place, checked, in the form in which they are used */
+/** struct config - settings of the helper, read once from a root-owned place and checked */
 struct config {
 	/* As in the file. */
-	char socket[108], gateway_user[64], log_level[8], binary_list[1024], network[16], ifname[PLAN_PREFIX_MAX + 1];
+	char socket[108], gateway_user[64], log_level[8], binary_list[1024];
+	char network[16], ifname[PLAN_PREFIX_MAX + 1];
 	char subnet4[32], subnet6[64], dns[128], deny[1024];
 	bool use_cgroups;
 	int64_t slots, uid_base, start_rate, cpu_max, pids_max;
@@ -43,7 +44,7 @@ struct config {
 int config_read(struct config *c, int argc, char **argv, struct err *e);
 
 /**
- * config_resolvers() - take name servers from the text of /etc/resolv.conf, for those families that have none yet
+ * config_resolvers() - take name servers from the text of /etc/resolv.conf, for families that have none yet
  *
  * Loopback and link-local ones are of no use to guests and are skipped. Pure.
  */

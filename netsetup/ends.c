@@ -45,7 +45,8 @@ static int open_master(uid_t uid)
 
 static int open_pty(int *near, int *far, const struct netd_vm_spawn *s, uid_t uid)
 {
-	struct winsize size = { .ws_col = s->cols ? s->cols : COLS_PRESET, .ws_row = s->rows ? s->rows : ROWS_PRESET };
+	struct winsize size = { .ws_col = s->cols ? s->cols : COLS_PRESET,
+				.ws_row = s->rows ? s->rows : ROWS_PRESET };
 	struct termios mode;
 	int unlocked = 0;
 
@@ -66,7 +67,8 @@ static int open_ring(int *near, uint32_t bytes)
 {
 	*near = memfd_create("terrarium-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	/* Its size is fixed from now on: whoever maps it cannot be hurt by another holder. */
-	if (*near < 0 || ftruncate(*near, bytes) < 0 || fcntl(*near, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+	if (*near < 0 || ftruncate(*near, bytes) < 0 ||
+	    fcntl(*near, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		return -errno;
 	return 0;
 }

@@ -2,15 +2,18 @@
 /*
  * terrarium-netd: the privileged helper of terrariumd.
  *
- * Whom it trusts: the kernel, its settings, and nobody else. The gateway may be anyone's by tomorrow: it is one uid, sends frames of
- *   fixed size, and names slots by number; everything else follows from the number (plan.c).
- * What it may do: create TAPs, bridges and rules in its network namespace; start the programs of a root-owned list, each as the uid of
- *   its slot, in the slot's control group, with the slot's file descriptors; end them; keep what belongs to them while gateways come and go.
- * What it can never do: reach another network namespace (no SYS_ADMIN), read or write files as root does (no DAC_OVERRIDE), gain
- *   anything back by exec or uid 0 (securebits, bounding set). It parses no byte of a guest, a VMM, JSON or HTTP.
+ * Whom it trusts: the kernel, its settings, and nobody else. The gateway may be anyone's by tomorrow: it is one
+ *   uid, sends frames of fixed size, and names slots by number; everything else follows from the number (plan.c).
+ * What it may do: create TAPs, bridges and rules in its network namespace; start the programs of a root-owned
+ *   list, each as the uid of its slot, in the slot's control group, with the slot's file descriptors; end them;
+ *   keep what belongs to them while gateways come and go.
+ * What it can never do: reach another network namespace (no SYS_ADMIN), read or write files as root does (no
+ *   DAC_OVERRIDE), gain anything back by exec or uid 0 (securebits, bounding set). It parses no byte of a guest,
+ *   a VMM, JSON or HTTP.
  *
- * When it ends, its machines end with it: told to (SIGTERM), it takes everything away first; killed, the kernel sends SIGKILL to the processes (PDEATHSIG),
- * TAPs go with their FDs, the undertaker removes the control groups, and the next helper the bridges and rules that are left.
+ * When it ends, its machines end with it: told to (SIGTERM), it takes everything away first; killed, the kernel
+ * sends SIGKILL to the processes (PDEATHSIG), TAPs go with their FDs, the undertaker removes the control
+ * groups, and the next helper the bridges and rules that are left.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -50,8 +53,9 @@ static const struct {
 	uint32_t cap;
 	const char *missing;
 } cap_words[] = {
-	{ NETD_CAP_NET, "network" },	    { NETD_CAP_SLOT_UID, "a uid per slot" }, { NETD_CAP_MEMORY, "memory limit" },
-	{ NETD_CAP_CPU, "processor limit" }, { NETD_CAP_PIDS, "process limit" },	  { NETD_CAP_CGROUP_KILL, "cgroup.kill" },
+	{ NETD_CAP_NET, "network" },	     { NETD_CAP_SLOT_UID, "a uid per slot" },
+	{ NETD_CAP_MEMORY, "memory limit" }, { NETD_CAP_CPU, "processor limit" },
+	{ NETD_CAP_PIDS, "process limit" },  { NETD_CAP_CGROUP_KILL, "cgroup.kill" },
 	{ NETD_CAP_KVM, "/dev/kvm" },
 };
 
@@ -62,7 +66,8 @@ static void say_missing(uint32_t caps)
 
 	for (size_t i = 0; i < sizeof(cap_words) / sizeof(cap_words[0]); i++)
 		if (!(caps & cap_words[i].cap))
-			at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s", at ? ", " : "", cap_words[i].missing);
+			at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s", at ? ", " : "",
+					       cap_words[i].missing);
 	if (at)
 		log_warn("this host or its settings do not give: %s", text);
 }
@@ -88,7 +93,7 @@ static int open_network(struct helper *h, struct err *e)
 	r = net_open(&h->net, &h->loop, &nc, &why);
 	if (r == 0) {
 		if (!nc.rules.dns4.family && !nc.rules.dns6.family)
-			log_warn("guests have no resolver: /etc/resolv.conf names none they could reach; set dns");
+			log_warn("guests have no resolver: /etc/resolv.conf names none they can reach; set dns");
 		return 0;
 	}
 	/* An address conflict is a mistake in the settings that somebody must see, not a lack of the host. */
@@ -147,8 +152,8 @@ static int open_parts(struct helper *h, struct err *e)
 	if (r < 0 || (r = privs_drop(PRIVS_HELPER, e)) < 0 || (h->net && (r = net_start(h->net, e)) < 0))
 		return r;
 	say_missing(sc.caps);
-	log_info("ready on %s: %lld slots, %zu binaries, at most %u open files", c->socket, (long long)c->slots, c->nbinaries,
-		 sc.files_max);
+	log_info("ready on %s: %lld slots, %zu binaries, at most %u open files", c->socket, (long long)c->slots,
+		 c->nbinaries, sc.files_max);
 	return 0;
 }
 

@@ -27,9 +27,10 @@
 /*
  * Theory of operation
  *
- * The loop submits jobs and gets them back done; in between they belong to the worker, which alone uses nft and its own netlink
- * socket once it runs. It takes what has come up in batches: an nftables transaction costs a dump of all chains (4 ms at
- * 1000 slots) and deleting TAPs costs a wait for the kernel's readers (20 ms), in both cases nearly the same for one slot as for thirty.
+ * The loop submits jobs and gets them back done; in between they belong to the worker, which alone uses nft and
+ * its own netlink socket once it runs. It takes what has come up in batches: an nftables transaction costs a
+ * dump of all chains (4 ms at 1000 slots) and deleting TAPs costs a wait for the kernel's readers (20 ms), in
+ * both cases nearly the same for one slot as for thirty.
  */
 struct net {
 	struct loop *loop; /* borrowed */
@@ -58,11 +59,12 @@ static int take_lock(struct net *net, struct err *e)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	int n = snprintf(sa.sun_path + 1, sizeof(sa.sun_path) - 1, "terrarium-netd/%s", net->plan->prefix);
+	socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
 
 	net->lock_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (net->lock_fd < 0 ||
-	    bind(net->lock_fd, (struct sockaddr *)&sa, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)) < 0)
-		return err_set(e, -errno, "another terrarium-netd with ifname = %s serves this network namespace (%s)",
+	if (net->lock_fd < 0 || bind(net->lock_fd, (struct sockaddr *)&sa, len) < 0)
+		return err_set(e, -errno,
+			       "another terrarium-netd with ifname = %s serves this network namespace (%s)",
 			       net->plan->prefix, strerror(errno));
 	return 0;
 }
@@ -105,8 +107,9 @@ static int check_subnets(struct net *net, struct err *e)
 static int add_bridge(struct net *net, unsigned number, struct err *e)
 {
 	static const char *const zero[] = {
-		"net/ipv4/conf/%s/accept_redirects", "net/ipv4/conf/%s/send_redirects", "net/ipv6/conf/%s/accept_ra",
-		"net/ipv6/conf/%s/accept_redirects", "net/ipv6/conf/%s/disable_ipv6",
+		"net/ipv4/conf/%s/accept_redirects", "net/ipv4/conf/%s/send_redirects",
+		"net/ipv6/conf/%s/accept_ra",	     "net/ipv6/conf/%s/accept_redirects",
+		"net/ipv6/conf/%s/disable_ipv6",
 	};
 	struct sysctls gone_with_bridge = { .count = 0 };
 	struct plan_bridge b;
@@ -125,7 +128,8 @@ static int add_bridge(struct net *net, unsigned number, struct err *e)
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 		(void)snprintf(path, sizeof(path), zero[i], b.name);
 #pragma GCC diagnostic pop
-		if ((b.len6 || strncmp(path, "net/ipv6", 8) != 0) && sysctl_set(&gone_with_bridge, path, "0", e) < 0)
+		if ((b.len6 || strncmp(path, "net/ipv6", 8) != 0) &&
+		    sysctl_set(&gone_with_bridge, path, "0", e) < 0)
 			return err_prefix(e, "bridge %s", b.name);
 	}
 	net->bridge_index[number] = nl_index(b.name);
@@ -136,7 +140,10 @@ static int add_bridge(struct net *net, unsigned number, struct err *e)
 	return 0;
 }
 
-/* A router ignores router advertisements unless told otherwise: the uplink's own IPv6 route must survive that we forward. */
+/*
+ * A router ignores router advertisements unless told otherwise: the uplink's own IPv6 route must survive that
+ * we forward.
+ */
 static void keep_uplink_autoconf(struct net *net)
 {
 	DIR *dir = opendir("/proc/sys/net/ipv6/conf");
@@ -301,7 +308,8 @@ static void do_joins(struct net *net, struct net_job **jobs, size_t n)
 			nl_port_join(net->worker_nl, nl_index(job->plan.ifname), bridge_of(net, job), &job->plan);
 			r = nl_commit(net->worker_nl);
 			if (r < 0) {
-				job->status = err_set(&job->err, r, "cannot set up TAP %s: %s", job->plan.ifname, strerror(-r));
+				job->status = err_set(&job->err, r, "cannot set up TAP %s: %s",
+						      job->plan.ifname, strerror(-r));
 				drop_rules(net, job);
 			}
 		}
@@ -313,7 +321,8 @@ static void do_joins(struct net *net, struct net_job **jobs, size_t n)
 static void do_leaves(struct net *net, struct net_job **jobs, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		nl_port_leave(net->worker_nl, nl_index(jobs[i]->plan.ifname), bridge_of(net, jobs[i]), &jobs[i]->plan);
+		nl_port_leave(net->worker_nl, nl_index(jobs[i]->plan.ifname), bridge_of(net, jobs[i]),
+			      &jobs[i]->plan);
 	(void)nl_commit(net->worker_nl);
 	apply_rules(net, jobs, n);
 	nl_group_delete(net->worker_nl, NL_GROUP_DYING);

@@ -12,7 +12,10 @@
 struct loop;
 struct net;
 
-/* The guests' network: bridges, TAPs, rules. Taking a TAP away waits 16-70 ms for the kernel, so a worker thread does the changes of slots. */
+/*
+ * The guests' network: bridges, TAPs, rules. Taking a TAP away waits 16-70 ms for the kernel, so a worker
+ * thread does the changes of slots.
+ */
 
 enum net_action { NET_JOIN, NET_LEAVE };
 
@@ -33,7 +36,7 @@ struct net_job {
 };
 
 /**
- * struct net_config - borrowed while net_open() runs, except @rules.plan, which must live as long as the network
+ * struct net_config - borrowed while net_open() runs, except @rules.plan, which must outlive the network
  * @slots: how many slots there will be
  */
 struct net_config {
@@ -44,12 +47,17 @@ struct net_config {
 /**
  * net_open() - find conflicts, make bridges and base rules, replacing what an earlier helper left behind
  *
- * Return: 0; -EADDRINUSE when a subnet is in use or another helper serves this network namespace; else negative: this host
- * cannot have a guests' network. Whatever was made is gone again on failure.
+ * Return: 0; -EADDRINUSE when a subnet is in use or another helper serves this network namespace; else
+ * negative: this host cannot have a guests' network. Whatever was made is gone again on failure.
  */
 int net_open(struct net **out, struct loop *loop, const struct net_config *c, struct err *e);
 
-/** net_start() - start the worker. Safe because: called after capabilities are dropped, so the thread has no more than we. Return: 0 or negative */
+/**
+ * net_start() - start the worker. Safe because: called after capabilities are dropped, so the thread has no
+ * more than we
+ *
+ * Return: 0 or negative
+ */
 int net_start(struct net *net, struct err *e);
 
 /** net_submit() - queue a job; jobs are done in order */
@@ -58,7 +66,12 @@ void net_submit(struct net *net, struct net_job *job);
 /** net_uplink() - interface of the default route. Return: true and @name, or false */
 bool net_uplink(struct net *net, char name[16]);
 
-/** net_destroy() - stop the worker; remove TAPs, bridges and rules; put sysctls back. Queued jobs are not called back. Returns NULL */
+/**
+ * net_destroy() - stop the worker; remove TAPs, bridges and rules; put sysctls back. Queued jobs are not called
+ * back
+ *
+ * Returns NULL
+ */
 struct net *net_destroy(struct net *net);
 
 #endif

@@ -13,20 +13,23 @@
 /*
  * Theory of operation
  *
- * A guest's frame is judged twice. First at the ingress hook of its own TAP, in its slot's chain, where it is still known which guest
- * sent it: only frames with the slot's MAC and source addresses pass, and those of a NAT guest get the mark. What is
- * not IP (ARP) passes there by nature of the hook; it can do no harm, because the bridge ports learn nothing and the neighbour entries are
- * permanent (nl.c). Then in the routing hooks, whose chains are the same for all guests:
+ * A guest's frame is judged twice. First at the ingress hook of its own TAP, in its slot's chain, where it is
+ * still known which guest sent it: only frames with the slot's MAC and source addresses pass, and those of a
+ * NAT guest get the mark. What is not IP (ARP) passes there by nature of the hook; it can do no harm, because
+ * the bridge ports learn nothing and the neighbour entries are permanent (nl.c). Then in the routing hooks,
+ * whose chains are the same for all guests:
  *
  *   input       to this host: ping and neighbour discovery of the gateway addresses, nothing else
- *   forward     from a guest: marked frames, to anywhere but other guests and the denied ranges; to a guest: answers only
+ *   forward     from a guest: marked frames, to anywhere but other guests and the denied ranges;
+ *               to a guest: answers only
  *   prerouting  port 53 of a gateway address leads to the resolver
  *   postrouting what leaves is masqueraded by whatever interface the route chose
  *
- * So everything that belongs to a slot is one chain, added and removed in one transaction, and the base chains never change. They
- * accept whatever does not come from or go to our bridges: other users of the namespace are not concerned.
+ * So everything that belongs to a slot is one chain, added and removed in one transaction, and the base chains
+ * never change. They accept whatever does not come from or go to our bridges: other users of the namespace are
+ * not concerned.
  *
- * A chain per slot under one verdict map was the alternative; it cannot see the TAP in routing hooks, only the bridge.
+ * A verdict map over the slots' chains was the alternative; routing hooks see only the bridge, not the TAP.
  */
 #define MARK "0x74726d"
 
@@ -104,9 +107,11 @@ static void put_resolver(struct buf *out, const struct nft_config *c, const stru
 	if (!resolver->family)
 		return;
 	(void)inet_ntop(resolver->family, resolver->addr, text, sizeof(text));
-	(void)buf_printf(out, "\t\tiifname \"%sbr*\" meta mark " MARK " %s daddr ", c->plan->prefix, family_word(resolver));
+	(void)buf_printf(out, "\t\tiifname \"%sbr*\" meta mark " MARK " %s daddr ", c->plan->prefix,
+			 family_word(resolver));
 	put_gateways(out, c, resolver->family);
-	(void)buf_printf(out, " meta l4proto { tcp, udp } th dport 53 dnat %s to %s\n", family_word(resolver), text);
+	(void)buf_printf(out, " meta l4proto { tcp, udp } th dport 53 dnat %s to %s\n", family_word(resolver),
+			 text);
 }
 
 void nft_base_text(struct buf *out, const struct nft_config *c)
@@ -117,7 +122,8 @@ void nft_base_text(struct buf *out, const struct nft_config *c)
 	(void)buf_printf(out, "add table inet terrarium\ndelete table inet terrarium\ntable inet terrarium {\n");
 	put_input(out, c);
 	put_forward(out, c);
-	(void)buf_printf(out, "\tchain prerouting {\n\t\ttype nat hook prerouting priority dstnat; policy accept;\n");
+	(void)buf_printf(out, "\tchain prerouting {\n"
+			      "\t\ttype nat hook prerouting priority dstnat; policy accept;\n");
 	put_resolver(out, c, &c->dns4);
 	put_resolver(out, c, &c->dns6);
 	(void)buf_printf(out,
@@ -128,7 +134,8 @@ void nft_base_text(struct buf *out, const struct nft_config *c)
 			 c->plan->prefix, net4);
 	if (c->plan->net6.family) {
 		subnet_text(&c->plan->net6, net6);
-		(void)buf_printf(out, "\t\toifname != \"%sbr*\" ip6 saddr %s masquerade\n", c->plan->prefix, net6);
+		(void)buf_printf(out, "\t\toifname != \"%sbr*\" ip6 saddr %s masquerade\n", c->plan->prefix,
+				 net6);
 	}
 	(void)buf_printf(out, "\t}\n}\n");
 }
@@ -147,7 +154,9 @@ static void put_slot6(struct buf *out, const struct plan_slot *s, enum netd_net 
 	if (net == NETD_NET_NAT)
 		(void)buf_printf(out, "\t\tip6 saddr %s meta mark set " MARK " counter accept\n", ip6);
 	else
-		(void)buf_printf(out, "\t\tip6 saddr %s ip6 daddr { %s, fe80::/10, ff02::/16 } counter accept\n", ip6, gw6);
+		(void)buf_printf(out,
+				 "\t\tip6 saddr %s ip6 daddr { %s, fe80::/10, ff02::/16 } counter accept\n",
+				 ip6, gw6);
 }
 
 void nft_slot_text(struct buf *out, const struct plan_slot *s, enum netd_net net)
@@ -172,7 +181,8 @@ void nft_slot_text(struct buf *out, const struct plan_slot *s, enum netd_net net
 
 void nft_slot_delete_text(struct buf *out, const struct plan_slot *s)
 {
-	(void)buf_printf(out, "flush chain inet terrarium %s\ndelete chain inet terrarium %s\n", s->chain, s->chain);
+	(void)buf_printf(out, "flush chain inet terrarium %s\ndelete chain inet terrarium %s\n", s->chain,
+			 s->chain);
 }
 
 struct nft *nft_open(struct err *e)

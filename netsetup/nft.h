@@ -12,7 +12,7 @@ struct buf;
 struct err;
 struct nft;
 
-/* One table, `inet terrarium`: base chains that are the same for all, and one chain per slot. See nft.c for the rules' theory. */
+/* One table, `inet terrarium`: base chains that are the same for all, and one chain per slot. */
 
 #define NFT_DENY_MAX 32
 

@@ -76,7 +76,8 @@ static int collect_acks(struct nl *nl)
 		for (; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left)) {
 			const struct nlmsgerr *ack = mnl_nlmsg_get_payload(h);
 
-			if (h->nlmsg_type != NLMSG_ERROR || h->nlmsg_seq - nl->first_seq >= nl->seq - nl->first_seq + 1)
+			if (h->nlmsg_type != NLMSG_ERROR ||
+			    h->nlmsg_seq - nl->first_seq >= nl->seq - nl->first_seq + 1)
 				continue;
 			if (nl->pending > 0)
 				nl->pending--;
@@ -137,7 +138,8 @@ static void end(struct nl *nl, const struct nlmsghdr *h)
 	nl->pending++;
 }
 
-static struct nlmsghdr *begin_link(struct nl *nl, uint16_t type, uint16_t flags, uint32_t index, unsigned char family)
+static struct nlmsghdr *begin_link(struct nl *nl, uint16_t type, uint16_t flags, uint32_t index,
+				   unsigned char family)
 {
 	struct nlmsghdr *h = begin(nl, type, flags);
 	struct ifinfomsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
@@ -182,7 +184,8 @@ void nl_bridge_add(struct nl *nl, const struct plan_bridge *b)
 	end(nl, h);
 }
 
-static void put_address(struct nl *nl, uint32_t index, unsigned char family, uint8_t len, const void *addr, size_t bytes)
+static void put_address(struct nl *nl, uint32_t index, unsigned char family, uint8_t len, const void *addr,
+			size_t bytes)
 {
 	struct nlmsghdr *h = begin(nl, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL);
 	struct ifaddrmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
@@ -208,7 +211,8 @@ void nl_bridge_up(struct nl *nl, uint32_t index, const struct plan_bridge *b)
 		put_address(nl, index, AF_INET6, b->len6, b->gw6, sizeof(b->gw6));
 }
 
-static void put_neighbour(struct nl *nl, uint16_t type, uint32_t bridge, const struct plan_slot *s, unsigned char family)
+static void put_neighbour(struct nl *nl, uint16_t type, uint32_t bridge, const struct plan_slot *s,
+			  unsigned char family)
 {
 	struct nlmsghdr *h = begin(nl, type, type == RTM_NEWNEIGH ? NLM_F_CREATE | NLM_F_REPLACE : 0);
 	struct ndmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
@@ -312,7 +316,8 @@ static void note_subnet(struct dump *d, int family, uint8_t len, const struct nl
 	struct subnet *s = &d->out[d->count];
 	size_t bytes = family == AF_INET ? 4 : 16;
 
-	if (d->count == d->max || (family != AF_INET && family != AF_INET6) || mnl_attr_get_payload_len(addr) < bytes)
+	if (d->count == d->max || (family != AF_INET && family != AF_INET6) ||
+	    mnl_attr_get_payload_len(addr) < bytes)
 		return;
 	memset(s, 0, sizeof(*s));
 	s->family = family;

@@ -12,8 +12,9 @@ struct err;
 struct nl;
 
 /*
- * Route netlink through libmnl: the few link, address, neighbour and route operations that slots need. Changes are collected
- * with the nl_*() calls below and sent by nl_commit(), in one go; interfaces are named by index, see nl_index().
+ * Route netlink through libmnl: the few link, address, neighbour and route operations that slots need. Changes
+ * are collected with the nl_*() calls below and sent by nl_commit(), in one go; interfaces are named by index,
+ * see nl_index().
  */
 
 #define NL_GROUP 0x7472 /* link group of our TAPs */
@@ -37,12 +38,12 @@ void nl_bridge_up(struct nl *nl, uint32_t index, const struct plan_bridge *b);
 /**
  * nl_port_join() - make TAP @tap an isolated port of @bridge and set it up
  *
- * The port learns nothing and is flooded with nothing: its one address and its neighbour entries are written down here, and
- * what a guest claims by ARP or neighbour discovery changes nothing.
+ * The port learns nothing and is flooded with nothing: its one address and its neighbour entries are written
+ * down here, and what a guest claims by ARP or neighbour discovery changes nothing.
  */
 void nl_port_join(struct nl *nl, uint32_t tap, uint32_t bridge, const struct plan_slot *s);
 
-/** nl_port_leave() - take the neighbour entries away and put the TAP into the group that nl_group_delete() deletes */
+/** nl_port_leave() - take the neighbour entries away and put the TAP into NL_GROUP_DYING */
 void nl_port_leave(struct nl *nl, uint32_t tap, uint32_t bridge, const struct plan_slot *s);
 
 /** nl_link_delete() - remove one interface */
@@ -51,7 +52,11 @@ void nl_link_delete(struct nl *nl, uint32_t index);
 /** nl_group_delete() - remove every interface of link group @group */
 void nl_group_delete(struct nl *nl, uint32_t group);
 
-/** nl_commit() - send what was collected. Return: 0, or the first failure as -errno; later changes were tried all the same */
+/**
+ * nl_commit() - send what was collected
+ *
+ * Return: 0, or the first failure as -errno; later changes were tried all the same
+ */
 int nl_commit(struct nl *nl);
 
 /**
@@ -61,7 +66,11 @@ int nl_commit(struct nl *nl);
  */
 int nl_subnets(struct nl *nl, const char *skip, struct subnet *out, size_t max);
 
-/** nl_uplink() - interface of the IPv4 default route with the smallest metric. Return: true and @name, or false without one */
+/**
+ * nl_uplink() - interface of the IPv4 default route with the smallest metric
+ *
+ * Return: true and @name, or false without one
+ */
 bool nl_uplink(struct nl *nl, char name[16]);
 
 #endif

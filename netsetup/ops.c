@@ -26,7 +26,7 @@ static void attach_fds(struct caller_frame *f, const struct slot *s)
 			f->fds[f->nfds++] = s->near[i];
 }
 
-/* --- requests; @s is the slot, in one of the states that the table permits, or NULL where the request names none --- */
+/* --- requests; @s: the slot, in one of the states that the table permits; NULL where the request names none --- */
 
 static void do_hello(struct ops *o, union netd_request *rq, struct slot *s)
 {
@@ -156,8 +156,8 @@ static void do_adopt(struct ops *o, union netd_request *rq, struct slot *s)
 #define HAS_PROCESS (SLOT_IN(SLOT_RUNNING) | SLOT_IN(SLOT_ENDING))
 
 /*
- * Which request may come in which phase of its slot. Size and range were checked before (request.c); quotas are checked by what the operation
- * calls (slot.c), because they depend on the request.
+ * Which request may come in which phase of its slot. Size and range were checked before (request.c); quotas are
+ * checked by what the operation calls (slot.c), because they depend on the request.
  * @otherwise: errno when the phase does not permit it
  */
 static const struct permit {
@@ -167,7 +167,8 @@ static const struct permit {
 } permits[NETD_OP_COUNT] = {
 	[NETD_HELLO] = { 0, 0, do_hello },
 	[NETD_NET_ALLOC] = { 0, 0, do_net_alloc },
-	[NETD_NET_FREE] = { SLOT_IN(SLOT_JOINING) | SLOT_IN(SLOT_READY) | SLOT_IN(SLOT_EXITED), -EBUSY, do_net_free },
+	[NETD_NET_FREE] = { SLOT_IN(SLOT_JOINING) | SLOT_IN(SLOT_READY) | SLOT_IN(SLOT_EXITED), -EBUSY,
+			    do_net_free },
 	[NETD_VM_SPAWN] = { SLOT_IN(SLOT_READY) | SLOT_IN(SLOT_EXITED), -EBUSY, do_vm_spawn },
 	[NETD_VM_KILL] = { SLOT_IN(SLOT_RUNNING), -ESRCH, do_vm_kill },
 	[NETD_LIST] = { 0, 0, do_list },
@@ -193,8 +194,9 @@ static uint32_t slot_number(const union netd_request *rq)
 static const char *phase_text(const struct slot *s)
 {
 	static const char *const texts[SLOT_PHASE_COUNT] = {
-		[SLOT_JOINING] = "is still being set up", [SLOT_READY] = "runs no process", [SLOT_RUNNING] = "runs a process",
-		[SLOT_ENDING] = "has a process that is ending", [SLOT_EXITED] = "runs no process any more", [SLOT_LEAVING] = "is free",
+		[SLOT_JOINING] = "is still being set up",   [SLOT_READY] = "runs no process",
+		[SLOT_RUNNING] = "runs a process",	    [SLOT_ENDING] = "has a process that is ending",
+		[SLOT_EXITED] = "runs no process any more", [SLOT_LEAVING] = "is free",
 	};
 
 	return texts[s->phase];
@@ -208,9 +210,11 @@ void ops_request(void *arg, union netd_request *rq)
 	struct err e = { 0 };
 
 	if (p->phases && (!s || s->phase == SLOT_LEAVING))
-		err_set(&e, -ENOENT, "%s: slot %u is not allocated", request_op_name(rq->head.op), slot_number(rq));
+		err_set(&e, -ENOENT, "%s: slot %u is not allocated", request_op_name(rq->head.op),
+			slot_number(rq));
 	else if (s && !(p->phases & SLOT_IN(s->phase)))
-		err_set(&e, p->otherwise, "%s: slot %u %s", request_op_name(rq->head.op), slot_number(rq), phase_text(s));
+		err_set(&e, p->otherwise, "%s: slot %u %s", request_op_name(rq->head.op), slot_number(rq),
+			phase_text(s));
 	if (e.code)
 		caller_refuse(o->caller, &rq->head, &e);
 	else
@@ -231,7 +235,8 @@ static void fill_error(struct caller_frame *f, const struct netd_head *rq, int c
 {
 	begin_reply(f, rq, sizeof(f->error));
 	f->head.status = code;
-	(void)snprintf(f->error.reason, sizeof(f->error.reason), "%.*s", (int)sizeof(f->error.reason) - 1, reason);
+	(void)snprintf(f->error.reason, sizeof(f->error.reason), "%.*s", (int)sizeof(f->error.reason) - 1,
+		       reason);
 }
 
 /* The join is done: answer, unless the asker is gone. Return: false if there is nothing to send. */

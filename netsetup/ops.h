@@ -24,7 +24,7 @@ struct ops {
 	uint32_t caps;
 };
 
-/** ops_request() - carry out a request that request_check() found right; struct caller_hooks, @arg is the struct ops */
+/** ops_request() - carry out a request that request_check() found right. A caller hook: @arg is the struct ops */
 void ops_request(void *arg, union netd_request *rq);
 
 /** ops_next_notice() - what the helper has to say unasked, and answers that had to wait */

@@ -34,12 +34,15 @@ int plan_check(const struct plan *p, uint32_t slots, struct err *e)
 	unsigned bits = bits_needed(slots);
 
 	if (!p->prefix[0])
-		return err_set(e, -EINVAL, "ifname is empty: it must be 1 to %d lower-case letters", PLAN_PREFIX_MAX);
+		return err_set(e, -EINVAL, "ifname is empty: it must be 1 to %d lower-case letters",
+			       PLAN_PREFIX_MAX);
 	for (const char *c = p->prefix; *c; c++)
 		if (!islower((unsigned char)*c))
-			return err_set(e, -EINVAL, "ifname = %s: it must be 1 to %d lower-case letters", p->prefix, PLAN_PREFIX_MAX);
+			return err_set(e, -EINVAL, "ifname = %s: it must be 1 to %d lower-case letters",
+				       p->prefix, PLAN_PREFIX_MAX);
 	if (p->net4.family != AF_INET || p->net4.len < 8 || p->net4.len + bits > 32)
-		return err_set(e, -ERANGE, "subnet4 must be an IPv4 range from /8 to /%u to hold %u slots", 32 - bits, slots);
+		return err_set(e, -ERANGE, "subnet4 must be an IPv4 range from /8 to /%u to hold %u slots",
+			       32 - bits, slots);
 	/* The suggestion and the plan both keep to the last 64 bits of IPv6. */
 	if (p->net6.family && (p->net6.family != AF_INET6 || p->net6.len < 8 || p->net6.len > 64))
 		return err_set(e, -ERANGE, "subnet6 must be empty or an IPv6 range from /8 to /64");
@@ -67,7 +70,7 @@ void plan_bridge(const struct plan *p, unsigned number, struct plan_bridge *out)
 	assert(number < PLAN_BRIDGES_MAX);
 	memset(out, 0, sizeof(*out));
 	(void)snprintf(out->name, sizeof(out->name), "%sbr%u", p->prefix, number);
-	/* Locally administered; the gateway's stays the same over restarts, so that guests' neighbour tables stay true. */
+	/* Locally administered; the same after a restart, so that guests' neighbour tables stay true. */
 	memcpy(out->mac, (const uint8_t[]){ 0x02, 0x74, 0x72, 0x00, 0x00, (uint8_t)(number + 1) }, 6);
 	out->len4 = 32 - PLAN_BRIDGE_BITS;
 	out->len6 = p->net6.family ? 128 - PLAN_BRIDGE_BITS : 0;

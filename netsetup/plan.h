@@ -10,8 +10,9 @@
 /*
  * What follows from a slot number: names, addresses, uid. Pure: no state, no I/O.
  *
- * The kernel allows 1024 ports on a bridge, so slots are spread over bridges of PLAN_PORTS; each bridge has 1024 addresses of the subnet:
- * the first is the network, the second the gateway, then one per slot. Slots count from 1.
+ * The kernel allows 1024 ports on a bridge, so slots are spread over bridges of PLAN_PORTS; each bridge has
+ * 1024 addresses of the subnet: the first is the network, the second the gateway, then one per slot. Slots
+ * count from 1.
  */
 #define PLAN_PORTS	 1000
 #define PLAN_BRIDGE_BITS 10
@@ -48,7 +49,11 @@ struct plan_slot {
 	uid_t uid;
 };
 
-/** plan_check() - whether names are usable and the subnets hold @slots slots. Return: 0, or -EINVAL or -ERANGE with the reason */
+/**
+ * plan_check() - whether names are usable and the subnets hold @slots slots
+ *
+ * Return: 0, or -EINVAL or -ERANGE with the reason
+ */
 int plan_check(const struct plan *p, uint32_t slots, struct err *e);
 
 /** plan_bridges() - how many bridges @slots slots need */

@@ -22,8 +22,9 @@
 #define CAP(name) (1ULL << CAP_##name)
 
 /*
- * NET_ADMIN: TAPs, bridges, rules. SETUID, SETGID: a slot's process runs as the slot's uid. KILL: to signal it there; SETUID would allow
- * that anyway, by way of becoming that uid. DAC_OVERRIDE: root control groups have mode 0555, even for their owner.
+ * NET_ADMIN: TAPs, bridges, rules. SETUID, SETGID: a slot's process runs as the slot's uid. KILL: to signal it
+ * there; SETUID would allow that anyway, by way of becoming that uid. DAC_OVERRIDE: root control groups have
+ * mode 0555, even for their owner.
  */
 static const uint64_t kept[] = {
 	[PRIVS_HELPER] = CAP(NET_ADMIN) | CAP(SETUID) | CAP(SETGID) | CAP(KILL),
@@ -62,14 +63,15 @@ int privs_drop(enum privs_role role, struct err *e)
 	if (r < 0)
 		return err_set(e, r, "cannot read capabilities: %s", strerror(-r));
 	/*
-	 * Safe because: NOROOT and the bounding set are inherited by every process that is started here, so uid 0 means
-	 * nothing to those that must keep it (no other uid is mapped in an ordinary user's namespace).
+	 * Safe because: NOROOT and the bounding set are inherited by every process that is started here, so uid
+	 * 0 means nothing to those that must keep it (no other uid is mapped in an ordinary user's namespace).
 	 */
 	if (effective & CAP(SETPCAP)) {
 		if (prctl(PR_SET_SECUREBITS, bits) < 0)
 			return err_set(e, -errno, "cannot set securebits: %s", strerror(errno));
 		for (int cap = 0; cap <= CAP_LAST_CAP; cap++)
-			if (!(kept[role] & 1ULL << cap) && prctl(PR_CAPBSET_READ, cap) == 1 && prctl(PR_CAPBSET_DROP, cap) < 0)
+			if (!(kept[role] & 1ULL << cap) && prctl(PR_CAPBSET_READ, cap) == 1 &&
+			    prctl(PR_CAPBSET_DROP, cap) < 0)
 				return err_set(e, -errno, "cannot drop capability %d: %s", cap, strerror(errno));
 	}
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
@@ -111,7 +113,8 @@ bool privs_can_switch(uid_t first, uint32_t count)
 
 	if (first == 0 || capability_get(&permitted, &effective) < 0 || (effective & need) != need)
 		return false;
-	if (fd_read_file(AT_FDCWD, "/proc/self/setgroups", setgroups, sizeof(setgroups)) > 0 && strncmp(setgroups, "deny", 4) == 0)
+	if (fd_read_file(AT_FDCWD, "/proc/self/setgroups", setgroups, sizeof(setgroups)) > 0 &&
+	    strncmp(setgroups, "deny", 4) == 0)
 		return false;
 	return is_mapped("/proc/self/uid_map", first, count) && is_mapped("/proc/self/gid_map", first, count);
 }

@@ -19,7 +19,9 @@ enum privs_role { PRIVS_HELPER, PRIVS_UNDERTAKER };
  */
 int privs_drop(enum privs_role role, struct err *e);
 
-/** privs_can_switch() - whether uids and gids from @first on, @count of them, exist here and we may become them */
+/**
+ * privs_can_switch() - whether uids and gids from @first on, @count of them, exist here and we may become them
+ */
 bool privs_can_switch(uid_t first, uint32_t count);
 
 /**

@@ -29,17 +29,19 @@ static enum request_verdict check_slot(uint32_t slot, const struct request_limit
 	return REQUEST_OK;
 }
 
-static enum request_verdict check_hello(const union netd_request *rq, const struct request_limits *lim, struct err *e)
+static enum request_verdict check_hello(const union netd_request *rq, const struct request_limits *lim,
+					struct err *e)
 {
 	(void)lim;
 	if (rq->hello.reserved)
 		return broken(e, "HELLO: reserved field is not zero");
 	if (rq->hello.version != NETD_VERSION)
-		return refused(e, -EPROTONOSUPPORT, "the helper speaks another protocol version: restart both with the same release");
+		return refused(e, -EPROTONOSUPPORT, "another protocol version: gateway and helper must be of one release");
 	return REQUEST_OK;
 }
 
-static enum request_verdict check_net_alloc(const union netd_request *rq, const struct request_limits *lim, struct err *e)
+static enum request_verdict check_net_alloc(const union netd_request *rq, const struct request_limits *lim,
+					    struct err *e)
 {
 	static const uint8_t none[16];
 
@@ -53,7 +55,8 @@ static enum request_verdict check_net_alloc(const union netd_request *rq, const 
 	return REQUEST_OK;
 }
 
-static enum request_verdict check_net_free(const union netd_request *rq, const struct request_limits *lim, struct err *e)
+static enum request_verdict check_net_free(const union netd_request *rq, const struct request_limits *lim,
+					   struct err *e)
 {
 	if (rq->net_free.reserved)
 		return broken(e, "NET_FREE: reserved field is not zero");
@@ -101,7 +104,8 @@ static enum request_verdict check_tail(const union netd_request *rq, struct err 
 	return REQUEST_OK;
 }
 
-static enum request_verdict check_vm_spawn(const union netd_request *rq, const struct request_limits *lim, struct err *e)
+static enum request_verdict check_vm_spawn(const union netd_request *rq, const struct request_limits *lim,
+					   struct err *e)
 {
 	const struct netd_vm_spawn *s = &rq->vm_spawn;
 	enum request_verdict v = check_tail(rq, e);
@@ -119,14 +123,16 @@ static enum request_verdict check_vm_spawn(const union netd_request *rq, const s
 	return REQUEST_OK;
 }
 
-static enum request_verdict check_vm_kill(const union netd_request *rq, const struct request_limits *lim, struct err *e)
+static enum request_verdict check_vm_kill(const union netd_request *rq, const struct request_limits *lim,
+					  struct err *e)
 {
 	if (rq->vm_kill.how != NETD_KILL_TERM && rq->vm_kill.how != NETD_KILL_HARD)
 		return refused(e, -EINVAL, "VM_KILL: unknown way to end a process");
 	return check_slot(rq->vm_kill.slot, lim, e);
 }
 
-static enum request_verdict check_list(const union netd_request *rq, const struct request_limits *lim, struct err *e)
+static enum request_verdict check_list(const union netd_request *rq, const struct request_limits *lim,
+				       struct err *e)
 {
 	(void)lim;
 	if (rq->list.reserved)
@@ -134,7 +140,8 @@ static enum request_verdict check_list(const union netd_request *rq, const struc
 	return REQUEST_OK;
 }
 
-static enum request_verdict check_adopt(const union netd_request *rq, const struct request_limits *lim, struct err *e)
+static enum request_verdict check_adopt(const union netd_request *rq, const struct request_limits *lim,
+					struct err *e)
 {
 	if (rq->adopt.reserved)
 		return broken(e, "ADOPT: reserved field is not zero");
@@ -161,7 +168,8 @@ const char *request_op_name(unsigned op)
 	return op < NETD_OP_COUNT && shapes[op].name ? shapes[op].name : "?";
 }
 
-enum request_verdict request_check(const union netd_request *rq, size_t len, bool greeted, const struct request_limits *lim, struct err *e)
+enum request_verdict request_check(const union netd_request *rq, size_t len, bool greeted,
+				   const struct request_limits *lim, struct err *e)
 {
 	const struct netd_head *h = &rq->head;
 	const struct shape *shape;

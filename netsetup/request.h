@@ -43,7 +43,8 @@ struct request_limits {
  * After REQUEST_OK every field is in range and the tail of VM_SPAWN holds exactly argc terminated strings.
  * @e has code and reason for the other two.
  */
-enum request_verdict request_check(const union netd_request *rq, size_t len, bool greeted, const struct request_limits *lim, struct err *e);
+enum request_verdict request_check(const union netd_request *rq, size_t len, bool greeted,
+				   const struct request_limits *lim, struct err *e);
 
 /** request_op_name() - "VM_SPAWN"; "?" for no operation */
 const char *request_op_name(unsigned op);

@@ -154,7 +154,7 @@ void slot_told(struct slot *s, enum slot_due what)
 		forget(s);
 }
 
-/* The next free number after the last one given: a number rests as long as possible, and with it its addresses and uid. */
+/* The next free number after the last one given: numbers, addresses and uids rest as long as possible. */
 static uint32_t next_number(const struct slots *slots)
 {
 	uint32_t max = (uint32_t)slots->c.config->slots;
@@ -284,22 +284,29 @@ static int check_quota(const struct slot *s, const struct netd_vm_spawn *rq, str
 	const struct config *c = s->slots->c.config;
 
 	if (rq->memory_max > c->memory_max)
-		return err_set(e, -EDQUOT, "VM_SPAWN: more memory than memory_max = %llu bytes", (unsigned long long)c->memory_max);
+		return err_set(e, -EDQUOT, "VM_SPAWN: more memory than memory_max = %llu bytes",
+			       (unsigned long long)c->memory_max);
 	if (rq->cpu_percent > c->cpu_max)
-		return err_set(e, -EDQUOT, "VM_SPAWN: more processor time than cpu_max = %lld %%", (long long)c->cpu_max);
+		return err_set(e, -EDQUOT, "VM_SPAWN: more processor time than cpu_max = %lld %%",
+			       (long long)c->cpu_max);
 	if (rq->pids_max > c->pids_max)
-		return err_set(e, -EDQUOT, "VM_SPAWN: more processes than pids_max = %lld", (long long)c->pids_max);
+		return err_set(e, -EDQUOT, "VM_SPAWN: more processes than pids_max = %lld",
+			       (long long)c->pids_max);
 	if (!files_left(s->slots, rq->nwant + 1U))
-		return err_set(e, -EMFILE, "the helper's limit of %u open files is reached", s->slots->c.files_max);
+		return err_set(e, -EMFILE, "the helper's limit of %u open files is reached",
+			       s->slots->c.files_max);
 	for (size_t i = 0; i < rq->nwant; i++)
 		if (rq->want[i] == NETD_FD_TAP && s->tap_fd < 0)
-			return err_set(e, -EOPNOTSUPP, "VM_SPAWN: slot %u has no network interface", s->plan.slot);
+			return err_set(e, -EOPNOTSUPP, "VM_SPAWN: slot %u has no network interface",
+				       s->plan.slot);
 	if (!take_start(s->slots))
-		return err_set(e, -EAGAIN, "too many starts: start_rate = %lld per second", (long long)c->start_rate);
+		return err_set(e, -EAGAIN, "too many starts: start_rate = %lld per second",
+			       (long long)c->start_rate);
 	return 0;
 }
 
-static pid_t start(struct slot *s, const struct netd_vm_spawn *rq, char *const *argv, const struct ends *ends, struct err *e)
+static pid_t start(struct slot *s, const struct netd_vm_spawn *rq, char *const *argv, const struct ends *ends,
+		   struct err *e)
 {
 	const struct slots_config *c = &s->slots->c;
 	const struct config *conf = c->config;
@@ -310,8 +317,14 @@ static pid_t start(struct slot *s, const struct netd_vm_spawn *rq, char *const *
 	};
 	struct cgroup_place place = { .dir_fd = -1 };
 	struct spawn sp = {
-		.path = conf->binaries[rq->binary].path, .argv = argv, .uid = s->plan.uid, .extra_gid = c->kvm_gid, .ends = ends,
-		.tap_fd = s->tap_fd, .null_fd = s->slots->null_fd, .place = &place,
+		.path = conf->binaries[rq->binary].path,
+		.argv = argv,
+		.uid = s->plan.uid,
+		.extra_gid = c->kvm_gid,
+		.ends = ends,
+		.tap_fd = s->tap_fd,
+		.null_fd = s->slots->null_fd,
+		.place = &place,
 		/* Where no pids controller counts, the uid does; only one that nobody else has. */
 		.nproc = s->plan.uid && !(c->caps & NETD_CAP_PIDS) ? limits.pids : 0,
 	};
@@ -370,7 +383,8 @@ int slot_spawn(struct slot *s, const struct netd_vm_spawn *rq, char *const *argv
 	ev_io_init(&s->on_exit, on_exit_event, s->pidfd, EV_READ);
 	s->on_exit.data = s;
 	ev_io_start(slots->c.loop->ev, &s->on_exit);
-	log_debug("slot %u: started %s, pid %d", s->plan.slot, slots->c.config->binaries[rq->binary].name, (int)pid);
+	log_debug("slot %u: started %s, pid %d", s->plan.slot, slots->c.config->binaries[rq->binary].name,
+		  (int)pid);
 	return 0;
 }
 
@@ -458,8 +472,9 @@ void slots_end_all(struct slots *slots)
 /* --- what the gateway sees --- */
 
 static const uint8_t shown_state[SLOT_PHASE_COUNT] = {
-	[SLOT_JOINING] = NETD_SLOT_ALLOCATED, [SLOT_READY] = NETD_SLOT_ALLOCATED, [SLOT_RUNNING] = NETD_SLOT_RUNNING,
-	[SLOT_ENDING] = NETD_SLOT_RUNNING,    [SLOT_EXITED] = NETD_SLOT_EXITED,	  [SLOT_LEAVING] = NETD_SLOT_FREE,
+	[SLOT_JOINING] = NETD_SLOT_ALLOCATED, [SLOT_READY] = NETD_SLOT_ALLOCATED,
+	[SLOT_RUNNING] = NETD_SLOT_RUNNING,   [SLOT_ENDING] = NETD_SLOT_RUNNING,
+	[SLOT_EXITED] = NETD_SLOT_EXITED,     [SLOT_LEAVING] = NETD_SLOT_FREE,
 };
 
 void slot_info(const struct slot *s, struct netd_slot_info *out)

@@ -22,14 +22,25 @@ struct slots;
 /*
  *                         +--- NET_FREE (waits for the join) ---+
  *                         |                                     v
- *   (none) --NET_ALLOC--> JOINING --TAP is up--> READY --NET_FREE--> LEAVING --TAP is gone--> (none)
- *                                                 |  ^                  ^
- *                                       VM_SPAWN  v  | never            | NET_FREE
- *                                              RUNNING --ended--> ENDING --nothing left--> EXITED --VM_SPAWN--> RUNNING
+ *   (none) --NET_ALLOC--> JOINING --TAP is up--> READY -----> LEAVING --TAP is gone--> (none)
+ *                                                  |   NET_FREE ^
+ *                                         VM_SPAWN v            | NET_FREE
+ *                                              RUNNING       EXITED --VM_SPAWN--> RUNNING
+ *                                                  |            ^
+ *                                     it has ended +-> ENDING --+ nothing is left
  *
- * ENDING: the process is gone, others in its control group are being killed. The gateway sees the phases as enum netd_slot_state.
+ * ENDING: the process is gone, others in its control group are being killed. The gateway sees the phases as
+ * enum netd_slot_state.
  */
-enum slot_phase { SLOT_JOINING, SLOT_READY, SLOT_RUNNING, SLOT_ENDING, SLOT_EXITED, SLOT_LEAVING, SLOT_PHASE_COUNT };
+enum slot_phase {
+	SLOT_JOINING,
+	SLOT_READY,
+	SLOT_RUNNING,
+	SLOT_ENDING,
+	SLOT_EXITED,
+	SLOT_LEAVING,
+	SLOT_PHASE_COUNT
+};
 
 #define SLOT_IN(phase) (1U << (phase))
 
@@ -38,7 +49,8 @@ enum slot_due { DUE_ALLOCATED = 1, DUE_EXITED = 2, DUE_FREED = 4 };
 
 /**
  * struct slot - one place for a machine
- * @alloc_seq, @free_seq: requests that wait for the network; @alloc_caller, @free_caller: connection they came by, 0 = none
+ * @alloc_seq, @free_seq: requests that wait for the network; @alloc_caller, @free_caller: connection they came
+ *                        by, 0 = none
  * @due:       set of enum slot_due, said in the order of their values; @next_due links slots that have any
  * @near:      kept for ADOPT, owned, by index of want[]
  */
@@ -100,7 +112,12 @@ struct slot *slots_get(const struct slots *slots, uint32_t number);
 /** slots_find() - Return: the slot allocated for @vm_id that is not leaving, or NULL */
 struct slot *slots_find(const struct slots *slots, const uint8_t vm_id[16]);
 
-/** slot_alloc() - take a free slot and begin to set up its network; DUE_ALLOCATED follows unless it is READY at once. Return: NULL with @e */
+/**
+ * slot_alloc() - take a free slot and begin to set up its network; DUE_ALLOCATED follows unless it is READY at
+ * once
+ *
+ * Return: NULL with @e
+ */
 struct slot *slot_alloc(struct slots *slots, const uint8_t vm_id[16], enum netd_net net, struct err *e);
 
 /** slot_free() - give it back; DUE_FREED follows. In JOINING, READY and EXITED */

@@ -25,16 +25,27 @@
 /*
  * Theory of operation
  *
- * clone3() with CLONE_VFORK, not with CLONE_VM: this process is small (a few MiB), so copying its page tables costs 0.1 ms of the 0.5 ms that
- * a start takes, and the child cannot scribble over us. There is a worker thread, so between clone and exec the child makes
- * only plain system calls: no allocation, no stdio, and no libc wrapper that talks to other threads (setresuid() would). It
- * tells a failure through one shared page; when clone3() returns, it has either started the program or written there.
+ * clone3() with CLONE_VFORK, not with CLONE_VM: this process is small (a few MiB), so copying its page tables
+ * costs 0.1 ms of the 0.5 ms that a start takes, and the child cannot scribble over us. There is a worker
+ * thread, so between clone and exec the child makes only plain system calls: no allocation, no stdio, and no
+ * libc wrapper that talks to other threads (setresuid() would). It tells a failure through one shared page;
+ * when clone3() returns, it has either started the program or written there.
  */
 #define FIRST_FD  3
 #define SAFE_FD   64 /* sources are moved above every number that they may be given */
 #define FILES_MAX 4096
 
-enum step { STEP_NONE, STEP_CGROUP, STEP_FDS, STEP_TERMINAL, STEP_LIMITS, STEP_UID, STEP_LIFE, STEP_EXEC, STEP_COUNT };
+enum step {
+	STEP_NONE,
+	STEP_CGROUP,
+	STEP_FDS,
+	STEP_TERMINAL,
+	STEP_LIMITS,
+	STEP_UID,
+	STEP_LIFE,
+	STEP_EXEC,
+	STEP_COUNT
+};
 
 static const char *const step_names[] = {
 	[STEP_NONE] = "?",
@@ -102,7 +113,8 @@ static int set_limits(const struct spawn *s)
 	const struct rlimit files = { FILES_MAX, FILES_MAX }, core = { 0, 0 }, procs = { s->nproc, s->nproc };
 	struct rlimit old;
 
-	if (getrlimit(RLIMIT_NOFILE, &old) < 0 || (old.rlim_max >= FILES_MAX && setrlimit(RLIMIT_NOFILE, &files) < 0))
+	if (getrlimit(RLIMIT_NOFILE, &old) < 0 ||
+	    (old.rlim_max >= FILES_MAX && setrlimit(RLIMIT_NOFILE, &files) < 0))
 		return -1;
 	if (s->nproc && setrlimit(RLIMIT_NPROC, &procs) < 0)
 		return -1;
@@ -115,7 +127,8 @@ static int become_uid(const struct spawn *s)
 	const gid_t gid = s->uid, groups[1] = { s->extra_gid };
 
 	if (s->uid) {
-		if (syscall(SYS_setgroups, s->extra_gid ? 1 : 0, groups) < 0 || syscall(SYS_setresgid, gid, gid, gid) < 0 ||
+		if (syscall(SYS_setgroups, s->extra_gid ? 1 : 0, groups) < 0 ||
+		    syscall(SYS_setresgid, gid, gid, gid) < 0 ||
 		    syscall(SYS_setresuid, s->uid, s->uid, s->uid) < 0)
 			return -1;
 	}
@@ -193,7 +206,10 @@ static pid_t clone_child(const struct spawn *s, int *pidfd, struct report *repor
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (unsigned)s->place->dir_fd;
 	}
-	/* Until it has reset them, a signal would run our handlers in the child, and they would write to our loop's event FD. */
+	/*
+	 * Until it has reset them, a signal would run our handlers in the child, and they would write to our
+	 * loop's event FD.
+	 */
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_BLOCK, &all, &old);
 	pid = syscall(SYS_clone3, &args, sizeof(args));
@@ -205,7 +221,8 @@ static pid_t clone_child(const struct spawn *s, int *pidfd, struct report *repor
 
 pid_t spawn_start(const struct spawn *s, int *pidfd, struct err *e)
 {
-	struct report *report = mmap(NULL, sizeof(*report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct report *report =
+		mmap(NULL, sizeof(*report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct report said;
 	pid_t pid;
 
@@ -221,7 +238,8 @@ pid_t spawn_start(const struct spawn *s, int *pidfd, struct err *e)
 		return pid;
 	(void)waitpid(pid, NULL, 0);
 	*pidfd = fd_close(*pidfd);
-	return err_set(e, said.error ? -said.error : -EIO, "%s: %s: %s", s->path, step_names[said.step], strerror(said.error));
+	return err_set(e, said.error ? -said.error : -EIO, "%s: %s: %s", s->path, step_names[said.step],
+		       strerror(said.error));
 }
 
 int spawn_reap(int pidfd, int *code, int *signal)

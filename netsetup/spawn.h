@@ -34,13 +34,13 @@ struct spawn {
  * spawn_start() - start it; returns once the program runs or could not be started
  * @pidfd: owned by the caller
  *
- * The process has its own session, an empty environment but PATH, HOME, TERM and LANG, no capabilities and no way to get any, no FDs but its own,
- * and dies when this process dies.
+ * The process has its own session, an empty environment but PATH, HOME, TERM and LANG, no capabilities and no
+ * way to get any, no FDs but its own, and dies when this process dies.
  * Return: pid, or negative with @e.
  */
 pid_t spawn_start(const struct spawn *s, int *pidfd, struct err *e);
 
-/** spawn_reap() - collect an ended process. Return: 0 and @code, @signal (0 = by exit); -EAGAIN while it runs */
+/** spawn_reap() - collect an ended process. Return: 0 and @code, @signal (0 = by exit); -EAGAIN if it runs */
 int spawn_reap(int pidfd, int *code, int *signal);
 
 /** spawn_signal() - Return: 0 or -errno; -ESRCH when it has ended */

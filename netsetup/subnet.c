@@ -75,7 +75,8 @@ void subnet_text(const struct subnet *s, char out[SUBNET_TEXT])
 }
 
 /* Private ranges that suggestions come from, in the order of preference. */
-static const char *const private_ranges[] = { "10.213.0.0/16", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fd00::/8" };
+static const char *const private_ranges[] = { "10.213.0.0/16", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",
+					      "fd00::/8" };
 
 /* The default route covers everything and conflicts with nothing. */
 static const struct subnet *find_conflict(const struct subnet *want, const struct subnet *used, size_t n)
@@ -86,7 +87,7 @@ static const struct subnet *find_conflict(const struct subnet *want, const struc
 	return NULL;
 }
 
-/* Step to the next range of the same size; false past the end of the first 8 bytes, which is further than any search goes. */
+/* Step to the next range of the same size; false past the end of the first 8 bytes: no search goes so far. */
 static bool next_range(struct subnet *s)
 {
 	unsigned bit = s->len > 64 ? 64 : s->len;
@@ -110,7 +111,8 @@ bool subnet_free(const struct subnet *want, const struct subnet *used, size_t n,
 	for (size_t r = 0; r < sizeof(private_ranges) / sizeof(private_ranges[0]); r++) {
 		struct subnet range = { .family = 0 }, s;
 
-		if (subnet_parse(private_ranges[r], &range, NULL) < 0 || range.family != want->family || range.len > want->len)
+		if (subnet_parse(private_ranges[r], &range, NULL) < 0 || range.family != want->family ||
+		    range.len > want->len)
 			continue;
 		s = range;
 		s.len = want->len;
@@ -140,9 +142,10 @@ int subnet_check(const struct subnet *want, const char *key, const struct subnet
 	subnet_text(want, mine);
 	subnet_text(hit, theirs);
 	if (!subnet_free(want, used, n, &suggestion))
-		return err_set(e, -EADDRINUSE, "%s = %s overlaps %s on %s, and no private range of that size is free", key, mine,
-			       theirs, hit->ifname);
+		return err_set(e, -EADDRINUSE,
+			       "%s = %s overlaps %s on %s, and no private range of that size is free", key,
+			       mine, theirs, hit->ifname);
 	subnet_text(&suggestion, better);
-	return err_set(e, -EADDRINUSE, "%s = %s overlaps %s, in use on %s; %s = %s is free", key, mine, theirs, hit->ifname, key,
-		       better);
+	return err_set(e, -EADDRINUSE, "%s = %s overlaps %s, in use on %s; %s = %s is free", key, mine, theirs,
+		       hit->ifname, key, better);
 }

@@ -24,7 +24,9 @@ struct subnet {
 
 #define SUBNET_TEXT 64 /* bytes that subnet_text() may need */
 
-/** subnet_parse() - read "10.0.0.0/8" or "fd00::/64"; a bare address has the full length. Return: 0 or -EINVAL */
+/**
+ * subnet_parse() - read "10.0.0.0/8" or "fd00::/64"; a bare address has the full length. Return: 0 or -EINVAL
+ */
 int subnet_parse(const char *text, struct subnet *out, struct err *e);
 
 /** subnet_clip() - zero the bits past @len */
@@ -36,7 +38,11 @@ bool subnet_overlaps(const struct subnet *a, const struct subnet *b);
 /** subnet_text() - write the usual notation */
 void subnet_text(const struct subnet *s, char out[SUBNET_TEXT]);
 
-/** subnet_free() - find a private range as large as @want that overlaps nothing in @used. Return: true if there is one */
+/**
+ * subnet_free() - find a private range as large as @want that overlaps nothing in @used
+ *
+ * Return: true if there is one
+ */
 bool subnet_free(const struct subnet *want, const struct subnet *used, size_t n, struct subnet *out);
 
 /**

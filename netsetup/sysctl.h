@@ -17,13 +17,13 @@ struct sysctls {
 };
 
 /**
- * sysctl_set() - set /proc/sys/@path to @value and remember what it was; nothing is written when it is so already
+ * sysctl_set() - set /proc/sys/@path to @value and remember what it was; does nothing when it is so already
  *
  * Return: 0, or negative with @e.
  */
 int sysctl_set(struct sysctls *s, const char *path, const char *value, struct err *e);
 
-/** sysctl_restore() - put everything back, last change first; entries of interfaces that are gone are skipped */
+/** sysctl_restore() - put everything back, last change first; skips interfaces that are gone */
 void sysctl_restore(struct sysctls *s);
 
 #endif

@@ -20,7 +20,9 @@ static int open_tun(struct err *e)
 
 	if (fd < 0)
 		return err_set(e, -errno, "cannot open " TUN_PATH ": %s%s", strerror(errno),
-			       errno == EACCES ? "; it is usually mode 0666" : errno == ENOENT ? "; is the tun module loaded?" : "");
+			       errno == EACCES	 ? "; it is usually mode 0666"
+			       : errno == ENOENT ? "; is the tun module loaded?"
+						 : "");
 	return fd;
 }
 

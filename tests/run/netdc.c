@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A gateway in miniature for the stories about terrarium-netd: one command per line of standard input, one line of answer each.
+ * A gateway in miniature for the stories about terrarium-netd: one command per line of standard input, one line
+ * of answer each.
  *
  *   netdc SOCKET            see commands[] at the end
  *
- * Exit status 1 when a command could not be carried out at all; a refusal by the helper is an answer like any other.
+ * Exit status 1 when a command could not be carried out at all; a refusal by the helper is an answer like any
+ * other.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -135,8 +137,9 @@ static void print_info(const struct netd_slot_info *i)
 	printf("slot=%u state=%s net=%s vm=%.16s uid=%u pid=%d", i->slot, states[i->state & 3], nets[i->net % 3],
 	       (const char *)i->vm_id, i->uid, i->pid);
 	if (i->ifname[0])
-		printf(" if=%s mac=%02x:%02x:%02x:%02x:%02x:%02x ip4=%s/%u gw4=%s ip6=%s/%u gw6=%s", i->ifname, i->mac[0], i->mac[1],
-		       i->mac[2], i->mac[3], i->mac[4], i->mac[5], ip4, i->prefix4, gw4, ip6, i->prefix6, gw6);
+		printf(" if=%s mac=%02x:%02x:%02x:%02x:%02x:%02x ip4=%s/%u gw4=%s ip6=%s/%u gw6=%s", i->ifname,
+		       i->mac[0], i->mac[1], i->mac[2], i->mac[3], i->mac[4], i->mac[5], ip4, i->prefix4, gw4,
+		       ip6, i->prefix6, gw6);
 	printf("\n");
 }
 
@@ -193,8 +196,8 @@ static void cmd_hello(char *args)
 	if (!answer(&f, &msg))
 		return;
 	memcpy(cl.binaries, f.hello.binaries, sizeof(cl.binaries));
-	printf("hello version=%u caps=%u slots=%u/%u uplink=%s binaries=", f.hello.version, f.hello.caps, f.hello.slots_used,
-	       f.hello.slots_max, f.hello.uplink);
+	printf("hello version=%u caps=%u slots=%u/%u uplink=%s binaries=", f.hello.version, f.hello.caps,
+	       f.hello.slots_used, f.hello.slots_max, f.hello.uplink);
 	for (int i = 0; i < NETD_BINARIES_MAX && cl.binaries[i].name[0]; i++)
 		printf("%s%s", i ? "," : "", cl.binaries[i].name);
 	printf("\n");
@@ -205,7 +208,9 @@ static void send_alloc(const char *name, const char *net)
 	struct netd_net_alloc rq = { .head.op = NETD_NET_ALLOC };
 
 	set_vm_id(rq.vm_id, name);
-	rq.net = strcmp(net, "nat") == 0 ? NETD_NET_NAT : strcmp(net, "isolated") == 0 ? NETD_NET_ISOLATED : NETD_NET_NONE;
+	rq.net = strcmp(net, "nat") == 0	? NETD_NET_NAT
+		 : strcmp(net, "isolated") == 0 ? NETD_NET_ISOLATED
+						: NETD_NET_NONE;
 	if (strcmp(net, "bad") == 0)
 		rq.net = 7;
 	send_frame(&rq, sizeof(rq));
@@ -531,7 +536,8 @@ static void cmd_cycle(char *args)
 		if (!answer(&f, &msg))
 			return;
 		slot = f.alloc.info.slot;
-		send_spawn(slot, "shell", strcmp(net, "none") == 0 ? "pty,ring" : "tap,pty,stream,ring", strdup("ring=65536"), argv);
+		send_spawn(slot, "shell", strcmp(net, "none") == 0 ? "pty,ring" : "tap,pty,stream,ring",
+			   strdup("ring=65536"), argv);
 		if (!answer(&f, &msg))
 			return;
 		take_fds(&f.spawn.info, &msg);
@@ -597,18 +603,19 @@ static void cmd_bench(char *args)
 					return;
 	}
 	t4 = now_ms();
-	printf("bench n=%u alloc=%.2f spawn=%.2f kill=%.2f free=%.2f ms each\n", n, (t1 - t0) / n, (t2 - t1) / n, (t3 - t2) / n,
-	       (t4 - t3) / n);
+	printf("bench n=%u alloc=%.2f spawn=%.2f kill=%.2f free=%.2f ms each\n", n, (t1 - t0) / n,
+	       (t2 - t1) / n, (t3 - t2) / n, (t4 - t3) / n);
 }
 
 static const struct {
 	const char *name;
 	void (*run)(char *args);
 } commands[] = {
-	{ "connect", cmd_connect }, { "hello", cmd_hello },   { "alloc", cmd_alloc },	{ "rush", cmd_rush },	{ "free", cmd_free }, { "spawn", cmd_spawn },
-	{ "kill", cmd_kill },	    { "list", cmd_list },     { "adopt", cmd_adopt },	{ "read", cmd_read },	{ "end", cmd_end },
-	{ "write", cmd_write },	    { "exited", cmd_exited }, { "raw", cmd_raw },	{ "sendfd", cmd_sendfd }, { "closed", cmd_closed },
-	{ "flood", cmd_flood },	    { "sleep", cmd_sleep },   { "cycle", cmd_cycle },	{ "bench", cmd_bench },
+	{ "connect", cmd_connect }, { "hello", cmd_hello }, { "alloc", cmd_alloc },   { "rush", cmd_rush },
+	{ "free", cmd_free },	    { "spawn", cmd_spawn }, { "kill", cmd_kill },     { "list", cmd_list },
+	{ "adopt", cmd_adopt },	    { "read", cmd_read },   { "end", cmd_end },	      { "write", cmd_write },
+	{ "exited", cmd_exited },   { "raw", cmd_raw },	    { "sendfd", cmd_sendfd }, { "closed", cmd_closed },
+	{ "flood", cmd_flood },	    { "sleep", cmd_sleep }, { "cycle", cmd_cycle },   { "bench", cmd_bench },
 };
 
 static void run(char *line)

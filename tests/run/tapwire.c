@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stands in for a guest: the helper starts `tapwire inner FD SOCKET` with a slot's TAP, which carries every frame to `tapwire outer IFNAME
- * SOCKET` in another network namespace, where IFNAME is the guest's network card. So the guest's side of the stories is a real
- * kernel with real tools.
+ * Stands in for a guest: the helper starts `tapwire inner FD SOCKET` with a slot's TAP, which carries every
+ * frame to `tapwire outer IFNAME SOCKET` in another network namespace, where IFNAME is the guest's network
+ * card. So the guest's side of the stories is a real kernel with real tools.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Control groups on a directory tree that behaves as the kernel's: mkdirat() and unlinkat() are stand-ins that make and remove the files
- * of a group. So both versions are tested wherever the tests run; with real ones the stories do it.
+ * Control groups on a directory tree that behaves as the kernel's: mkdirat() and unlinkat() are stand-ins that
+ * make and remove the files of a group. So both versions are tested wherever the tests run; with real ones the
+ * stories do it.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,7 +26,8 @@
 #include "netsetup/proto.h"
 
 static char top[64];
-static bool leaf_first; /* as where other processes share our group: controllers can be given on only after we left it */
+static bool
+	leaf_first; /* as where other processes share our group: controllers can be given on only after we left it */
 
 static void put_file(int dir_fd, const char *dir, const char *name, const char *text)
 {
@@ -40,11 +42,15 @@ static void put_file(int dir_fd, const char *dir, const char *name, const char *
 }
 
 static const char *const v1_files[] = {
-	"tasks", "cgroup.procs", "memory.limit_in_bytes", "memory.oom_control", "cpu.cfs_quota_us", "pids.max", NULL,
+	"tasks",    "cgroup.procs", "memory.limit_in_bytes", "memory.oom_control", "cpu.cfs_quota_us",
+	"pids.max", NULL,
 };
 static const char *const v2_files[] = {
-	"cgroup.procs", "cgroup.kill", "cgroup.controllers", "cgroup.subtree_control", "memory.max", "memory.swap.max", "memory.events",
-	"cpu.max", "pids.max", NULL,
+	"cgroup.procs",	      "cgroup.kill",
+	"cgroup.controllers", "cgroup.subtree_control",
+	"memory.max",	      "memory.swap.max",
+	"memory.events",      "cpu.max",
+	"pids.max",	      NULL,
 };
 
 static bool is_v2(int dir_fd)
@@ -146,7 +152,8 @@ static struct cgroups *find(const char *mounts_fmt, const char *groups)
 	return cgroups_find(mounts, groups);
 }
 
-static const char v2_mount[] = "22 1 0:5 / / rw - ext4 /dev/vda rw\n30 22 0:26 / @/v2 rw,nosuid shared:9 - cgroup2 cgroup2 rw\n";
+static const char v2_mount[] =
+	"22 1 0:5 / / rw - ext4 /dev/vda rw\n30 22 0:26 / @/v2 rw,nosuid shared:9 - cgroup2 cgroup2 rw\n";
 static const struct cgroup_limits limits = { .memory_bytes = 1 << 20, .cpu_percent = 150, .pids = 7 };
 
 static void version_2(void **state)
@@ -167,7 +174,8 @@ static void version_2(void **state)
 	assert_string_equal(content("v2/unit/terrarium-0/slot-1/memory.swap.max"), "0");
 	assert_string_equal(content("v2/unit/terrarium-0/slot-1/cpu.max"), "150000 100000");
 	assert_string_equal(content("v2/unit/terrarium-0/slot-1/pids.max"), "7");
-	put_file(place.dir_fd, ".", "memory.events", "low 0\nhigh 0\nmax 8\noom 2\noom_kill 3\noom_group_kill 0\n");
+	put_file(place.dir_fd, ".", "memory.events",
+		 "low 0\nhigh 0\nmax 8\noom 2\noom_kill 3\noom_group_kill 0\n");
 	assert_int_equal(cgroups_oom_kills(cg, "slot-1"), 3);
 	assert_true(cgroups_kill(cg, "slot-1"));
 	assert_string_equal(content("v2/unit/terrarium-0/slot-1/cgroup.kill"), "1");

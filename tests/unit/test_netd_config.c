@@ -21,8 +21,10 @@ static struct err e;
 /* Reads options; warnings about missing programs are not what is tested. */
 static int read_options(const char *a, const char *b)
 {
-	char *argv[] = { strdup("terrarium-netd"), strdup("--config=/dev/null"), strdup("--binaries=sh=/bin/sh"), a ? strdup(a) : NULL,
-			 b ? strdup(b) : NULL, NULL };
+	char *argv[] = {
+		strdup("terrarium-netd"), strdup("--config=/dev/null"), strdup("--binaries=sh=/bin/sh"),
+		a ? strdup(a) : NULL,	  b ? strdup(b) : NULL,		NULL
+	};
 	int argc = 3 + (a != NULL) + (b != NULL), r;
 
 	e = (struct err){ 0 };
@@ -49,7 +51,9 @@ static void presets(void **state)
 static void values(void **state)
 {
 	(void)state;
-	assert_int_equal(read_options("--dns=192.0.2.1 2001:db8::1", "--deny=198.51.100.0/24, 203.0.113.7 2001:db8::/32"), 0);
+	assert_int_equal(read_options("--dns=192.0.2.1 2001:db8::1",
+				      "--deny=198.51.100.0/24, 203.0.113.7 2001:db8::/32"),
+			 0);
 	assert_int_equal(c.rules.dns4.family != 0 && c.rules.dns6.family != 0, 1);
 	assert_int_equal(c.rules.ndeny, 3);
 	assert_int_equal(c.rules.deny[1].len, 32);
@@ -66,12 +70,31 @@ static void values(void **state)
 static void bad_values(void **state)
 {
 	static const char *const bad[] = {
-		"--gateway-user=no-such-user-here", "--network=maybe", "--subnet4=10.0.0.0", "--subnet4=x", "--subnet6=10.0.0.0/8",
-		"--dns=192.0.2.1 192.0.2.2", "--dns=192.0.2.0/24", "--deny=192.0.2.1/24", "--deny=everything", "--log-level=loud",
-		"--slots=0", "--slots=4097", "--ifname=", "--ifname=abcdefghi", "--binaries=sh", "--binaries==/bin/sh",
-		"--binaries=a=bin/sh", "--binaries=a=/bin/sh a=/bin/sh", "--binaries=", "--binaries=a=/etc/passwd",
-		"--binaries=a=/bin/sh b=/bin/sh c=/bin/sh d=/bin/sh e=/bin/sh f=/bin/sh g=/bin/sh h=/bin/sh i=/bin/sh",
-		"--binaries=a-name-that-is-too-long-x=/bin/sh", "--uid-base=100", "--memory-max=lots",
+		"--gateway-user=no-such-user-here",
+		"--network=maybe",
+		"--subnet4=10.0.0.0",
+		"--subnet4=x",
+		"--subnet6=10.0.0.0/8",
+		"--dns=192.0.2.1 192.0.2.2",
+		"--dns=192.0.2.0/24",
+		"--deny=192.0.2.1/24",
+		"--deny=everything",
+		"--log-level=loud",
+		"--slots=0",
+		"--slots=4097",
+		"--ifname=",
+		"--ifname=abcdefghi",
+		"--binaries=sh",
+		"--binaries==/bin/sh",
+		"--binaries=a=bin/sh",
+		"--binaries=a=/bin/sh a=/bin/sh",
+		"--binaries=",
+		"--binaries=a=/etc/passwd",
+		"--binaries=a=/bin/sh b=/bin/sh c=/bin/sh d=/bin/sh e=/bin/sh f=/bin/sh g=/bin/sh h=/bin/sh "
+		"i=/bin/sh",
+		"--binaries=a-name-that-is-too-long-x=/bin/sh",
+		"--uid-base=100",
+		"--memory-max=lots",
 	};
 
 	(void)state;
@@ -87,8 +110,10 @@ static void resolvers(void **state)
 	struct nft_config rules = { .ndeny = 0 };
 
 	(void)state;
-	config_resolvers(&rules, "# comment\nnameserver 127.0.0.53\nsearch nameserver 9.9.9.9\nnameserver ::1\nnameserver fe80::1\n"
-				 "nameserver 0.0.0.0\nnameserver 169.254.1.1\nnameserver 192.0.2.0/24\nnameserver junk\nnameserver\n"
+	config_resolvers(&rules, "# comment\nnameserver 127.0.0.53\nsearch nameserver 9.9.9.9\nnameserver "
+				 "::1\nnameserver fe80::1\n"
+				 "nameserver 0.0.0.0\nnameserver 169.254.1.1\nnameserver "
+				 "192.0.2.0/24\nnameserver junk\nnameserver\n"
 				 "nameserver 192.0.2.53\nnameserver 192.0.2.54\nnameserver 2001:db8::53");
 	assert_int_equal(rules.dns4.addr[3], 53);
 	assert_int_equal(rules.dns6.addr[15], 0x53);
@@ -115,7 +140,9 @@ static void rules(void **state)
 	nft_base_text(&b, &c.rules);
 	assert_non_null(strstr(text(&b), "ip daddr 198.51.100.0/24 drop\n"));
 	assert_non_null(strstr(text(&b), "ip6 daddr 2001:db8::/32 drop\n"));
-	assert_non_null(strstr(text(&b), "ip daddr { 10.213.0.1 } meta l4proto { tcp, udp } th dport 53 dnat ip to 192.0.2.1\n"));
+	assert_non_null(
+		strstr(text(&b),
+		       "ip daddr { 10.213.0.1 } meta l4proto { tcp, udp } th dport 53 dnat ip to 192.0.2.1\n"));
 	assert_null(strstr(text(&b), "dnat ip6"));
 	assert_non_null(strstr(text(&b), "ip6 saddr fd7a:7272:6d00::/64 masquerade"));
 	buf_finish(&b);

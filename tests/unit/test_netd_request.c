@@ -182,7 +182,10 @@ static void wants(void **state)
 		enum request_verdict verdict;
 	} rows[] = {
 		{ { 0 }, 0, 0, REQUEST_OK },
-		{ { NETD_FD_TAP, NETD_FD_STREAM, NETD_FD_LOG, NETD_FD_STREAM, NETD_FD_RING }, 5, 4096, REQUEST_OK },
+		{ { NETD_FD_TAP, NETD_FD_STREAM, NETD_FD_LOG, NETD_FD_STREAM, NETD_FD_RING },
+		  5,
+		  4096,
+		  REQUEST_OK },
 		{ { NETD_FD_STREAM, 2, 2, 2, 2, 2, 2, 2 }, 8, 0, REQUEST_OK },
 		{ { NETD_FD_STREAM, 2, 2, 2, 2, 2, 2, 2 }, 9, 0, REQUEST_REFUSED },
 		{ { NETD_FD_STREAM, 2, 2, 2, 2, 2, 2, 2 }, 65535, 0, REQUEST_REFUSED },
@@ -253,9 +256,9 @@ static void arguments(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(good_ones), cmocka_unit_test(sizes), cmocka_unit_test(order), cmocka_unit_test(reserved_fields),
-		cmocka_unit_test(slots),     cmocka_unit_test(tails), cmocka_unit_test(wants), cmocka_unit_test(other_ranges),
-		cmocka_unit_test(arguments),
+		cmocka_unit_test(good_ones),	   cmocka_unit_test(sizes),	   cmocka_unit_test(order),
+		cmocka_unit_test(reserved_fields), cmocka_unit_test(slots),	   cmocka_unit_test(tails),
+		cmocka_unit_test(wants),	   cmocka_unit_test(other_ranges), cmocka_unit_test(arguments),
 	};
 
 	return cmocka_run_group_tests_name("netd_request", tests, NULL, NULL);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Phases of slots with stand-ins for network, processes and control groups: every order in which their ends may come. */
+/*
+ * Phases of slots with stand-ins for network, processes and control groups: every order in which their ends may
+ * come.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -67,7 +70,8 @@ void spawn_kill_session(pid_t sid)
 	assert_int_equal(sid, 4242);
 }
 
-int cgroups_add(struct cgroups *cg, const char *name, const struct cgroup_limits *limits, struct cgroup_place *place, struct err *e)
+int cgroups_add(struct cgroups *cg, const char *name, const struct cgroup_limits *limits,
+		struct cgroup_place *place, struct err *e)
 {
 	(void)cg;
 	(void)limits;
@@ -233,8 +237,12 @@ static void a_whole_life(void **state)
 	do_job(0, eventfd(0, EFD_CLOEXEC), 0);
 	assert_int_equal(s->phase, SLOT_READY);
 	assert_int_equal(next_due(), DUE_ALLOCATED);
-	assert_int_equal(spawn(s, (struct netd_vm_spawn){ .want = { NETD_FD_TAP, NETD_FD_STREAM, NETD_FD_RING }, .nwant = 3,
-							   .ring_bytes = 4096 }, NULL), 0);
+	assert_int_equal(spawn(s,
+			       (struct netd_vm_spawn){ .want = { NETD_FD_TAP, NETD_FD_STREAM, NETD_FD_RING },
+						       .nwant = 3,
+						       .ring_bytes = 4096 },
+			       NULL),
+			 0);
 	assert_int_equal(shown(s), NETD_SLOT_RUNNING);
 	assert_int_equal(s->near[0], -1);
 	assert_true(s->near[1] >= 0 && s->near[2] >= 0);
@@ -387,7 +395,8 @@ static void quotas(void **state)
 	s = alloc(1, NETD_NET_NONE, NULL);
 	for (size_t i = 0; i < 3; i++)
 		assert_int_equal(spawn(s, too_much[i], &e), -EDQUOT);
-	assert_int_equal(spawn(s, (struct netd_vm_spawn){ .want = { NETD_FD_TAP }, .nwant = 1 }, &e), -EOPNOTSUPP);
+	assert_int_equal(spawn(s, (struct netd_vm_spawn){ .want = { NETD_FD_TAP }, .nwant = 1 }, &e),
+			 -EOPNOTSUPP);
 	assert_int_equal(fake.starts, 0);
 	for (int i = 0; i < 10; i++) {
 		assert_int_equal(spawn(s, (struct netd_vm_spawn){ .nwant = 0 }, &e), 0);
@@ -401,7 +410,8 @@ static void quotas(void **state)
 /* Kept file descriptors are charged, and given back. */
 static void files(void **state)
 {
-	const struct netd_vm_spawn three = { .want = { NETD_FD_STREAM, NETD_FD_STREAM, NETD_FD_LOG }, .nwant = 3 };
+	const struct netd_vm_spawn three = { .want = { NETD_FD_STREAM, NETD_FD_STREAM, NETD_FD_LOG },
+					     .nwant = 3 };
 	struct slot *a, *b;
 	struct err e = { 0 };
 

@@ -23,11 +23,27 @@ static struct subnet parse(const char *text, const char *ifname)
 
 static void parsing(void **state)
 {
-	static const char *const good[] = { "0.0.0.0/0", "10.0.0.0/8", "192.0.2.1/32", "::/0", "fd00::/8", "2001:db8::1/128", "10.128.0.0/9" };
+	static const char *const good[] = { "0.0.0.0/0", "10.0.0.0/8",	    "192.0.2.1/32", "::/0",
+					    "fd00::/8",	 "2001:db8::1/128", "10.128.0.0/9" };
 	static const char *const bad[] = {
-		"", "/", "/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/ 8", "10.0.0.0/8x", "10.0.0.1/8", "10.0.0/8",
-		"fd00::/129", "fd00::1/64", "fd00::/64/64", "10.0.0.0/99999999999999999999", "a", "1.2.3.4.5",
-		"1111:2222:3333:4444:5555:6666:7777:8888:9999", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+		"",
+		"/",
+		"/8",
+		"10.0.0.0/",
+		"10.0.0.0/33",
+		"10.0.0.0/-1",
+		"10.0.0.0/ 8",
+		"10.0.0.0/8x",
+		"10.0.0.1/8",
+		"10.0.0/8",
+		"fd00::/129",
+		"fd00::1/64",
+		"fd00::/64/64",
+		"10.0.0.0/99999999999999999999",
+		"a",
+		"1.2.3.4.5",
+		"1111:2222:3333:4444:5555:6666:7777:8888:9999",
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 	};
 	char text[SUBNET_TEXT];
 	struct subnet s;
@@ -79,14 +95,17 @@ static void conflicts(void **state)
 		parse("10.213.0.0/16", "wg0"), parse("fd7a:7272:6d00::/48", "eth1"),
 	};
 	const size_t n = sizeof(used) / sizeof(used[0]);
-	struct subnet want = parse("10.213.0.0/19", ""), want6 = parse("fd7a:7272:6d00::/64", ""), fine = parse("10.99.0.0/19", "");
+	struct subnet want = parse("10.213.0.0/19", ""), want6 = parse("fd7a:7272:6d00::/64", ""),
+		      fine = parse("10.99.0.0/19", "");
 	struct err e = { 0 };
 
 	(void)state;
 	assert_int_equal(subnet_check(&fine, "subnet4", used, n, &e), 0);
 	assert_int_equal(e.code, 0);
 	assert_int_equal(subnet_check(&want, "subnet4", used, n, &e), -EADDRINUSE);
-	assert_string_equal(e.msg, "subnet4 = 10.213.0.0/19 overlaps 10.213.0.0/16, in use on wg0; subnet4 = 10.0.0.0/19 is free");
+	assert_string_equal(
+		e.msg,
+		"subnet4 = 10.213.0.0/19 overlaps 10.213.0.0/16, in use on wg0; subnet4 = 10.0.0.0/19 is free");
 	e = (struct err){ 0 };
 	assert_int_equal(subnet_check(&want6, "subnet6", used, n, &e), -EADDRINUSE);
 	assert_string_equal(e.msg, "subnet6 = fd7a:7272:6d00::/64 overlaps fd7a:7272:6d00::/48, in use on eth1; "
@@ -96,9 +115,10 @@ static void conflicts(void **state)
 /* What is suggested is free, private and of the wanted size; when nothing is free, that is said. */
 static void suggestions(void **state)
 {
-	const struct subnet used[] = { parse("10.0.0.0/9", "a"), parse("10.128.0.0/10", "b"), parse("10.192.0.0/10", "c"),
-				       parse("172.16.0.0/13", "d") };
-	const struct subnet everything[] = { parse("10.0.0.0/8", "a"), parse("172.16.0.0/12", "b"), parse("192.168.0.0/16", "c") };
+	const struct subnet used[] = { parse("10.0.0.0/9", "a"), parse("10.128.0.0/10", "b"),
+				       parse("10.192.0.0/10", "c"), parse("172.16.0.0/13", "d") };
+	const struct subnet everything[] = { parse("10.0.0.0/8", "a"), parse("172.16.0.0/12", "b"),
+					     parse("192.168.0.0/16", "c") };
 	struct subnet want = parse("10.213.0.0/19", ""), small = parse("10.0.0.0/30", ""), got;
 	char text[SUBNET_TEXT];
 	struct err e = { 0 };
