@@ -37,6 +37,12 @@ const vm_path = (id, verb = "") => `vms/${encodeURIComponent(id)}${verb && `/${v
 export const who_am_i = () => request("GET", "session");
 /** @param {string} token of a one-time link */
 export const sign_in = (token) => request("POST", "session", { provider: "demo", token });
+/**
+ * Begin to sign in at an identity service, and look how far that is: `{state: "waiting"}`, `{state: "redirect", url}`, or the session when done.
+ * @param {string} provider name @returns {Promise<{state?: string, url?: string, email?: string}>}
+ */
+export const begin_sign_in = (provider) => request("POST", "signin", { provider, device: false });
+export const look_at_sign_in = () => request("POST", "signin/look", {});
 export const sign_out = () => request("DELETE", "session");
 
 /** @returns {Promise<{driver: string, accel: string, accel_reason: string}>} what the host can do */

@@ -2,7 +2,7 @@
 /** Begins here: who is it, and which machine is theirs. */
 import "./nonce.js";
 import * as api from "./api.js";
-import { Door, take_token } from "./door.js";
+import { Door, take_arrival } from "./door.js";
 import { show } from "./dom.js";
 import { find_machine } from "./machine.js";
 import { on_prefs, prefs } from "./prefs.js";
@@ -34,7 +34,7 @@ async function enter() {
 	} catch (error) {
 		show("room", false);
 		if (error.code === "login_needed" || error.status === 401)
-			door.open(error.body.providers ?? ["demo"]);
+			door.open(error.body);
 		else
 			door.closed(error.message);
 		return;
@@ -59,11 +59,11 @@ function leave(reason) {
 		return;
 	}
 	show("room", false);
-	door.open(["demo"], REASONS[reason]);
+	door.turn_away(REASONS[reason]);
 }
 
-const token = take_token();
-if (token)
-	door.enter(token);
+const arrival = take_arrival();
+if (arrival)
+	door.arrive(arrival);
 else
 	enter();

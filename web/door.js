@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-/** The way in: takes a one-time link out of the address, or asks for one. */
+/**
+ * The way in. Identity services are visited and come back to `/#signin`; the demo's one-time link comes as `/#demo=…`. Either is taken out of
+ * the address bar, so that it is neither bookmarked nor seen over a shoulder.
+ */
 import * as api from "./api.js";
 import { $, on_click, put, show } from "./dom.js";
 
-/**
- * The token of a demo link. It is taken out of the address bar, so that it is neither bookmarked nor seen over a shoulder.
- * @returns {?string}
- */
-export function take_token() {
+const LOOK_EVERY_MS = 400, LOOK_FOR_MS = 60_000;
+
+/** @returns {?{token?: string}} what the address brought: a demo link's token, or the way back from an identity service (no token) */
+export function take_arrival() {
 	const token = token_of(location.hash);
-	if (token)
-		history.replaceState(null, "", location.pathname + location.search);
-	return token;
+	if (!token && location.hash !== "#signin")
+		return null;
+	history.replaceState(null, "", location.pathname + location.search);
+	return token ? { token } : {};
 }
 
 /* Of a link, or of what somebody copied out of one. */
@@ -20,8 +23,11 @@ function token_of(text) {
 	return token ?? null;
 }
 
+/* @param {object} problem body of the 401 @returns {object[]} the ways to sign in that the server offers */
+const ways_of = ({ sign_in, providers = [] }) => sign_in ?? providers.map((name) => ({ name, kind: name }));
+
 function in_words(error) {
-	if (error.status === 403)
+	if (error.code === "bad_link")
 		return "This link has been used already, or it is too old. A fresh one has been printed where Terrarium was started.";
 	if (error.status === 429)
 		return "Too many tries. Wait a minute, then try again.";
@@ -41,47 +47,108 @@ export class Door {
 			event.preventDefault();
 			const token = token_of($("door-link").value);
 			if (token)
-				this.enter(token);
+				this.arrive({ token });
 			else
 				this.#fault("That is no sign-in link: it has no “#demo=” with a token after it.");
 		});
 		addEventListener("hashchange", () => {
-			const token = take_token();
-			if (token && !$("door").hidden)
-				this.enter(token);
+			const arrival = take_arrival();
+			if (arrival && !$("door").hidden)
+				this.arrive(arrival);
 		});
 	}
 
-	/** Sign in with a token; stays at the door when that fails. */
-	async enter(token) {
-		try {
-			await api.sign_in(token);
-		} catch (error) {
-			this.open(["demo"], in_words(error));
-			return;
-		}
-		this.close();
-		this.#on_in();
+	/** Sign in with what take_arrival() found; stays at the door when that fails. */
+	arrive({ token }) {
+		return this.#sign_in(() => token ? api.sign_in(token) : this.#until_done(api.look_at_sign_in()));
 	}
 
-	/** @param {string[]} providers ways to sign in that the server offers @param {string} fault why one is here, if that needs words */
-	open(providers, fault = "") {
-		show("door", true);
-		show("door-demo", providers.includes("demo"));
-		show("door-none", providers.length === 0 && !fault);
-		show("door-retry", false);
-		this.#fault(fault);
-		$("door-link").value = "";
+	/** @param {object} problem of the request that found nobody signed in @param {string} fault why one is here, if that needs words */
+	open(problem, fault = "") {
+		this.#show(ways_of(problem), fault);
+	}
+
+	/** Somebody who was in may not stay. */
+	turn_away(fault) {
+		return this.#stay(fault);
 	}
 
 	/** Nothing works just now. */
 	closed(fault) {
-		this.open([], fault);
+		this.#show([], fault);
 		show("door-retry", true);
 	}
 
-	close() {
+	async #sign_in(how) {
+		show("door", true);
+		show("door-wait", true);
+		try {
+			await how();
+		} catch (error) {
+			await this.#stay(in_words(error));
+			return;
+		}
 		show("door", false);
+		this.#on_in();
+	}
+
+	/* The ways in are only told to somebody who is not signed in. */
+	async #stay(fault) {
+		try {
+			await api.who_am_i();
+			this.#show([], fault);
+		} catch (error) {
+			this.#show(ways_of(error.body), fault);
+		}
+	}
+
+	/* Nobody waits inside a request: look until the service has answered. */
+	async #until_done(answer) {
+		const end = performance.now() + LOOK_FOR_MS;
+		let now = await answer;
+		while (now.state === "waiting") {
+			if (performance.now() > end)
+				throw new Error("The identity service did not answer in time. Try again.");
+			await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+			now = await api.look_at_sign_in();
+		}
+		if (now.state === "redirect")
+			throw new Error("The sign-in was not finished. Try again.");
+	}
+
+	/* Go to an identity service; the browser comes back with #signin. One that trusts a proxy has let us in already. */
+	async #visit(way) {
+		let now = await api.begin_sign_in(way.name);
+		while (now.state === "waiting") {
+			await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+			now = await api.look_at_sign_in();
+		}
+		if (now.state !== "redirect")
+			return;
+		if (!/^https?:$/.test(new URL(now.url).protocol))
+			throw new Error("The identity service is not on the web. Tell the person who runs this server.");
+		location.assign(now.url);
+		await new Promise(() => {}); /* this page ends here */
+	}
+
+	#show(ways, fault) {
+		const services = ways.filter(({ kind }) => kind !== "demo");
+		show("door", true);
+		show("door-wait", false);
+		show("door-demo", ways.length > services.length);
+		show("door-ways", services.length > 0);
+		show("door-none", ways.length === 0 && !fault);
+		show("door-retry", false);
+		$("door-ways").replaceChildren(...services.map((way) => {
+			const button = document.createElement("button");
+			button.type = "button";
+			button.className = "primary";
+			button.textContent = `Continue with ${way.title || way.name}`;
+			button.addEventListener("click", () => this.#sign_in(() => this.#visit(way)));
+			return button;
+		}));
+		$("door-link").value = "";
+		this.#fault(fault);
 	}
 
 	#fault(text) {

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The sign-in screen in Chromium, against a server of canned answers: the demo's link, and the way to an identity service and back. */
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { chromium } from "playwright-core";
+
+const CHROMIUM = "/usr/bin/chromium";
+const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const skip = existsSync(CHROMIUM) ? false : "Chromium is not installed";
+const HOME = "http://terrarium.test/", SERVICE = "http://identity.test/authorize?x=1";
+const file = (name) => readFileSync(new URL(`../../web/${name}`, import.meta.url), "utf8");
+const START = `
+	import { Door, take_arrival } from "/door.js";
+	const door = new Door(() => { document.title = "in"; });
+	const arrival = take_arrival();
+	if (arrival)
+		door.arrive(arrival);
+	else
+		door.open(await (await fetch("/api/v1/session")).json());
+`;
+const WAYS = [
+	{ name: "demo", title: "Demo", kind: "demo" },
+	{ name: "campus", title: "Campus login", kind: "oidc", device: true, ready: true },
+];
+let browser;
+
+before(async () => {
+	browser = skip ? null : await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+});
+after(() => browser?.close());
+
+/* @param {object} answers by "METHOD path": [status, body], or a list of them to be given in turn */
+async function visit(url, answers) {
+	const page = await browser.newPage();
+	const asked = [];
+	await page.route("**/*", (route) => {
+		const request = route.request(), { pathname, host } = new URL(request.url());
+		if (host === "identity.test")
+			return route.fulfill({ contentType: "text/html", body: "<title>identity service</title>" });
+		if (pathname === "/")
+			return route.fulfill({ contentType: "text/html", body: file("index.html").replace('src="app.js"', 'src="start.js"') });
+		if (pathname === "/start.js")
+			return route.fulfill({ contentType: "text/javascript", body: START });
+		if (pathname.endsWith(".js"))
+			return route.fulfill({ contentType: "text/javascript", body: file(pathname.slice(1)) });
+		if (!pathname.startsWith("/api/v1/"))
+			return route.fulfill({ status: 404, body: "" });
+		const key = `${request.method()} ${pathname.slice(8)}`;
+		asked.push([key, request.postDataJSON()]);
+		const list = answers[key] ?? [401, { code: "login_needed", sign_in: WAYS }];
+		const [status, body] = Array.isArray(list[0]) ? (list.length > 1 ? list.shift() : list[0]) : list;
+		return route.fulfill({ status, contentType: "application/json", body: JSON.stringify(body) });
+	});
+	await page.goto(url);
+	return { page, asked };
+}
+
+test("each way in has its place", { skip }, async () => {
+	const { page } = await visit(HOME, {});
+	await page.waitForSelector("#door-ways button");
+	assert.equal(await page.textContent("#door-ways button"), "Continue with Campus login");
+	assert.equal(await page.isVisible("#door-demo"), true);
+	await page.close();
+});
+
+test("only services: no word of demo links", { skip }, async () => {
+	const { page } = await visit(HOME, { "GET session": [401, { code: "login_needed", sign_in: WAYS.slice(1) }] });
+	await page.waitForSelector("#door-ways button");
+	assert.equal(await page.isVisible("#door-demo"), false);
+	await page.close();
+});
+
+test("to the service, once it is known where that is", { skip }, async () => {
+	const { page, asked } = await visit(HOME, {
+		"POST signin": [202, { state: "waiting", provider: "campus" }],
+		"POST signin/look": [[202, { state: "waiting" }], [202, { state: "redirect", url: SERVICE }]],
+	});
+	await page.click("#door-ways button");
+	await page.waitForURL(SERVICE);
+	assert.deepEqual(asked.find(([key]) => key === "POST signin")[1], { provider: "campus", device: false });
+	await page.close();
+});
+
+test("an address that is not on the web is not opened", { skip }, async () => {
+	const { page } = await visit(HOME, { "POST signin": [202, { state: "redirect", url: "javascript:document.title='bad'" }] });
+	await page.click("#door-ways button");
+	await page.waitForSelector("#door-fault:not([hidden])");
+	assert.notEqual(await page.title(), "bad");
+	await page.close();
+});
+
+test("back from the service: looked at until it is done, and no trace in the address bar", { skip }, async () => {
+	const { page } = await visit(`${HOME}#signin`, { "POST signin/look": [[202, { state: "waiting" }], [201, { email: "a@example.org" }]] });
+	await page.waitForFunction(() => document.title === "in");
+	assert.equal(page.url(), HOME);
+	await page.close();
+});
+
+test("refused: said in the server's words, and one may try again", { skip }, async () => {
+	const detail = "You are not let in here with this account.";
+	const { page } = await visit(`${HOME}#signin`, { "POST signin/look": [403, { code: "refused", detail }] });
+	await page.waitForSelector("#door-fault:not([hidden])");
+	assert.equal(await page.textContent("#door-fault"), detail);
+	assert.equal(await page.isVisible("#door-ways button"), true);
+	await page.close();
+});
+
+test("the demo's link signs in and leaves the address bar", { skip }, async () => {
+	const token = "0123456789abcdef".repeat(4);
+	const { page, asked } = await visit(`${HOME}#demo=${token}`, { "POST session": [201, { email: "demo@localhost" }] });
+	await page.waitForFunction(() => document.title === "in");
+	assert.equal(page.url(), HOME);
+	assert.deepEqual(asked[0], ["POST session", { provider: "demo", token }]);
+	await page.close();
+});
