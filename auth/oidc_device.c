@@ -69,7 +69,8 @@ static void on_poll_answer(void *arg, const struct httpc_answer *a)
 	}
 	if (a->error == 0)
 		oidc_error_text(a->body, a->len, word, sizeof(word));
-	if (strcmp(word, "slow_down") == 0 || a->error) /* a connection that fails backs off too */
+	/* A service that cannot be reached or stumbles is asked again, later: the person is about to confirm. */
+	if (strcmp(word, "slow_down") == 0 || a->error || a->status >= 500)
 		c->interval_s = c->interval_s + 5 > INTERVAL_MAX_S ? INTERVAL_MAX_S : c->interval_s + 5;
 	else if (strcmp(word, "access_denied") == 0) {
 		refuse(c, "the sign-in was refused in the browser");
@@ -96,6 +97,14 @@ static void text_of(const json_t *doc, const char *member, char *out, size_t siz
 	(void)snprintf(out, size, "%s", json_string_value(v));
 }
 
+/* A page to send people to. */
+static void link_of(const struct oidc *o, const json_t *doc, const char *member, char *out, size_t size)
+{
+	text_of(doc, member, out, size);
+	if (!identity_url_https(out) && !(o->allow_http && identity_url_loopback(out)))
+		out[0] = '\0';
+}
+
 static uint32_t number_of(const json_t *doc, const char *member, uint32_t preset, uint32_t max)
 {
 	const json_t *v = json_object_get(doc, member);
@@ -120,8 +129,8 @@ static void on_device(void *arg, const struct httpc_answer *a)
 	memset(&d, 0, sizeof(d));
 	text_of(doc, "device_code", c->device_code, sizeof(c->device_code));
 	text_of(doc, "user_code", d.user_code, sizeof(d.user_code));
-	text_of(doc, "verification_uri", d.verification_uri, sizeof(d.verification_uri));
-	text_of(doc, "verification_uri_complete", d.verification_uri_complete, sizeof(d.verification_uri_complete));
+	link_of(c->o, doc, "verification_uri", d.verification_uri, sizeof(d.verification_uri));
+	link_of(c->o, doc, "verification_uri_complete", d.verification_uri_complete, sizeof(d.verification_uri_complete));
 	d.expires_s = number_of(doc, "expires_in", 600, LIFE_MAX_S);
 	d.interval_s = number_of(doc, "interval", INTERVAL_S, INTERVAL_MAX_S);
 	json_decref(doc);
