@@ -411,24 +411,34 @@ static void in_escape(struct modes *m, uint8_t c)
 	}
 }
 
-/* A string has ended well: a title becomes the title, cut back to whole characters. */
+/* Length of the character at @p if it is sound UTF-8 and no C1 control; 0 otherwise. Overlong forms do no harm in a title. */
+static size_t character(const uint8_t *p, size_t left)
+{
+	size_t len = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
+
+	if (len > left || (p[0] == C1_LEAD && p[1] < 0xa0))
+		return 0;
+	for (size_t i = 1; i < len; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	}
+	return len;
+}
+
+/* A string has ended well: a title becomes the title, without what is not text. */
 static void string_end(struct modes *m)
 {
-	size_t len = m->next_len, back = 0;
+	const uint8_t *from = (const uint8_t *)m->next_title;
+	size_t len = 0, n;
 
 	if (!m->collect)
 		return;
 	m->collect = 0;
-	while (back < 3 && back < len && ((uint8_t)m->next_title[len - 1 - back] & 0xc0) == 0x80)
-		back++;
-	if (back < len) {
-		uint8_t lead = (uint8_t)m->next_title[len - 1 - back];
-		size_t need = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : lead >= 0xc0 ? 1 : 0;
-
-		if (back < need)
-			len -= back + 1;
+	for (size_t i = 0; i < m->next_len; i += n ? n : 1) {
+		n = character(from + i, m->next_len - i);
+		memcpy(m->title + len, from + i, n);
+		len += n;
 	}
-	memcpy(m->title, m->next_title, len);
 	m->title[len] = '\0';
 	m->title_len = (uint16_t)len;
 }
@@ -549,7 +559,8 @@ static void byte(struct modes *m, uint8_t c)
 			control_c1(m, c);
 			return;
 		}
-		high(m, C1_LEAD);
+		if (c >= 0x80 && c <= 0xbf)
+			high(m, C1_LEAD); /* else it is nothing at all */
 	}
 	if (c == C1_LEAD)
 		m->c1 = 1;

@@ -94,6 +94,7 @@ static void each_sequence(void **state)
 		{ "\033]2;a\001b\177c\a", "\033]2;abc\033\\" },
 		{ "\033]2;gr\303\274n\a", "\033]2;gr\303\274n\033\\" },
 		{ "\xc2\x9d" "2;eight\xc2\x9c", "\033]2;eight\033\\" },
+		{ "\033]2;a\xc2\001\x9c" "b\a", "!\xc2" }, /* no C1 control out of two halves */
 		{ "\xc2\x9b" "?1h", "\033[?1h" },
 		{ "\033[?1\xc2\x84h", "!\033[?1h" }, /* a C1 control ends it */
 		{ "\033[?1\033[?25l", "\033[?25l" },
