@@ -587,7 +587,8 @@ static int write_frames(struct conn *c)
 	for (int i = 0; i < FRAMES_PER_TURN && !c->closing; i++) {
 		size_t n;
 
-		if (lws_send_pipe_choked(c->wsi)) {
+		/* The first frame is not worth asking the kernel: a socket that was full has called back, or is waited for. */
+		if (i == 0 ? lws_partial_buffered(c->wsi) : lws_send_pipe_choked(c->wsi)) {
 			more = true;
 			break;
 		}
