@@ -142,7 +142,7 @@ static const char *text_of(const json_t *object, const char *member)
 static int check_user(const struct hypha_config *c, const json_t *user, int64_t now_s, struct err *e)
 {
 	const json_t *expires = json_object_get(user, "expires_at"), *parent = json_object_get(user, "parent");
-	const json_t *extra = json_object_get(json_object_get(user, "scope"), "extra_scopes");
+	const json_t *scope = json_object_get(user, "scope"), *extra = json_object_get(scope, "extra_scopes");
 
 	if (!json_is_object(user))
 		return err_set(e, -EACCES, "the Hypha server does not say who the token belongs to");
@@ -155,7 +155,9 @@ static int check_user(const struct hypha_config *c, const json_t *user, int64_t 
 		return 0;
 	if (parent && !json_is_null(parent))
 		return err_set(e, -EACCES, "the Hypha token was made for a program (it has a parent)");
-	if (json_array_size(extra) > 0)
+	/* Absent, null or an empty list; what is none of these is not understood. */
+	if ((scope && !json_is_object(scope) && !json_is_null(scope)) ||
+	    (extra && !json_is_null(extra) && !(json_is_array(extra) && json_array_size(extra) == 0)))
 		return err_set(e, -EACCES, "the Hypha token has extra scopes");
 	return 0;
 }
