@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* One person's way through everything, then two people. Usage: local_shell.mjs PORT STATE_DIR */
+/* One person's way through everything, then two people. Usage: local_shell.mjs PORT STATE_DIR GATEWAY_PID */
 import assert from "node:assert/strict";
-import { Person, demo_token, sleep, until } from "./client.mjs";
+import { Attachment, Person, demo_token, sleep, until } from "./client.mjs";
 
 const port = Number(process.argv[2]), state_dir = process.argv[3];
 let n = 0;
@@ -90,12 +90,12 @@ ok("resume, replay, viewer");
 
 /* --- refused attachments --- */
 const spent = await ann.ticket(stream);
-const d = new (await import("./client.mjs")).Attachment(ann.socket());
+const d = new Attachment(ann.socket());
 await d.opened;
 d.hello({ ticket: spent, stream });
 await d.welcomed;
 const refused = async (hello, code, more) => {
-	const x = new (await import("./client.mjs")).Attachment(ann.socket());
+	const x = new Attachment(ann.socket());
 	await x.opened;
 	x.hello(hello);
 	if (more) {
@@ -129,7 +129,7 @@ await bob.wait_state(bobs.id, "ready");
 const e = await bob.attach(bobs.streams[0].id);
 e.type("echo $x.\n");
 await e.expect("\n.\r");
-const stolen = new (await import("./client.mjs")).Attachment(bob.socket());
+const stolen = new Attachment(bob.socket());
 await stolen.opened;
 stolen.hello({ ticket: await ann.ticket(stream), stream });
 assert.equal((await stolen.ended).code, 4401, "somebody else's ticket");
@@ -195,4 +195,12 @@ for (let i = 0; i < 12; i++) {
 }
 assert.ok(waits > 0, "nobody stops a guesser");
 ok("guessing links is slowed down");
-await sleep(0);
+
+/* --- the gateway is told to end: so are the pages, and the machines run on --- */
+const last = await ann.machine();
+await ann.wait_state(last.id, "ready");
+const g = await ann.attach(last.streams[0].id);
+process.kill(Number(process.argv[4]), "SIGTERM");
+assert.equal((await g.ended).code, 1012);
+assert.ok(g.errors.some((e) => e.code === "restart" && e.retry_after_ms > 0));
+ok("SIGTERM: terminals close with 1012");
