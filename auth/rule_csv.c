@@ -8,12 +8,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/rulebook.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/when.h"
 
 enum column { COL_PATTERN, COL_EFFECT, COL_ROLE, COL_NOT_BEFORE, COL_EXPIRES, COL_NOTE, COLUMN_COUNT };
 #define FIELDS_MAX 32
+
+static const unsigned field_bits[] = {
+	[COL_PATTERN] = 0, [COL_EFFECT] = RULE_HAS_EFFECT, [COL_ROLE] = RULE_HAS_ROLE, [COL_NOT_BEFORE] = RULE_HAS_NOT_BEFORE,
+	[COL_EXPIRES] = RULE_HAS_EXPIRES, [COL_NOTE] = RULE_HAS_NOTE,
+};
+_Static_assert(sizeof(field_bits) / sizeof(field_bits[0]) == COLUMN_COUNT, "a bit for each column");
+
 #define LINE_BYTES 1024
 
 static const char *const names[] = {
@@ -120,6 +128,8 @@ static void on_field(void *data, size_t len, void *arg)
 		return;
 	if (!rd->head_done) {
 		rd->columns[at] = column_of(text, len);
+		if (rd->columns[at] < COLUMN_COUNT)
+			rd->out->fields |= field_bits[rd->columns[at]];
 		rd->column_count = at + 1;
 		return;
 	}

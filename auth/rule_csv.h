@@ -30,6 +30,7 @@ struct rule_csv {
 	struct rule *rules;
 	size_t *lines;
 	size_t count, capacity;
+	unsigned fields; /* RULE_HAS_* of auth/rulebook.h: the columns that were there */
 	struct rule_csv_bad *bad;
 	size_t bad_count;
 };

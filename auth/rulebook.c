@@ -286,15 +286,37 @@ static int reload(struct rulebook *b, struct err *e)
 	return 0;
 }
 
-int rulebook_import(struct rulebook *b, const struct rule *rules, size_t count, bool dry, enum rule_outcome *outcomes,
-		    const struct rule_actor *who, int64_t now_s, struct err *e)
+static struct rule merged(const struct rule *rule, const struct rule *old, unsigned fields)
+{
+	struct rule r = *rule;
+
+	if (!old)
+		return r;
+	if (!(fields & RULE_HAS_EFFECT))
+		r.effect = old->effect;
+	if (!(fields & RULE_HAS_ROLE))
+		r.role = old->role;
+	if (!(fields & RULE_HAS_NOT_BEFORE))
+		r.not_before_s = old->not_before_s;
+	if (!(fields & RULE_HAS_EXPIRES))
+		r.expires_s = old->expires_s;
+	if (!(fields & RULE_HAS_NOTE))
+		memcpy(r.note, old->note, sizeof(r.note));
+	if (!(fields & RULE_HAS_QUOTA))
+		r.quota = old->quota;
+	return r;
+}
+
+int rulebook_import(struct rulebook *b, const struct rule *rules, size_t count, unsigned fields, bool dry,
+		    enum rule_outcome *outcomes, const struct rule_actor *who, int64_t now_s, struct err *e)
 {
 	int r = dry ? 0 : begin(b, e);
 
 	for (size_t i = 0; i < count && r == 0; i++) {
 		const struct rule *old = rules_get(b->rules, rules[i].pattern);
-		enum rule_outcome o = !old ? RULE_ADDED : same(old, &rules[i]) ? RULE_SAME : RULE_CHANGED;
-		struct rule new = complete(&rules[i], old, who, now_s);
+		struct rule said = merged(&rules[i], old, fields);
+		enum rule_outcome o = !old ? RULE_ADDED : same(old, &said) ? RULE_SAME : RULE_CHANGED;
+		struct rule new = complete(&said, old, who, now_s);
 
 		if (outcomes)
 			outcomes[i] = o;

@@ -75,13 +75,17 @@ int rulebook_replace(struct rulebook *b, const char *source, const struct rule *
 enum rule_outcome { RULE_ADDED, RULE_CHANGED, RULE_SAME, RULE_OUTCOME_COUNT };
 const char *rule_outcome_name(enum rule_outcome o);
 
+/* What a list says of its rules; the rest stays as an existing rule has it. */
+enum { RULE_HAS_EFFECT = 1, RULE_HAS_ROLE = 2, RULE_HAS_NOT_BEFORE = 4, RULE_HAS_EXPIRES = 8, RULE_HAS_NOTE = 16, RULE_HAS_QUOTA = 32 };
+
 /**
  * rulebook_import() - put many rules as one change: all or none
+ * @fields:   RULE_HAS_* that the list has
  * @outcomes: one for each rule; may be NULL
  * @dry:      find the outcomes, change nothing
  */
-int rulebook_import(struct rulebook *b, const struct rule *rules, size_t count, bool dry, enum rule_outcome *outcomes,
-		    const struct rule_actor *who, int64_t now_s, struct err *e);
+int rulebook_import(struct rulebook *b, const struct rule *rules, size_t count, unsigned fields, bool dry,
+		    enum rule_outcome *outcomes, const struct rule_actor *who, int64_t now_s, struct err *e);
 
 /** struct rule_query - what to list, by pattern; NULL = any. @search: part of pattern or note; @after: cursor */
 struct rule_query {

@@ -190,7 +190,7 @@ static void import(struct http_call *call, const struct rule_csv *csv, bool dry)
 	struct rule_actor who = actor_of(call, address);
 	struct err e = { 0 };
 	json_t *result;
-	int r = outcomes ? rulebook_import(api->book, csv->rules, csv->count, dry || csv->bad_count > 0, outcomes, &who, api->now_s(), &e) :
+	int r = outcomes ? rulebook_import(api->book, csv->rules, csv->count, csv->fields, dry || csv->bad_count > 0, outcomes, &who, api->now_s(), &e) :
 			   -ENOMEM;
 
 	if (r) {

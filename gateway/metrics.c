@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -22,8 +23,9 @@ static uint64_t resident_bytes(void)
 	char text[128];
 	unsigned long long pages = 0;
 
-	if (fd_read_file(AT_FDCWD, "/proc/self/statm", text, sizeof(text)) > 0 && sscanf(text, "%*u %llu", &pages) != 1)
-		pages = 0;
+	/* proc(5): the second number is the resident set. */
+	if (fd_read_file(AT_FDCWD, "/proc/self/statm", text, sizeof(text)) > 0)
+		pages = strtoull(text + strcspn(text, " "), NULL, 10);
 	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 

@@ -27,12 +27,14 @@ void peer_of(const struct sockaddr_storage *addr, struct peer *out)
 		out->key[10] = out->key[11] = 0xff;
 		memcpy(out->key + 12, &sin->sin_addr, 4);
 		out->loopback = out->key[12] == 127;
+		memcpy(out->address, out->key, 16);
 	} else if (addr->ss_family == AF_INET6) {
 		const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)(const void *)addr;
 		bool mapped = IN6_IS_ADDR_V4MAPPED(&sin6->sin6_addr);
 
 		out->loopback = mapped ? sin6->sin6_addr.s6_addr[12] == 127 : IN6_IS_ADDR_LOOPBACK(&sin6->sin6_addr);
 		memcpy(out->key, &sin6->sin6_addr, mapped ? 16 : 8);
+		memcpy(out->address, &sin6->sin6_addr, 16);
 	} else {
 		out->loopback = true;
 	}
@@ -44,7 +46,7 @@ const char *peer_text(const struct peer *p, char out[PEER_TEXT])
 	const char *text;
 
 	if (p->control || memcmp(p->key, none, sizeof(none)) == 0)
-		text = strcpy(out, p->control ? "control" : p->loopback ? "local" : "?");
+		text = p->control ? "control" : p->loopback ? "local" : "?";
 	else if (memcmp(p->key, mapped, sizeof(mapped)) == 0)
 		text = inet_ntop(AF_INET, p->key + 12, out, PEER_TEXT);
 	else

@@ -9,16 +9,17 @@
 /**
  * struct peer - the other end of a connection
  * @control: came by the control socket from somebody who may (root, or our own uid)
+ * @address: IPv6, or IPv4 mapped into it; all zero over a unix socket
  * @key: the address for counting: IPv4 mapped into IPv6; of IPv6 only the /64, for that is what one customer has
  */
 struct peer {
-	uint8_t key[16];
+	uint8_t address[16], key[16];
 	bool loopback, control;
 };
 
 #define PEER_TEXT 46
 
-/** peer_text() - the address for log and audit; of IPv6 the /64. Returns @out */
+/** peer_text() - the address for log and audit; of IPv6 the /64. Returns text that lives as long as @out */
 const char *peer_text(const struct peer *p, char out[PEER_TEXT]);
 
 /** peer_of() - from an accepted address. Other families (unix sockets by socket activation) count as one loopback peer */

@@ -35,8 +35,9 @@
  *
  * Every request passes http_gate() before anything else looks at it, every upgrade http_upgrade().
  *
- * Reading rests while an answer does not fit into the socket: a peer that sends on without reading would otherwise keep the loop spinning on
- * its unread bytes.
+ * Answers go to the socket by send(2), not through the library. While one waits for room, the library must not read on: it would wake for ever
+ * for bytes that it does not take. But its flow control, which stops the reading, stops its writing as well; so the writing is ours. (The
+ * library has no TLS here; with TLS this would have to go through it.)
  *
  * Deadlines are watched by one sweep each second over all connections, not by a timer each: an idle terminal costs nothing between sweeps.
  * Frames are written when the loop turns (flush), without waiting for the socket to say that it is writable; only a socket that was full is
@@ -93,6 +94,7 @@ struct conn {
 	size_t rx_len;
 	uint64_t heard_ms, pinged_ms;
 	bool blocked, closing, close_sent, paused, ping_due;
+	ev_io room; /* runs while an answer waits for room in the socket */
 	uint16_t close_code;
 	char close_reason[CLOSE_REASON_BYTES];
 };
@@ -183,6 +185,7 @@ static void free_conn(struct conn *c)
 {
 	detach_socket(c);
 	finish_exchange(c);
+	ev_io_stop(c->srv->c.loop->ev, &c->room);
 	unlink_conn(c);
 	free(c->rx);
 	free(c);
@@ -260,6 +263,36 @@ static int copy_header(struct exchange *x, struct lws *wsi, enum lws_token_index
 	return at ? take_text(x, field, lws_hdr_copy(wsi, at, (int)room, token)) : -E2BIG;
 }
 
+#if LWS_LIBRARY_VERSION_NUMBER >= 4003000
+struct copies {
+	const char *name;
+	size_t len, count;
+};
+
+static void count_copy(const char *name, int len, void *arg)
+{
+	struct copies *c = arg;
+
+	c->count += (size_t)len == c->len && strncasecmp(name, c->name, c->len) == 0;
+}
+
+/* The library hands out the first of several headers of one name and keeps silent about the others. */
+static bool came_twice(struct lws *wsi, const char *name)
+{
+	struct copies c = { .name = name, .len = strlen(name) };
+
+	return lws_hdr_custom_name_foreach(wsi, count_copy, &c) == 0 && c.count > 1;
+}
+#else
+/* 4.1 has no way to tell: doc of plain_header in terrarium.conf(5) */
+static bool came_twice(struct lws *wsi, const char *name)
+{
+	(void)wsi;
+	(void)name;
+	return false;
+}
+#endif
+
 static int copy_custom(struct exchange *x, struct lws *wsi, const char *name, const char **field)
 {
 	size_t room;
@@ -267,6 +300,11 @@ static int copy_custom(struct exchange *x, struct lws *wsi, const char *name, co
 
 	if (lws_hdr_custom_length(wsi, name, (int)strlen(name)) < 0)
 		return 0;
+	if (came_twice(wsi, name)) {
+		/* As RFC 9110 §5.3 joins them; whoever reads it sees a comma where none belongs. */
+		*field = ",";
+		return 0;
+	}
 	return at ? take_text(x, field, lws_hdr_custom_copy(wsi, at, (int)room, name, (int)strlen(name))) : -E2BIG;
 }
 
@@ -345,6 +383,10 @@ static int copy_headers(struct exchange *x, struct lws *wsi, const struct http_a
 		r = copy_custom(x, wsi, app->extra_names[i], &q->extra[i]);
 	if (r == 0)
 		r = copy_query(x, wsi);
+	if (app->proxy_authorization) {
+		q->proxy_authorization = q->authorization;
+		q->authorization = NULL;
+	}
 	return r;
 }
 
@@ -410,28 +452,46 @@ static void swallow_rest(const struct conn *c)
 		n = recv(lws_get_socket_fd(c->wsi), scrap, sizeof(scrap), MSG_DONTWAIT);
 }
 
-/* Write as much as goes now. Return: as the library's callbacks, -1 when all of it is out, or nothing more can be: close. */
-static int write_answer(struct conn *c)
+/* Send as much as goes now. Return: 0 when all of it is out, -EAGAIN, or another negative errno: nothing more can be sent. */
+static int send_answer(struct conn *c)
 {
 	struct exchange *x = c->x;
 	size_t total = x->head.len + answer_body_len(x);
 
 	while (x->sent < total) {
-		size_t n;
+		size_t n = answer_bytes(x, out_buffer + LWS_PRE, ATTACH_MSG_MAX);
+		ssize_t sent = send(lws_get_socket_fd(c->wsi), out_buffer + LWS_PRE, n, MSG_DONTWAIT | MSG_NOSIGNAL);
 
-		if (x->sent > 0 && lws_send_pipe_choked(c->wsi)) {
-			lws_rx_flow_control(c->wsi, 0);
-			lws_callback_on_writable(c->wsi);
-			return 0;
-		}
-		n = answer_bytes(x, out_buffer + LWS_PRE, ATTACH_MSG_MAX);
-		if (lws_write(c->wsi, out_buffer + LWS_PRE, n, LWS_WRITE_HTTP_HEADERS) < 0)
-			return -1;
-		x->sent += n;
+		if (sent < 0 && errno == EINTR)
+			continue;
+		if (sent < 0)
+			return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+		x->sent += (size_t)sent;
 	}
-	/* What the library could not give to the socket it sends before it closes, within 5 s. */
 	swallow_rest(c);
-	return -1;
+	return 0;
+}
+
+static void on_room(struct ev_loop *ev, ev_io *w, int events)
+{
+	struct conn *c = container_of(w, struct conn, room);
+
+	(void)events;
+	if (send_answer(c) == -EAGAIN)
+		return;
+	ev_io_stop(ev, w);
+	kill_conn(c);
+}
+
+/* Return: as the library's callbacks, -1 when all of it is out, or nothing more can be: close. */
+static int write_answer(struct conn *c)
+{
+	if (send_answer(c) != -EAGAIN)
+		return -1;
+	lws_rx_flow_control(c->wsi, 0);
+	ev_io_init(&c->room, on_room, lws_get_socket_fd(c->wsi), EV_WRITE);
+	ev_io_start(c->srv->c.loop->ev, &c->room);
+	return 0;
 }
 
 static int start_answer(struct conn *c)
@@ -502,11 +562,6 @@ static int on_body_complete(struct conn *c)
 	return answer(c);
 }
 
-static int on_http_writable(struct conn *c)
-{
-	return c->x && c->x->answered ? write_answer(c) : 0;
-}
-
 /*
  * An Upgrade. With an unknown one, 4.1.6 has answered and let go of the headers already, and what it passes in points to freed memory: the
  * header is copied out, which gives nothing then, and the connection ends.
@@ -546,8 +601,6 @@ static int on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user
 		return on_body(c, in, len);
 	case LWS_CALLBACK_HTTP_BODY_COMPLETION:
 		return on_body_complete(c);
-	case LWS_CALLBACK_HTTP_WRITEABLE:
-		return on_http_writable(c);
 	case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
 		return on_confirm_upgrade(c);
 	case LWS_CALLBACK_WSI_DESTROY:

@@ -16,7 +16,8 @@ T=$(mktemp -d /tmp/terrarium-test.XXXXXX)
 chmod 755 "$T"
 STARTED=()
 NETD_PID= GATEWAY_PID= UPLINK_PID=
-PORT=${PORT:-17600}
+# One story may run beside another: each takes a port that is free when it begins.
+PORT=${PORT:-$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })')}
 PASSED=0
 
 say() { printf '%s\n' "$*"; }

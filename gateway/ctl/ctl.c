@@ -139,7 +139,7 @@ static size_t place_of(const struct ctl_option *table, int c, size_t count)
 	return i;
 }
 
-int ctl_options(const char *command, const struct ctl_option *table, int argc, char **argv)
+int ctl_operand(const char *command, const char *what, const struct ctl_option *table, int argc, char **argv, const char **operand)
 {
 	struct option options[CTL_OPTIONS_MAX + 2];
 	char letters[2 * CTL_OPTIONS_MAX + 2];
@@ -160,9 +160,18 @@ int ctl_options(const char *command, const struct ctl_option *table, int argc, c
 		else
 			*table[i].flag = true;
 	}
+	if (what && optind == argc)
+		return ctl_usage(command, "%s is missing", what);
+	if (what)
+		*operand = argv[optind++];
 	if (optind < argc)
 		return ctl_usage(command, "unexpected argument %s", argv[optind]);
 	return check_needed(command, table);
+}
+
+int ctl_options(const char *command, const struct ctl_option *table, int argc, char **argv)
+{
+	return ctl_operand(command, NULL, table, argc, argv, NULL);
 }
 
 int ctl_number(const char *text, uint64_t max, uint64_t *value)

@@ -15,6 +15,24 @@ int cmd_snp_fetch(int argc, char **argv);
 int cmd_snp_id_block(int argc, char **argv);
 int cmd_snp_measure(int argc, char **argv);
 int cmd_snp_verify(int argc, char **argv);
+int cmd_audit_export(int argc, char **argv);
+int cmd_audit_show(int argc, char **argv);
+int cmd_audit_verify(int argc, char **argv);
+int cmd_session_kick(int argc, char **argv);
+int cmd_session_list(int argc, char **argv);
+int cmd_user_allow(int argc, char **argv);
+int cmd_user_deny(int argc, char **argv);
+int cmd_user_expire(int argc, char **argv);
+int cmd_user_export(int argc, char **argv);
+int cmd_user_import(int argc, char **argv);
+int cmd_user_list(int argc, char **argv);
+int cmd_user_people(int argc, char **argv);
+int cmd_user_rebind(int argc, char **argv);
+int cmd_user_remove(int argc, char **argv);
+int cmd_user_show(int argc, char **argv);
+int cmd_user_why(int argc, char **argv);
+int cmd_vm_list(int argc, char **argv);
+int cmd_vm_stop(int argc, char **argv);
 int cmd_verity_hash(int argc, char **argv);
 int cmd_verity_verify(int argc, char **argv);
 
@@ -47,6 +65,9 @@ enum { CTL_GO = -1 };
  * Return: CTL_GO; else the exit status, after printing the help text or what is wrong.
  */
 int ctl_options(const char *command, const struct ctl_option *table, int argc, char **argv);
+
+/** ctl_operand() - the same for a command that takes one argument beside its options; @what: what it is called, as in "EMAIL" */
+int ctl_operand(const char *command, const char *what, const struct ctl_option *table, int argc, char **argv, const char **operand);
 
 /** struct ctl_file - a file read whole; data is owned, and empty when there is none */
 struct ctl_file {

@@ -4,13 +4,32 @@
  *
  * Runs as whoever calls it, with no privilege of its own. It trusts its arguments and nothing else: firmware images, reports,
  * certificates, revocation lists and superblocks come from people who may lie, and are parsed as such. Only
- * `snp fetch` opens network connections; a report can be judged on a machine that is not connected to anything.
+ * `snp fetch` opens network connections; `user`, `session`, `vm` and `audit` speak to the gateway over its control socket; a report can be judged on a machine that is not connected to anything.
  */
 #include "base/cli.h"
 #include "gateway/ctl/ctl.h"
 
 static const struct cli_command commands[] = {
 	{ "config check", "[-c FILE]", "check the gateway's configuration, as it would read it", cmd_config_check },
+	{ "user allow", "PATTERN [--role R] ...", "let an address, @domain or @*.domain in", cmd_user_allow },
+	{ "user deny", "PATTERN ...", "keep it out", cmd_user_deny },
+	{ "user remove", "PATTERN [--force]", "take a rule away", cmd_user_remove },
+	{ "user expire", "PATTERN --at DATE", "let a rule end", cmd_user_expire },
+	{ "user list", "[--search S] ...", "the rules", cmd_user_list },
+	{ "user show", "PATTERN", "one rule, whole", cmd_user_show },
+	{ "user why", "EMAIL", "which rule decides, and the last refusal", cmd_user_why },
+	{ "user import", "--file F [--dry-run]", "rules from a spreadsheet (CSV), all or none", cmd_user_import },
+	{ "user export", "", "the rules as a spreadsheet", cmd_user_export },
+	{ "user people", "[--search S]", "who has signed in", cmd_user_people },
+	{ "user kick", "EMAIL", "end somebody's sessions and terminals", cmd_session_kick },
+	{ "user rebind", "EMAIL", "let another account of that address take over", cmd_user_rebind },
+	{ "session list", "", "open terminals", cmd_session_list },
+	{ "session kick", "EMAIL", "end somebody's sessions and terminals", cmd_session_kick },
+	{ "vm list", "", "everybody's machines", cmd_vm_list },
+	{ "vm stop", "ID [--force]", "stop somebody's machine", cmd_vm_stop },
+	{ "audit show", "[--actor A] ...", "who did what", cmd_audit_show },
+	{ "audit export", "[--since D] ...", "the same as JSON lines", cmd_audit_export },
+	{ "audit verify", "[--head HEX]", "is the log whole?", cmd_audit_verify },
 	{ "snp measure", "--firmware F ...", "launch digest of a confidential guest", cmd_snp_measure },
 	{ "snp verify", "--report R --vek V ...", "judge an attestation report", cmd_snp_verify },
 	{ "snp fetch", "--report R --dir D ...", "get the certificates of a report from AMD, and keep them", cmd_snp_fetch },

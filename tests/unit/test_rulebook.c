@@ -171,17 +171,43 @@ static void an_import_is_all_or_nothing(void **state)
 	rules[0] = make("new@example.org", RULE_ALLOW, ROLE_USER);
 	rules[1] = make("same@example.org", RULE_ALLOW, ROLE_USER);
 	rules[2] = make("root@example.org", RULE_ALLOW, ROLE_USER);
-	assert_int_equal(rulebook_import(book, rules, 3, false, outcomes, &admin, NOW, NULL), RULEBOOK_E_LAST_ADMIN);
+	assert_int_equal(rulebook_import(book, rules, 3, RULE_HAS_EFFECT | RULE_HAS_ROLE, false, outcomes, &admin, NOW, NULL), RULEBOOK_E_LAST_ADMIN);
 	assert_null(rules_get(rulebook_rules(book), "new@example.org"));
 	assert_int_equal(audit_rows(), 2);
 	rules[2] = make("third@example.org", RULE_DENY, ROLE_USER);
-	assert_int_equal(rulebook_import(book, rules, 3, true, outcomes, &admin, NOW, NULL), 0);
+	assert_int_equal(rulebook_import(book, rules, 3, RULE_HAS_EFFECT | RULE_HAS_ROLE, true, outcomes, &admin, NOW, NULL), 0);
 	assert_int_equal(outcomes[0], RULE_ADDED);
 	assert_int_equal(outcomes[1], RULE_SAME);
 	assert_int_equal(rules_count(rulebook_rules(book)), 2);
-	assert_int_equal(rulebook_import(book, rules, 3, false, outcomes, &admin, NOW, NULL), 0);
+	assert_int_equal(rulebook_import(book, rules, 3, RULE_HAS_EFFECT | RULE_HAS_ROLE, false, outcomes, &admin, NOW, NULL), 0);
 	assert_int_equal(rules_count(rulebook_rules(book)), 4);
 	assert_int_equal(audit_rows(), 4);
+}
+
+/* A spreadsheet of addresses and notes once took everybody's quota away. */
+static void an_import_keeps_what_it_does_not_speak_of(void **state)
+{
+	struct rule r = make("a@b.c", RULE_DENY, ROLE_OPERATOR), said = make("a@b.c", RULE_ALLOW, ROLE_USER);
+	enum rule_outcome outcome;
+
+	(void)state;
+	r.quota.machines = 7;
+	r.expires_s = NOW + 5;
+	(void)snprintf(said.note, sizeof(said.note), "moved");
+	assert_int_equal(rulebook_put(book, &r, 0, &admin, NOW, NULL), 0);
+	assert_int_equal(rulebook_import(book, &said, 1, RULE_HAS_NOTE, false, &outcome, &admin, NOW, NULL), 0);
+	assert_int_equal(outcome, RULE_CHANGED);
+	{
+		const struct rule *now = rules_get(rulebook_rules(book), "a@b.c");
+
+		assert_string_equal(now->note, "moved");
+		assert_int_equal(now->quota.machines, 7);
+		assert_int_equal(now->effect, RULE_DENY);
+		assert_int_equal(now->role, ROLE_OPERATOR);
+		assert_int_equal(now->expires_s, NOW + 5);
+	}
+	assert_int_equal(rulebook_import(book, &said, 1, RULE_HAS_NOTE, false, &outcome, &admin, NOW, NULL), 0);
+	assert_int_equal(outcome, RULE_SAME);
 }
 
 static void a_source_is_replaced_as_a_whole(void **state)
@@ -377,7 +403,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(rules_survive_a_restart), TEST(the_second_editor_is_told), TEST(the_last_administrator_stays),
-		TEST(an_import_is_all_or_nothing), TEST(a_source_is_replaced_as_a_whole), TEST(listing_pages_and_filters),
+		TEST(an_import_is_all_or_nothing), TEST(an_import_keeps_what_it_does_not_speak_of), TEST(a_source_is_replaced_as_a_whole), TEST(listing_pages_and_filters),
 		TEST(the_audit_log_shows_who_did_what), TEST(tampering_is_found), TEST(acknowledged_changes_survive_kill),
 		cmocka_unit_test(json_goes_both_ways_and_refuses),
 	};

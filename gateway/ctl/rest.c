@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/ctl/rest.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/httpc.h"
+#include "base/loop.h"
+
+#define DEADLINE_MS 60000
+#define ANSWER_MAX  (64 << 20)
+
+/* What an answer becomes, filled on the loop. */
+struct reply {
+	struct loop loop;
+	struct buf *text;
+	json_t *json;
+	struct err *e;
+	int r;
+};
+
+static int problem(const struct httpc_answer *a, struct err *e)
+{
+	json_t *doc = json_loadb(a->body, a->len, 0, NULL), *bad, *first;
+	const char *detail = json_string_value(json_object_get(doc, "detail"));
+	int code = a->status == 404 ? -ENOENT : a->status == 409 ? -EEXIST : -EACCES;
+
+	bad = json_object_get(doc, "bad");
+	first = json_array_get(bad, 0);
+	if (first)
+		err_set(e, code, "%s The first: line %lld: %s", detail ? detail : "", (long long)json_integer_value(json_object_get(first, "line")),
+			json_string_value(json_object_get(first, "why")));
+	else
+		err_set(e, code, "%s", detail ? detail : "the gateway refuses without a reason");
+	json_decref(doc);
+	return code;
+}
+
+static void on_answer(void *arg, const struct httpc_answer *a)
+{
+	struct reply *p = arg;
+
+	if (a->error)
+		p->r = err_set(p->e, a->error, "the gateway does not answer: %s", a->why);
+	else if (a->status >= 400)
+		p->r = problem(a, p->e);
+	else if (p->text)
+		p->r = buf_add(p->text, a->body, a->len);
+	else if (a->len > 0) {
+		p->json = json_loadb(a->body, a->len, JSON_REJECT_DUPLICATES, NULL);
+		if (!p->json)
+			p->r = err_set(p->e, -EPROTO, "the gateway's answer is not JSON");
+	}
+	loop_stop(&p->loop);
+}
+
+static const char *socket_path(const struct rest_request *req)
+{
+	const char *env = getenv("TERRARIUM_CONTROL_SOCKET");
+
+	return req->socket ? req->socket : env ? env : REST_SOCKET;
+}
+
+static int call(const struct rest_request *req, struct reply *p)
+{
+	char url[REST_PATH_BYTES + 32], match[64];
+	char *body = req->body ? json_dumps(req->body, JSON_COMPACT) : NULL;
+	bool post = strcmp(req->method, "POST") == 0;
+	struct httpc_request http = {
+		.method = req->method, .url = url, .unix_path = socket_path(req), .headers = { "Content-Type: application/json", match },
+		.nheaders = req->match ? 2 : 1, .body = body ? body : post ? "" : NULL, .body_len = body ? strlen(body) : 0,
+		.limit_bytes = ANSWER_MAX, .deadline_ms = DEADLINE_MS,
+	};
+	struct httpc *h = NULL;
+
+	(void)snprintf(url, sizeof(url), "http://localhost%s", req->path);
+	(void)snprintf(match, sizeof(match), "If-Match: %s", req->match ? req->match : "");
+	p->r = loop_init(&p->loop);
+	if (p->r == 0)
+		p->r = httpc_create(&h, &p->loop, p->e);
+	if (p->r == 0 && !httpc_start(h, &http, on_answer, p, p->e))
+		p->r = -EAGAIN;
+	else if (p->r == 0)
+		loop_run(&p->loop);
+	httpc_destroy(h);
+	loop_finish(&p->loop);
+	free(body);
+	if (p->r == -ECONNREFUSED)
+		err_set(p->e, p->r, "no gateway at %s; is terrariumd running, and may you use its socket? --socket names another", socket_path(req));
+	return p->r;
+}
+
+int rest_call(const struct rest_request *req, json_t **answer, struct err *e)
+{
+	struct reply p = { .e = e };
+	int r = call(req, &p);
+
+	if (r < 0)
+		json_decref(p.json);
+	else
+		*answer = p.json;
+	return r;
+}
+
+int rest_text(const struct rest_request *req, struct buf *out, struct err *e)
+{
+	struct reply p = { .e = e, .text = out };
+
+	return call(req, &p);
+}
+
+int rest_path(char out[REST_PATH_BYTES], const char *prefix, const char *id, const char *suffix, struct err *e)
+{
+	char escaped[REST_PATH_BYTES / 2] = "";
+	int n;
+
+	if (id && httpc_escape(id, escaped, sizeof(escaped)) < 0)
+		return err_set(e, -ENOSPC, "%.64s... is too long", id);
+	n = snprintf(out, REST_PATH_BYTES, "%s%s%s", prefix, escaped, suffix);
+	return n > 0 && n < REST_PATH_BYTES ? 0 : err_set(e, -ENOSPC, "too long a request");
+}
+
+int rest_query(char path[REST_PATH_BYTES], const char *name, const char *value, struct err *e)
+{
+	size_t at = strlen(path);
+	char escaped[REST_PATH_BYTES / 2];
+	int n;
+
+	if (!value || !value[0])
+		return 0;
+	if (httpc_escape(value, escaped, sizeof(escaped)) < 0)
+		return err_set(e, -ENOSPC, "%s is too long", name);
+	n = snprintf(path + at, REST_PATH_BYTES - at, "%c%s=%s", strchr(path, '?') ? '&' : '?', name, escaped);
+	return n > 0 && (size_t)n < REST_PATH_BYTES - at ? 0 : err_set(e, -ENOSPC, "too long a request");
+}
