@@ -639,9 +639,11 @@ static void on_hello(struct attach *a, const struct wire_hello *h)
 		return;
 	}
 	s = machine_stream_find(hub->machines, a->who.person, h->stream);
-	/* Somebody else's may be watched, with a viewer's ticket that was noted in the audit log. */
-	if (!s && a->who.role >= ROLE_OPERATOR)
+	/* Somebody else's may be watched, and no more, with a ticket that was noted in the audit log. */
+	if (!s && a->who.role >= ROLE_OPERATOR) {
 		s = machine_stream_any(hub->machines, h->stream);
+		role = ROLE_VIEWER;
+	}
 	if (!s) {
 		attach_refuse(a, WIRE_CLOSE_NO_STREAM, "there is no such stream");
 		return;

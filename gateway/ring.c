@@ -44,6 +44,7 @@
 #define OFFSET_MAX   (1ULL << 62) /* no console lives to see it; keeps sums from wrapping */
 #define FILL_AHEAD   8192u /* bytes set to the sentinel at once: an idle terminal touches no more memory. PTY reads give 4 KiB */
 #define FILL_LEAST   4096u
+#define DROP_LEAST   (RING_SLACK - FILL_AHEAD)
 
 struct ring_slot {
 	_Atomic uint64_t base;
@@ -135,7 +136,10 @@ static uint8_t *write_at(struct ring *r, uint64_t offset)
 	return r->data + offset % r->size;
 }
 
-/* Free the room in front of @upto. RING_SLACK at a time, so that the snapshot is not written for every read. */
+/*
+ * Free the room in front of @upto; DROP_LEAST at a time, so that the snapshot is not written for every read. No more than that: bytes within
+ * size - RING_SLACK of the end are never dropped, also while a PTY's sentinel takes FILL_AHEAD.
+ */
 static void make_room(struct ring *r, uint64_t upto)
 {
 	struct ring_snapshot *old = snap_now(r), *new;
@@ -145,8 +149,8 @@ static void make_room(struct ring *r, uint64_t upto)
 	if (upto - start <= r->size)
 		return;
 	drop = upto - start - r->size;
-	if (drop < RING_SLACK)
-		drop = RING_SLACK;
+	if (drop < DROP_LEAST)
+		drop = DROP_LEAST;
 	if (drop > end - start)
 		drop = end - start;
 	next = atomic_load_explicit(&r->header->snap_now, memory_order_relaxed) ^ 1;

@@ -17,7 +17,7 @@ struct ring_header;
 #define RING_BYTES_MIN (128u << 10)
 #define RING_BYTES_MAX (64u << 20)
 #define RING_READ_MAX  65536u /* bytes of one read */
-#define RING_SLACK     65536u /* bytes that may be dropped at once to make room */
+#define RING_SLACK     65536u /* of its size, what a read may need: all but so many of the newest bytes are always kept */
 
 enum ring_kind { RING_PTY = 1, RING_SOCKET = 2 };
 
