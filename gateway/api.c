@@ -130,6 +130,39 @@ int api_limit(struct http_call *call, int64_t *out)
 	return -EINVAL;
 }
 
+_Static_assert(HTTP_EXTRA_MAX >= 2 * IDENTITIES_MAX, "room for the headers of every proxy");
+
+static void want_header(struct http_app *app, struct api *api, const char *name)
+{
+	size_t n = 0;
+
+	if (strcasecmp(name, "Authorization") == 0) {
+		app->proxy_authorization = true;
+		return;
+	}
+	if (name[0] == '\0')
+		return;
+	while (app->extra_names[n])
+		n++;
+	(void)snprintf(api->proxy_headers[n], sizeof(api->proxy_headers[n]), "%s:", name);
+	for (char *c = api->proxy_headers[n]; *c; c++)
+		*c = (char)(*c >= 'A' && *c <= 'Z' ? *c + ('a' - 'A') : *c);
+	app->extra_names[n] = api->proxy_headers[n];
+}
+
+const char *api_proxy_header(const struct http_call *call, const char *name)
+{
+	const struct api *api = call->app;
+	size_t len = strlen(name);
+
+	if (strcasecmp(name, "Authorization") == 0)
+		return call->req->proxy_authorization;
+	for (size_t i = 0; len > 0 && i < HTTP_EXTRA_MAX; i++)
+		if (strncasecmp(api->proxy_headers[i], name, len) == 0 && api->proxy_headers[i][len] == ':')
+			return call->req->extra[i];
+	return NULL;
+}
+
 void api_app(struct http_app *app, struct api *api)
 {
 	*app = (struct http_app){
@@ -141,4 +174,12 @@ void api_app(struct http_app *app, struct api *api)
 		.on_other = api_page,
 		.app = api,
 	};
+	for (size_t i = 0; i < api->settings->identity_count; i++) {
+		const struct identity_settings *s = &api->settings->identities[i];
+
+		if (strcmp(s->type, "proxy") != 0)
+			continue;
+		want_header(app, api, s->assertion_header[0] ? s->assertion_header : s->plain_header);
+		want_header(app, api, s->assertion_header[0] ? "" : s->secret_header);
+	}
 }

@@ -24,6 +24,7 @@ struct tickets;
 
 /**
  * struct api - what the handlers of docs/protocol.md work with; everything borrowed
+ * @proxy_headers: names of headers in which proxies say who somebody is
  * @now_s:  wall clock, seconds since 1970
  * @now_ms: monotonic
  */
@@ -41,6 +42,7 @@ struct api {
 	struct attach_hub *hub;
 	struct peer_limit *sign_in_limit;
 	const struct metrics *metrics;
+	char proxy_headers[HTTP_EXTRA_MAX][72]; /* lower case, with the colon; filled by api_app() */
 	int64_t (*now_s)(void);
 	uint64_t (*now_ms)(void);
 };
@@ -54,6 +56,9 @@ void api_app(struct http_app *app, struct api *api);
 
 /** api_limit() - ?limit= of a list. Return: 0, or -EINVAL after a refusal */
 int api_limit(struct http_call *call, int64_t *out);
+
+/** api_proxy_header() - value of a header in which a proxy speaks, NULL when absent. @name: as configured */
+const char *api_proxy_header(const struct http_call *call, const char *name);
 
 /** api_signin_waits() - too many failures from this address: refuses with 429. Return: true if refused */
 bool api_signin_waits(struct http_call *call);

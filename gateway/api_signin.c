@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "auth/access.h"
+#include "auth/proxy.h"
 #include "auth/signin.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -90,6 +91,34 @@ void api_admit(struct http_call *call, const struct identity *id, bool device)
 	}
 }
 
+/* By what the proxy in front of us wrote into this very request. */
+static void sign_in_proxy(struct http_call *call, const struct proxy_config *c)
+{
+	struct api *api = call->app;
+	struct proxy_request r = { .assertion = api_proxy_header(call, c->assertion_header), .plain = api_proxy_header(call, c->plain_header),
+				   .secret = api_proxy_header(call, c->secret_header) };
+	char address[PEER_TEXT];
+	struct identity id;
+	struct err e = { 0 };
+	int result;
+
+	memcpy(r.peer, call->req->peer.address, sizeof(r.peer));
+	result = signin_proxy(api->signins, c->name, &r, &id, &e);
+	if (result == 0) {
+		api_admit(call, &id, false);
+	} else if (result == -EAGAIN) {
+		away(call, &e);
+	} else {
+		log_warn("sign-in by %s refused: %s", c->name, e.msg);
+		access_refused(api->access, "", peer_text(&call->req->peer, address), e.msg, api->now_s());
+		peer_limit_charge(api->sign_in_limit, &call->req->peer, api->now_ms());
+		if (result == -EINVAL)
+			http_problem(call->resp, 400, "header_twice", "A header of the proxy in front of this server came twice.");
+		else
+			http_problem(call->resp, 403, "refused", "The proxy in front of this server has not proved who you are; open this server through it.");
+	}
+}
+
 void api_signin_begin(struct http_call *call)
 {
 	struct api *api = call->app;
@@ -104,6 +133,10 @@ void api_signin_begin(struct http_call *call)
 		return;
 	if (!provider) {
 		http_problem(call->resp, 400, "bad_request", "provider is needed, a text.");
+		return;
+	}
+	if (signins_proxy(api->signins, provider)) {
+		sign_in_proxy(call, proxy_config(signins_proxy(api->signins, provider)));
 		return;
 	}
 	r = signin_begin(api->signins, provider, device ? SIGNIN_DEVICE : SIGNIN_BROWSER, secret, &e);

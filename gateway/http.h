@@ -23,7 +23,7 @@ struct name_list;
 #define HTTP_ANSWER_MAX	  524288   /* bytes of an answer's own body */
 #define HTTP_HEAD_MAX	  4096	   /* bytes of an answer's head */
 #define HTTP_NONCE_BYTES  33
-#define HTTP_EXTRA_MAX	  8	   /* headers that the application asks for by name */
+#define HTTP_EXTRA_MAX	  16	   /* headers that the application asks for by name */
 #define WS_SUBPROTOCOL	  "terrarium.v1"
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_DELETE, HTTP_OTHER, HTTP_METHOD_COUNT };
@@ -33,13 +33,14 @@ enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_DELETE, HTTP_OTHER, HTTP
  * @version: "HTTP/1.1"
  * @path:    decoded and without dot segments; @query: "" without one
  * @marker:  X-Terrarium
+ * @proxy_authorization: Authorization where a proxy writes it: see http_app
  * @extra:   values of http_app's @extra_names, in that order
  */
 struct http_request {
 	enum http_method method;
 	const char *version, *path, *query;
 	const char *host, *origin, *cookie, *content_type, *content_length, *transfer_encoding, *accept_encoding, *if_none_match;
-	const char *fetch_site, *marker, *idempotency_key, *if_match, *authorization;
+	const char *fetch_site, *marker, *idempotency_key, *if_match, *authorization, *proxy_authorization;
 	const char *extra[HTTP_EXTRA_MAX];
 	const char *ws_version, *ws_protocols;
 	struct peer peer;
@@ -95,6 +96,8 @@ struct http_route {
  * @hosts, @origins: exact values that are let in
  * @identify: who is behind a request: 0, positive for nobody, negative with the reason
  * @extra_names: headers to copy, in lower case and ended by a colon; NULL-terminated
+ * @proxy_authorization: the header Authorization is written by a proxy into every request, so it says nothing about who made one and excuses
+ *            from nothing
  * @on_nobody: fills the 401
  * @on_other: a GET or HEAD that no route has; true when it was answered
  */
@@ -102,6 +105,7 @@ struct http_app {
 	const struct http_route *routes;
 	const struct name_list *hosts, *origins;
 	const char *extra_names[HTTP_EXTRA_MAX + 1];
+	bool proxy_authorization;
 	int (*identify)(void *app, const struct http_request *req, struct who *who, struct err *e);
 	void (*on_nobody)(struct http_call *call);
 	bool (*on_other)(struct http_call *call);

@@ -11,6 +11,7 @@
 #include "auth/email.h"
 #include "auth/hypha.h"
 #include "auth/oidc.h"
+#include "auth/proxy.h"
 #include "auth/rule_csv.h"
 #include "auth/rulebook.h"
 #include "auth/signin.h"
@@ -87,6 +88,34 @@ static int add_hypha(struct signins *s, struct loop *loop, struct httpc *httpc, 
 	return r;
 }
 
+static int add_proxy(struct signins *s, struct loop *loop, struct httpc *httpc, const struct identity_settings *i, struct err *e)
+{
+	struct proxy_config c = { .skew_s = (int64_t)(i->clock_skew / 1000) };
+	struct proxy *p = NULL;
+	int r;
+
+	memcpy(c.name, i->name, sizeof(c.name));
+	memcpy(c.title, i->title, sizeof(c.title));
+	memcpy(c.ca_file, i->ca_file, sizeof(c.ca_file));
+	memcpy(c.issuer, i->issuer, sizeof(c.issuer));
+	memcpy(c.audience, i->audience, sizeof(c.audience));
+	memcpy(c.jwks_url, i->jwks_url, sizeof(c.jwks_url));
+	memcpy(c.assertion_header, i->assertion_header, sizeof(c.assertion_header));
+	memcpy(c.plain_header, i->plain_header, sizeof(c.plain_header));
+	memcpy(c.secret_header, i->secret_header, sizeof(c.secret_header));
+	memcpy(c.trusted_peers, i->trusted_peers, sizeof(c.trusted_peers));
+	(void)email_policy_parse(i->email_verified, &c.email_policy);
+	r = read_secret(i->secret_file, c.secret, sizeof(c.secret), e);
+	if (r == 0)
+		r = proxy_create(&p, loop, httpc, &c, e);
+	explicit_bzero(&c, sizeof(c));
+	if (r == 0)
+		r = signins_add_proxy(s, p);
+	if (r < 0)
+		proxy_destroy(p);
+	return r;
+}
+
 int identities_add(struct signins *s, struct loop *loop, struct httpc *httpc, const struct settings *conf, struct err *e)
 {
 	for (size_t n = 0; n < conf->identity_count; n++) {
@@ -97,6 +126,8 @@ int identities_add(struct signins *s, struct loop *loop, struct httpc *httpc, co
 			r = add_oidc(s, loop, httpc, conf, i, e);
 		else if (strcmp(i->type, "hypha") == 0)
 			r = add_hypha(s, loop, httpc, i, e);
+		else
+			r = add_proxy(s, loop, httpc, i, e);
 		if (r < 0) {
 			(void)err_prefix(e, "[identity %s]", i->name);
 			return r;
