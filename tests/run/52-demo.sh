@@ -19,7 +19,7 @@ demo() { # demo NAME PORT PREFIX...
 	mkdir -m 777 "$dir"
 	background "$name.log" env TMPDIR="$dir" DEMO_PORT="$port" HOME="$dir" DISPLAY='' WAYLAND_DISPLAY='' "$@" deploy/demo.sh
 	demo_pid=$!
-	wait_until 60 grep -q '#demo=' "$T/$name.log" || fail "$name: no sign-in link"
+	wait_until 60 grep -sq '#demo=' "$T/$name.log" || fail "$name: no sign-in link"
 	url=$(grep -o 'http://localhost:[0-9]*/#demo=[0-9a-f]*' "$T/$name.log" | head -n 1)
 	port=${url#http://localhost:} port=${port%%/*}
 	state=$(echo "$dir"/terrarium-demo.*/state)
