@@ -113,9 +113,8 @@ export class Visitor extends Person {
 	from = fresh_address();
 
 	async call(method, path, body, headers = {}) {
-		const h = { ...headers, ...(this.jar.text && { Cookie: this.jar.text }), ...(this.bearer && { Authorization: `Bearer ${this.bearer}` }) };
-		if (method !== "GET")
-			Object.assign(h, { Origin: this.origin, "X-Terrarium": "1", "Content-Type": "application/json" });
+		const h = { ...(method !== "GET" && { Origin: this.origin, "X-Terrarium": "1", "Content-Type": "application/json" }),
+			...(this.jar.text && { Cookie: this.jar.text }), ...(this.bearer && { Authorization: `Bearer ${this.bearer}` }), ...headers };
 		const r = await request({ method, url: `${this.origin}${path}`, from: this.from, headers: h, body: method === "POST" ? JSON.stringify(body ?? {}) : undefined });
 		this.jar.take(r.headers);
 		return { status: r.status, headers: r.headers, body: json(r.text) };
