@@ -634,7 +634,9 @@ static int write_frames(struct conn *c)
 
 	if (c->ping_due) {
 		c->ping_due = false;
-		if (lws_write(c->wsi, out_buffer + LWS_PRE, 0, LWS_WRITE_PING) < 0)
+		/* Not empty: the library does not tell of an answer without content. */
+		memcpy(out_buffer + LWS_PRE, "ping", 4);
+		if (lws_write(c->wsi, out_buffer + LWS_PRE, 4, LWS_WRITE_PING) < 0)
 			return -1;
 	}
 	for (int i = 0; i < FRAMES_PER_TURN && !c->closing; i++) {

@@ -29,7 +29,8 @@ refused "an origin with a path" 'without a path' --origins=http://localhost:1760
 refused "a state directory that cannot be" 'cannot make the state directory' --state-dir=/proc/none
 check "good settings are good" "$BUILD/terrariumd" -n --listen=127.0.0.1:17605
 
-start_gateway --driver=local --local-command="/bin/bash --norc --noediting -i" # and no helper yet
+# and no helper yet
+start_gateway --driver=local --local-command="/bin/bash --norc --noediting -i" --demo-people="ann@example.org,bob@example.org,carol@example.org"
 refused "an occupied port" "cannot listen on 127.0.0.1:$PORT.*another program" --listen=127.0.0.1:$PORT
 refused "an occupied state directory" 'in use by another terrariumd' --state-dir="$T/state"
 printf garbage >"$T/other/terrarium.db" 2>/dev/null || { mkdir -p "$T/other" && printf 'garbage %.0s' {1..2000} >"$T/other/terrarium.db"; }
@@ -57,7 +58,13 @@ check "and the page is told when to try again" grep -q helper_away "$T/answer.js
 start_netd --network=off
 wait_until 5 ready || fail "the helper is not found"
 ok "the helper is found when it comes"
+# 75 s of silence go by meanwhile.
+background silence.log node tests/run/silence.mjs "$PORT" "$T/state"
+SILENCE_PID=$!
+wait_until 10 grep -q attached "$T/silence.log" || fail "silence"
 node tests/run/bad_clients.mjs "$PORT" "$T/state" "$GATEWAY_PID" || fail "bad clients"
+wait "$SILENCE_PID" || fail "silence"
+ok "$(tail -n 1 "$T/silence.log")"
 stop_gateway
 rm -rf "$T/state"
 
