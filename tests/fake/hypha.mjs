@@ -23,7 +23,7 @@ export class Hypha {
 	#secret = randomBytes(32);
 	#keys = new Map(); /* key -> { until, report } */
 	#revoked = new Set();
-	requests = []; /* "METHOD path", for the tests to look at */
+	requests = []; /* "METHOD path body", for the tests to look at */
 	before = null; /* test hook: (request, response) => true when it has answered */
 
 	async listen(port, host = "127.0.0.1") {
@@ -151,9 +151,9 @@ export class Hypha {
 	async #serve(req, res) {
 		const url = new URL(req.url, this.base);
 		let body = "";
-		this.requests.push(`${req.method} ${url.pathname}`);
 		for await (const chunk of req)
 			body += chunk;
+		this.requests.push(`${req.method} ${url.pathname} ${body}`);
 		if (this.before?.(req, res, url))
 			return;
 		try {
