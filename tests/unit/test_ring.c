@@ -296,36 +296,40 @@ static void serve(const struct test_console *c)
 	}
 }
 
+/* Until the gateway has come to reading, and a random while longer. On a busy machine, or under valgrind, that takes its time. */
+static void let_it_read(const struct ring *r, uint64_t before)
+{
+	for (int i = 0; i < 2000 && ring_end(r) == before; i++)
+		nap_us(100);
+	nap_us(random() % 500);
+}
+
 static void killed_while_reading(enum hv_console_kind kind)
 {
 	struct test_console c;
 	struct ring r;
-	uint64_t before = 0;
 	pid_t guest;
-	int moved = 0;
 
 	test_console_open(&c, kind);
 	assert_int_equal(open_ring(&r, &c, false), 0);
-	ring_close(&r);
 	guest = fork_child();
 	if (guest == 0)
 		flood(c.far);
 	srandom(1);
 	for (int i = 0; i < KILLS; i++) {
+		uint64_t before = ring_end(&r);
 		pid_t gateway = fork_child();
 
 		if (gateway == 0)
 			serve(&c);
-		nap_us(200 + random() % 1000);
+		let_it_read(&r, before);
 		kill_child(gateway);
+		ring_close(&r);
 		assert_int_equal(open_ring(&r, &c, true), 0);
 		check_kept(&r);
-		assert_true(ring_end(&r) >= before);
-		moved += ring_end(&r) > before;
-		before = ring_end(&r);
-		ring_close(&r);
+		assert_true(ring_end(&r) > before);
 	}
-	assert_true(moved > KILLS / 4); /* on a busy machine some have not come to reading */
+	ring_close(&r);
 	kill_child(guest);
 	test_console_close(&c);
 }
@@ -385,14 +389,16 @@ static void killed_writing_socket(void **state)
 	ring_close(&r);
 	srandom(2);
 	for (int i = 0; i < KILLS / 2; i++) {
+		uint64_t before = got;
 		pid_t gateway = fork_child();
 
 		if (gateway == 0)
 			type(&c);
-		for (long left = random() % 3; left >= 0; left--) {
-			nap_us(100 + random() % 200);
+		for (int k = 0; k < 2000 && got == before; k++) {
+			nap_us(100);
 			got = drain(c.far, got);
 		}
+		nap_us(random() % 300);
 		kill_child(gateway);
 		got = drain(c.far, got);
 		assert_int_equal(open_ring(&r, &c, true), 0);
