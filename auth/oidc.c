@@ -366,7 +366,7 @@ void oidc_call_token(struct oidc_call *c, const json_t *response)
 	struct err e = { 0 };
 
 	if (!json_is_string(id_token) || json_string_length(id_token) > JWT_BYTES_MAX) {
-		err_set(&e, -EACCES, "the identity service sent no ID token; does the client ask for the scope openid?");
+		err_set(&e, -EACCES, "the identity service sent no ID token (the scope openid must be asked for)");
 		oidc_call_refuse(c, &e);
 		return;
 	}

@@ -179,10 +179,14 @@ void api_signin_look(struct http_call *call)
 	}
 }
 
-/* A parameter of the query into @out; NULL when absent or too long. */
+/* A parameter of the query into @out; NULL when absent. One that is too long is none that could be right, but it is not absent. */
 static const char *parameter(const struct http_call *call, const char *name, char *out, size_t size)
 {
-	return http_query(call->req, name, out, size) == 0 ? out : NULL;
+	int r = http_query(call->req, name, out, size);
+
+	if (r == -EINVAL)
+		out[0] = '\0';
+	return r == -ENOENT ? NULL : out;
 }
 
 /* A navigation, so the answer is one too: back to the page, which looks and shows what came of it. */
