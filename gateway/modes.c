@@ -63,12 +63,6 @@ static const struct {
 #define MODE_ROWS (sizeof(mode_table) / sizeof(mode_table[0]))
 _Static_assert(sizeof(mode_table) / sizeof(mode_table[0]) <= 32, "modes.set has a bit for each row");
 
-/* SGR attributes that are on or off: number that sets, number that clears. */
-static const struct {
-	uint8_t on, off;
-} attribute_table[] = { { 1, 22 }, { 2, 22 }, { 3, 23 }, { 5, 25 }, { 7, 27 }, { 8, 28 }, { 9, 29 }, { 53, 55 } };
-#define ATTRIBUTES (sizeof(attribute_table) / sizeof(attribute_table[0]))
-
 static void set_row(struct modes *m, size_t row, bool on)
 {
 	if (on)
@@ -80,13 +74,6 @@ static void set_row(struct modes *m, size_t row, bool on)
 static bool row_on(const struct modes *m, size_t row)
 {
 	return m->set & 1u << row;
-}
-
-static void sgr_reset(struct modes *m)
-{
-	m->attributes = 0;
-	m->underline = 0;
-	m->fg = m->bg = m->ul = 0;
 }
 
 static void charset_reset(struct modes *m)
@@ -126,7 +113,7 @@ static void soft_reset(struct modes *m)
 	}
 	m->top[screen] = m->bottom[screen] = 0;
 	m->cursor_style = 0;
-	sgr_reset(m);
+	m->sgr = (struct sgr){ 0 };
 	charset_reset(m);
 }
 
@@ -189,99 +176,6 @@ static void csi_region(struct modes *m)
 	m->bottom[screen] = bottom;
 }
 
-static uint32_t rgb(const uint16_t *p)
-{
-	return MODES_RGB | (p[0] & 255u) << 16 | (p[1] & 255u) << 8 | (p[2] & 255u);
-}
-
-/*
- * Extended colour at param[i] = 38, 48 or 58; @end: one past its colon-separated parts. ITU-T T.416 puts an empty colour space
- * between "2" and the red; many programs leave it out. Return: index of the last parameter used.
- */
-static size_t sgr_colour(const struct modes *m, size_t i, size_t end, uint32_t *out)
-{
-	const uint16_t *p = m->param;
-	size_t left;
-
-	if (end > i + 1) {
-		size_t n = end - i;
-
-		if (p[i + 1] == 5 && n >= 3)
-			*out = MODES_INDEXED | (p[i + 2] & 255u);
-		else if (p[i + 1] == 2 && n >= 5)
-			*out = rgb(&p[n >= 6 ? i + 3 : i + 2]);
-		return end - 1;
-	}
-	left = m->nparam - i;
-	if (left >= 3 && p[i + 1] == 5) {
-		*out = MODES_INDEXED | (p[i + 2] & 255u);
-		return i + 2;
-	}
-	if (left >= 5 && p[i + 1] == 2) {
-		*out = rgb(&p[i + 2]);
-		return i + 4;
-	}
-	return m->nparam;
-}
-
-static void sgr_attribute(struct modes *m, uint16_t n)
-{
-	for (size_t i = 0; i < ATTRIBUTES; i++) {
-		if (n == attribute_table[i].on || (n == 6 && attribute_table[i].on == 5))
-			m->attributes = (uint16_t)(m->attributes | 1u << i);
-		else if (n == attribute_table[i].off)
-			m->attributes = (uint16_t)(m->attributes & ~(1u << i));
-	}
-	if (n == 21)
-		m->underline = 2;
-	else if (n == 24)
-		m->underline = 0;
-	else if (n == 59)
-		m->ul = 0;
-}
-
-static void sgr_simple(struct modes *m, uint16_t n)
-{
-	if (n >= 30 && n <= 37)
-		m->fg = MODES_INDEXED | (n - 30u);
-	else if (n == 39)
-		m->fg = 0;
-	else if (n >= 40 && n <= 47)
-		m->bg = MODES_INDEXED | (n - 40u);
-	else if (n == 49)
-		m->bg = 0;
-	else if (n >= 90 && n <= 97)
-		m->fg = MODES_INDEXED | (n - 90u + 8);
-	else if (n >= 100 && n <= 107)
-		m->bg = MODES_INDEXED | (n - 100u + 8);
-	else
-		sgr_attribute(m, n);
-}
-
-static void csi_sgr(struct modes *m)
-{
-	if (m->nparam == 0)
-		sgr_reset(m);
-	for (size_t i = 0; i < m->nparam; i++) {
-		uint16_t n = m->param[i];
-		size_t end = i + 1;
-
-		while (end < m->nparam && m->colon & 1u << end)
-			end++;
-		if (n == 38 || n == 48 || n == 58) {
-			i = sgr_colour(m, i, end, n == 38 ? &m->fg : n == 48 ? &m->bg : &m->ul);
-			continue;
-		}
-		if (n == 0)
-			sgr_reset(m);
-		else if (n == 4)
-			m->underline = end > i + 1 ? (uint8_t)(m->param[i + 1] <= 5 ? m->param[i + 1] : 1) : 1;
-		else
-			sgr_simple(m, n);
-		i = end - 1;
-	}
-}
-
 static void csi_final(struct modes *m, uint8_t c)
 {
 	if (m->inter == 0 && (c == 'h' || c == 'l'))
@@ -289,7 +183,7 @@ static void csi_final(struct modes *m, uint8_t c)
 	else if (m->inter == 0 && m->prefix == 0 && c == 'r')
 		csi_region(m);
 	else if (m->inter == 0 && m->prefix == 0 && c == 'm')
-		csi_sgr(m);
+		sgr_apply(&m->sgr, m->param, m->nparam, m->colon);
 	else if (m->inter == '!' && m->prefix == 0 && c == 'p')
 		soft_reset(m);
 	else if (m->inter == ' ' && m->prefix == 0 && c == 'q')
@@ -714,32 +608,6 @@ static void put_modes(struct out *o, const struct modes *m)
 		put(o, "\033[?%uh", m->mouse_encoding);
 }
 
-/* @base: 38, 48 or 58. The sixteen colours have numbers of their own, which the oldest terminals know, too; underlines have not. */
-static void put_colour(struct out *o, unsigned base, uint32_t colour)
-{
-	uint32_t v = colour & 0xffffff;
-
-	if (colour & MODES_INDEXED && v < 16 && base != 58)
-		put(o, "\033[%um", base - 8 + (v < 8 ? v : v + 52));
-	else if (colour & MODES_INDEXED)
-		put(o, "\033[%u:5:%um", base, v);
-	else if (colour & MODES_RGB)
-		put(o, "\033[%u:2::%u:%u:%um", base, v >> 16, v >> 8 & 255, v & 255);
-}
-
-static void put_sgr(struct out *o, const struct modes *m)
-{
-	for (size_t i = 0; i < ATTRIBUTES; i++) {
-		if (m->attributes & 1u << i)
-			put(o, "\033[%um", attribute_table[i].on);
-	}
-	if (m->underline)
-		put(o, "\033[4:%um", m->underline);
-	put_colour(o, 38, m->fg);
-	put_colour(o, 48, m->bg);
-	put_colour(o, 58, m->ul);
-}
-
 static void put_charsets(struct out *o, const struct modes *m)
 {
 	static const char slots[] = "()*+";
@@ -767,7 +635,7 @@ size_t modes_preamble(const struct modes *m, uint8_t *out, size_t cap)
 		put(&o, "\033[?6h");
 	put_modes(&o, m);
 	put_charsets(&o, m);
-	put_sgr(&o, m);
+	o.len += sgr_text(&m->sgr, o.text + o.len, o.cap - o.len);
 	if (m->title_len)
 		put(&o, "\033]2;%s\033\\", m->title);
 	if (m->state == OSC)
@@ -788,11 +656,6 @@ static bool title_valid(const char *title, size_t len)
 	return true;
 }
 
-static bool colour_valid(uint32_t c)
-{
-	return c == 0 || (c & 0xff000000) == MODES_RGB || ((c & 0xff000000) == MODES_INDEXED && (c & 0xffffff) < 256);
-}
-
 bool modes_valid(const struct modes *m)
 {
 	static const uint16_t mice[] = { 0, 9, 1000, 1002, 1003 }, encodings[] = { 0, 1005, 1006, 1015, 1016 };
@@ -807,7 +670,6 @@ bool modes_valid(const struct modes *m)
 			return false;
 	}
 	return mouse && encoding && m->state < STATE_COUNT && m->nparam <= MODES_PARAMS_MAX && m->c1 <= 1 && m->collect <= 1 &&
-	       m->next_len <= MODES_TITLE_MAX && m->gl < 4 && m->cursor_style <= 6 && m->underline <= 5 &&
-	       m->set >> (MODE_ROWS - 1) <= 1 && m->attributes >> ATTRIBUTES == 0 && colour_valid(m->fg) && colour_valid(m->bg) &&
-	       colour_valid(m->ul) && title_valid(m->title, m->title_len);
+	       m->next_len <= MODES_TITLE_MAX && m->gl < 4 && m->cursor_style <= 6 && m->set >> (MODE_ROWS - 1) <= 1 &&
+	       sgr_valid(&m->sgr) && title_valid(m->title, m->title_len);
 }

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "gateway/sgr.h"
+
 /*
  * What a terminal would be set to after the bytes fed so far: modes, attributes, character sets, scroll region, title; not the
  * text. It lets a replay begin in the middle of a stream. Plain data of fixed size, so that it can live in the ring's header and
@@ -14,10 +16,6 @@
 #define MODES_PARAMS_MAX 32
 #define MODES_TITLE_MAX	 255
 #define MODES_PREAMBLE_MAX 1024 /* modes_preamble() never needs more */
-
-/* Colours: 0 = default, MODES_INDEXED | n, MODES_RGB | 0xrrggbb. */
-#define MODES_INDEXED 0x01000000u
-#define MODES_RGB     0x02000000u
 
 struct modes {
 	/* the sequence being parsed */
@@ -36,9 +34,7 @@ struct modes {
 	uint16_t top[2], bottom[2];	/* scroll region of the main and the alternate screen; 0, 0 = all */
 	uint8_t charset[4], gl;
 	uint8_t cursor_style;
-	uint8_t underline;
-	uint16_t attributes;
-	uint32_t fg, bg, ul;
+	struct sgr sgr;
 	char title[MODES_TITLE_MAX + 1], next_title[MODES_TITLE_MAX + 1];
 };
 

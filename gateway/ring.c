@@ -40,7 +40,7 @@
 #include "gateway/modes.h"
 
 #define RING_MAGIC   0x676e697272726574ULL /* "terrring" */
-#define RING_VERSION 1
+#define RING_VERSION 2
 #define OFFSET_MAX   (1ULL << 62) /* no console lives to see it; keeps sums from wrapping */
 #define FILL_AHEAD   8192u /* bytes set to the sentinel at once: an idle terminal touches no more memory. PTY reads give 4 KiB */
 #define FILL_LEAST   4096u

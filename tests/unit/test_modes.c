@@ -217,11 +217,7 @@ static void same_modes(const struct modes *a, const struct modes *b)
 	assert_memory_equal(a->charset, b->charset, sizeof(a->charset));
 	assert_int_equal(a->gl, b->gl);
 	assert_int_equal(a->cursor_style, b->cursor_style);
-	assert_int_equal(a->underline, b->underline);
-	assert_int_equal(a->attributes, b->attributes);
-	assert_int_equal(a->fg, b->fg);
-	assert_int_equal(a->bg, b->bg);
-	assert_int_equal(a->ul, b->ul);
+	assert_memory_equal(&a->sgr, &b->sgr, sizeof(a->sgr));
 	if (a->title_len)
 		assert_string_equal(a->title, b->title);
 }

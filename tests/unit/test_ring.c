@@ -180,7 +180,7 @@ static void taken_over(void **state)
 	for (uint64_t o = 0; o < ring_start(&next); o++)
 		modes_feed(&want, &text[o % sizeof(text)], 1);
 	assert_memory_equal(ring_modes(&next), &want, sizeof(want));
-	assert_true(want.fg == (MODES_INDEXED | 1));
+	assert_true(want.sgr.fg == (SGR_INDEXED | 1));
 	ring_close(&next);
 
 	/* Not to be taken over: the same memory begins anew. */
