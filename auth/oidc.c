@@ -277,6 +277,12 @@ static void on_userinfo(void *arg, const struct httpc_answer *a)
 		return;
 	}
 	doc = json_loadb(a->body, a->len, JSON_REJECT_DUPLICATES, &where);
+	if (!json_is_object(doc)) {
+		json_decref(doc);
+		err_set(&e, -EACCES, "the identity service's userinfo is not JSON");
+		oidc_call_refuse(c, &e);
+		return;
+	}
 	oidc_identity(&info, &c->o->c, doc);
 	json_decref(doc);
 	/* OpenID Connect Core §5.3.2: the sub must be that of the ID token, or the answer is about somebody else. */

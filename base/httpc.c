@@ -220,7 +220,7 @@ static void finish_call(struct httpc_call *c)
 	a.body = c->body.data ? c->body.data : "";
 	a.len = c->body.len;
 	if (a.error)
-		a.why = a.error == -EFBIG ? "the answer is too large" : c->why[0] ? c->why : curl_easy_strerror(c->result);
+		a.why = a.error == -EFBIG ? "the answer is too large" : a.error == -ETIMEDOUT ? "no answer in time" : c->why[0] ? c->why : curl_easy_strerror(c->result);
 	c->owner->under_way--;
 	if (!c->settled)
 		settle(c, &a);
