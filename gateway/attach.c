@@ -9,7 +9,7 @@
  * or EVENT replaces an earlier one of its kind that has not been sent.
  *
  * Order: control messages, then output, with an INACK between two frames of it when one is due. INACK is lazy: it rides along with
- * output (behind the echo), at most once in ACK_S, or goes after that: a frame for each keystroke would cost as much as its echo.
+ * output (behind the echo), at most once in ATTACH_ACK_S, or goes after that: a frame for each keystroke would cost as much as its echo.
  *
  * Output: sent <= credit + window. The stream keeps a controller's bytes until they are sent. A viewer whose next byte has left
  * the ring is skipped ahead: gap, preamble, on from a safe place near the end.
@@ -17,30 +17,22 @@
  * Control: at most one attachment of a stream controls; the newest that asks wins. When it goes, the newest of the others that ever asked
  * and did not release gets it.
  */
-#include "gateway/attach.h"
+#include "gateway/attach_priv.h"
 
-#include <errno.h>
-#include <ev.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "base/buf.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "gateway/machine.h"
 #include "gateway/modes.h"
 #include "gateway/ticket.h"
-#include "gateway/viewer.h"
 #include "gateway/wire.h"
 
-#define HELLO_MS       5000
 #define CLOSE_MS       1000 /* a client that does not take its ERROR is cut off after this */
 #define ADOPT_MS       10000 /* after a start, machines are still being adopted */
-#define SWEEP_S	       .5
-#define ACK_S	       0.05 /* between two INACKs, unless ACK_BYTES are reached */
 #define ACK_BYTES      4096u /* so much written input is acknowledged at once */
 #define KEEPALIVE_MS   25000
 #define WINDOW_DEFAULT (384u << 10) /* a console may hold 128 KiB more: 512 KiB of old output before a Ctrl-C shows */
@@ -50,56 +42,6 @@
 #define RESUME_BYTES   16384u
 #define SKIP_BYTES     65536u /* a viewer that fell behind goes on so far before the end */
 #define VIEWERS_MAX    32     /* attachments of one stream */
-
-enum phase { WAITING, LIVE, CLOSING };
-
-/* What has to be said, in the order of saying it. */
-enum say { SAY_WELCOME = 1, SAY_EPOCH = 2, SAY_ROLE = 4, SAY_SIZE = 8, SAY_VM = 16, SAY_VIEWERS = 32, SAY_NOTICE = 64, SAY_PONG = 128,
-	   SAY_GOODBYE = 256 };
-
-struct attach {
-	struct viewer viewer;
-	struct attach_hub *hub;		   /* borrowed */
-	const struct attach_transport *t; /* borrowed */
-	void *conn;
-	struct attach *next, *prev; /* in the hub */
-	struct who who;
-	enum phase phase;
-	unsigned say;
-	uint64_t deadline_ms; /* WAITING: for HELLO; CLOSING: for the goodbye */
-	bool may_control, wants_control;
-	bool asked;	 /* want_write() was called and attach_next() has not run dry since */
-	bool paused;	 /* pause_input() */
-	bool gap;	 /* a gap frame with a preamble comes next */
-	bool typed;	 /* has sent input: INACKs are due */
-	bool ack_turn;	 /* an OUTPUT has gone since an INACK became due */
-	bool stalled;	 /* waits for credit */
-	bool stale_input; /* the epoch changed: input for the old one may still come */
-	uint32_t asked_window;
-	uint64_t epoch, sent, replay_end, stale_sent, acked;
-	uint64_t pong_clock, pong_us;
-	ev_tstamp acked_at;
-	const char *notice; /* static */
-	uint16_t close_code;
-	char reason[96];
-	uint64_t id, opened_ms, typed_ms, bytes_in, bytes_out; /* for attach_hub_each() */
-	char address[ATTACH_ADDRESS_BYTES];
-};
-
-struct attach_counters {
-	uint64_t opened, output_bytes, input_bytes, stalls, resumes, gaps, skips, refused;
-};
-
-struct attach_hub {
-	struct loop *loop;	   /* borrowed, like the next two */
-	struct machines *machines;
-	struct tickets *tickets;
-	struct attach *all;
-	size_t count;
-	uint64_t born_ms;
-	ev_timer sweep, ack;
-	struct attach_counters n;
-};
 
 static struct attach *from_viewer(struct viewer *v)
 {
@@ -119,7 +61,7 @@ static uint64_t now_us(void)
 	return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
 }
 
-static void ask_to_write(struct attach *a)
+void attach_ask_to_write(struct attach *a)
 {
 	if (a->asked)
 		return;
@@ -130,7 +72,7 @@ static void ask_to_write(struct attach *a)
 static void say(struct attach *a, unsigned what)
 {
 	a->say |= what;
-	ask_to_write(a);
+	attach_ask_to_write(a);
 }
 
 /* An ERROR that does not end the connection. */
@@ -183,7 +125,7 @@ static void hand_over(struct stream *s)
 	give_control(s, v ? from_viewer(v) : NULL);
 }
 
-static void leave(struct attach *a)
+void attach_leave(struct attach *a)
 {
 	struct stream *s = a->viewer.stream;
 	bool had_control = controls(a);
@@ -231,19 +173,19 @@ void attach_refuse(struct attach *a, uint16_t code, const char *message)
 	(void)snprintf(a->reason, sizeof(a->reason), "%s", message);
 	a->deadline_ms = loop_now_ms() + CLOSE_MS;
 	pause_client(a, true);
-	leave(a);
+	attach_leave(a);
 	if (s && (code == WIRE_CLOSE_LOGIN || code == WIRE_CLOSE_REVOKED))
 		stream_expect_nobody(s);
 	a->say = 0;
 	say(a, SAY_GOODBYE);
 }
 
-static void hang_up(struct attach *a, uint16_t code, const char *reason)
+void attach_hang_up(struct attach *a, uint16_t code, const char *reason)
 {
 	a->phase = CLOSING;
 	a->say = 0;
 	a->deadline_ms = UINT64_MAX; /* only once */
-	leave(a);
+	attach_leave(a);
 	a->t->close(a->conn, code, reason);
 }
 
@@ -266,15 +208,15 @@ static bool has_exit(const struct attach *a, const struct stream_state *st)
 	return a->phase == LIVE && st->ended && !a->gap && a->sent == st->end;
 }
 
-static bool ack_waits(const struct attach *a, const struct stream_state *st)
+bool attach_ack_waits(const struct attach *a, const struct stream_state *st)
 {
 	return a->phase == LIVE && a->typed && st->written > a->acked;
 }
 
-static bool ack_due(const struct attach *a, const struct stream_state *st)
+bool attach_ack_due(const struct attach *a, const struct stream_state *st)
 {
-	return ack_waits(a, st) &&
-	       (st->written - a->acked >= ACK_BYTES || ev_now(a->hub->loop->ev) - a->acked_at >= ACK_S);
+	return attach_ack_waits(a, st) &&
+	       (st->written - a->acked >= ACK_BYTES || ev_now(a->hub->loop->ev) - a->acked_at >= ATTACH_ACK_S);
 }
 
 static bool has_more(const struct attach *a)
@@ -286,7 +228,7 @@ static bool has_more(const struct attach *a)
 	if (a->phase != LIVE)
 		return false;
 	st = stream_state(a->viewer.stream);
-	return has_output(a, &st) || has_exit(a, &st) || ack_due(a, &st);
+	return has_output(a, &st) || has_exit(a, &st) || attach_ack_due(a, &st);
 }
 
 /* How far output may run ahead: what was asked for, within our bounds and what the ring can keep. */
@@ -357,7 +299,7 @@ static size_t next_output(struct attach *a, uint8_t *buf)
 	a->sent += n;
 	a->hub->n.output_bytes += n;
 	a->bytes_out += n;
-	a->ack_turn = ack_due(a, &st);
+	a->ack_turn = attach_ack_due(a, &st);
 	return at + n;
 }
 
@@ -365,7 +307,7 @@ static size_t next_ack(struct attach *a, uint8_t *buf)
 {
 	struct stream_state st = stream_state(a->viewer.stream);
 
-	if (!ack_due(a, &st))
+	if (!attach_ack_due(a, &st))
 		return 0;
 	a->acked = st.written;
 	a->acked_at = ev_now(a->hub->loop->ev);
@@ -379,7 +321,7 @@ static size_t next_exit(struct attach *a, uint8_t *buf)
 
 	if (!has_exit(a, &st))
 		return 0;
-	hang_up(a, WIRE_CLOSE_DONE, "exit");
+	attach_hang_up(a, WIRE_CLOSE_DONE, "exit");
 	return wire_exit(buf, st.exit_code, (uint8_t)st.exit_signal);
 }
 
@@ -500,7 +442,7 @@ static size_t next_saying(struct attach *a, uint8_t *buf, size_t cap)
 	if (len == 0)
 		log_warn("stream %s: a message could not be made: out of memory?", a->viewer.stream ? stream_id(a->viewer.stream) : "-");
 	if (sayings[i].what == SAY_GOODBYE)
-		hang_up(a, a->close_code, a->reason);
+		attach_hang_up(a, a->close_code, a->reason);
 	return len;
 }
 
@@ -548,15 +490,15 @@ static void on_written(struct attach *a)
 
 	if (a->paused && st.held <= RESUME_BYTES)
 		pause_client(a, false);
-	if (!ack_waits(a, &st))
+	if (!attach_ack_waits(a, &st))
 		return;
 	if (st.written - a->acked >= ACK_BYTES)
-		ask_to_write(a);
+		attach_ask_to_write(a);
 	else if (!ev_is_active(&a->hub->ack))
 		ev_timer_again(a->hub->loop->ev, &a->hub->ack);
 }
 
-static void on_news(struct viewer *v, unsigned news)
+void attach_on_news(struct viewer *v, unsigned news)
 {
 	struct attach *a = from_viewer(v);
 
@@ -573,7 +515,7 @@ static void on_news(struct viewer *v, unsigned news)
 	if (news & VIEWER_INPUT)
 		on_written(a);
 	if ((news & VIEWER_OUTPUT) && !a->asked && has_more(a))
-		ask_to_write(a);
+		attach_ask_to_write(a);
 }
 
 /* --- what the client says --------------------------------------------------------------------------------------------- */
@@ -624,7 +566,7 @@ static void join(struct attach *a, struct stream *s, const struct wire_hello *h,
 	}
 	say_to_all(s, SAY_VIEWERS);
 	a->say = SAY_WELCOME | SAY_VIEWERS;
-	ask_to_write(a);
+	attach_ask_to_write(a);
 }
 
 static void on_hello(struct attach *a, const struct wire_hello *h)
@@ -712,7 +654,7 @@ static void on_credit(struct attach *a, uint64_t offset)
 	a->stalled = false;
 	stream_credited(&a->viewer);
 	if (!a->asked && has_more(a))
-		ask_to_write(a);
+		attach_ask_to_write(a);
 }
 
 static void on_action(struct attach *a, enum wire_action action)
@@ -774,200 +716,4 @@ void attach_input(struct attach *a, const uint8_t *data, size_t len)
 		on_hello(a, &m.hello);
 	else
 		attach_refuse(a, WIRE_CLOSE_MALFORMED, "the first message must be HELLO");
-}
-
-/* --- the hub ---------------------------------------------------------------------------------------------------------- */
-
-struct attach *attach_create(struct attach_hub *hub, const struct attach_transport *t, void *conn, const struct who *who)
-{
-	struct attach *a = calloc(1, sizeof(*a));
-
-	if (!a)
-		return NULL;
-	a->viewer.on_news = on_news;
-	a->hub = hub;
-	a->t = t;
-	a->conn = conn;
-	a->who = *who;
-	a->phase = WAITING;
-	a->deadline_ms = loop_now_ms() + HELLO_MS;
-	a->next = hub->all;
-	if (a->next)
-		a->next->prev = a;
-	hub->all = a;
-	hub->count++;
-	a->id = ++hub->n.opened;
-	a->opened_ms = a->typed_ms = loop_now_ms();
-	if (!ev_is_active(&hub->sweep))
-		ev_timer_again(hub->loop->ev, &hub->sweep);
-	return a;
-}
-
-struct attach *attach_closed(struct attach *a)
-{
-	struct attach_hub *hub;
-
-	if (!a)
-		return NULL;
-	hub = a->hub;
-	a->phase = CLOSING;
-	leave(a);
-	if (a->next)
-		a->next->prev = a->prev;
-	if (a->prev)
-		a->prev->next = a->next;
-	else
-		hub->all = a->next;
-	hub->count--;
-	if (hub->count == 0)
-		ev_timer_stop(hub->loop->ev, &hub->sweep);
-	free(a);
-	return NULL;
-}
-
-/* Two looks a second at all attachments, in place of timers for each. */
-static void on_sweep(struct ev_loop *ev, ev_timer *timer, int events)
-{
-	struct attach_hub *hub = container_of(timer, struct attach_hub, sweep);
-	uint64_t now_ms = loop_now_ms();
-	int64_t now_s = (int64_t)time(NULL);
-
-	(void)ev;
-	(void)events;
-	for (struct attach *a = hub->all, *next; a; a = next) {
-		next = a->next;
-		if (a->phase == CLOSING && now_ms >= a->deadline_ms)
-			hang_up(a, a->close_code, a->reason);
-		else if (a->phase == WAITING && now_ms >= a->deadline_ms)
-			attach_refuse(a, WIRE_CLOSE_IDLE, "no HELLO within 5 seconds");
-		else if (a->who.expires_at <= now_s)
-			attach_refuse(a, WIRE_CLOSE_LOGIN, "the session has expired: sign in again");
-	}
-}
-
-/* Late acknowledgements. Stops itself: typing starts it. */
-static void on_ack(struct ev_loop *ev, ev_timer *timer, int events)
-{
-	struct attach_hub *hub = container_of(timer, struct attach_hub, ack);
-	bool more = false;
-
-	(void)events;
-	for (struct attach *a = hub->all; a; a = a->next) {
-		struct stream_state st;
-
-		if (!a->typed || a->phase != LIVE)
-			continue;
-		st = stream_state(a->viewer.stream);
-		if (ack_due(a, &st))
-			ask_to_write(a);
-		else
-			more = more || ack_waits(a, &st);
-	}
-	if (!more)
-		ev_timer_stop(ev, timer);
-}
-
-int attach_hub_create(struct attach_hub **out, struct loop *loop, struct machines *machines, struct tickets *tickets)
-{
-	struct attach_hub *hub = calloc(1, sizeof(*hub));
-
-	if (!hub)
-		return -ENOMEM;
-	hub->loop = loop;
-	hub->machines = machines;
-	hub->tickets = tickets;
-	hub->born_ms = loop_now_ms();
-	ev_timer_init(&hub->sweep, on_sweep, 0., SWEEP_S);
-	ev_timer_init(&hub->ack, on_ack, 0., ACK_S);
-	*out = hub;
-	return 0;
-}
-
-struct attach_hub *attach_hub_destroy(struct attach_hub *hub)
-{
-	if (!hub)
-		return NULL;
-	while (hub->all)
-		(void)attach_closed(hub->all);
-	ev_timer_stop(hub->loop->ev, &hub->sweep);
-	ev_timer_stop(hub->loop->ev, &hub->ack);
-	free(hub);
-	return NULL;
-}
-
-void attach_hub_revoke(struct attach_hub *hub, const uint8_t session_hash[SESSION_HASH_BYTES], uint16_t code, const char *reason)
-{
-	for (struct attach *a = hub->all, *next; a; a = next) {
-		next = a->next;
-		if (memcmp(a->who.session_hash, session_hash, SESSION_HASH_BYTES) == 0)
-			attach_refuse(a, code, reason);
-	}
-}
-
-void attach_set_address(struct attach *a, const char *address)
-{
-	(void)snprintf(a->address, sizeof(a->address), "%s", address);
-}
-
-void attach_hub_each(const struct attach_hub *hub, void (*fn)(void *arg, const struct attach_view *v), void *arg)
-{
-	uint64_t now_ms = loop_now_ms();
-	int64_t now_s = (int64_t)time(NULL);
-
-	for (const struct attach *a = hub->all; a; a = a->next) {
-		const struct attach_view v = {
-			.id = a->id, .email = a->who.email, .address = a->address, .bytes_in = a->bytes_in, .bytes_out = a->bytes_out,
-			.stream = a->phase == LIVE ? stream_id(a->viewer.stream) : "",
-			.role = a->may_control && a->wants_control ? ROLE_CONTROLLER : ROLE_VIEWER,
-			.since_s = now_s - (int64_t)((now_ms - a->opened_ms) / 1000), .idle_ms = now_ms - a->typed_ms,
-		};
-
-		if (a->phase == LIVE)
-			fn(arg, &v);
-	}
-}
-
-size_t attach_hub_check(struct attach_hub *hub, bool (*may)(void *arg, const struct who *who), void *arg)
-{
-	size_t closed = 0;
-
-	for (struct attach *a = hub->all, *next; a; a = next) {
-		next = a->next;
-		if (a->phase == CLOSING || may(arg, &a->who))
-			continue;
-		attach_refuse(a, WIRE_CLOSE_REVOKED, "your access has ended");
-		closed++;
-	}
-	return closed;
-}
-
-void attach_hub_restart(struct attach_hub *hub)
-{
-	for (struct attach *a = hub->all, *next; a; a = next) {
-		next = a->next;
-		attach_refuse(a, WIRE_CLOSE_RESTART, "the server restarts: your machine runs on");
-	}
-}
-
-void attach_hub_metrics(const struct attach_hub *hub, struct buf *out)
-{
-	const struct {
-		const char *name, *type, *help;
-		uint64_t value;
-	} rows[] = {
-		{ "attachments", "gauge", "open attachments", hub->count },
-		{ "attachments_opened_total", "counter", "attachments since the start", hub->n.opened },
-		{ "attachments_refused_total", "counter", "attachments ended by an error", hub->n.refused },
-		{ "output_bytes_total", "counter", "terminal bytes sent to clients", hub->n.output_bytes },
-		{ "input_bytes_total", "counter", "terminal bytes received from clients", hub->n.input_bytes },
-		{ "credit_stalls_total", "counter", "times that output waited for a client's credit", hub->n.stalls },
-		{ "resumes_total", "counter", "attachments that went on where they had stopped", hub->n.resumes },
-		{ "gaps_total", "counter", "preambles sent because earlier output was gone", hub->n.gaps },
-		{ "viewers_skipped_total", "counter", "times that a slow viewer was skipped ahead", hub->n.skips },
-	};
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		(void)buf_printf(out, "# HELP terrarium_%s %s\n# TYPE terrarium_%s %s\nterrarium_%s %llu\n", rows[i].name, rows[i].help,
-				 rows[i].name, rows[i].type, rows[i].name, (unsigned long long)rows[i].value);
-	}
 }
