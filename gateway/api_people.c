@@ -131,16 +131,32 @@ void api_user_rebind(struct http_call *call)
 
 /* --- what is open ------------------------------------------------------------------------------------------------------------ */
 
+/* The machine behind a stream's id, which is the machine's own, a dot and the kind. */
+static struct machine *machine_behind(const struct api *api, const char *stream)
+{
+	char id[MACHINE_ID_TEXT];
+	size_t len = strcspn(stream, ".");
+
+	if (len >= sizeof(id))
+		return NULL;
+	memcpy(id, stream, len);
+	id[len] = '\0';
+	return machine_find_any(api->machines, id);
+}
+
 static void add_live(void *arg, const struct attach_view *v)
 {
 	struct listing *l = arg;
+	struct machine *m = machine_behind(l->api, v->stream);
+	json_t *vm = m ? machine_json(m) : NULL, *name = json_object_get(vm, "name");
 	char since[WHEN_BYTES];
 
 	(void)json_array_append_new(
-		l->items, json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "id", (json_int_t)v->id, "email", v->email, "address",
-				    v->address, "stream", v->stream, "role", v->role == ROLE_CONTROLLER ? "controller" : "viewer", "since",
-				    when_format(v->since_s, since), "idle_ms", (json_int_t)v->idle_ms, "bytes_in", (json_int_t)v->bytes_in,
-				    "bytes_out", (json_int_t)v->bytes_out));
+		l->items, json_pack("{s:I, s:s, s:s, s:s, s:O?, s:s, s:s, s:s, s:I, s:I, s:I}", "id", (json_int_t)v->id, "email", v->email,
+				    "address", v->address, "vm", m ? machine_id(m) : "", "name", name, "stream", v->stream, "role",
+				    v->role == ROLE_CONTROLLER ? "controller" : "viewer", "since", when_format(v->since_s, since), "idle_ms",
+				    (json_int_t)v->idle_ms, "bytes_in", (json_int_t)v->bytes_in, "bytes_out", (json_int_t)v->bytes_out));
+	json_decref(vm);
 }
 
 void api_live(struct http_call *call)
@@ -225,19 +241,14 @@ void api_admin_vm_stop(struct http_call *call)
 void api_admin_ticket(struct http_call *call)
 {
 	const struct api *api = call->app;
-	char id[MACHINE_ID_TEXT], ticket[TICKET_TEXT];
-	size_t len = strcspn(call->id, ".");
-	struct machine *m;
+	char ticket[TICKET_TEXT];
 	struct err e = { 0 };
 	int r;
 
-	if (len >= sizeof(id))
-		len = sizeof(id) - 1;
-	memcpy(id, call->id, len);
-	id[len] = '\0';
-	m = any_machine(call, id);
-	if (!m)
+	if (!machine_behind(api, call->id)) {
+		http_problem(call->resp, 404, "not_found", "There is no such machine.");
 		return;
+	}
 	r = ticket_issue(api->tickets, &call->who, call->id, ROLE_VIEWER, api->now_ms(), ticket);
 	if (r < 0) {
 		err_set(&e, r, "no ticket");

@@ -14,7 +14,8 @@ export class ApiError extends Error {
 	}
 }
 
-async function request(method, path, body, headers = {}) {
+/** @returns {Promise<object>} the JSON of the answer @throws {ApiError} */
+export async function request(method, path, body, headers = {}) {
 	let answer;
 	try {
 		answer = await fetch(`/api/v1/${path}`, {

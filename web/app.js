@@ -5,7 +5,7 @@ import * as api from "./api.js";
 import { Door, take_arrival } from "./door.js";
 import { show } from "./dom.js";
 import { find_machine } from "./machine.js";
-import { on_prefs, prefs } from "./prefs.js";
+import { wear_theme } from "./prefs.js";
 import { Room } from "./room.js";
 import { forget_screen } from "./snapshot.js";
 
@@ -16,13 +16,7 @@ const REASONS = {
 
 let room = null;
 
-on_prefs(() => {
-	const { theme } = prefs();
-	if (theme === "system")
-		delete document.documentElement.dataset.theme;
-	else
-		document.documentElement.dataset.theme = theme;
-});
+wear_theme();
 
 /* After a room there was a page that somebody has used: it is not handed on, but loaded anew. */
 const door = new Door(() => room ? location.reload() : enter());

@@ -14,6 +14,9 @@ function address(id, text) {
 	show(id, bare !== "");
 }
 
+/** @param {{email: string}[]} viewers @param {string} me @returns {string[]} whoever else looks on, each once */
+export const watched_by = (viewers, me) => [...new Set(viewers.map(({ email }) => email).filter((email) => email !== me))];
+
 export class Bar {
 	#machine;
 	#host = {};
@@ -69,12 +72,17 @@ export class Bar {
 		show("role", role === "viewer");
 	}
 
-	/** @param {object[]} viewers everybody at this terminal */
-	viewers(viewers) {
-		const others = viewers.length - 1;
+	/**
+	 * Who else is here: a number for one's own windows, names for anybody else.
+	 * @param {{email: string, role: string}[]} viewers everybody at this terminal @param {string} me
+	 */
+	viewers(viewers, me) {
+		const strangers = watched_by(viewers, me), others = viewers.filter(({ email }) => email === me).length - 1;
 		put("watchers", others > 0 ? `${others} more here` : "");
 		$("watchers").title = viewers.map((v) => `${v.email} (${v.role})`).join("\n");
 		show("watchers", others > 0);
+		put("watched", strangers.length > 0 ? `watched by ${strangers.join(", ")}` : "");
+		show("watched", strangers.length > 0);
 	}
 
 	open_facts() {

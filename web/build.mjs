@@ -15,7 +15,12 @@ import { build } from "esbuild";
 
 const web = dirname(fileURLToPath(import.meta.url));
 const out = process.argv[2] ?? "build";
-const ENTRIES = ["app.js", "style.css"]; /* as index.html names them */
+/* What each page is made of, as its file names it. */
+const PAGES = [
+	{ path: "/", file: "index.html", entries: ["app.js", "style.css"] },
+	{ path: "/admin", file: "admin.html", entries: ["admin.js", "admin.css", "style.css"] },
+];
+const ENTRIES = [...new Set(PAGES.flatMap(({ entries }) => entries))];
 const NONCE = "{{style-nonce}}";
 
 /* Modules that end up in the browser: their licences ask to be named. */
@@ -41,16 +46,16 @@ async function bundle() {
 	return { files, names };
 }
 
-function page(names) {
-	let html = readFileSync(join(web, "index.html"), "utf8");
-	for (const [source, path] of names) {
+function page({ path, file, entries }, names) {
+	let html = readFileSync(join(web, file), "utf8");
+	for (const source of entries) {
 		if (!html.includes(`"${source}"`))
-			throw new Error(`index.html does not name ${source}`);
-		html = html.replace(`"${source}"`, `"${path}"`);
+			throw new Error(`${file} does not name ${source}`);
+		html = html.replace(`"${source}"`, `"${names.get(source)}"`);
 	}
 	if (html.split(NONCE).length !== 2)
-		throw new Error("index.html must hold the nonce once");
-	return Buffer.from(html);
+		throw new Error(`${file} must hold the nonce once`);
+	return { path, body: Buffer.from(html), immutable: false, type: TYPES.html, nonce: true };
 }
 
 function licences() {
@@ -78,7 +83,7 @@ async function collect() {
 	const { files, names } = await bundle();
 	const plain = (path, body) => ({ path, body, immutable: false });
 	return [
-		{ ...plain("/", page(names)), type: TYPES.html, nonce: true },
+		...PAGES.map((one) => page(one, names)),
 		...files,
 		plain("/favicon.svg", readFileSync(join(web, "favicon.svg"))),
 		plain("/terrarium.webmanifest", readFileSync(join(web, "terrarium.webmanifest"))),

@@ -6,7 +6,18 @@
 import * as api from "./api.js";
 import { $, on_click, put, show } from "./dom.js";
 
-const LOOK_EVERY_MS = 400, LOOK_FOR_MS = 60_000;
+const LOOK_EVERY_MS = 250, LOOK_FOR_MS = 60_000;
+const SLOW_MS = 1_000, SLOWER_MS = 8_000; /* after which a person wants to know what is waited for */
+const READY_EVERY_MS = 3_000; /* a service that cannot be reached may come back */
+
+/* A page that only those who are signed in can use sends people here, and wants them back. */
+const BACK = "terrarium.back";
+
+function way_back() {
+	const path = sessionStorage.getItem(BACK) ?? "";
+	sessionStorage.removeItem(BACK);
+	return /^\/admin(#[a-z]*)?$/.test(path) ? path : null;
+}
 
 /** @returns {?{token?: string}} what the address brought: a demo link's token, or the way back from an identity service (no token) */
 export function take_arrival() {
@@ -37,6 +48,7 @@ function in_words(error) {
 /** The sign-in screen. */
 export class Door {
 	#on_in;
+	#timers = [];
 
 	/** @param {() => void} on_in runs when somebody has signed in */
 	constructor(on_in) {
@@ -79,17 +91,45 @@ export class Door {
 		show("door-retry", true);
 	}
 
-	async #sign_in(how) {
-		show("door", true);
-		show("door-wait", true);
+	/* @param {string} service that is waited for, "" for this server */
+	async #sign_in(how, service = "") {
+		this.#working(service);
 		try {
 			await how();
 		} catch (error) {
 			await this.#stay(in_words(error));
 			return;
 		}
+		const back = way_back();
+		if (back) {
+			location.replace(back);
+			return;
+		}
+		this.#rest();
 		show("door", false);
 		this.#on_in();
+	}
+
+	#working(service) {
+		this.#rest();
+		const say = (text) => () => {
+			put("door-wait", text);
+			show("door-slow", true);
+		};
+		show("door", true);
+		show("door-wait", true);
+		put("door-wait", "Signing in…");
+		for (const button of $("door-ways").querySelectorAll("button"))
+			button.disabled = true;
+		this.#timers = [
+			setTimeout(say(`Waiting for ${service || "the identity service"}…`), SLOW_MS),
+			setTimeout(say(`${service || "The identity service"} takes longer than usual…`), SLOWER_MS),
+		];
+	}
+
+	#rest() {
+		this.#timers.forEach(clearTimeout);
+		show("door-slow", false);
 	}
 
 	/* The ways in are only told to somebody who is not signed in. */
@@ -132,6 +172,7 @@ export class Door {
 	}
 
 	#show(ways, fault) {
+		this.#rest();
 		const services = ways.filter(({ kind }) => kind !== "demo");
 		show("door", true);
 		show("door-wait", false);
@@ -139,16 +180,40 @@ export class Door {
 		show("door-ways", services.length > 0);
 		show("door-none", ways.length === 0 && !fault);
 		show("door-retry", false);
-		$("door-ways").replaceChildren(...services.map((way) => {
-			const button = document.createElement("button");
-			button.type = "button";
-			button.className = "primary";
-			button.textContent = `Continue with ${way.title || way.name}`;
-			button.addEventListener("click", () => this.#sign_in(() => this.#visit(way)));
-			return button;
-		}));
+		$("door-ways").replaceChildren(...services.flatMap((way) => this.#button(way)));
 		$("door-link").value = "";
 		this.#fault(fault);
+		if (services.some(({ ready }) => ready === false))
+			this.#timers = [setTimeout(() => this.#look_again(ways, fault), READY_EVERY_MS)];
+	}
+
+	/* One that cannot be reached just now may still be tried: the server asks it again then. */
+	#button(way) {
+		const title = way.title || way.name;
+		const button = document.createElement("button");
+		button.type = "button";
+		button.className = way.ready === false ? "" : "primary";
+		button.textContent = `Continue with ${title}`;
+		button.addEventListener("click", () => this.#sign_in(() => this.#visit(way), title));
+		if (way.ready !== false)
+			return [button];
+		const note = document.createElement("p");
+		note.id = `door-away-${way.name}`;
+		note.className = "away";
+		note.textContent = `${title} cannot be reached at the moment.`;
+		button.setAttribute("aria-describedby", note.id);
+		return [button, note];
+	}
+
+	/* Whoever is typing a link meanwhile is left alone. */
+	async #look_again(ways, fault) {
+		const now = await api.who_am_i().then(() => null, (error) => error.status === 401 ? ways_of(error.body) : ways);
+		if (!now || $("door").hidden || !$("door-wait").hidden)
+			return;
+		if (JSON.stringify(now) === JSON.stringify(ways) || $("door-link").value !== "")
+			this.#timers = [setTimeout(() => this.#look_again(ways, fault), READY_EVERY_MS)];
+		else
+			this.#show(now, fault);
 	}
 
 	#fault(text) {

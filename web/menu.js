@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The two menus: power, and how the page looks. */
-import { $, ask, attempt, on_click, put } from "./dom.js";
+import { $, ask, attempt, on_click, put, show } from "./dom.js";
 import { on_prefs, prefs, set_prefs, theme, toggle_theme } from "./prefs.js";
 
 /** Buttons of the power menu: what they are called in a question, which states allow them, what they do. */
@@ -37,12 +37,13 @@ function power_buttons(machine) {
 }
 
 /**
- * @param {{email: string}} who
+ * @param {{email: string, role: string}} who
  * @param {import("./term.js").Term} term
  * @param {{facts: () => void, sign_out: () => Promise<void>, fit: () => void}} does
  */
 export function page_menu(who, term, does) {
 	put("menu-who", who.email);
+	show("admin-open", ["auditor", "operator", "admin"].includes(who.role));
 	const close = (fn) => () => {
 		$("menu").hidePopover();
 		return fn();

@@ -57,6 +57,16 @@ export function on_prefs(fn) {
 	fn();
 }
 
+/** Keep the page in the colours that are wanted. */
+export function wear_theme() {
+	on_prefs(() => {
+		if (current.theme === "system")
+			delete document.documentElement.dataset.theme;
+		else
+			document.documentElement.dataset.theme = current.theme;
+	});
+}
+
 function tell() {
 	for (const fn of listeners)
 		fn();

@@ -52,6 +52,7 @@ export class Room {
 	 * @param {(reason: string) => void} on_out runs when this person may not stay: "login", "revoked", "out"
 	 */
 	constructor(who, host, on_out) {
+		this.who = who;
 		this.host = host;
 		this.on_out = on_out;
 		const look = { theme: theme(), font_px: prefs().font_px, screen_reader: prefs().screen_reader };
@@ -284,7 +285,7 @@ export class Room {
 	}
 
 	#on_viewers(viewers) {
-		this.#bar.viewers(viewers);
+		this.#bar.viewers(viewers, this.who.email);
 		if (!viewers.some(({ role }) => role === "controller"))
 			this.#link.take(); /* who had it is gone */
 	}

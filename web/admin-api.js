@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The administrators' part of the REST interface of docs/protocol.md, one function for each request. */
+import { ApiError, request } from "./api.js";
+import { query } from "./admin-words.js";
+
+const DOWNLOAD_DEADLINE_MS = 60_000;
+const PAGE = 50;
+
+const in_path = encodeURIComponent;
+const forced = (force) => force ? "?force=1" : "";
+
+/** @param {{search: string, effect: string, role: string, source: string, cursor: ?string}} q */
+export const rules = (q) => request("GET", `rules${query({ limit: PAGE, ...q })}`);
+export const rule = (pattern) => request("GET", `rules/${in_path(pattern)}`);
+
+/**
+ * Write a rule as the person saw it.
+ * @param {object} rule @param {?number} version that was seen; null for a rule that must not be there yet @param {boolean} force
+ */
+export const put_rule = (rule, version, force = false) =>
+	request("POST", `rules${forced(force)}`, rule, version === null ? { "If-None-Match": "*" } : { "If-Match": `"${version}"` });
+export const drop_rule = (pattern, version, force = false) =>
+	request("DELETE", `rules/${in_path(pattern)}${forced(force)}`, undefined, { "If-Match": `"${version}"` });
+export const import_rules = (csv, dry_run, force = false) => request("POST", `rules/import${forced(force)}`, { csv, dry_run });
+
+export const why = (email) => request("GET", `why${query({ email })}`);
+export const people = (q) => request("GET", `users${query({ limit: PAGE, ...q })}`);
+export const kick = (email) => request("POST", `users/${in_path(email)}/kick`, {});
+export const rebind = (email) => request("POST", `users/${in_path(email)}/rebind`, {});
+
+export const live = () => request("GET", "live");
+/** @param {string} stream id @returns {Promise<string>} a viewer's ticket */
+export const watch_ticket = async (stream) => (await request("POST", `admin/streams/${in_path(stream)}/tickets`, {})).ticket;
+
+export const all_machines = (q) => request("GET", `admin/vms${query({ limit: PAGE, ...q })}`);
+export const stop_machine = (id, force) => request("POST", `admin/vms/${in_path(id)}/stop`, { force });
+export const capacity = () => request("GET", "capacity");
+
+/** @param {{actor: string, action: string, object: string, since: ?string, until: ?string, cursor: ?string}} q */
+export const audit = (q) => request("GET", `audit${query({ limit: PAGE, ...q })}`);
+export const verify_audit = () => request("GET", "audit/verify");
+
+/** Save what the server gives as a file. @param {string} path below /api/v1/ @param {string} name of the file */
+export async function download(path, name) {
+	let answer;
+	try {
+		answer = await fetch(`/api/v1/${path}`, { cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(DOWNLOAD_DEADLINE_MS) });
+	} catch {
+		throw new ApiError(0, "unreachable", "The server does not answer. Check that it is running and that this computer is online.");
+	}
+	if (!answer.ok) {
+		const problem = await answer.json().catch(() => ({}));
+		throw new ApiError(answer.status, problem.code ?? "", problem.detail ?? `The server answered ${answer.status}.`);
+	}
+	const url = URL.createObjectURL(await answer.blob());
+	const a = document.createElement("a");
+	a.href = url;
+	a.download = name;
+	a.click();
+	URL.revokeObjectURL(url);
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Looking over somebody's shoulder: a terminal that cannot type. Whom it shows sees who looks on. */
+import * as api from "./admin-api.js";
+import { attach_url } from "./api.js";
+import { $, on_click, put } from "./dom.js";
+import { on_prefs, prefs, theme } from "./prefs.js";
+
+const WINDOW_BYTES = 384 * 1024;
+const STATES = { asking: "Connecting…", opening: "Connecting…", waiting: "Connecting again…" };
+const ENDS = {
+	exited: "The machine has ended this terminal.", gone: "This machine does not exist any more.", login: "Your session has ended.",
+	revoked: "You may not watch any more.", idle: "Closed: nothing has happened for long.", taken: "Another window took this over.",
+};
+
+let now = null; /* {term, link} of the dialog while it is open */
+
+on_click("watch-close", () => $("watch").close());
+$("watch").addEventListener("close", () => {
+	now?.link.stop();
+	now = null;
+	$("watch-terminal").replaceChildren();
+});
+addEventListener("resize", () => now?.term.letterbox(now.term.cols, now.term.rows));
+on_prefs(() => now?.term.set_look({ theme: theme() }));
+
+/** @param {{stream: string, email: string, name: string}} terminal of the list of live ones */
+export async function watch({ stream, email, name }) {
+	/* Only who watches needs the terminal's code. */
+	const [{ Term }, { Link }, { Session }, { SUBPROTOCOL }] = await Promise.all([
+		import("./term.js"), import("./link.js"), import("./session.js"), import("./wire.js"),
+	]);
+	put("watch-title", `Watching ${email}`);
+	put("watch-state", STATES.asking);
+	$("watch").showModal();
+	const nothing = () => {};
+	const term = new Term($("watch-terminal"), { theme: theme(), font_px: prefs().font_px, screen_reader: prefs().screen_reader }, {
+		input: nothing, size: nothing, title: nothing, bell: nothing, copy: nothing, link: nothing,
+	});
+	term.set_look({ read_only: true });
+	const session = new Session(stream, WINDOW_BYTES);
+	session.role = "viewer";
+	const link = new Link({
+		session, size: () => term.size(), ticket: () => api.watch_ticket(stream), socket: () => new WebSocket(attach_url(), SUBPROTOCOL),
+		watched: () => document.visibilityState === "visible",
+		on: {
+			state: (state, reason) => put("watch-state", state === "open" ? `${name} · read only · they see that you look on` :
+				state === "ended" ? ENDS[reason] ?? "" : STATES[state] ?? ""),
+			welcome: ({ cols, rows }) => term.letterbox(cols, rows),
+			output: (part, epoch) => term.write(part, () => part.counted && link.parsed(epoch, part.end)),
+			size: ({ cols, rows }) => term.letterbox(cols, rows),
+			event: nothing, fault: nothing, rtt: nothing, pending: nothing,
+		},
+	});
+	now = { term, link };
+	link.start();
+}
