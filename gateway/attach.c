@@ -4,18 +4,20 @@
  *
  *   WAITING --HELLO--> LIVE --fault, end of the stream, revocation--> CLOSING --attach_closed()--> freed
  *
- * Nothing is queued. What has to be said is a set of bits (and a few numbers), and each message is made from the present state when the
- * transport asks for it: a client that does not read costs the size of struct attach, whatever happens meanwhile. So a later PING, SIZE
- * or EVENT replaces an earlier one of its kind that has not been sent.
+ * Nothing is queued. What has to be said is a set of bits (and a few numbers), and each message is made
+ * from the present state when the transport asks for it: a client that does not read costs the size of
+ * struct attach, whatever happens meanwhile. So a later PING, SIZE or EVENT replaces an earlier one of its
+ * kind that has not been sent.
  *
- * Order: control messages, then output, with an INACK between two frames of it when one is due. INACK is lazy: it rides along with
- * output (behind the echo), at most once in ATTACH_ACK_S, or goes after that: a frame for each keystroke would cost as much as its echo.
+ * Order: control messages, then output, with an INACK between two frames of it when one is due. INACK is
+ * lazy: it rides along with output (behind the echo), at most once in ATTACH_ACK_S, or goes after that: a
+ * frame for each keystroke would cost as much as its echo.
  *
- * Output: sent <= credit + window. The stream keeps a controller's bytes until they are sent. A viewer whose next byte has left
- * the ring is skipped ahead: gap, preamble, on from a safe place near the end.
+ * Output: sent <= credit + window. The stream keeps a controller's bytes until they are sent. A viewer
+ * whose next byte has left the ring is skipped ahead: gap, preamble, on from a safe place near the end.
  *
- * Control: at most one attachment of a stream controls; the newest that asks wins. When it goes, the newest of the others that ever asked
- * and did not release gets it.
+ * Control: at most one attachment of a stream controls; the newest that asks wins. When it goes, the newest
+ * of the others that ever asked and did not release gets it.
  */
 #include "gateway/attach_priv.h"
 
@@ -90,7 +92,7 @@ static void pause_client(struct attach *a, bool paused)
 	a->t->pause_input(a->conn, paused);
 }
 
-/* --- control ---------------------------------------------------------------------------------------------------------- */
+/* --- control --------------------------------------------------------------------------------------------- */
 
 static void say_to_all(struct stream *s, unsigned what)
 {
@@ -138,7 +140,7 @@ void attach_leave(struct attach *a)
 	say_to_all(s, SAY_VIEWERS);
 }
 
-/* --- refusing and closing --------------------------------------------------------------------------------------------- */
+/* --- refusing and closing -------------------------------------------------------------------------------- */
 
 static const char *code_text(uint16_t code)
 {
@@ -189,7 +191,7 @@ void attach_hang_up(struct attach *a, uint16_t code, const char *reason)
 	a->t->close(a->conn, code, reason);
 }
 
-/* --- output ----------------------------------------------------------------------------------------------------------- */
+/* --- output ---------------------------------------------------------------------------------------------- */
 
 static uint64_t allowance(const struct attach *a)
 {
@@ -241,7 +243,10 @@ static void set_window(struct attach *a, const struct stream_state *st)
 	a->viewer.window = window;
 }
 
-/* Begin at @offset or the next safe place, with a preamble. What has been sent and not yet consumed still counts against the window. */
+/*
+ * Begin at @offset or the next safe place, with a preamble. What has been sent and not yet consumed still
+ * counts against the window.
+ */
 static void go_to(struct attach *a, uint64_t offset)
 {
 	uint64_t open = a->sent - a->viewer.credit;
@@ -325,7 +330,7 @@ static size_t next_exit(struct attach *a, uint8_t *buf)
 	return wire_exit(buf, st.exit_code, (uint8_t)st.exit_signal);
 }
 
-/* --- control messages ------------------------------------------------------------------------------------------------- */
+/* --- control messages ------------------------------------------------------------------------------------ */
 
 static const char *role_text(const struct attach *a)
 {
@@ -341,10 +346,11 @@ static json_t *welcome(const struct attach *a)
 	char epoch[17];
 
 	wire_epoch_text(st.epoch, epoch);
-	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:i, s:i, s:I, s:i, s:b, s:o}", "stream", stream_id(s), "epoch", epoch,
-			 "ring_start", (json_int_t)st.start, "out_offset", (json_int_t)a->sent, "in_offset", (json_int_t)a->acked,
-			 "role", role_text(a), "cols", (int)st.size.cols, "rows", (int)st.size.rows, "window",
-			 (json_int_t)a->viewer.window, "keepalive_ms", KEEPALIVE_MS, "can_resize", (int)st.pty, "vm", vm);
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:i, s:i, s:I, s:i, s:b, s:o}", "stream",
+			 stream_id(s), "epoch", epoch, "ring_start", (json_int_t)st.start, "out_offset",
+			 (json_int_t)a->sent, "in_offset", (json_int_t)a->acked, "role", role_text(a), "cols",
+			 (int)st.size.cols, "rows", (int)st.size.rows, "window", (json_int_t)a->viewer.window,
+			 "keepalive_ms", KEEPALIVE_MS, "can_resize", (int)st.pty, "vm", vm);
 }
 
 static json_t *event_epoch(const struct attach *a)
@@ -360,7 +366,8 @@ static json_t *event_role(const struct attach *a)
 {
 	struct stream_state st = stream_state(a->viewer.stream);
 
-	return json_pack("{s:s, s:s, s:I}", "type", "role", "role", role_text(a), "in_offset", (json_int_t)st.wanted);
+	return json_pack("{s:s, s:s, s:I}", "type", "role", "role", role_text(a), "in_offset",
+			 (json_int_t)st.wanted);
 }
 
 static json_t *event_vm(const struct attach *a)
@@ -377,7 +384,8 @@ static json_t *event_viewers(const struct attach *a)
 	for (struct viewer *v = stream_viewers(a->viewer.stream); v; v = v->next) {
 		const struct attach *other = from_viewer(v);
 
-		(void)json_array_append_new(list, json_pack("{s:s, s:s}", "email", other->who.email, "role", role_text(other)));
+		(void)json_array_append_new(
+			list, json_pack("{s:s, s:s}", "email", other->who.email, "role", role_text(other)));
 	}
 	return json_pack("{s:s, s:o}", "type", "viewers", "viewers", list);
 }
@@ -385,7 +393,8 @@ static json_t *event_viewers(const struct attach *a)
 static json_t *error_notice(const struct attach *a)
 {
 	return json_pack("{s:s, s:s, s:i}", "code", a->notice, "message",
-			 strcmp(a->notice, "read_only") == 0 ? "this attachment only watches" : "this attachment may not take control",
+			 strcmp(a->notice, "read_only") == 0 ? "this attachment only watches"
+							     : "this attachment may not take control",
 			 "retry_after_ms", 0);
 }
 
@@ -393,7 +402,8 @@ static json_t *error_goodbye(const struct attach *a)
 {
 	bool again = a->close_code == WIRE_CLOSE_RESTART || a->close_code == WIRE_CLOSE_NOT_READY;
 
-	return json_pack("{s:s, s:s, s:i}", "code", code_text(a->close_code), "message", a->reason, "retry_after_ms", again ? 250 : 0);
+	return json_pack("{s:s, s:s, s:i}", "code", code_text(a->close_code), "message", a->reason,
+			 "retry_after_ms", again ? 250 : 0);
 }
 
 static size_t next_size(struct attach *a, uint8_t *buf)
@@ -440,7 +450,8 @@ static size_t next_saying(struct attach *a, uint8_t *buf, size_t cap)
 	len = wire_json(buf, cap, sayings[i].type, json);
 	json_decref(json);
 	if (len == 0)
-		log_warn("stream %s: a message could not be made: out of memory?", a->viewer.stream ? stream_id(a->viewer.stream) : "-");
+		log_warn("stream %s: a message could not be made: out of memory?",
+			 a->viewer.stream ? stream_id(a->viewer.stream) : "-");
 	if (sayings[i].what == SAY_GOODBYE)
 		attach_hang_up(a, a->close_code, a->reason);
 	return len;
@@ -466,7 +477,7 @@ size_t attach_next(struct attach *a, uint8_t *buf, size_t cap, bool *more)
 	return len;
 }
 
-/* --- what the stream tells -------------------------------------------------------------------------------------------- */
+/* --- what the stream tells ------------------------------------------------------------------------------- */
 
 static void on_epoch(struct attach *a)
 {
@@ -518,7 +529,7 @@ void attach_on_news(struct viewer *v, unsigned news)
 		attach_ask_to_write(a);
 }
 
-/* --- what the client says --------------------------------------------------------------------------------------------- */
+/* --- what the client says -------------------------------------------------------------------------------- */
 
 static size_t viewer_count(const struct stream *s)
 {
@@ -542,17 +553,25 @@ static void find_start(struct attach *a, const struct wire_hello *h, const struc
 	a->viewer.credit = a->sent;
 }
 
+static uint32_t wished_window(const struct wire_hello *h)
+{
+	if (h->window == 0)
+		return WINDOW_DEFAULT;
+	if (h->window < WINDOW_MIN)
+		return WINDOW_MIN;
+	return h->window < WINDOW_MAX ? (uint32_t)h->window : WINDOW_MAX;
+}
+
 static void join(struct attach *a, struct stream *s, const struct wire_hello *h, enum stream_role role)
 {
 	struct stream_state st = stream_state(s);
 	bool same_epoch = h->has_epoch && h->epoch == st.epoch;
-	uint64_t window = h->window == 0 ? WINDOW_DEFAULT : h->window;
 
 	a->phase = LIVE;
 	a->deadline_ms = 0;
 	a->may_control = role == ROLE_CONTROLLER;
 	a->wants_control = a->may_control && !h->viewer;
-	a->asked_window = (uint32_t)(window < WINDOW_MIN ? WINDOW_MIN : window > WINDOW_MAX ? WINDOW_MAX : window);
+	a->asked_window = wished_window(h);
 	/* Who comes back sends again what was not written; to others, input begins behind what is held. */
 	a->acked = same_epoch ? st.written : st.wanted;
 	a->typed = same_epoch;
@@ -562,7 +581,9 @@ static void join(struct attach *a, struct stream *s, const struct wire_hello *h,
 	if (a->wants_control) {
 		give_control(s, a);
 		if (h->size.cols > 0)
-			stream_resize(s, &a->viewer, (struct ring_size){ h->size.cols, h->size.rows, h->size.xpix, h->size.ypix });
+			stream_resize(
+				s, &a->viewer,
+				(struct ring_size){ h->size.cols, h->size.rows, h->size.xpix, h->size.ypix });
 	}
 	say_to_all(s, SAY_VIEWERS);
 	a->say = SAY_WELCOME | SAY_VIEWERS;
@@ -636,7 +657,8 @@ static void on_input(struct attach *a, const struct wire_msg *m)
 static void on_resize(struct attach *a, const struct wire_size *w)
 {
 	if (controls(a))
-		stream_resize(a->viewer.stream, &a->viewer, (struct ring_size){ w->cols, w->rows, w->xpix, w->ypix });
+		stream_resize(a->viewer.stream, &a->viewer,
+			      (struct ring_size){ w->cols, w->rows, w->xpix, w->ypix });
 	else
 		notice(a, "read_only");
 }

@@ -16,8 +16,9 @@ struct machines;
 struct tickets;
 
 /*
- * One client's attachment to one stream: the state machine of terrarium.v1 (docs/protocol.md). Knows messages, not websockets:
- * the transport (gateway/server.c, or a test) feeds whole messages in and asks for whole messages to send.
+ * One client's attachment to one stream: the state machine of terrarium.v1 (docs/protocol.md). Knows
+ * messages, not websockets: the transport (gateway/server.c, or a test) feeds whole messages in and asks
+ * for whole messages to send.
  */
 #define ATTACH_MSG_MAX 65536	/* bytes of one message to the client */
 #define ATTACH_INPUT_MAX 16384	/* bytes of one message from the client */
@@ -27,25 +28,36 @@ struct tickets;
 struct attach_transport {
 	/* There is something to send: call attach_next() as soon as the socket takes more. */
 	void (*want_write)(void *conn);
-	/* Close with this code after what attach_next() has given is out. attach_closed() follows; nothing else is called after this. */
+	/*
+	 * Close with this code after what attach_next() has given is out. attach_closed() follows; nothing
+	 * else is called after this.
+	 */
 	void (*close)(void *conn, uint16_t code, const char *reason);
 	/* Stop or go on reading from the client. A message already on its way may still come. */
 	void (*pause_input)(void *conn, bool paused);
 };
 
 /** attach_hub_create() - what all attachments share. Borrowed: loop, machines, tickets */
-int attach_hub_create(struct attach_hub **out, struct loop *loop, struct machines *machines, struct tickets *tickets);
+int attach_hub_create(struct attach_hub **out, struct loop *loop, struct machines *machines,
+		      struct tickets *tickets);
 struct attach_hub *attach_hub_destroy(struct attach_hub *hub);
 
-/** attach_create() - a client connected and is @who (copied); HELLO must follow within 5 s. NULL without memory */
-struct attach *attach_create(struct attach_hub *hub, const struct attach_transport *t, void *conn, const struct who *who);
+/**
+ * attach_create() - a client connected and is @who (copied); HELLO must follow within 5 s. NULL without
+ * memory
+ */
+struct attach *attach_create(struct attach_hub *hub, const struct attach_transport *t, void *conn,
+			     const struct who *who);
 
 #define ATTACH_ADDRESS_BYTES 46
 
 /** attach_set_address() - where the client is, as text; for administrators */
 void attach_set_address(struct attach *a, const char *address);
 
-/** attach_input() - one whole binary message from the client, at most ATTACH_INPUT_MAX bytes. May call transport hooks */
+/**
+ * attach_input() - one whole binary message from the client, at most ATTACH_INPUT_MAX bytes. May call
+ * transport hooks
+ */
 void attach_input(struct attach *a, const uint8_t *data, size_t len);
 
 /** attach_refuse() - the transport saw a fault (text message, message too long): ERROR and close */
@@ -64,10 +76,12 @@ size_t attach_next(struct attach *a, uint8_t *buf, size_t cap, bool *more);
 struct attach *attach_closed(struct attach *a);
 
 /** attach_hub_revoke() - close every attachment of a session: 4401, or 4403 */
-void attach_hub_revoke(struct attach_hub *hub, const uint8_t session_hash[SESSION_HASH_BYTES], uint16_t code, const char *reason);
+void attach_hub_revoke(struct attach_hub *hub, const uint8_t session_hash[SESSION_HASH_BYTES], uint16_t code,
+		       const char *reason);
 
 /**
- * attach_hub_check() - the list has changed, or a date in it has come: close with 4403 whoever may not be here any more
+ * attach_hub_check() - the list has changed, or a date in it has come: close with 4403 whoever may not be
+ * here any more
  * @may: may call no attach_ function
  *
  * Return: how many were closed.
@@ -87,7 +101,8 @@ struct attach_view {
 };
 
 /** attach_hub_each() - look at every attachment that is live */
-void attach_hub_each(const struct attach_hub *hub, void (*fn)(void *arg, const struct attach_view *v), void *arg);
+void attach_hub_each(const struct attach_hub *hub, void (*fn)(void *arg, const struct attach_view *v),
+		     void *arg);
 
 /** attach_hub_restart() - tell every client that this process ends (1012) */
 void attach_hub_restart(struct attach_hub *hub);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* All attachments of this process: their list, the few timers that they share, and what is done to many of them at once. */
+/*
+ * All attachments of this process: their list, the few timers that they share, and what is done to many of
+ * them at once.
+ */
 #include "gateway/attach_priv.h"
 
 #include <errno.h>
@@ -15,7 +18,8 @@
 #define HELLO_MS 5000
 #define SWEEP_S	 .5
 
-struct attach *attach_create(struct attach_hub *hub, const struct attach_transport *t, void *conn, const struct who *who)
+struct attach *attach_create(struct attach_hub *hub, const struct attach_transport *t, void *conn,
+			     const struct who *who)
 {
 	struct attach *a = calloc(1, sizeof(*a));
 
@@ -104,7 +108,8 @@ static void on_ack(struct ev_loop *ev, ev_timer *timer, int events)
 		ev_timer_stop(ev, timer);
 }
 
-int attach_hub_create(struct attach_hub **out, struct loop *loop, struct machines *machines, struct tickets *tickets)
+int attach_hub_create(struct attach_hub **out, struct loop *loop, struct machines *machines,
+		      struct tickets *tickets)
 {
 	struct attach_hub *hub = calloc(1, sizeof(*hub));
 
@@ -132,7 +137,8 @@ struct attach_hub *attach_hub_destroy(struct attach_hub *hub)
 	return NULL;
 }
 
-void attach_hub_revoke(struct attach_hub *hub, const uint8_t session_hash[SESSION_HASH_BYTES], uint16_t code, const char *reason)
+void attach_hub_revoke(struct attach_hub *hub, const uint8_t session_hash[SESSION_HASH_BYTES], uint16_t code,
+		       const char *reason)
 {
 	for (struct attach *a = hub->all, *next; a; a = next) {
 		next = a->next;
@@ -146,17 +152,23 @@ void attach_set_address(struct attach *a, const char *address)
 	(void)snprintf(a->address, sizeof(a->address), "%s", address);
 }
 
-void attach_hub_each(const struct attach_hub *hub, void (*fn)(void *arg, const struct attach_view *v), void *arg)
+void attach_hub_each(const struct attach_hub *hub, void (*fn)(void *arg, const struct attach_view *v),
+		     void *arg)
 {
 	uint64_t now_ms = loop_now_ms();
 	int64_t now_s = (int64_t)time(NULL);
 
 	for (const struct attach *a = hub->all; a; a = a->next) {
 		const struct attach_view v = {
-			.id = a->id, .email = a->who.email, .address = a->address, .bytes_in = a->bytes_in, .bytes_out = a->bytes_out,
+			.id = a->id,
+			.email = a->who.email,
+			.address = a->address,
+			.bytes_in = a->bytes_in,
+			.bytes_out = a->bytes_out,
 			.stream = a->phase == LIVE ? stream_id(a->viewer.stream) : "",
 			.role = a->may_control && a->wants_control ? ROLE_CONTROLLER : ROLE_VIEWER,
-			.since_s = now_s - (int64_t)((now_ms - a->opened_ms) / 1000), .idle_ms = now_ms - a->typed_ms,
+			.since_s = now_s - (int64_t)((now_ms - a->opened_ms) / 1000),
+			.idle_ms = now_ms - a->typed_ms,
 		};
 
 		if (a->phase == LIVE)
@@ -196,15 +208,20 @@ void attach_hub_metrics(const struct attach_hub *hub, struct buf *out)
 		{ "attachments_opened_total", "counter", "attachments since the start", hub->n.opened },
 		{ "attachments_refused_total", "counter", "attachments ended by an error", hub->n.refused },
 		{ "output_bytes_total", "counter", "terminal bytes sent to clients", hub->n.output_bytes },
-		{ "input_bytes_total", "counter", "terminal bytes received from clients", hub->n.input_bytes },
-		{ "credit_stalls_total", "counter", "times that output waited for a client's credit", hub->n.stalls },
-		{ "resumes_total", "counter", "attachments that went on where they had stopped", hub->n.resumes },
+		{ "input_bytes_total", "counter", "terminal bytes received from clients",
+		  hub->n.input_bytes },
+		{ "credit_stalls_total", "counter", "times that output waited for a client's credit",
+		  hub->n.stalls },
+		{ "resumes_total", "counter", "attachments that went on where they had stopped",
+		  hub->n.resumes },
 		{ "gaps_total", "counter", "preambles sent because earlier output was gone", hub->n.gaps },
-		{ "viewers_skipped_total", "counter", "times that a slow viewer was skipped ahead", hub->n.skips },
+		{ "viewers_skipped_total", "counter", "times that a slow viewer was skipped ahead",
+		  hub->n.skips },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		(void)buf_printf(out, "# HELP terrarium_%s %s\n# TYPE terrarium_%s %s\nterrarium_%s %llu\n", rows[i].name, rows[i].help,
-				 rows[i].name, rows[i].type, rows[i].name, (unsigned long long)rows[i].value);
+		(void)buf_printf(out, "# HELP terrarium_%s %s\n# TYPE terrarium_%s %s\nterrarium_%s %llu\n",
+				 rows[i].name, rows[i].help, rows[i].name, rows[i].type, rows[i].name,
+				 (unsigned long long)rows[i].value);
 	}
 }

@@ -2,7 +2,10 @@
 #ifndef GATEWAY_ATTACH_PRIV_H
 #define GATEWAY_ATTACH_PRIV_H
 
-/* Shared by attach.c (the state machine of one attachment) and attach_hub.c (all of them); everybody else uses attach.h. */
+/*
+ * Shared by attach.c (the state machine of one attachment) and attach_hub.c (all of them); everybody else
+ * uses attach.h.
+ */
 
 #include <ev.h>
 

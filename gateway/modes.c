@@ -2,19 +2,20 @@
 /*
  * Theory of operation
  *
- * A parser after ECMA-48 and DEC STD 070 as xterm.js has it, cut down to what changes modes. It runs over bytes on their way out of
- * the ring (gateway/ring.c), so speed matters: in GROUND, plain text is skipped eight bytes at a time; only ESC, SO, SI and 0xc2
- * (the first byte of a C1 control in UTF-8) stop the skipping. UTF-8 needs no state of its own: a byte 10xxxxxx tells that it is
- * not the start of a character.
+ * A parser after ECMA-48 and DEC STD 070 as xterm.js has it, cut down to what changes modes. It runs over
+ * bytes on their way out of the ring (gateway/ring.c), so speed matters: in GROUND, plain text is skipped
+ * eight bytes at a time; only ESC, SO, SI and 0xc2 (the first byte of a C1 control in UTF-8) stop the
+ * skipping. UTF-8 needs no state of its own: a byte 10xxxxxx tells that it is not the start of a character.
  *
  *   GROUND -ESC-> ESCAPE -[-> CSI -final-> GROUND          ESC, CAN, SUB and C1 act in every state, as on the real thing
  *                        -]-> OSC -BEL,ST-> GROUND
  *                        -P,X,^,_-> STRING -ST-> GROUND
  *                        -0x20..0x2f-> ESCAPE_INTER -final-> GROUND
  *
- * Invariants: nothing grows; numbers saturate; a title holds no control characters and is cut between characters.
- * Not followed: what DECSC saved, tab stops, palettes, open hyperlinks. Programs set these up again when they draw anew.
- * Rejected: an emulator that keeps the screen. It would be the softest target in the process (CVE-2024-35164); see docs/protocol.md.
+ * Invariants: nothing grows; numbers saturate; a title holds no control characters and is cut between
+ * characters. Not followed: what DECSC saved, tab stops, palettes, open hyperlinks. Programs set these up
+ * again when they draw anew. Rejected: an emulator that keeps the screen. It would be the softest target in
+ * the process (CVE-2024-35164); see docs/protocol.md.
  */
 #include "gateway/modes.h"
 
@@ -117,7 +118,7 @@ static void soft_reset(struct modes *m)
 	charset_reset(m);
 }
 
-/* --- control sequences ------------------------------------------------------------------------------------------------ */
+/* --- control sequences ----------------------------------------------------------------------------------- */
 
 static void dec_mode(struct modes *m, uint16_t number, bool on)
 {
@@ -237,7 +238,7 @@ static void in_csi(struct modes *m, uint8_t c)
 	}
 }
 
-/* --- escape sequences and strings ------------------------------------------------------------------------------------- */
+/* --- escape sequences and strings ------------------------------------------------------------------------ */
 
 static void begin(struct modes *m, enum state state)
 {
@@ -312,10 +313,18 @@ static void in_escape(struct modes *m, uint8_t c)
 	}
 }
 
-/* Length of the character at @p if it is sound UTF-8 and no C1 control; 0 otherwise. Overlong forms do no harm in a title. */
+/*
+ * Length of the character at @p if it is sound UTF-8 and no C1 control; 0 otherwise. Overlong forms do no
+ * harm in a title.
+ */
 static size_t character(const uint8_t *p, size_t left)
 {
-	size_t len = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
+	size_t len = p[0] < 0x80   ? 1
+		     : p[0] < 0xc2 ? 0
+		     : p[0] < 0xe0 ? 2
+		     : p[0] < 0xf0 ? 3
+		     : p[0] < 0xf5 ? 4
+				   : 0;
 
 	if (len > left || (p[0] == C1_LEAD && p[1] < 0xa0))
 		return 0;
@@ -363,7 +372,7 @@ static void in_osc(struct modes *m, uint8_t c)
 	m->osc = OSC_NONE;
 }
 
-/* --- the parser ------------------------------------------------------------------------------------------------------- */
+/* --- the parser ------------------------------------------------------------------------------------------ */
 
 static void control(struct modes *m, uint8_t c)
 {
@@ -481,7 +490,10 @@ static uint64_t zeroes(uint64_t v)
 	return (v - EACH(1u)) & ~v & EACH(0x80u);
 }
 
-/* Length of the plain text at the front: up to ESC, SO, SI or 0xc2. Eight bytes at a time, since text and colours alternate quickly. */
+/*
+ * Length of the plain text at the front: up to ESC, SO, SI or 0xc2. Eight bytes at a time, since text and
+ * colours alternate quickly.
+ */
 static size_t plain(const uint8_t *data, size_t len)
 {
 	size_t at = 0;
@@ -490,7 +502,8 @@ static size_t plain(const uint8_t *data, size_t len)
 	for (; at + sizeof(v) <= len; at += sizeof(v)) {
 		memcpy(&v, data + at, sizeof(v));
 		v = le64toh(v);
-		stop = zeroes(v ^ EACH(C0_ESC)) | zeroes((v & EACH(0xfeu)) ^ EACH(C0_SO)) | zeroes(v ^ EACH(C1_LEAD));
+		stop = zeroes(v ^ EACH(C0_ESC)) | zeroes((v & EACH(0xfeu)) ^ EACH(C0_SO)) |
+		       zeroes(v ^ EACH(C1_LEAD));
 		if (stop)
 			return at + (size_t)__builtin_ctzll(stop) / 8;
 	}
@@ -572,7 +585,7 @@ size_t modes_seek(struct modes *m, const uint8_t *data, size_t len)
 	return len;
 }
 
-/* --- the preamble ----------------------------------------------------------------------------------------------------- */
+/* --- the preamble ---------------------------------------------------------------------------------------- */
 
 struct out {
 	char *text;
@@ -593,13 +606,17 @@ static void put(struct out *o, const char *fmt, ...)
 		o->len += (size_t)n;
 }
 
-/* Blinking is set but never cleared: clearing would overrule what the person has chosen for the cursor; DECSTR did it. */
+/*
+ * Blinking is set but never cleared: clearing would overrule what the person has chosen for the cursor;
+ * DECSTR did it.
+ */
 static void put_modes(struct out *o, const struct modes *m)
 {
 	put(o, "\033[%u q", m->cursor_style);
 	for (size_t i = ROW_BLINK; i < MODE_ROWS; i++) {
 		if (i != ROW_BLINK || row_on(m, i))
-			put(o, "\033[%s%u%c", mode_table[i].dec ? "?" : "", mode_table[i].number, row_on(m, i) ? 'h' : 'l');
+			put(o, "\033[%s%u%c", mode_table[i].dec ? "?" : "", mode_table[i].number,
+			    row_on(m, i) ? 'h' : 'l');
 	}
 	put(o, "\033[?1000l\033[?1006l");
 	if (m->mouse)
@@ -619,16 +636,18 @@ static void put_charsets(struct out *o, const struct modes *m)
 }
 
 /*
- * The order matters. CAN ends whatever sequence the terminal was in; DECSTR puts back what it can, the scroll region only of the screen
- * that is shown; erasing comes before colours, since it paints with them; DECSTBM moves the cursor, so it stands between DECSC and DECRC,
- * and those come before attributes and character sets, which DECRC would restore.
+ * The order matters. CAN ends whatever sequence the terminal was in; DECSTR puts back what it can, the
+ * scroll region only of the screen that is shown; erasing comes before colours, since it paints with them;
+ * DECSTBM moves the cursor, so it stands between DECSC and DECRC, and those come before attributes and
+ * character sets, which DECRC would restore.
  */
 size_t modes_preamble(const struct modes *m, uint8_t *out, size_t cap)
 {
 	struct out o = { .text = (char *)out, .cap = cap };
 	size_t screen = row_on(m, ROW_ALT);
 
-	put(&o, "\030\033[?%s\033[!p\033]8;;\033\\%s", screen ? "1049h" : "47l", screen ? "\033[H\033[2J" : "\r\033[K");
+	put(&o, "\030\033[?%s\033[!p\033]8;;\033\\%s", screen ? "1049h" : "47l",
+	    screen ? "\033[H\033[2J" : "\r\033[K");
 	if (m->top[screen] || m->bottom[screen])
 		put(&o, "\0337\033[%u;%ur\0338", m->top[screen], m->bottom[screen]);
 	if (row_on(m, ROW_ORIGIN))
@@ -669,7 +688,7 @@ bool modes_valid(const struct modes *m)
 		if (m->charset[i] < 0x30 || m->charset[i] > 0x7e)
 			return false;
 	}
-	return mouse && encoding && m->state < STATE_COUNT && m->nparam <= MODES_PARAMS_MAX && m->c1 <= 1 && m->collect <= 1 &&
-	       m->next_len <= MODES_TITLE_MAX && m->gl < 4 && m->cursor_style <= 6 && m->set >> (MODE_ROWS - 1) <= 1 &&
-	       sgr_valid(&m->sgr) && title_valid(m->title, m->title_len);
+	return mouse && encoding && m->state < STATE_COUNT && m->nparam <= MODES_PARAMS_MAX && m->c1 <= 1 &&
+	       m->collect <= 1 && m->next_len <= MODES_TITLE_MAX && m->gl < 4 && m->cursor_style <= 6 &&
+	       m->set >> (MODE_ROWS - 1) <= 1 && sgr_valid(&m->sgr) && title_valid(m->title, m->title_len);
 }

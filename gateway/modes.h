@@ -9,9 +9,9 @@
 #include "gateway/sgr.h"
 
 /*
- * What a terminal would be set to after the bytes fed so far: modes, attributes, character sets, scroll region, title; not the
- * text. It lets a replay begin in the middle of a stream. Plain data of fixed size, so that it can live in the ring's header and
- * outlast the process; it is then checked by modes_valid().
+ * What a terminal would be set to after the bytes fed so far: modes, attributes, character sets, scroll
+ * region, title; not the text. It lets a replay begin in the middle of a stream. Plain data of fixed size,
+ * so that it can live in the ring's header and outlast the process; it is then checked by modes_valid().
  */
 #define MODES_PARAMS_MAX 32
 #define MODES_TITLE_MAX	 255
@@ -47,7 +47,8 @@ void modes_feed(struct modes *m, const uint8_t *data, size_t len);
 /**
  * modes_seek() - feed up to a place where a replay may begin
  *
- * That is the start of a line if one comes soon, else any place outside of escape sequences and UTF-8 sequences.
+ * That is the start of a line if one comes soon, else any place outside of escape sequences and UTF-8
+ * sequences.
  * Return: bytes fed; @len when there is no such place (a string that has not ended yet).
  */
 size_t modes_seek(struct modes *m, const uint8_t *data, size_t len);

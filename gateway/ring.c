@@ -2,11 +2,11 @@
 /*
  * Theory of operation
  *
- * The memfd holds one header and then the ring. Everything that a successor must know lives in it, and each fact changes by one aligned
- * store, so a SIGKILL leaves either the old or the new state, never a mixture.
+ * The memfd holds one header and then the ring. Everything that a successor must know lives in it, and each
+ * fact changes by one aligned store, so a SIGKILL leaves either the old or the new state, never a mixture.
  *
- * How many bytes a read has taken is known only when it returns: a SIGKILL between the kernel's copy and our store of the count would
- * lose the bytes or repeat them. So the kernel does the store itself:
+ * How many bytes a read has taken is known only when it returns: a SIGKILL between the kernel's copy and
+ * our store of the count would lose the bytes or repeat them. So the kernel does the store itself:
  *
  *   Sockets: recvmmsg(2) of one message, its struct mmsghdr in the header; the kernel writes msg_len there before it returns to user
  *   mode, which is where a SIGKILL acts. The offset is base + msg_len of the current slot. The next read uses the other slot: its base is
@@ -17,13 +17,15 @@
  *   far they reach. After a SIGKILL the offset is found behind the last byte that is not the sentinel. (Binary output that ends in
  *   just these bytes, killed in that microsecond, loses them.) Input to a PTY is counted after write(2) has returned.
  *
- * Dropping the oldest bytes: start = offset of the current snapshot of the mode tracker. Before bytes are overwritten the tracker
- * runs over them into the other snapshot, and "current" is switched: then start is behind them. So the modes at start are always
- * known, each byte is parsed at most once, and an idle console costs nothing.
+ * Dropping the oldest bytes: start = offset of the current snapshot of the mode tracker. Before bytes are
+ * overwritten the tracker runs over them into the other snapshot, and "current" is switched: then start is
+ * behind them. So the modes at start are always known, each byte is parsed at most once, and an idle
+ * console costs nothing.
  *
  * Invariants: start <= end <= start + size; filled - start <= size; only this file writes the memory.
- * Trust: the helper that keeps the memfd is trusted not to write to it while we live; at adoption every field is checked all the same, since
- * what wrote it may have been killed, been another version, or had a bug. Pointers in the mmsghdr are never read.
+ * Trust: the helper that keeps the memfd is trusted not to write to it while we live; at adoption every
+ * field is checked all the same, since what wrote it may have been killed, been another version, or had a
+ * bug. Pointers in the mmsghdr are never read.
  */
 #include "gateway/ring.h"
 
@@ -76,14 +78,17 @@ static size_t header_bytes(void)
 	return (sizeof(struct ring_header) + unit - 1) / unit * unit;
 }
 
-/* --- counting slots --------------------------------------------------------------------------------------------------- */
+/* --- counting slots -------------------------------------------------------------------------------------- */
 
 static uint64_t slot_offset(const struct ring_slot *slot)
 {
 	return slot->base + *(const volatile unsigned int *)&slot->msg.msg_len;
 }
 
-/* Make the other slot current with the same offset and a count of 0. Return: it, for one call of the kernel. */
+/*
+ * Make the other slot current with the same offset and a count of 0. Return: it, for one call of the
+ * kernel.
+ */
 static struct ring_slot *slot_turn(struct ring_slot *slots, _Atomic uint32_t *now)
 {
 	uint32_t cur = atomic_load_explicit(now, memory_order_relaxed), next = cur ^ 1;
@@ -109,7 +114,7 @@ uint64_t ring_written(const struct ring *r)
 	return slot_offset(slot_now(r->header->in, &r->header->in_now));
 }
 
-/* --- dropping the oldest bytes ---------------------------------------------------------------------------------------- */
+/* --- dropping the oldest bytes --------------------------------------------------------------------------- */
 
 static struct ring_snapshot *snap_now(const struct ring *r)
 {
@@ -137,8 +142,9 @@ static uint8_t *write_at(struct ring *r, uint64_t offset)
 }
 
 /*
- * Free the room in front of @upto; DROP_LEAST at a time, so that the snapshot is not written for every read. No more than that: bytes within
- * size - RING_SLACK of the end are never dropped, also while a PTY's sentinel takes FILL_AHEAD.
+ * Free the room in front of @upto; DROP_LEAST at a time, so that the snapshot is not written for every
+ * read. No more than that: bytes within size - RING_SLACK of the end are never dropped, also while a PTY's
+ * sentinel takes FILL_AHEAD.
  */
 static void make_room(struct ring *r, uint64_t upto)
 {
@@ -162,7 +168,7 @@ static void make_room(struct ring *r, uint64_t upto)
 	atomic_signal_fence(memory_order_seq_cst); /* the bytes are overwritten only after this */
 }
 
-/* --- reading ---------------------------------------------------------------------------------------------------------- */
+/* --- reading --------------------------------------------------------------------------------------------- */
 
 static ssize_t read_socket(struct ring *r, int fd, size_t want)
 {
@@ -207,7 +213,8 @@ static void fill(struct ring *r, uint64_t from, uint64_t upto)
 static ssize_t read_pty(struct ring *r, int fd, size_t want)
 {
 	struct ring_slot *slot = slot_now(r->header->out, &r->header->out_now);
-	uint64_t end = slot_offset(slot), filled = atomic_load_explicit(&r->header->filled, memory_order_relaxed);
+	uint64_t end = slot_offset(slot),
+		 filled = atomic_load_explicit(&r->header->filled, memory_order_relaxed);
 	ssize_t n;
 
 	if (filled - end < FILL_LEAST) {
@@ -234,7 +241,10 @@ ssize_t ring_read(struct ring *r, int fd, size_t want)
 	if (r->kind == RING_PTY)
 		return read_pty(r, fd, want);
 	n = read_socket(r, fd, want);
-	/* recvmmsg() reports a reset by the peer before the bytes that are still there, and only once (net/socket.c). */
+	/*
+	 * recvmmsg() reports a reset by the peer before the bytes that are still there, and only once
+	 * (net/socket.c).
+	 */
 	return n == -ECONNRESET ? read_socket(r, fd, want) : n;
 }
 
@@ -259,7 +269,7 @@ ssize_t ring_write(struct ring *r, int fd, const void *data, size_t len)
 	return n;
 }
 
-/* --- the terminal's size ---------------------------------------------------------------------------------------------- */
+/* --- the terminal's size --------------------------------------------------------------------------------- */
 
 struct ring_size ring_size(const struct ring *r)
 {
@@ -278,7 +288,7 @@ void ring_set_size(struct ring *r, struct ring_size size)
 	atomic_store_explicit(&r->header->size, v, memory_order_relaxed);
 }
 
-/* --- opening ---------------------------------------------------------------------------------------------------------- */
+/* --- opening --------------------------------------------------------------------------------------------- */
 
 uint64_t ring_epoch(const struct ring *r)
 {
@@ -294,7 +304,8 @@ static int map(struct ring *r, int fd, uint32_t bytes)
 	if (at == MAP_FAILED)
 		return -errno;
 	if (mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ||
-	    mmap(at + bytes, data, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, (off_t)head) == MAP_FAILED) {
+	    mmap(at + bytes, data, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, (off_t)head) ==
+		    MAP_FAILED) {
 		int e = -errno;
 
 		(void)munmap(at, bytes + data);
@@ -330,13 +341,15 @@ static bool header_valid(const struct ring *r)
 	if (h->magic != RING_MAGIC || h->version != RING_VERSION || h->kind != r->kind || h->epoch == 0 ||
 	    h->header_bytes != header_bytes() || h->ring_bytes != r->size || snap > 1)
 		return false;
-	if (!slots_valid(h->out, atomic_load(&h->out_now), RING_READ_MAX) || !slots_valid(h->in, atomic_load(&h->in_now), INT32_MAX))
+	if (!slots_valid(h->out, atomic_load(&h->out_now), RING_READ_MAX) ||
+	    !slots_valid(h->in, atomic_load(&h->in_now), INT32_MAX))
 		return false;
 	end = ring_end(r);
 	start = h->snap[snap].offset;
 	if (start > end || end - start > r->size || !modes_valid(&h->snap[snap].modes))
 		return false;
-	return r->kind == RING_SOCKET || (filled >= end && filled - end <= FILL_AHEAD && filled - start <= r->size) ||
+	return r->kind == RING_SOCKET ||
+	       (filled >= end && filled - end <= FILL_AHEAD && filled - start <= r->size) ||
 	       (filled == 0 && end == 0);
 }
 

@@ -11,8 +11,9 @@ struct modes;
 struct ring_header;
 
 /*
- * The last bytes of a console, in shared memory that outlives this process, with absolute offsets for output and input. A SIGKILL at
- * any instruction leaves offsets and bytes that agree with what the kernel took from, and gave to, the console.
+ * The last bytes of a console, in shared memory that outlives this process, with absolute offsets for
+ * output and input. A SIGKILL at any instruction leaves offsets and bytes that agree with what the kernel
+ * took from, and gave to, the console.
  */
 #define RING_BYTES_MIN (128u << 10)
 #define RING_BYTES_MAX (64u << 20)

@@ -2,17 +2,20 @@
 /*
  * Theory of operation
  *
- * A source is in one of three places: with the loop (its ev_io runs), in the queue of floods (its ev_io stands still, so polling costs nothing for
- * it), or shut.
+ * A source is in one of three places: with the loop (its ev_io runs), in the queue of floods (its ev_io
+ * stands still, so polling costs nothing for it), or shut.
  *
- * A source that has given little lately is served straight from its watcher, which has a higher priority than those of
- * the websockets: what a person waits for goes out first. One that has given more than QUIET_BYTES within WINDOW_S is flooding, and stays so
- * until a whole window with less has passed. Floods stand in the queue, first in, first out. At the end of a turn of the loop, after its deferred
- * tasks (which write out what the quiet sources gave), the first of them is served once. Then the loop polls again.
+ * A source that has given little lately is served straight from its watcher, which has a higher priority
+ * than those of the websockets: what a person waits for goes out first. One that has given more than
+ * QUIET_BYTES within WINDOW_S is flooding, and stays so until a whole window with less has passed. Floods
+ * stand in the queue, first in, first out. At the end of a turn of the loop, after its deferred tasks
+ * (which write out what the quiet sources gave), the first of them is served once. Then the loop polls
+ * again.
  *
- * So a keystroke, and its echo, wait for one read of one flood. Serving the queue for longer saves nothing: a poll costs 1 us, a read of a
- * PTY 20 to 40 us for 4 KiB whatever its buffer, and where the kernel gets time between two reads to fill that buffer again, reading is even
- * cheaper (measured: 3.2 ms per MiB instead of 5, and half as much again in throughput). Reads are gathered into frames by the stream.
+ * So a keystroke, and its echo, wait for one read of one flood. Serving the queue for longer saves nothing:
+ * a poll costs 1 us, a read of a PTY 20 to 40 us for 4 KiB whatever its buffer, and where the kernel gets
+ * time between two reads to fill that buffer again, reading is even cheaper (measured: 3.2 ms per MiB
+ * instead of 5, and half as much again in throughput). Reads are gathered into frames by the stream.
  */
 #include "gateway/sched.h"
 

@@ -11,8 +11,9 @@ struct loop;
 struct sched;
 
 /*
- * Decides which streams are read in a turn of the loop: those that have been quiet are served first and at once, flooding ones take
- * turns, one read in each turn of the loop, so that an echo never waits for more than one read of somebody else's flood.
+ * Decides which streams are read in a turn of the loop: those that have been quiet are served first and at
+ * once, flooding ones take turns, one read in each turn of the loop, so that an echo never waits for more
+ * than one read of somebody else's flood.
  */
 int sched_create(struct sched **out, struct loop *loop);
 struct sched *sched_destroy(struct sched *s);
@@ -26,7 +27,8 @@ enum sched_rest {
 
 /**
  * struct sched_source - an FD to be read in turns; embedded in its stream
- * @serve: read at most @quantum bytes, set *@got to what was read; from a source that is @flooding by one call of the kernel
+ * @serve: read at most @quantum bytes, set *@got to what was read; from a source that is @flooding by one
+ * call of the kernel
  * @flooding: has given much lately
  *
  * The other fields are the scheduler's own.

@@ -7,7 +7,8 @@
 /* Attributes that are on or off: number that sets, number that clears. */
 static const struct {
 	uint8_t on, off;
-} attribute_table[] = { { 1, 22 }, { 2, 22 }, { 3, 23 }, { 5, 25 }, { 7, 27 }, { 8, 28 }, { 9, 29 }, { 53, 55 } };
+} attribute_table[] = { { 1, 22 }, { 2, 22 }, { 3, 23 }, { 5, 25 },
+			{ 7, 27 }, { 8, 28 }, { 9, 29 }, { 53, 55 } };
 #define ATTRIBUTES (sizeof(attribute_table) / sizeof(attribute_table[0]))
 
 #define UNDERLINE_MAX 5
@@ -17,7 +18,10 @@ static uint32_t rgb(const uint16_t *p)
 	return SGR_RGB | (p[0] & 255u) << 16 | (p[1] & 255u) << 8 | (p[2] & 255u);
 }
 
-/* The older form of an extended colour: 38;5;n or 38;2;r;g;b at @p, @left numbers. Return: how many belong to it. */
+/*
+ * The older form of an extended colour: 38;5;n or 38;2;r;g;b at @p, @left numbers. Return: how many belong
+ * to it.
+ */
 static size_t listed_colour(const uint16_t *p, size_t left, uint32_t *out)
 {
 	if (left >= 3 && p[1] == 5) {
@@ -32,8 +36,8 @@ static size_t listed_colour(const uint16_t *p, size_t left, uint32_t *out)
 }
 
 /*
- * The newer form: 38:5:n or 38:2:<colour space>:r:g:b, @n numbers at @p. The colour space is mostly empty, and left out by programs that
- * take the colon for another semicolon.
+ * The newer form: 38:5:n or 38:2:<colour space>:r:g:b, @n numbers at @p. The colour space is mostly empty,
+ * and left out by programs that take the colon for another semicolon.
  */
 static void joined_colour(const uint16_t *p, size_t n, uint32_t *out)
 {
@@ -103,7 +107,7 @@ void sgr_apply(struct sgr *s, const uint16_t *param, size_t n, uint32_t colon)
 	}
 }
 
-/* --- back to text ----------------------------------------------------------------------------------------------------- */
+/* --- back to text ---------------------------------------------------------------------------------------- */
 
 struct out {
 	char *text;
@@ -124,7 +128,10 @@ static void put(struct out *o, const char *fmt, ...)
 		o->len += (size_t)n;
 }
 
-/* @base: 38, 48 or 58. The sixteen colours have numbers of their own, which the oldest terminals know, too; underlines have not. */
+/*
+ * @base: 38, 48 or 58. The sixteen colours have numbers of their own, which the oldest terminals know, too;
+ * underlines have not.
+ */
 static void put_colour(struct out *o, unsigned base, uint32_t colour)
 {
 	uint32_t v = colour & 0xffffff;
@@ -155,11 +162,12 @@ size_t sgr_text(const struct sgr *s, char *out, size_t cap)
 
 static bool colour_valid(uint32_t c)
 {
-	return c == 0 || (c & 0xff000000) == SGR_RGB || ((c & 0xff000000) == SGR_INDEXED && (c & 0xffffff) < 256);
+	return c == 0 || (c & 0xff000000) == SGR_RGB ||
+	       ((c & 0xff000000) == SGR_INDEXED && (c & 0xffffff) < 256);
 }
 
 bool sgr_valid(const struct sgr *s)
 {
-	return s->attributes >> ATTRIBUTES == 0 && s->underline <= UNDERLINE_MAX && colour_valid(s->fg) && colour_valid(s->bg) &&
-	       colour_valid(s->ul);
+	return s->attributes >> ATTRIBUTES == 0 && s->underline <= UNDERLINE_MAX && colour_valid(s->fg) &&
+	       colour_valid(s->bg) && colour_valid(s->ul);
 }

@@ -6,7 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How text looks: what "select graphic rendition" (ECMA-48 8.3.117, ITU-T T.416 13.1.8) has set. Part of gateway/modes.h. */
+/*
+ * How text looks: what "select graphic rendition" (ECMA-48 8.3.117, ITU-T T.416 13.1.8) has set. Part of
+ * gateway/modes.h.
+ */
 
 /* Colours: 0 = default, SGR_INDEXED | n, SGR_RGB | 0xrrggbb. */
 #define SGR_INDEXED 0x01000000u
@@ -30,7 +33,10 @@ struct sgr {
  */
 void sgr_apply(struct sgr *s, const uint16_t *param, size_t n, uint32_t colon);
 
-/** sgr_text() - the sequences that lead from the beginning to this, as a C string. Return: its length, at most 160 */
+/**
+ * sgr_text() - the sequences that lead from the beginning to this, as a C string. Return: its length, at
+ * most 160
+ */
 size_t sgr_text(const struct sgr *s, char *out, size_t cap);
 
 /** sgr_valid() - true if every field is in range: for what comes out of shared memory */

@@ -5,16 +5,20 @@
  *   console FD --ring_read()--> ring --stream_read()--> frames of attachments        (output; the scheduler says when)
  *   console FD <--ring_write()-- held <--stream_input()-- the controller             (input)
  *
- * Reading is gated by the controller's credit alone: output runs at most its window ahead of what it has consumed, so the process
- * behind the console blocks when the person's terminal cannot follow, and what is read is never lost to it. When the controller goes, or
- * this process has just taken the stream over from a former one, what may still be missing at the other end is kept for LINGER_S: a page
- * that comes back from a bad line or a restart finds all of it. After that, without a controller, the console is read for ever and the
- * oldest bytes go. Viewers read from the ring as fast as they can; who falls behind finds his offset gone and goes on at stream_safe().
+ * Reading is gated by the controller's credit alone: output runs at most its window ahead of what it has
+ * consumed, so the process behind the console blocks when the person's terminal cannot follow, and what is
+ * read is never lost to it. When the controller goes, or this process has just taken the stream over from a
+ * former one, what may still be missing at the other end is kept for LINGER_S: a page that comes back from
+ * a bad line or a restart finds all of it. After that, without a controller, the console is read for ever
+ * and the oldest bytes go. Viewers read from the ring as fast as they can; who falls behind finds his
+ * offset gone and goes on at stream_safe().
  *
- * What a flood gives is told to the attachments in pieces of GATHER_BYTES, or when it rests: no byte waits for one that is not on its way.
+ * What a flood gives is told to the attachments in pieces of GATHER_BYTES, or when it rests: no byte waits
+ * for one that is not on its way.
  *
- * The end has two parts that come in either order: the process exits (stream_exit()) and the console has no more bytes. A console
- * may stay open in the hands of a grandchild, so after the exit, silence for GRACE_S counts as its end, too.
+ * The end has two parts that come in either order: the process exits (stream_exit()) and the console has no
+ * more bytes. A console may stay open in the hands of a grandchild, so after the exit, silence for GRACE_S
+ * counts as its end, too.
  *
  *   unopened -> open -> (eof, exited) -> ended -> open (next epoch) ...
  */
@@ -43,7 +47,10 @@
 #define SHORT_READ    1024u /* a PTY that gives less has nothing more, as a rule */
 #define MARK_DISTANCE 65536u
 
-/* Modes at an offset inside of the ring, so that a viewer who is often skipped ahead does not cost the whole way each time. */
+/*
+ * Modes at an offset inside of the ring, so that a viewer who is often skipped ahead does not cost the
+ * whole way each time.
+ */
 struct mark {
 	uint64_t offset;
 	struct modes modes;
@@ -88,7 +95,7 @@ static void tell(struct stream *s, const struct viewer *but, unsigned news)
 	}
 }
 
-/* --- output ----------------------------------------------------------------------------------------------------------- */
+/* --- output ---------------------------------------------------------------------------------------------- */
 
 /* How many bytes may be read before the controller, or the one who is expected back, has to consume some. */
 static uint64_t room(const struct stream *s)
@@ -168,7 +175,10 @@ static void on_eof(struct stream *s, ssize_t result)
 		end(s);
 }
 
-/* Read until the quantum is used up or there is nothing more; a flood once. Return: the last result of ring_read(). */
+/*
+ * Read until the quantum is used up or there is nothing more; a flood once. Return: the last result of
+ * ring_read().
+ */
 static ssize_t read_some(struct stream *s, size_t want, size_t *got)
 {
 	ssize_t n;
@@ -303,7 +313,7 @@ size_t stream_preamble(struct stream *s, uint64_t offset, uint8_t *out)
 	return modes_preamble(&modes, out, MODES_PREAMBLE_MAX);
 }
 
-/* --- input ------------------------------------------------------------------------------------------------------------ */
+/* --- input ----------------------------------------------------------------------------------------------- */
 
 static uint64_t written(const struct stream *s)
 {
@@ -377,11 +387,14 @@ int stream_input(struct stream *s, uint64_t offset, const uint8_t *data, size_t 
 	return 0;
 }
 
-/* --- size ------------------------------------------------------------------------------------------------------------- */
+/* --- size ------------------------------------------------------------------------------------------------ */
 
 static void apply_size(struct stream *s)
 {
-	struct winsize ws = { .ws_col = s->size.cols, .ws_row = s->size.rows, .ws_xpixel = s->size.xpix, .ws_ypixel = s->size.ypix };
+	struct winsize ws = { .ws_col = s->size.cols,
+			      .ws_row = s->size.rows,
+			      .ws_xpixel = s->size.xpix,
+			      .ws_ypixel = s->size.ypix };
 
 	if (!is_open(s) || s->size.cols == 0)
 		return;
@@ -402,7 +415,7 @@ void stream_resize(struct stream *s, const struct viewer *by, struct ring_size s
 		tell(s, by, VIEWER_SIZE);
 }
 
-/* --- viewers ---------------------------------------------------------------------------------------------------------- */
+/* --- viewers --------------------------------------------------------------------------------------------- */
 
 struct stream_state stream_state(const struct stream *s)
 {
@@ -486,10 +499,10 @@ void stream_credited(struct viewer *v)
 		gate(v->stream);
 }
 
-/* --- the owner's side ------------------------------------------------------------------------------------------------- */
+/* --- the owner's side ------------------------------------------------------------------------------------ */
 
-int stream_create(struct stream **out, struct loop *loop, struct sched *sched, const char *id, const struct stream_hooks *hooks,
-		  void *arg)
+int stream_create(struct stream **out, struct loop *loop, struct sched *sched, const char *id,
+		  const struct stream_hooks *hooks, void *arg)
 {
 	size_t len = strlen(id);
 	struct stream *s;
@@ -565,7 +578,8 @@ int stream_open(struct stream *s, const struct hv_console *c)
 		(void)fd_close(c->ring_fd);
 		return -EBADF;
 	}
-	r = ring_open(&s->ring, c->ring_fd, c->ring_bytes, c->kind == HV_CONSOLE_PTY ? RING_PTY : RING_SOCKET, c->adopted);
+	r = ring_open(&s->ring, c->ring_fd, c->ring_bytes, c->kind == HV_CONSOLE_PTY ? RING_PTY : RING_SOCKET,
+		      c->adopted);
 	if (r < 0) {
 		(void)fd_close(c->fd);
 		return r;

@@ -13,8 +13,9 @@ struct sched;
 struct stream;
 
 /*
- * A stream: the terminal bytes of one console (later: of one shell), with absolute offsets. It owns the console FD and the replay
- * ring, outlives every attachment, and is served by the scheduler. Knows neither websockets nor users.
+ * A stream: the terminal bytes of one console (later: of one shell), with absolute offsets. It owns the
+ * console FD and the replay ring, outlives every attachment, and is served by the scheduler. Knows neither
+ * websockets nor users.
  *
  * This header is for the owner of the stream (gateway/machine.c); attachments use gateway/viewer.h.
  */
@@ -32,8 +33,8 @@ struct stream_hooks {
  *
  * Return: 0 or -ENOMEM.
  */
-int stream_create(struct stream **out, struct loop *loop, struct sched *sched, const char *id, const struct stream_hooks *hooks,
-		  void *arg);
+int stream_create(struct stream **out, struct loop *loop, struct sched *sched, const char *id,
+		  const struct stream_hooks *hooks, void *arg);
 
 /** stream_destroy() - close console and ring; attachments get 4404. Returns NULL; NULL is fine */
 struct stream *stream_destroy(struct stream *s);
@@ -45,13 +46,16 @@ void *stream_arg(const struct stream *s);
 /**
  * stream_open() - a console to serve; consumes its FDs on success and failure
  *
- * A fresh console begins a new epoch at offset 0. An adopted one whose ring is sound continues at the offset where the last
- * gateway stopped; if the ring is damaged the epoch is new and a warning is logged.
+ * A fresh console begins a new epoch at offset 0. An adopted one whose ring is sound continues at the
+ * offset where the last gateway stopped; if the ring is damaged the epoch is new and a warning is logged.
  * Return: 0 or -errno (the ring cannot be mapped).
  */
 int stream_open(struct stream *s, const struct hv_console *c);
 
-/** stream_exit() - the process has ended; what the console still holds is read to its end, then every attachment gets EXIT */
+/**
+ * stream_exit() - the process has ended; what the console still holds is read to its end, then every
+ * attachment gets EXIT
+ */
 void stream_exit(struct stream *s, int code, int signal);
 
 /** stream_notify() - the machine's state changed: every attachment gets an EVENT of type "vm" */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tickets wait in a circle, oldest first; all live equally long, so those that expire are always at its front. A spent one stays in its place
- * as a hole until it gets there. Looking for one compares with all, in constant time each: at most TICKETS_MAX short compares, at an attach.
+ * Tickets wait in a circle, oldest first; all live equally long, so those that expire are always at its
+ * front. A spent one stays in its place as a hole until it gets there. Looking for one compares with all,
+ * in constant time each: at most TICKETS_MAX short compares, at an attach.
  */
 #include "gateway/ticket.h"
 
@@ -76,12 +77,13 @@ static size_t waiting(struct tickets *t, const struct who *who)
 	size_t n = 0;
 
 	for (size_t i = 0; i < t->count; i++)
-		n += at(t, i)->live && memcmp(at(t, i)->session_hash, who->session_hash, SESSION_HASH_BYTES) == 0;
+		n += at(t, i)->live &&
+		     memcmp(at(t, i)->session_hash, who->session_hash, SESSION_HASH_BYTES) == 0;
 	return n;
 }
 
-int ticket_issue(struct tickets *t, const struct who *who, const char *stream_id, enum stream_role role, uint64_t now_ms,
-		 char out[TICKET_TEXT])
+int ticket_issue(struct tickets *t, const struct who *who, const char *stream_id, enum stream_role role,
+		 uint64_t now_ms, char out[TICKET_TEXT])
 {
 	size_t len = strlen(stream_id);
 	struct ticket new = { .expires_ms = now_ms + TICKET_LIFE_MS, .role = role, .live = true };
@@ -104,8 +106,8 @@ int ticket_issue(struct tickets *t, const struct who *who, const char *stream_id
 	return 0;
 }
 
-int ticket_take(struct tickets *t, const char *text, const struct who *who, const char *stream_id, uint64_t now_ms,
-		enum stream_role *role)
+int ticket_take(struct tickets *t, const char *text, const struct who *who, const char *stream_id,
+		uint64_t now_ms, enum stream_role *role)
 {
 	struct ticket *found = NULL;
 	uint8_t secret[SECRET_BYTES];

@@ -9,7 +9,10 @@
 
 struct tickets;
 
-/* One-time tickets: what a POST gives to a page so that its next websocket may attach. Bound to session, stream and role; 30 s. */
+/*
+ * One-time tickets: what a POST gives to a page so that its next websocket may attach. Bound to session,
+ * stream and role; 30 s.
+ */
 #define TICKET_TEXT 65	  /* 64 hex digits and NUL */
 #define TICKET_LIFE_MS 30000
 #define TICKETS_MAX 4096	 /* in all; the oldest goes */
@@ -21,11 +24,14 @@ struct tickets *tickets_create(void);
 struct tickets *tickets_destroy(struct tickets *t);
 
 /** ticket_issue() - Return: 0; -EAGAIN when the session has too many waiting; -EIO without randomness */
-int ticket_issue(struct tickets *t, const struct who *who, const char *stream_id, enum stream_role role, uint64_t now_ms,
-		 char out[TICKET_TEXT]);
+int ticket_issue(struct tickets *t, const struct who *who, const char *stream_id, enum stream_role role,
+		 uint64_t now_ms, char out[TICKET_TEXT]);
 
-/** ticket_take() - spend a ticket; all of session, stream and time must fit. Return: 0 with @role, or -EACCES */
-int ticket_take(struct tickets *t, const char *text, const struct who *who, const char *stream_id, uint64_t now_ms,
-		enum stream_role *role);
+/**
+ * ticket_take() - spend a ticket; all of session, stream and time must fit. Return: 0 with @role, or
+ * -EACCES
+ */
+int ticket_take(struct tickets *t, const char *text, const struct who *who, const char *stream_id,
+		uint64_t now_ms, enum stream_role *role);
 
 #endif

@@ -10,11 +10,15 @@
 #include "gateway/stream.h"
 
 /*
- * The attachments' side of a stream (gateway/stream.c): who looks at it, whose credit decides whether the console is read, what is
- * in the ring, and the way in for keystrokes. The owner's side is gateway/stream.h.
+ * The attachments' side of a stream (gateway/stream.c): who looks at it, whose credit decides whether the
+ * console is read, what is in the ring, and the way in for keystrokes. The owner's side is
+ * gateway/stream.h.
  */
 
-/* What a viewer is told; a set of bits. All calls come from the loop; none may leave the stream before it returns. */
+/*
+ * What a viewer is told; a set of bits. All calls come from the loop; none may leave the stream before it
+ * returns.
+ */
 enum viewer_news {
 	VIEWER_OUTPUT = 1,  /* there is more output, or its end */
 	VIEWER_INPUT = 2,   /* the console has taken input: see written and held in the state */
@@ -27,7 +31,8 @@ enum viewer_news {
 /**
  * struct viewer - one attachment of a stream; embedded in it
  * @on_news: see above
- * @credit:  output offset up to which it has consumed; @window: how far output may run ahead of that. Kept by the attachment,
+ * @credit:  output offset up to which it has consumed; @window: how far output may run ahead of that. Kept
+ * by the attachment,
  *           which calls stream_credited() after a change; used only while it controls
  */
 struct viewer {
@@ -43,7 +48,8 @@ struct viewer {
  * struct stream_state - how things stand
  * @epoch:    0 = never opened
  * @start, @end: offsets of the oldest byte kept and after the newest
- * @written:  input offset up to which the console has taken; @wanted: offset of the next byte that stream_input() takes
+ * @written:  input offset up to which the console has taken; @wanted: offset of the next byte that
+ * stream_input() takes
  * @held:     wanted - written
  * @ended:    the last byte has been read and the process has exited with @exit_code or @exit_signal
  * @size:     zeroes when unknown
@@ -67,11 +73,17 @@ void stream_leave(struct viewer *v);
 /** stream_viewers() - the newest viewer; the others follow by ->next. NULL when there is none */
 struct viewer *stream_viewers(const struct stream *s);
 
-/** stream_controller() - the viewer that controls, or NULL; stream_control() - @v (which has joined) controls from now on, or nobody */
+/**
+ * stream_controller() - the viewer that controls, or NULL; stream_control() - @v (which has joined)
+ * controls from now on, or nobody
+ */
 struct viewer *stream_controller(const struct stream *s);
 void stream_control(struct stream *s, struct viewer *v);
 
-/** stream_expect_nobody() - no controller will come back soon (its session was ended): do not keep the console waiting for it */
+/**
+ * stream_expect_nobody() - no controller will come back soon (its session was ended): do not keep the
+ * console waiting for it
+ */
 void stream_expect_nobody(struct stream *s);
 
 /** stream_credited() - @v's credit or window changed: reading may go on */
@@ -83,11 +95,15 @@ size_t stream_read(const struct stream *s, uint64_t offset, uint8_t *out, size_t
 /**
  * stream_safe() - the first place at or after @offset where a replay may begin
  *
- * An offset that is not kept counts as the start of the ring. The start of a line is preferred; offset 0 is always safe.
+ * An offset that is not kept counts as the start of the ring. The start of a line is preferred; offset 0 is
+ * always safe.
  */
 uint64_t stream_safe(struct stream *s, uint64_t offset);
 
-/** stream_preamble() - bytes that bring a terminal to the modes it has at @offset, which must be kept. @out: MODES_PREAMBLE_MAX bytes */
+/**
+ * stream_preamble() - bytes that bring a terminal to the modes it has at @offset, which must be kept.
+ * @out: MODES_PREAMBLE_MAX bytes
+ */
 size_t stream_preamble(struct stream *s, uint64_t offset, uint8_t *out);
 
 /* Outcomes of stream_input(). */

@@ -6,7 +6,7 @@
 
 #include "base/hex.h"
 
-/* --- integers --------------------------------------------------------------------------------------------------------- */
+/* --- integers -------------------------------------------------------------------------------------------- */
 
 static uint16_t get16(const uint8_t *p)
 {
@@ -40,7 +40,7 @@ static void put64(uint8_t *p, uint64_t v)
 	put32(p + 4, (uint32_t)v);
 }
 
-/* --- JSON bodies ------------------------------------------------------------------------------------------------------ */
+/* --- JSON bodies ----------------------------------------------------------------------------------------- */
 
 static json_t *parse(const uint8_t *data, size_t len)
 {
@@ -65,7 +65,10 @@ static bool text_member(const json_t *json, const char *name, char *out, size_t 
 	return true;
 }
 
-/* A whole number from 0 to @max. Return: false when it is there and is something else; *@has tells if it is there. */
+/*
+ * A whole number from 0 to @max. Return: false when it is there and is something else; *@has tells if it is
+ * there.
+ */
 static bool number_member(const json_t *json, const char *name, uint64_t max, uint64_t *out, bool *has)
 {
 	const json_t *v = json_object_get(json, name);
@@ -98,8 +101,10 @@ static bool size_members(const json_t *json, struct wire_size *size)
 	uint64_t cols = 0, rows = 0, xpix = 0, ypix = 0;
 	bool has;
 
-	if (!number_member(json, "cols", WIRE_SIZE_MAX, &cols, &has) || !number_member(json, "rows", WIRE_SIZE_MAX, &rows, &has) ||
-	    !number_member(json, "xpix", UINT16_MAX, &xpix, &has) || !number_member(json, "ypix", UINT16_MAX, &ypix, &has))
+	if (!number_member(json, "cols", WIRE_SIZE_MAX, &cols, &has) ||
+	    !number_member(json, "rows", WIRE_SIZE_MAX, &rows, &has) ||
+	    !number_member(json, "xpix", UINT16_MAX, &xpix, &has) ||
+	    !number_member(json, "ypix", UINT16_MAX, &ypix, &has))
 		return false;
 	if (cols == 0 || rows == 0)
 		return true;
@@ -178,7 +183,7 @@ static const char *get_action(const uint8_t *body, size_t len, struct wire_msg *
 	return why;
 }
 
-/* --- binary bodies ---------------------------------------------------------------------------------------------------- */
+/* --- binary bodies --------------------------------------------------------------------------------------- */
 
 static const char *get_input(const uint8_t *body, size_t len, struct wire_msg *out)
 {
@@ -239,7 +244,7 @@ int wire_decode(const uint8_t *data, size_t len, struct wire_msg *out, const cha
 	return *why ? -EINVAL : 0;
 }
 
-/* --- messages to the browser ------------------------------------------------------------------------------------------ */
+/* --- messages to the browser ----------------------------------------------------------------------------- */
 
 size_t wire_output_head(uint8_t *out, uint64_t offset, uint8_t flags)
 {

@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 /*
- * Codec of terrarium.v1 (docs/protocol.md). Pure: bytes to typed messages and back. tests/vectors/wire.json has examples of every frame, good
- * and bad; the page's codec (web/wire.js) is held to the same.
+ * Codec of terrarium.v1 (docs/protocol.md). Pure: bytes to typed messages and back. tests/vectors/wire.json
+ * has examples of every frame, good and bad; the page's codec (web/wire.js) is held to the same.
  */
 #define WIRE_INPUT_MAX	16384 /* bytes of a message from the browser */
 #define WIRE_HELLO_MAX	4096  /* bytes of its JSON */
@@ -85,7 +85,8 @@ struct wire_msg {
 int wire_decode(const uint8_t *data, size_t len, struct wire_msg *out, const char **why);
 
 /*
- * Messages to the browser. Each writes to @out and returns the message's length; the fixed ones need at most WIRE_FIXED_MAX bytes.
+ * Messages to the browser. Each writes to @out and returns the message's length; the fixed ones need at
+ * most WIRE_FIXED_MAX bytes.
  */
 #define WIRE_FIXED_MAX 16
 

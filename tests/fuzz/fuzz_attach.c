@@ -83,7 +83,9 @@ static void pause_input(void *conn, bool paused)
 	(void)paused;
 }
 
-static const struct attach_transport transport = { .want_write = want_write, .close = close_conn, .pause_input = pause_input };
+static const struct attach_transport transport = { .want_write = want_write,
+						   .close = close_conn,
+						   .pause_input = pause_input };
 static const struct stream_hooks hooks = { .on_output = NULL };
 static struct loop loop;
 static struct sched *sched;
@@ -122,12 +124,16 @@ static void hello(struct client *c, uint8_t how)
 	struct stream_state st = stream_state(the_stream);
 	int n;
 
-	if (ticket_issue(tickets, &who, STREAM, how & 1 ? ROLE_CONTROLLER : ROLE_VIEWER, loop_now_ms(), ticket) < 0)
+	if (ticket_issue(tickets, &who, STREAM, how & 1 ? ROLE_CONTROLLER : ROLE_VIEWER, loop_now_ms(),
+			 ticket) < 0)
 		return;
 	if (how & 2)
 		(void)snprintf(epoch, sizeof(epoch), "%016llx", (unsigned long long)st.epoch);
-	n = snprintf(text, sizeof(text), "\001{\"ticket\":\"%s\",\"stream\":\"%s\",\"epoch\":%s%s%s,\"out_offset\":%u,\"window\":%u}", ticket,
-		     STREAM, how & 4 ? "\"" : "", how & 4 ? epoch : "null", how & 4 ? "\"" : "", how >> 4, how & 8 ? 20000 : 0);
+	n = snprintf(
+		text, sizeof(text),
+		"\001{\"ticket\":\"%s\",\"stream\":\"%s\",\"epoch\":%s%s%s,\"out_offset\":%u,\"window\":%u}",
+		ticket, STREAM, how & 4 ? "\"" : "", how & 4 ? epoch : "null", how & 4 ? "\"" : "", how >> 4,
+		how & 8 ? 20000 : 0);
 	attach_input(c->a, (const uint8_t *)text, (size_t)n);
 }
 
@@ -147,7 +153,8 @@ static void open_console(struct test_console *console)
 }
 
 /* One step of the story that the input tells. */
-static void step(struct client *c, struct attach_hub *hub, struct test_console *console, const uint8_t *data, size_t len, uint8_t what)
+static void step(struct client *c, struct attach_hub *hub, struct test_console *console, const uint8_t *data,
+		 size_t len, uint8_t what)
 {
 	static uint8_t drain[65536];
 

@@ -24,13 +24,17 @@ static void check_preamble(const struct modes *m)
 	check(len > 0 && len < sizeof(preamble) - 1);
 	modes_init(&again);
 	modes_feed(&again, preamble, len);
-	check(again.set == m->set && again.mouse == m->mouse && memcmp(&again.sgr, &m->sgr, sizeof(m->sgr)) == 0 && again.gl == m->gl);
+	check(again.set == m->set && again.mouse == m->mouse &&
+	      memcmp(&again.sgr, &m->sgr, sizeof(m->sgr)) == 0 && again.gl == m->gl);
 	check(again.state == m->state || again.state == 0 || m->state >= 6);
 	modes_feed(&again, &cancel, 1);
 	check(again.state == 0 && (m->title_len == 0 || strcmp(again.title, m->title) == 0));
 }
 
-/* Whatever a guest prints: the state stays valid, cuts make no difference, the preamble restores what it should. */
+/*
+ * Whatever a guest prints: the state stays valid, cuts make no difference, the preamble restores what it
+ * should.
+ */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct modes whole, parts, seek;

@@ -34,7 +34,10 @@ static void make_ring(int fd, int *pair)
 	ring_close(&r);
 }
 
-/* After whatever was taken over or begun anew, the ring must work: read a good deal, write, make a preamble. */
+/*
+ * After whatever was taken over or begun anew, the ring must work: read a good deal, write, make a
+ * preamble.
+ */
 static void use(struct ring *r, int *pair)
 {
 	static uint8_t block[60000];
@@ -62,8 +65,8 @@ static void use(struct ring *r, int *pair)
 }
 
 /*
- * Input: one byte of choices, then pieces {u16 offset, u8 length, bytes} that are laid over the header of a used ring, as a mad predecessor
- * might have left it.
+ * Input: one byte of choices, then pieces {u16 offset, u8 length, bytes} that are laid over the header of a
+ * used ring, as a mad predecessor might have left it.
  */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

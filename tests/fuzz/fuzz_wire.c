@@ -10,9 +10,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_hello(const struct wire_hello *h)
 {
-	if (strlen(h->ticket) != WIRE_TICKET_TEXT - 1 || h->stream[0] == '\0' || !memchr(h->stream, 0, sizeof(h->stream)))
+	if (strlen(h->ticket) != WIRE_TICKET_TEXT - 1 || h->stream[0] == '\0' ||
+	    !memchr(h->stream, 0, sizeof(h->stream)))
 		abort();
-	if (h->size.cols > WIRE_SIZE_MAX || h->size.rows > WIRE_SIZE_MAX || (h->size.cols == 0) != (h->size.rows == 0))
+	if (h->size.cols > WIRE_SIZE_MAX || h->size.rows > WIRE_SIZE_MAX ||
+	    (h->size.cols == 0) != (h->size.rows == 0))
 		abort();
 }
 
@@ -32,11 +34,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_hello(&m.hello);
 		break;
 	case WIRE_INPUT:
-		if (m.input.len == 0 || m.input.data + m.input.len != data + size || m.input.offset + m.input.len < m.input.offset)
+		if (m.input.len == 0 || m.input.data + m.input.len != data + size ||
+		    m.input.offset + m.input.len < m.input.offset)
 			abort();
 		break;
 	case WIRE_RESIZE:
-		if (m.size.cols == 0 || m.size.rows == 0 || m.size.cols > WIRE_SIZE_MAX || m.size.rows > WIRE_SIZE_MAX)
+		if (m.size.cols == 0 || m.size.rows == 0 || m.size.cols > WIRE_SIZE_MAX ||
+		    m.size.rows > WIRE_SIZE_MAX)
 			abort();
 		break;
 	default:

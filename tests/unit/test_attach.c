@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* terrarium.v1 from HELLO to EXIT, with a client in place of the websocket and a socketpair in place of a machine. */
+/*
+ * terrarium.v1 from HELLO to EXIT, with a client in place of the websocket and a socketpair in place of a
+ * machine.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,7 +32,7 @@
 
 #define STREAM "00112233445566778899aabbccddeeff.console"
 
-/* --- stand-ins for gateway/machine.c ---------------------------------------------------------------------------------- */
+/* --- stand-ins for gateway/machine.c --------------------------------------------------------------------- */
 
 static struct stream *the_stream;
 
@@ -56,7 +59,7 @@ json_t *machine_json(const struct machine *m)
 	return json_pack("{s:s}", "state", "ready");
 }
 
-/* --- the other ends --------------------------------------------------------------------------------------------------- */
+/* --- the other ends -------------------------------------------------------------------------------------- */
 
 /* A gateway with one stream. */
 struct world {
@@ -112,7 +115,9 @@ static void pause_input(void *conn, bool paused)
 	c->paused = paused;
 }
 
-static const struct attach_transport transport = { .want_write = want_write, .close = close_conn, .pause_input = pause_input };
+static const struct attach_transport transport = { .want_write = want_write,
+						   .close = close_conn,
+						   .pause_input = pause_input };
 
 static void on_output(void *arg, const uint8_t *data, size_t len)
 {
@@ -181,7 +186,7 @@ static void guest_says(struct world *w, const char *text)
 	turn(w, 3);
 }
 
-/* --- the client ------------------------------------------------------------------------------------------------------- */
+/* --- the client ------------------------------------------------------------------------------------------ */
 
 static uint64_t get64(const uint8_t *p)
 {
@@ -383,7 +388,8 @@ static json_t *hello_json(const struct client *c, enum stream_role role)
 	char ticket[TICKET_TEXT];
 
 	assert_int_equal(ticket_issue(c->w->tickets, &c->w->who, STREAM, role, loop_now_ms(), ticket), 0);
-	return json_pack("{s:s, s:s, s:i}", "ticket", ticket, "stream", STREAM, "window", c->window ? (int)c->window : 65536);
+	return json_pack("{s:s, s:s, s:i}", "ticket", ticket, "stream", STREAM, "window",
+			 c->window ? (int)c->window : 65536);
 }
 
 /* Attach; with what it has when it was attached before. */
@@ -435,7 +441,7 @@ static bool shows(const struct client *c, const char *end)
 	return memcmp(c->tail + sizeof(c->tail) - strlen(end), end, strlen(end)) == 0;
 }
 
-/* --- the tests -------------------------------------------------------------------------------------------------------- */
+/* --- the tests ------------------------------------------------------------------------------------------- */
 
 static void line_and_back(void **state)
 {
@@ -593,7 +599,8 @@ static json_t *no_such_ticket(struct client *c)
 {
 	json_t *json = hello_json(c, ROLE_CONTROLLER);
 
-	json_object_set_new(json, "ticket", json_string("0000000000000000000000000000000000000000000000000000000000000000"));
+	json_object_set_new(json, "ticket",
+			    json_string("0000000000000000000000000000000000000000000000000000000000000000"));
 	return json;
 }
 
@@ -601,7 +608,8 @@ static json_t *other_stream(struct client *c)
 {
 	char ticket[TICKET_TEXT];
 
-	assert_int_equal(ticket_issue(c->w->tickets, &c->w->who, "other", ROLE_VIEWER, loop_now_ms(), ticket), 0);
+	assert_int_equal(ticket_issue(c->w->tickets, &c->w->who, "other", ROLE_VIEWER, loop_now_ms(), ticket),
+			 0);
 	return json_pack("{s:s, s:s}", "ticket", ticket, "stream", "other");
 }
 
@@ -756,7 +764,10 @@ static void roles(void **state)
 	world_finish(&w);
 }
 
-/* An operator may watch a stranger's stream, and no more, whatever the ticket says; others do not even learn that it is there. */
+/*
+ * An operator may watch a stranger's stream, and no more, whatever the ticket says; others do not even
+ * learn that it is there.
+ */
 static void watched(void **state)
 {
 	struct client c = { 0 };
@@ -872,7 +883,7 @@ static void stuck_input(void **state)
 	world_finish(&w);
 }
 
-/* --- floods ----------------------------------------------------------------------------------------------------------- */
+/* --- floods ---------------------------------------------------------------------------------------------- */
 
 #define PERIOD 65521 /* prime: no boundary in the code divides it */
 static uint8_t pattern[2 * PERIOD + 65536];
@@ -934,7 +945,10 @@ static void window_holds(void **state)
 	world_finish(&w);
 }
 
-/* The largest window that a ring allows: a controller loses nothing, however late it reads and whatever the console is. */
+/*
+ * The largest window that a ring allows: a controller loses nothing, however late it reads and whatever the
+ * console is.
+ */
 static void widest_window(enum hv_console_kind kind)
 {
 	struct client c = { .check = check_pattern, .window = 1 << 20 };
@@ -1026,9 +1040,9 @@ static void slow_viewer(void **state)
 }
 
 /*
- * The property: whatever is cut, and when, what a client has put together is the stream. 1000 cuts of the connection during a numbered
- * stream, every twentieth together with the gateway, while both sides also type. Gaps only when the ring had lost the bytes, which
- * takes a client that nobody waits for any more.
+ * The property: whatever is cut, and when, what a client has put together is the stream. 1000 cuts of the
+ * connection during a numbered stream, every twentieth together with the gateway, while both sides also
+ * type. Gaps only when the ring had lost the bytes, which takes a client that nobody waits for any more.
  */
 struct typist {
 	uint64_t heard;
@@ -1133,7 +1147,7 @@ static void thousand_cuts(void **state)
 	world_finish(&w);
 }
 
-/* --- what comes from above -------------------------------------------------------------------------------------------- */
+/* --- what comes from above ------------------------------------------------------------------------------- */
 
 static void told_to_go(void **state)
 {
@@ -1216,11 +1230,15 @@ static void deadlines(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(line_and_back), cmocka_unit_test(exits),	  cmocka_unit_test(faults),
-		cmocka_unit_test(refusals),	 cmocka_unit_test(many_viewers),  cmocka_unit_test(roles),
-		cmocka_unit_test(watched),	 cmocka_unit_test(widest_windows), cmocka_unit_test(typed_ahead),	 cmocka_unit_test(stuck_input),	  cmocka_unit_test(window_holds),
-		cmocka_unit_test(nobody_looks),	 cmocka_unit_test(slow_viewer),	  cmocka_unit_test(thousand_cuts),
-		cmocka_unit_test(told_to_go),	 cmocka_unit_test(stream_ends),	  cmocka_unit_test(deadlines),
+		cmocka_unit_test(line_and_back), cmocka_unit_test(exits),
+		cmocka_unit_test(faults),	 cmocka_unit_test(refusals),
+		cmocka_unit_test(many_viewers),	 cmocka_unit_test(roles),
+		cmocka_unit_test(watched),	 cmocka_unit_test(widest_windows),
+		cmocka_unit_test(typed_ahead),	 cmocka_unit_test(stuck_input),
+		cmocka_unit_test(window_holds),	 cmocka_unit_test(nobody_looks),
+		cmocka_unit_test(slow_viewer),	 cmocka_unit_test(thousand_cuts),
+		cmocka_unit_test(told_to_go),	 cmocka_unit_test(stream_ends),
+		cmocka_unit_test(deadlines),
 	};
 
 	make_pattern();

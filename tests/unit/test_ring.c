@@ -20,7 +20,10 @@
 
 #define KILLS 200
 
-/* Byte @o of the test stream: a lost or doubled byte shows at every offset behind it. Below 0xf8, as text is. */
+/*
+ * Byte @o of the test stream: a lost or doubled byte shows at every offset behind it. Below 0xf8, as text
+ * is.
+ */
 static uint8_t pattern(uint64_t o)
 {
 	uint64_t h = (o >> 3) * 0x9e3779b97f4a7c15ULL;
@@ -41,8 +44,8 @@ static void check_kept(const struct ring *r)
 	assert_true(start <= end && end - start <= r->size);
 	for (uint64_t o = start; o < end; o++) {
 		if (*ring_at(r, o) != pattern(o))
-			fail_msg("offset %llu of %llu..%llu holds another byte", (unsigned long long)o, (unsigned long long)start,
-				 (unsigned long long)end);
+			fail_msg("offset %llu of %llu..%llu holds another byte", (unsigned long long)o,
+				 (unsigned long long)start, (unsigned long long)end);
 	}
 }
 
@@ -89,7 +92,8 @@ static void wraps(enum hv_console_kind kind)
 	assert_true(ring_epoch(&r) != 0);
 	assert_int_equal(ring_start(&r), 0);
 	pump(&r, &c, 1200000, 3000);
-	assert_true(ring_start(&r) > 1200000 - r.size - 1 && ring_start(&r) + r.size - RING_SLACK - 65536 <= 1200000);
+	assert_true(ring_start(&r) > 1200000 - r.size - 1 &&
+		    ring_start(&r) + r.size - RING_SLACK - 65536 <= 1200000);
 	ring_close(&r);
 	test_console_close(&c);
 }
@@ -198,12 +202,18 @@ static void refused(void **state)
 
 	(void)state;
 	assert_int_equal(ring_open(&r, test_ring_fd(65536), 65536, RING_SOCKET, false), -EINVAL);
-	assert_int_equal(ring_open(&r, test_ring_fd(CONSOLE_RING_BYTES), CONSOLE_RING_BYTES + 1, RING_SOCKET, false), -EINVAL);
-	assert_int_equal(ring_open(&r, test_ring_fd(CONSOLE_RING_BYTES / 2), CONSOLE_RING_BYTES, RING_SOCKET, false), -EINVAL);
+	assert_int_equal(
+		ring_open(&r, test_ring_fd(CONSOLE_RING_BYTES), CONSOLE_RING_BYTES + 1, RING_SOCKET, false),
+		-EINVAL);
+	assert_int_equal(
+		ring_open(&r, test_ring_fd(CONSOLE_RING_BYTES / 2), CONSOLE_RING_BYTES, RING_SOCKET, false),
+		-EINVAL);
 	assert_int_equal(ring_open(&r, test_ring_fd(4096), RING_BYTES_MAX + 4096, RING_SOCKET, false), -EINVAL);
 	assert_int_equal(ring_open(&r, -1, CONSOLE_RING_BYTES, RING_SOCKET, false), -EBADF);
 	/* Zeroes, as after a helper that lost it, are no ring. */
-	assert_int_equal(ring_open(&r, test_ring_fd(CONSOLE_RING_BYTES), CONSOLE_RING_BYTES, RING_SOCKET, true), RING_E_FRESH);
+	assert_int_equal(
+		ring_open(&r, test_ring_fd(CONSOLE_RING_BYTES), CONSOLE_RING_BYTES, RING_SOCKET, true),
+		RING_E_FRESH);
 	ring_close(&r);
 }
 
@@ -238,7 +248,7 @@ static void damaged(void **state)
 	test_console_close(&c);
 }
 
-/* --- SIGKILL ---------------------------------------------------------------------------------------------------------- */
+/* --- SIGKILL --------------------------------------------------------------------------------------------- */
 
 static void nap_us(long us)
 {
@@ -296,7 +306,10 @@ static void serve(const struct test_console *c)
 	}
 }
 
-/* Until the gateway has come to reading, and a random while longer. On a busy machine, or under valgrind, that takes its time. */
+/*
+ * Until the gateway has come to reading, and a random while longer. On a busy machine, or under valgrind,
+ * that takes its time.
+ */
 static void let_it_read(const struct ring *r, uint64_t before)
 {
 	for (int i = 0; i < 2000 && ring_end(r) == before; i++)

@@ -377,9 +377,12 @@ static void safe_places(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(unopened, set_up, tear_down), cmocka_unit_test_setup_teardown(sizes, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(adopted, set_up, tear_down),  cmocka_unit_test_setup_teardown(gates, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(input, set_up, tear_down),    cmocka_unit_test_setup_teardown(gathers, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(unopened, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(sizes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(adopted, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(gates, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(input, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(gathers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(ends, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(safe_places, set_up, tear_down),
 	};

@@ -10,7 +10,8 @@
 
 #include "gateway/ticket.h"
 
-static const struct who anna = { .person = 1, .session_hash = { 1 } }, bert = { .person = 2, .session_hash = { 2 } };
+static const struct who anna = { .person = 1, .session_hash = { 1 } },
+			bert = { .person = 2, .session_hash = { 2 } };
 
 static void spent_once(void **state)
 {
@@ -56,8 +57,12 @@ static void bound(void **state)
 	/* An empty place looks like a ticket of zeroes. */
 	memset(upper, '0', sizeof(upper) - 1);
 	assert_int_equal(ticket_take(t, upper, &(struct who){ 0 }, "", 1, &role), -EACCES);
-	assert_int_equal(ticket_issue(t, &anna, "a stream id that is longer than any that exists", ROLE_VIEWER, 0, text), 0);
-	assert_int_equal(ticket_issue(t, &anna, "a stream id that is longer than any that exists.", ROLE_VIEWER, 0, text), -EINVAL);
+	assert_int_equal(ticket_issue(t, &anna, "a stream id that is longer than any that exists",
+				      ROLE_VIEWER, 0, text),
+			 0);
+	assert_int_equal(ticket_issue(t, &anna, "a stream id that is longer than any that exists.",
+				      ROLE_VIEWER, 0, text),
+			 -EINVAL);
 	tickets_destroy(t);
 }
 
@@ -88,7 +93,8 @@ static void bounded(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(spent_once), cmocka_unit_test(bound), cmocka_unit_test(bounded) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(spent_once), cmocka_unit_test(bound),
+					    cmocka_unit_test(bounded) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
