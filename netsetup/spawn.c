@@ -149,11 +149,13 @@ static int tie_life(pid_t parent)
 
 static void reset_signals(void)
 {
-	const struct sigaction dfl = { .sa_handler = SIG_DFL };
+	/* rt_sigaction(2) as the kernel knows it: handler, flags, restorer, mask; all zero is SIG_DFL. The C library's own function
+	 * leaves out the two signals that it keeps for itself, and they are inherited ignored from some parents. */
+	static const unsigned long dfl[4];
 	sigset_t none;
 
 	for (int sig = 1; sig < NSIG; sig++)
-		(void)sigaction(sig, &dfl, NULL);
+		(void)syscall(SYS_rt_sigaction, sig, dfl, NULL, (size_t)_NSIG / 8);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
