@@ -76,6 +76,12 @@ async function measure(scenario, sources, failures) {
 	return runs;
 }
 
+const QUIET_SHARE = 0.7;
+
+function wasQuiet(runs) {
+	return median(runs.map((r) => r.idle_before)) >= QUIET_SHARE;
+}
+
 // A scenario's rows: one per figure and source of ours.
 function rowsOf(scenario, runs) {
 	const rows = [];
@@ -86,6 +92,8 @@ function rowsOf(scenario, runs) {
 		for (const source of ourSources.length > 0 ? ourSources : ["–"]) {
 			const ours = value(source, figure);
 			const verdict = judge(figure.targets?.[source], ours, theirs);
+			if (figure.quiet && !wasQuiet(runs[source]))
+				verdict.met = "busy";
 			rows.push({
 				scenario: scenario.name, args: scenario.args, what: figure.what, source, unit: figure.unit, ours, ttyd: theirs,
 				ratio: ours !== null && theirs > 0 ? ours / theirs : null, target: verdict.text, met: verdict.met,
@@ -106,13 +114,22 @@ function sourcesOf(scenario) {
 	return scenario.sources.filter((s) => (s === "ttyd" || ours) && (have[s] ?? true));
 }
 
+function chosen() {
+	const all = scenarios(options.quick);
+	const names = new Set(all.map((s) => s.name));
+	const unknown = (options.only ?? []).filter((name) => !names.has(name));
+	if (unknown.length > 0)
+		throw new Error(`BENCH_ONLY: there is no ${unknown.join(", ")}; there are ${[...names].join(", ")}`);
+	return all.filter((s) => !options.only || options.only.includes(s.name));
+}
+
 async function main() {
 	const started = new Date();
 	const rows = [], raw = [], failures = [];
 
-	for (const scenario of scenarios(options.quick)) {
+	for (const scenario of chosen()) {
 		const sources = sourcesOf(scenario);
-		if (sources.length === 0 || (options.only && !options.only.includes(scenario.name)))
+		if (sources.length === 0)
 			continue;
 		const runs = await measure(scenario, sources, failures);
 		raw.push({ scenario: scenario.name, args: scenario.args, runs });

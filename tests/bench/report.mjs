@@ -35,7 +35,7 @@ function figure(v) {
 	return v.toFixed(size >= 100 || Number.isInteger(v) ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3);
 }
 
-const verdict = { true: "yes", false: "NO", null: "" };
+const verdict = { true: "yes", false: "NO", null: "", busy: "busy" };
 
 export function table(rows) {
 	const head = ["what", "source", "unit", "ours", "ttyd", "ratio", "target", "met"];
