@@ -60,5 +60,6 @@ check "no gateway" says 'is terrariumd running' t user list --socket "$T/none"
 if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
 	chmod 711 "$T" "$T/state"
 	chmod 777 "$T/state/control.sock"
-	check "another uid is refused" says 'refuses|403|Forbidden' setpriv --reuid=65534 --regid=65534 --clear-groups "$BUILD/terrarium" user list
+	# It may see the refusal, or only that the line is gone before it has asked: never the list.
+	check "another uid is refused" status 1 setpriv --reuid=65534 --regid=65534 --clear-groups "$BUILD/terrarium" user list
 fi
