@@ -19,7 +19,7 @@
 #define POLL_S	      1.0
 #define POLL_SLOW_S   4.0 /* after an answer that is neither yes nor no */
 #define KEY_BYTES     256
-#define LOGIN_URL_BYTES 1536
+#define LOGIN_URL_BYTES 2048
 
 struct hypha {
 	struct hypha_config c;
@@ -284,6 +284,27 @@ static void poll_in(struct hypha_call *c, double seconds)
 	ev_timer_start(c->h->loop->ev, &c->poll);
 }
 
+void hypha_returned(struct hypha_call *c)
+{
+	if (c->key[0] && !c->http)
+		poll_in(c, 0.);
+}
+
+/* The login page goes there once it has reported. */
+static int add_return(const struct hypha *h, char *out, size_t size)
+{
+	char escaped[1536];
+	size_t len = strlen(out);
+	int n;
+
+	if (h->c.return_url[0] == '\0')
+		return 0;
+	if (httpc_escape(h->c.return_url, escaped, sizeof(escaped)) < 0)
+		return -ENOSPC;
+	n = snprintf(out + len, size - len, "%credirect=%s", strchr(out, '?') ? '&' : '?', escaped);
+	return n < 0 || (size_t)n >= size - len ? -ENOSPC : 0;
+}
+
 /* The page must be the server's own; its built-in login gives a path without a host. */
 static int page_url(const struct hypha *h, const char *url, char *out, size_t size)
 {
@@ -299,7 +320,7 @@ static int page_url(const struct hypha *h, const char *url, char *out, size_t si
 		n = snprintf(out, size, "%s", url);
 	else
 		return -EINVAL;
-	return n < 0 || (size_t)n >= size ? -ENOSPC : 0;
+	return n < 0 || (size_t)n >= size ? -ENOSPC : add_return(h, out, size);
 }
 
 static void on_started(void *arg, const struct httpc_answer *a)

@@ -23,10 +23,11 @@ struct loop;
 /**
  * struct hypha_config - copied by hypha_create()
  * @server_url: without a slash at the end; https, or http for loopback
+ * @return_url: where its login page sends the browser when it is done; empty: nowhere
  * @allow_child_tokens: accept tokens that a person made for a program (a leaked one then opens a terminal)
  */
 struct hypha_config {
-	char name[32], title[64], server_url[ISSUER_BYTES], ca_file[256];
+	char name[32], title[64], server_url[ISSUER_BYTES], ca_file[256], return_url[512];
 	uint64_t login_timeout_ms;
 	bool allow_child_tokens;
 };
@@ -54,6 +55,9 @@ struct hypha_call *hypha_begin(struct hypha *h, hypha_page *page, hypha_done *do
  * Return: as hypha_begin().
  */
 struct hypha_call *hypha_validate(struct hypha *h, const char *token, hypha_done *done, void *arg, struct err *e);
+
+/** hypha_returned() - the browser is back from the login page: look for the token now rather than in a second */
+void hypha_returned(struct hypha_call *call);
 
 /** hypha_cancel() - nobody waits any more. Returns NULL; NULL is fine */
 struct hypha_call *hypha_cancel(struct hypha_call *call);

@@ -308,12 +308,16 @@ int signin_callback(struct signins *s, const char *provider, const char *secret,
 	struct signin *g = find(s, secret);
 	const struct provider *p = find_provider(s, provider);
 
-	if (!p || !p->oidc)
+	if (!p || p->proxy)
 		return err_set(e, -ENOENT, "this server has no such way to sign in");
 	if (!g || g->provider != p || g->state != SIGNIN_REDIRECT)
 		return err_set(e, -EACCES, "this sign-in was not begun in this browser, or is over; start again");
-	memcpy(cb->browser, g->hash, sizeof(cb->browser));
 	g->state = SIGNIN_WAITING;
+	if (p->hypha) {
+		hypha_returned(g->hypha_call);
+		return 0;
+	}
+	memcpy(cb->browser, g->hash, sizeof(cb->browser));
 	g->oidc_call = oidc_finish(p->oidc, cb, on_done, g, &g->why);
 	if (g->oidc_call)
 		return 0;

@@ -64,8 +64,8 @@ int signin_begin(struct signins *s, const char *provider, enum signin_how how, c
 int signin_proxy(struct signins *s, const char *provider, const struct proxy_request *r, struct identity *id, struct err *e);
 
 /**
- * signin_callback() - the browser came back from an OpenID Connect service
- * @secret: from the browser's cookie; @cb: the query, @cb->browser is filled here
+ * signin_callback() - the browser came back from an identity service
+ * @secret: from the browser's cookie; @cb: the query, for OpenID Connect; @cb->browser is filled here
  *
  * Return: 0: look again; negative with @e: refused, and the sign-in with it.
  */

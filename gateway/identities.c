@@ -70,7 +70,8 @@ static int add_oidc(struct signins *s, struct loop *loop, struct httpc *httpc, c
 	return r;
 }
 
-static int add_hypha(struct signins *s, struct loop *loop, struct httpc *httpc, const struct identity_settings *i, struct err *e)
+static int add_hypha(struct signins *s, struct loop *loop, struct httpc *httpc, const struct settings *conf,
+		     const struct identity_settings *i, struct err *e)
 {
 	struct hypha_config c = { .login_timeout_ms = i->login_timeout, .allow_child_tokens = i->allow_child_tokens };
 	struct hypha *h = NULL;
@@ -80,6 +81,7 @@ static int add_hypha(struct signins *s, struct loop *loop, struct httpc *httpc, 
 	memcpy(c.title, i->title, sizeof(c.title));
 	memcpy(c.server_url, i->server_url, sizeof(c.server_url));
 	memcpy(c.ca_file, i->ca_file, sizeof(c.ca_file));
+	(void)snprintf(c.return_url, sizeof(c.return_url), "%s/auth/%s/callback", settings_base_url(conf), i->name);
 	r = hypha_create(&h, loop, httpc, &c, e);
 	if (r == 0)
 		r = signins_add_hypha(s, h);
@@ -125,7 +127,7 @@ int identities_add(struct signins *s, struct loop *loop, struct httpc *httpc, co
 		if (strcmp(i->type, "oidc") == 0)
 			r = add_oidc(s, loop, httpc, conf, i, e);
 		else if (strcmp(i->type, "hypha") == 0)
-			r = add_hypha(s, loop, httpc, i, e);
+			r = add_hypha(s, loop, httpc, conf, i, e);
 		else
 			r = add_proxy(s, loop, httpc, i, e);
 		if (r < 0) {

@@ -122,10 +122,11 @@ export class Hypha {
 		return profile ? entry.report : entry.report.token;
 	}
 
-	#page(key, res) {
+	#page({ key, redirect = "" }, res) {
 		this.#live(key);
 		res.setHeader("Content-Type", "text/html; charset=utf-8");
 		res.end(`<!doctype html><title>Hypha sign-in</title><form method="post" action="/test/login"><input type="hidden" name="key" value="${key}">
+			<input type="hidden" name="redirect" value="${redirect.replaceAll('"', "&quot;")}">
 			<label>E-mail <input name="email" type="email"></label><button>Sign in</button></form>`);
 	}
 
@@ -158,10 +159,12 @@ export class Hypha {
 			return;
 		try {
 			if (url.pathname === "/public/apps/hypha-login/")
-				return this.#page(url.searchParams.get("key"), res);
+				return this.#page(Object.fromEntries(url.searchParams), res);
 			if (url.pathname === "/test/login") {
 				const form = new URLSearchParams(body), email = form.get("email");
 				this.report({ key: form.get("key"), token: this.mint({ id: email.replace(/\W/g, "-"), email }), email });
+				if (form.get("redirect"))
+					return res.writeHead(303, { Location: form.get("redirect") }).end();
 				return res.end("<!doctype html><title>Done</title><p>You may close this page.</p>");
 			}
 			const bearer = /^Bearer (.+)$/.exec(req.headers.authorization ?? "")?.[1];

@@ -45,7 +45,7 @@ struct visit {
 	struct hypha *h;
 	bool done, shown;
 	int calls;
-	char page[1600];
+	char page[2048];
 	struct identity id;
 	struct err e;
 };
@@ -172,6 +172,22 @@ static void a_sign_in_has_a_deadline(void **state)
 	idp_says(CHECK, IDP_BODY, 200, "null");
 	assert_false(visit(&v));
 	assert_non_null(strstr(v.e.msg, "in time"));
+	visit_stop(&v);
+}
+
+/* The browser comes back: the login page honours "redirect". */
+static void the_page_is_told_the_way_back(void **state)
+{
+	struct hypha_config c = config();
+	struct visit v = { 0 };
+
+	(void)state;
+	(void)snprintf(c.return_url, sizeof(c.return_url), "https://term.example/#signin");
+	assert_int_equal(hypha_create(&v.h, &loop, httpc, &c, NULL), 0);
+	idp_says(START, IDP_BODY, 200, KEY);
+	idp_says(CHECK, IDP_BODY, 400, "{}");
+	assert_false(visit(&v));
+	assert_string_equal(v.page + strlen(idp.url), "/public/apps/hypha-login/?key=K3Y&redirect=https%3A%2F%2Fterm.example%2F%23signin");
 	visit_stop(&v);
 }
 
@@ -357,6 +373,7 @@ int main(void)
 		cmocka_unit_test(a_person_signs_in),
 		cmocka_unit_test(polling_goes_on_until_the_key_is_gone),
 		cmocka_unit_test(a_sign_in_has_a_deadline),
+		cmocka_unit_test(the_page_is_told_the_way_back),
 		cmocka_unit_test(only_the_servers_own_page_is_shown),
 		cmocka_unit_test(servers_that_misbehave_refuse),
 		cmocka_unit_test(tokens_can_be_brought),

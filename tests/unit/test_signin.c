@@ -230,7 +230,7 @@ static void ways_that_do_not_exist_say_so(void **state)
 	assert_int_equal(signin_begin(s, "hypha", SIGNIN_DEVICE, secret, &e), -EOPNOTSUPP);
 	assert_int_equal(signin_begin(s, "front", SIGNIN_BROWSER, secret, &e), -EOPNOTSUPP);
 	assert_int_equal(signin_begin(s, "corp", SIGNIN_DEVICE, secret, &e), -EOPNOTSUPP); /* its metadata has no device grant */
-	assert_int_equal(signin_callback(s, "hypha", secret, &cb, &e), -ENOENT);
+	assert_int_equal(signin_callback(s, "front", secret, &cb, &e), -ENOENT);
 	assert_int_equal(signin_proxy(s, "corp", &r, &id, &e), -ENOENT);
 	assert_int_equal(signin_proxy(s, "nope", &r, &id, &e), -ENOENT);
 }
@@ -251,6 +251,7 @@ static void a_proxy_needs_no_second_look(void **state)
 static void a_hypha_sign_in_shows_its_page(void **state)
 {
 	char secret[SECRET_TEXT];
+	struct oidc_callback cb = { 0 };
 	struct signin_view v;
 	struct identity id;
 
@@ -263,7 +264,11 @@ static void a_hypha_sign_in_shows_its_page(void **state)
 	assert_int_equal(after(secret, SIGNIN_WAITING), SIGNIN_REDIRECT);
 	assert_int_equal(signin_look(s, secret, &v), 0);
 	assert_non_null(strstr(v.url, "/l?key=K"));
-	assert_int_equal(after(secret, SIGNIN_REDIRECT), SIGNIN_DONE);
+	/* Back from there: from now on the page waits for the token. */
+	assert_int_equal(signin_callback(s, "hypha", secret, &cb, NULL), 0);
+	assert_int_equal(state_of(secret), SIGNIN_WAITING);
+	assert_int_equal(signin_callback(s, "hypha", secret, &cb, NULL), -EACCES);
+	assert_int_equal(after(secret, SIGNIN_WAITING), SIGNIN_DONE);
 	assert_int_equal(signin_take(s, secret, &id), 0);
 	assert_string_equal(id.email, "h@example.org");
 }
