@@ -11,7 +11,7 @@ const TONES = { "sign_in.refused": "bad", "rule.drop": "bad", "person.kick": "ba
 
 /* Sealed to the second and more, shown to the minute where a column is enough. */
 const COLUMNS = [
-	{ label: "When", cell: (a) => ({ text: moment(a.at), title: a.at }) },
+	{ label: "When", kind: "short", cell: (a) => ({ text: moment(a.at), title: a.at }) },
 	{ label: "Who", kind: "mono", cell: (a) => a.actor },
 	{ label: "From", kind: "mono", cell: (a) => a.address },
 	{ label: "Action", cell: (a) => ({ text: a.action, tone: TONES[a.action] ?? "off" }) },

@@ -55,7 +55,7 @@ export class List {
 	#pager;
 	#all = null; /* the box over all boxes */
 	#body = element("tbody", { role: "rowgroup" });
-	#note = element("p", { class: "note", role: "status" });
+	#note = element("p", { class: "empty", role: "status" });
 	#where = element("span");
 	#back = element("button", { type: "button", text: "Previous", click: () => this.#turn("back") });
 	#forward = element("button", { type: "button", text: "Next", click: () => this.#turn("forward") });
@@ -136,7 +136,7 @@ export class List {
 
 	#failed(error) {
 		this.#note.hidden = false;
-		this.#note.className = "note fault";
+		this.#note.className = "empty fault";
 		this.#note.replaceChildren(`This list could not be read. ${error.message} `, element("button", {
 			type: "button", class: "small", text: "Try again", click: () => this.load(),
 		}));
@@ -157,7 +157,7 @@ export class List {
 				this.#body.insertBefore(tr, after ? after.nextSibling : this.#body.firstChild);
 			after = tr;
 		}
-		this.#note.className = "note";
+		this.#note.className = "empty";
 		this.#note.hidden = items.length > 0;
 		if (items.length === 0)
 			this.#note.replaceChildren(empty);

@@ -17,15 +17,19 @@ const COLUMNS = [
 	{ label: "CPUs", kind: "figure", cell: (m) => count(m.cpus, "CPU") },
 	{ label: "Memory", kind: "figure", cell: (m) => bytes(m.memory) },
 	{ label: "Address", kind: "mono", cell: (m) => m.ip4?.replace(/\/\d+$/, "") ?? "" },
-	{ label: "Made", cell: (m) => moment(m.created_at) },
+	{ label: "Made", kind: "short", cell: (m) => moment(m.created_at) },
 ];
 
-/* One figure of the host: how much of it is taken. */
+/* One figure: how much of the host is taken; @all 0 means that there is no limit. */
 function figure(name, used, all, words) {
-	const share = all > 0 ? Math.min(1, used / all) : 0;
-	const bar = element("span", { class: "bar", "data-full": share > 0.9, "aria-hidden": "true" }, element("span"));
-	bar.firstChild.style.width = `${100 * share}%`;
-	return element("div", {}, element("dt", { text: name }), element("dd", {}, element("strong", { text: words(used) }), all > 0 ? ` of ${words(all)}` : "", bar));
+	const dd = element("dd", {}, element("strong", { text: words(used) }));
+	if (all > 0) {
+		const share = Math.min(1, used / all);
+		const bar = element("span", { class: "bar", "data-full": share > 0.9, "aria-hidden": "true" }, element("span"));
+		bar.firstChild.style.width = `${100 * share}%`;
+		dd.append(` of ${words(all)}`, bar);
+	}
+	return element("div", {}, element("dt", { text: name }), dd);
 }
 
 export class Machines {

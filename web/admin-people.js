@@ -23,8 +23,8 @@ const COLUMNS = [
 	{ label: "Role", cell: (p) => p.role },
 	{ label: "Sessions", kind: "figure", cell: (p) => count(p.sessions, "session") },
 	{ label: "Machines", kind: "figure", cell: (p) => count(p.machines, "machine") },
-	{ label: "First seen", cell: (p) => moment(p.first_seen) },
-	{ label: "Last seen", cell: (p) => moment(p.last_seen) },
+	{ label: "First seen", kind: "short", cell: (p) => moment(p.first_seen) },
+	{ label: "Last seen", kind: "short", cell: (p) => moment(p.last_seen) },
 	{ label: "Vouched for by", cell: (p) => ({ text: p.issuer.replace(/^https?:\/\//, ""), title: `Account ${p.subject}` }) },
 ];
 

@@ -25,6 +25,7 @@ export class RuleForm {
 			event.preventDefault();
 			this.#submit();
 		});
+		this.#form.addEventListener("input", () => this.#fault(""));
 		on_click("rule-cancel", () => $("rule").close());
 		on_click("rule-theirs", () => this.#done("Their rule holds."));
 		on_click("rule-mine", () => this.#save(this.#mine, this.#seen?.version ?? null));

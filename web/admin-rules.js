@@ -9,16 +9,16 @@ import { report } from "./admin-report.js";
 import { count, from_field, import_words, line_of, quota_words, term_of, writable } from "./admin-words.js";
 
 const TONES = { allow: "good", deny: "bad" };
-const SOURCES = { admin: "administrators", file: "file", config: "configuration" };
+const SOURCES = { admin: "by hand", file: "file", config: "configuration" };
 
 const COLUMNS = [
 	{ label: "Who", kind: "mono", cell: (r) => r.pattern },
 	{ label: "Effect", cell: (r) => ({ text: r.effect, tone: TONES[r.effect] }) },
-	{ label: "Role", cell: (r) => r.effect === "allow" ? r.role : "" },
-	{ label: "When", cell: (r) => term_of(r) },
+	{ label: "Role", kind: "short", cell: (r) => r.effect === "allow" ? r.role : "" },
+	{ label: "When", kind: "short", cell: (r) => term_of(r) },
 	{ label: "Quota", cell: (r) => quota_words(r.quota) },
 	{ label: "Note", cell: (r) => r.note },
-	{ label: "Source", cell: (r) => ({ text: SOURCES[r.source] ?? r.source, title: `Added by ${r.created_by}` }) },
+	{ label: "Source", kind: "short", cell: (r) => ({ text: SOURCES[r.source] ?? r.source, title: `Added by ${r.created_by}` }) },
 ];
 
 export class Rules {

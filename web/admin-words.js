@@ -208,7 +208,7 @@ export function import_words({ dry_run, added, changed, same, bad_count }) {
 	if (bad_count > 0)
 		return `${count(bad_count, "line")} cannot be read, so nothing ${dry_run ? "would be" : "was"} changed. Correct the file and check again.`;
 	const would = dry_run ? "would be " : "";
-	return `${count(added, "rule")} ${would}added, ${changed.toLocaleString("en")} ${would}changed, ${same.toLocaleString("en")} ${dry_run ? "stay" : "stayed"} as they are.`;
+	return `${count(added, "rule")} ${would}added, ${changed.toLocaleString("en")} ${would}changed, ${same.toLocaleString("en")} unchanged.`;
 }
 
 /** @param {string} csv @param {number} number of a line, from 1 @returns {string} */

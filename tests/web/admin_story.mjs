@@ -311,8 +311,8 @@ const steps = {
 		const saved = page.waitForEvent("download");
 		await page.click("#rules-export");
 		const text = readFileSync(await (await saved).path(), "utf8");
-		assert.match(text, /^pattern,effect,role,not_before,expires,note/m);
-		assert.match(text, /bob@example.org/);
+		assert.match(text.slice(0, 200), /^"?pattern"?,"?effect"?,"?role"?,/);
+		assert.ok(text.includes("bob@example.org"));
 		assert.ok(text.split("\n").length > MANY - 20);
 	},
 
@@ -456,6 +456,7 @@ const steps = {
 		await control.allow("carol@example.org", { role: "operator", note: "night shift" });
 		await control.allow("mallory@example.net", { effect: "deny", note: "see ticket 4711" });
 		await sign_in(people.bob.page, "bob@example.org");
+		await people.bob.page.click("#veil-act"); /* his machine was stopped with his removal */
 		await sees(people.bob.page, PROMPT);
 		for (const scheme of ["dark", "light"]) {
 			await page.emulateMedia({ colorScheme: scheme });
@@ -500,8 +501,8 @@ const steps = {
 		await page.click("#rule-save");
 		await page.waitForSelector("#ask[open]");
 		await answer(true);
-		await page.waitForSelector("#rules-list .note.fault");
-		assert.match(await page.textContent("#rules-list .note"), /another role than yours/);
+		await page.waitForSelector("#rules-list .empty.fault");
+		assert.match(await page.textContent("#rules-list .empty"), /another role than yours/);
 		await page.reload();
 		await page.waitForSelector("#closed:not([hidden])");
 		await accessible(page, "the page of somebody who has no part in it");

@@ -38,6 +38,8 @@ async function visit(url, answers) {
 		const request = route.request(), { pathname, host } = new URL(request.url());
 		if (host === "identity.test")
 			return route.fulfill({ contentType: "text/html", body: "<title>identity service</title>" });
+		if (pathname === "/admin")
+			return route.fulfill({ contentType: "text/html", body: "<title>administration</title>" });
 		if (pathname === "/")
 			return route.fulfill({ contentType: "text/html", body: file("index.html").replace('src="app.js"', 'src="start.js"') });
 		if (pathname === "/start.js")
@@ -80,6 +82,54 @@ test("to the service, once it is known where that is", { skip }, async () => {
 	await page.waitForURL(SERVICE);
 	assert.deepEqual(asked.find(([key]) => key === "POST signin")[1], { provider: "campus", device: false });
 	await page.close();
+});
+
+test("a service that cannot be reached says so, may be tried, and is looked after", { skip }, async () => {
+	const away = { ...WAYS[1], ready: false };
+	const { page } = await visit(HOME, { "GET session": [[401, { sign_in: [away] }], [401, { sign_in: [away] }], [401, { sign_in: [WAYS[1]] }]] });
+	await page.waitForSelector("#door-ways .away");
+	assert.equal(await page.textContent("#door-ways .away"), "Campus login cannot be reached at the moment.");
+	assert.equal(await page.isEnabled("#door-ways button"), true);
+	await page.waitForSelector("#door-ways .away", { state: "detached" });
+	assert.equal(await page.textContent("#door-ways button"), "Continue with Campus login");
+	await page.close();
+});
+
+test("what is waited for is said after a second, and the way back looked at every quarter of one", { skip }, async () => {
+	const waiting = Array.from({ length: 7 }, () => [202, { state: "waiting" }]);
+	const { page, asked } = await visit(`${HOME}#signin`, { "POST signin/look": [...waiting, [201, { email: "a@example.org" }]] });
+	await page.waitForSelector("#door-slow:not([hidden])", { state: "attached" });
+	assert.equal(await page.textContent("#door-wait"), "Waiting for the identity service…");
+	const begun = Date.now();
+	await page.waitForFunction(() => document.title === "in");
+	assert.ok(Date.now() - begun < 2_000);
+	assert.equal(asked.filter(([key]) => key === "POST signin/look").length, 8);
+	await page.close();
+});
+
+test("a proxy that has asked already: in at once", { skip }, async () => {
+	const { page, asked } = await visit(HOME, {
+		"GET session": [401, { sign_in: [{ name: "edge", title: "Company", kind: "proxy", ready: true }] }], "POST signin": [201, { email: "a@example.org" }],
+	});
+	await page.click("#door-ways button");
+	await page.waitForFunction(() => document.title === "in");
+	assert.equal(asked.some(([key]) => key === "POST signin/look"), false);
+	await page.close();
+});
+
+test("whoever was sent here from the administrators' page goes back there, and nowhere else", { skip }, async () => {
+	for (const [back, url] of [["/admin#people", `${HOME}admin#people`], ["//evil.test/", HOME], ["/admin/../x", HOME]]) {
+		const { page } = await visit(HOME, { "POST signin/look": [201, { email: "a@example.org" }] });
+		await page.waitForSelector("#door-ways button");
+		await page.evaluate((path) => {
+			sessionStorage.setItem("terrarium.back", path);
+			location.hash = "#signin";
+		}, back);
+		if (url === HOME)
+			await page.waitForFunction(() => document.title === "in");
+		await page.waitForURL(url);
+		await page.close();
+	}
 });
 
 test("an address that is not on the web is not opened", { skip }, async () => {
