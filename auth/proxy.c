@@ -278,8 +278,8 @@ static bool secret_fits(const struct proxy_config *c, const char *given)
 	if (!given || strlen(given) >= sizeof(padded))
 		return false;
 	/* All bytes are compared, so that the time tells nothing about how many of them fit. */
-	memcpy(padded, given, strlen(given));
-	memcpy(wanted, c->secret, strlen(c->secret));
+	memcpy(padded, given, strlen(given) + 1);
+	memcpy(wanted, c->secret, strlen(c->secret) + 1);
 	fits = secret_equal((const uint8_t *)padded, (const uint8_t *)wanted, sizeof(wanted));
 	explicit_bzero(padded, sizeof(padded));
 	explicit_bzero(wanted, sizeof(wanted));
