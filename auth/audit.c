@@ -15,18 +15,19 @@
 
 #define JSON_BYTES 16384 /* of a row's before or after; an import writes a row for each line instead of a larger one */
 
-struct audit {
-	struct db *db; /* borrowed */
-	int64_t id;
-	uint8_t hash[AUDIT_HASH_BYTES];
-};
-
 /* A row as it stands in the table. */
 struct row {
 	int64_t id, at_ms;
 	char actor[AUDIT_TEXT_BYTES], address[64], action[AUDIT_ACTION_BYTES], object[AUDIT_TEXT_BYTES], detail[AUDIT_TEXT_BYTES];
 	char before[JSON_BYTES], after[JSON_BYTES];
 	uint8_t hash[AUDIT_HASH_BYTES];
+};
+
+struct audit {
+	struct db *db; /* borrowed */
+	int64_t id;
+	uint8_t hash[AUDIT_HASH_BYTES];
+	struct row row; /* the one being added: too large for a stack, too often needed for the heap */
 };
 
 static int sha256(const void *data, size_t len, uint8_t out[AUDIT_HASH_BYTES])
@@ -133,39 +134,64 @@ static int put_json(char out[JSON_BYTES], const json_t *json)
 	return 0;
 }
 
-int audit_add(struct audit *a, const struct audit_event *ev, int64_t now_ms, struct err *e)
+static int fill_row(struct row *row, const struct audit_event *ev)
 {
-	static const char insert[] = "INSERT INTO audit (id, at_ms, actor, address, action, object, before, after, detail, hash)"
-				     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-	static const char head[] = "UPDATE audit_head SET id = ?1, hash = ?2";
-	struct row *row = calloc(1, sizeof(*row));
-	int r;
-
-	if (!row)
-		return err_set(e, -ENOMEM, "out of memory");
-	row->id = a->id + 1;
-	row->at_ms = now_ms;
 	put_text(row->actor, sizeof(row->actor), ev->actor);
 	put_text(row->address, sizeof(row->address), ev->address);
 	put_text(row->action, sizeof(row->action), ev->action);
 	put_text(row->object, sizeof(row->object), ev->object);
 	put_text(row->detail, sizeof(row->detail), ev->detail);
-	r = put_json(row->before, ev->before) < 0 || put_json(row->after, ev->after) < 0 ?
-		    err_set(e, -EMSGSIZE, "too long a change for the audit log") :
-		    row_hash(row, a->hash, row->hash);
+	return put_json(row->before, ev->before) < 0 || put_json(row->after, ev->after) < 0 ? -EMSGSIZE : 0;
+}
+
+/* The row, and the head that names it. */
+static int write_row(struct db *db, const struct row *row, struct err *e)
+{
+	static const char insert[] = "INSERT INTO audit (id, at_ms, actor, address, action, object, before, after, detail, hash)"
+				     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+	static const char head[] = "UPDATE audit_head SET id = ?1, hash = ?2";
+	int r = db_run(db, insert, "write the audit log", e,
+		       DB_VALUES(DB_INT(row->id), DB_INT(row->at_ms), DB_TEXT(row->actor), DB_TEXT(row->address), DB_TEXT(row->action),
+				 DB_TEXT(row->object), DB_TEXT(row->before), DB_TEXT(row->after), DB_TEXT(row->detail),
+				 DB_BLOB(row->hash, sizeof(row->hash))));
+
+	return r < 0 ? r : db_run(db, head, "write the audit log", e, DB_VALUES(DB_INT(row->id), DB_BLOB(row->hash, sizeof(row->hash))));
+}
+
+/* A row without its head would take the next row's id, and none could be written any more: both or neither. */
+static int write_whole(struct db *db, const struct row *row, struct err *e)
+{
+	int r;
+
+	if (db_in_change(db))
+		return write_row(db, row, e);
+	r = db_begin(db, DB_NORMAL, e);
+	if (r < 0)
+		return r;
+	r = write_row(db, row, e);
 	if (r == 0)
-		r = db_run(a->db, insert, "write the audit log", e,
-			   DB_VALUES(DB_INT(row->id), DB_INT(row->at_ms), DB_TEXT(row->actor), DB_TEXT(row->address), DB_TEXT(row->action),
-				     DB_TEXT(row->object), DB_TEXT(row->before), DB_TEXT(row->after), DB_TEXT(row->detail),
-				     DB_BLOB(row->hash, sizeof(row->hash))));
-	if (r == 0)
-		r = db_run(a->db, head, "write the audit log", e, DB_VALUES(DB_INT(row->id), DB_BLOB(row->hash, sizeof(row->hash))));
-	if (r == 0) {
-		a->id = row->id;
-		memcpy(a->hash, row->hash, sizeof(a->hash));
-	}
-	free(row);
+		return db_commit(db, e);
+	db_rollback(db);
 	return r;
+}
+
+int audit_add(struct audit *a, const struct audit_event *ev, int64_t now_ms, struct err *e)
+{
+	struct row *row = &a->row;
+	int r;
+
+	row->id = a->id + 1;
+	row->at_ms = now_ms;
+	if (fill_row(row, ev) < 0)
+		return err_set(e, -EMSGSIZE, "too long a change for the audit log");
+	if (row_hash(row, a->hash, row->hash) < 0)
+		return err_set(e, -ENOMEM, "out of memory");
+	r = write_whole(a->db, row, e);
+	if (r < 0)
+		return r;
+	a->id = row->id;
+	memcpy(a->hash, row->hash, sizeof(a->hash));
+	return 0;
 }
 
 static int read_row(struct db_row *from, struct row *r)

@@ -296,6 +296,11 @@ bool db_unique(const struct db *d)
 	return rc == SQLITE_CONSTRAINT_UNIQUE || rc == SQLITE_CONSTRAINT_PRIMARYKEY;
 }
 
+bool db_in_change(const struct db *d)
+{
+	return !sqlite3_get_autocommit(d->db);
+}
+
 int db_begin(struct db *d, enum db_safety safety, struct err *e)
 {
 	int r = 0;
@@ -326,7 +331,7 @@ int db_commit(struct db *d, struct err *e)
 
 void db_rollback(struct db *d)
 {
-	if (!sqlite3_get_autocommit(d->db))
+	if (db_in_change(d))
 		(void)sqlite3_exec(d->db, "ROLLBACK", NULL, NULL, NULL);
 	back_to_normal(d);
 }

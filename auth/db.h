@@ -68,6 +68,9 @@ enum db_safety {
 	DB_POWER,  /* survives the loss of power: a few milliseconds, for rare writes that were promised */
 };
 
+/** db_in_change() - a transaction is open */
+bool db_in_change(const struct db *d);
+
 /** db_begin(), db_commit(), db_rollback() - one transaction at a time */
 int db_begin(struct db *d, enum db_safety safety, struct err *e);
 int db_commit(struct db *d, struct err *e);

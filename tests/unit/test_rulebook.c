@@ -283,6 +283,29 @@ static void the_audit_log_shows_who_did_what(void **state)
 	assert_int_equal(audit_rows(), 3);
 }
 
+/* A row that was written without the head that names it (a full disk, a kill between the two) made every later row impossible. */
+static void a_row_that_fails_leaves_nothing(void **state)
+{
+	static const char stop[] = "CREATE TRIGGER stop BEFORE UPDATE ON audit_head BEGIN SELECT RAISE(ABORT, 'no'); END",
+			  go_on[] = "DROP TRIGGER stop";
+	const struct audit_event ev = { .actor = "x@y.z", .action = "sign_in" };
+
+	(void)state;
+	assert_int_equal(audit_add(audit, &ev, NOW * 1000LL, NULL), 0);
+	assert_int_equal(db_run(store_db(store), stop, "stop", NULL, DB_NONE), 0);
+	assert_true(audit_add(audit, &ev, NOW * 1000LL, NULL) < 0);
+	assert_true(put("a@b.c", ROLE_USER, 0) < 0);
+	assert_int_equal(db_run(store_db(store), go_on, "go on", NULL, DB_NONE), 0);
+	assert_int_equal(audit_rows(), 1);
+	assert_int_equal(audit_add(audit, &ev, NOW * 1000LL, NULL), 0);
+	assert_int_equal(put("a@b.c", ROLE_USER, 0), 0);
+	assert_int_equal(audit_rows(), 3);
+	close_all();
+	open_all();
+	assert_int_equal(audit_add(audit, &ev, NOW * 1000LL, NULL), 0);
+	assert_int_equal(audit_rows(), 4);
+}
+
 static void tampering_is_found(void **state)
 {
 	static const struct {
@@ -404,7 +427,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(rules_survive_a_restart), TEST(the_second_editor_is_told), TEST(the_last_administrator_stays),
 		TEST(an_import_is_all_or_nothing), TEST(an_import_keeps_what_it_does_not_speak_of), TEST(a_source_is_replaced_as_a_whole), TEST(listing_pages_and_filters),
-		TEST(the_audit_log_shows_who_did_what), TEST(tampering_is_found), TEST(acknowledged_changes_survive_kill),
+		TEST(the_audit_log_shows_who_did_what), TEST(a_row_that_fails_leaves_nothing), TEST(tampering_is_found), TEST(acknowledged_changes_survive_kill),
 		cmocka_unit_test(json_goes_both_ways_and_refuses),
 	};
 
