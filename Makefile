@@ -52,7 +52,7 @@ terrarium_SRC       := gateway/ctl/main.c $(CTL) $(SNP) $(VERITY) gateway/settin
 PROGRAMS := terrariumd terrarium-netd terrarium
 
 CTL_LIBS      := -lmbedx509 -lmbedcrypto $(shell $(PKG_CONFIG) --libs jansson libcurl) -lev -linih -lpthread
-GATEWAY_LIBS  := -lwebsockets -lmbedx509 -lmbedcrypto $(shell $(PKG_CONFIG) --libs jansson sqlite3 libcurl) -lcsv -lev -linih -lpthread
+GATEWAY_LIBS  := -lwebsockets -lmbedx509 -lmbedcrypto $(shell $(PKG_CONFIG) --libs jansson sqlite3 libcurl libjwt) -lcsv -lev -linih -lpthread
 NETSETUP_LIBS := $(shell $(PKG_CONFIG) --libs libmnl libnftables) -lev -linih
 
 # --- flags -------------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@
 #include "auth/identity.h"
 #include "auth/rulebook.h"
 #include "auth/store.h"
+#include "auth/token.h"
 #include "base/err.h"
 #include "base/log.h"
 
@@ -78,6 +79,14 @@ void access_refused(struct access *a, const char *email, const char *address, co
 	note(a, email, address, "sign_in.refused", "", why, now_s);
 }
 
+/* The machines change hands, but nobody who signed in with the other account stays in. */
+static int end_what_the_former_had(struct access *a, const char *email, struct err *e)
+{
+	int r = store_session_drop_email(a->c.store, email, e);
+
+	return r < 0 ? r : token_drop_email(store_db(a->c.store), email, e);
+}
+
 /* Is the address bound to this account? Makes the binding when there is none. */
 static int bind_account(struct access *a, const struct identity *id, int64_t now_s, struct who *who, struct err *e)
 {
@@ -93,6 +102,8 @@ static int bind_account(struct access *a, const struct identity *id, int64_t now
 		r = store_person_rebind(a->c.store, old.id, id->issuer, id->subject, e);
 		if (r == STORE_E_EXISTS)
 			return err_set(e, -EACCES, "this account already stands for another address here");
+		if (r == 0)
+			r = end_what_the_former_had(a, id->email, e);
 		if (r < 0)
 			return r;
 	}

@@ -63,6 +63,11 @@ int secret_hash(const char *text, uint8_t hash[SECRET_HASH_BYTES])
 	return r;
 }
 
+int secret_digest(const void *data, size_t len, uint8_t out[SECRET_HASH_BYTES])
+{
+	return sha256(data, len, out);
+}
+
 bool secret_equal(const uint8_t *a, const uint8_t *b, size_t len)
 {
 	volatile uint8_t differ = 0;

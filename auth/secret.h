@@ -19,6 +19,9 @@ int secret_make(char text[SECRET_TEXT], uint8_t hash[SECRET_HASH_BYTES]);
 /** secret_hash() - hash of a secret's text. Return: 0, or -EINVAL when it is not 64 lower-case hex digits */
 int secret_hash(const char *text, uint8_t hash[SECRET_HASH_BYTES]);
 
+/** secret_digest() - SHA-256 of any bytes. Return: 0 or -EIO */
+int secret_digest(const void *data, size_t len, uint8_t out[SECRET_HASH_BYTES]);
+
 /** secret_equal() - compare in a time that does not depend on the content */
 bool secret_equal(const uint8_t *a, const uint8_t *b, size_t len);
 

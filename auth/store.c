@@ -8,6 +8,7 @@
 #include "auth/audit.h"
 #include "auth/db.h"
 #include "auth/rulebook.h"
+#include "auth/token.h"
 #include "base/err.h"
 
 static const char *const migrations[] = {
@@ -32,6 +33,7 @@ static const char *const migrations[] = {
 	"CREATE INDEX person_email ON person (email);"
 	"CREATE INDEX session_person ON session (person);"
 	"CREATE INDEX vm_owner ON vm (owner);",
+	TOKEN_SCHEMA,
 };
 
 
@@ -127,7 +129,7 @@ int store_person_by_email(struct store *s, const char *email, struct person_row 
 int store_person_each(struct store *s, int (*fn)(void *arg, int64_t person, const char *email), void *arg, struct err *e)
 {
 	static const char sql[] = "SELECT id, email FROM person p WHERE id > ?1 AND (EXISTS (SELECT 1 FROM session WHERE person = p.id)"
-				  " OR EXISTS (SELECT 1 FROM vm WHERE owner = p.id)) ORDER BY id LIMIT 1";
+				  " OR EXISTS (SELECT 1 FROM token WHERE person = p.id) OR EXISTS (SELECT 1 FROM vm WHERE owner = p.id)) ORDER BY id LIMIT 1";
 	char email[EMAIL_BYTES];
 	int64_t at = 0;
 	int r;

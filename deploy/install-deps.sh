@@ -10,7 +10,7 @@ set -euo pipefail
 export LC_ALL=C
 
 # "package" or "package:program": with a program, any package that brings it will do.
-BUILD="make:make gcc:gcc libc6-dev pkgconf libwebsockets-dev libwebsockets-evlib-ev libmbedtls-dev libjansson-dev libsqlite3-dev
+BUILD="make:make gcc:gcc libc6-dev pkgconf libwebsockets-dev libwebsockets-evlib-ev libmbedtls-dev libjansson-dev libjwt-dev libsqlite3-dev
 	libcurl4-openssl-dev libev-dev libinih-dev libmnl-dev libnftables-dev uthash-dev libcsv-dev nodejs:node npm:npm ca-certificates
 	zstd:zstd lz4:lz4 xz-utils:xz"
 RUN="qemu-system-x86:qemu-system-x86_64 slirp4netns:slirp4netns uidmap:newuidmap util-linux:unshare iproute2:ip"

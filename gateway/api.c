@@ -12,6 +12,7 @@
 #include "auth/session.h"
 #include "auth/signin.h"
 #include "auth/store.h"
+#include "auth/token.h"
 #include "gateway/settings.h"
 
 #define LIST_LIMIT_DEFAULT 50
@@ -24,7 +25,8 @@ static void attach_without_upgrade(struct http_call *call)
 }
 
 #define ANY(m, p, f)	    { .method = HTTP_##m, .path = (p), .run = (f) }
-#define FOR(r, m, p, f)	    { .method = HTTP_##m, .path = (p), .run = (f), .flags = HTTP_SIGNED_IN, .role = ROLE_##r }
+#define FOR(r, m, p, f, s)  { .method = HTTP_##m, .path = (p), .run = (f), .flags = HTTP_SIGNED_IN, .role = ROLE_##r, .scope = SCOPE_##s }
+#define SCOPE_NONE	    0 /* takes a session */
 
 /* Who may ask for what: the only place that says so. */
 static const struct http_route routes[] = {
@@ -36,52 +38,53 @@ static const struct http_route routes[] = {
 	ANY(POST, "/api/v1/signin/look", api_signin_look),
 	ANY(GET, "/auth/{id}/callback", api_signin_callback),
 	ANY(GET, "/api/v1/attach", attach_without_upgrade),
-	FOR(USER, GET, "/api/v1/session", api_session_get),
-	FOR(USER, DELETE, "/api/v1/session", api_session_delete),
-	FOR(USER, GET, "/api/v1/host", api_host_get),
-	FOR(USER, GET, "/api/v1/vms", api_vm_list),
-	FOR(USER, POST, "/api/v1/vms", api_vm_create),
-	FOR(USER, GET, "/api/v1/vms/{id}", api_vm_get),
-	FOR(USER, DELETE, "/api/v1/vms/{id}", api_vm_delete),
-	FOR(USER, POST, "/api/v1/vms/{id}/start", api_vm_start),
-	FOR(USER, POST, "/api/v1/vms/{id}/stop", api_vm_stop),
-	FOR(USER, POST, "/api/v1/vms/{id}/restart", api_vm_restart),
-	FOR(USER, GET, "/api/v1/vms/{id}/streams", api_vm_streams),
-	FOR(USER, POST, "/api/v1/streams/{id}/tickets", api_ticket_create),
+	FOR(USER, GET, "/api/v1/session", api_session_get, ALL),
+	FOR(USER, DELETE, "/api/v1/session", api_session_delete, ALL),
+	FOR(USER, GET, "/api/v1/host", api_host_get, ALL),
+	FOR(USER, GET, "/api/v1/vms", api_vm_list, VM),
+	FOR(USER, POST, "/api/v1/vms", api_vm_create, VM),
+	FOR(USER, GET, "/api/v1/vms/{id}", api_vm_get, VM),
+	FOR(USER, DELETE, "/api/v1/vms/{id}", api_vm_delete, VM),
+	FOR(USER, POST, "/api/v1/vms/{id}/start", api_vm_start, VM),
+	FOR(USER, POST, "/api/v1/vms/{id}/stop", api_vm_stop, VM),
+	FOR(USER, POST, "/api/v1/vms/{id}/restart", api_vm_restart, VM),
+	FOR(USER, GET, "/api/v1/vms/{id}/streams", api_vm_streams, VM),
+	FOR(USER, POST, "/api/v1/streams/{id}/tickets", api_ticket_create, VM),
 	{ .method = HTTP_POST, .path = "/api/v1/rules/import", .run = api_rule_import, .flags = HTTP_SIGNED_IN, .role = ROLE_ADMIN,
-	  .body_max = API_IMPORT_MAX },
-	FOR(AUDITOR, GET, "/api/v1/rules/export", api_rule_export),
-	FOR(AUDITOR, GET, "/api/v1/rules", api_rule_list),
-	FOR(ADMIN, POST, "/api/v1/rules", api_rule_put),
-	FOR(AUDITOR, GET, "/api/v1/rules/{id}", api_rule_get),
-	FOR(ADMIN, DELETE, "/api/v1/rules/{id}", api_rule_delete),
-	FOR(AUDITOR, GET, "/api/v1/why", api_why),
-	FOR(AUDITOR, GET, "/api/v1/users", api_user_list),
-	FOR(OPERATOR, POST, "/api/v1/users/{id}/kick", api_user_kick),
-	FOR(ADMIN, POST, "/api/v1/users/{id}/rebind", api_user_rebind),
-	FOR(AUDITOR, GET, "/api/v1/live", api_live),
-	FOR(AUDITOR, GET, "/api/v1/admin/vms", api_admin_vm_list),
-	FOR(OPERATOR, POST, "/api/v1/admin/vms/{id}/stop", api_admin_vm_stop),
-	FOR(OPERATOR, POST, "/api/v1/admin/streams/{id}/tickets", api_admin_ticket),
-	FOR(AUDITOR, GET, "/api/v1/capacity", api_capacity),
-	FOR(AUDITOR, GET, "/api/v1/audit", api_audit_list),
-	FOR(AUDITOR, GET, "/api/v1/audit/export", api_audit_export),
-	FOR(AUDITOR, GET, "/api/v1/audit/verify", api_audit_verify),
+	  .scope = SCOPE_RULES, .body_max = API_IMPORT_MAX },
+	FOR(AUDITOR, GET, "/api/v1/rules/export", api_rule_export, RULES),
+	FOR(AUDITOR, GET, "/api/v1/rules", api_rule_list, RULES),
+	FOR(ADMIN, POST, "/api/v1/rules", api_rule_put, RULES),
+	FOR(AUDITOR, GET, "/api/v1/rules/{id}", api_rule_get, RULES),
+	FOR(ADMIN, DELETE, "/api/v1/rules/{id}", api_rule_delete, RULES),
+	FOR(AUDITOR, GET, "/api/v1/why", api_why, RULES),
+	FOR(AUDITOR, GET, "/api/v1/users", api_user_list, PEOPLE),
+	FOR(OPERATOR, POST, "/api/v1/users/{id}/kick", api_user_kick, PEOPLE),
+	FOR(ADMIN, POST, "/api/v1/users/{id}/rebind", api_user_rebind, PEOPLE),
+	FOR(AUDITOR, GET, "/api/v1/live", api_live, PEOPLE),
+	FOR(AUDITOR, GET, "/api/v1/admin/vms", api_admin_vm_list, PEOPLE),
+	FOR(OPERATOR, POST, "/api/v1/admin/vms/{id}/stop", api_admin_vm_stop, PEOPLE),
+	FOR(OPERATOR, POST, "/api/v1/admin/streams/{id}/tickets", api_admin_ticket, PEOPLE),
+	FOR(AUDITOR, GET, "/api/v1/capacity", api_capacity, PEOPLE),
+	FOR(AUDITOR, GET, "/api/v1/audit", api_audit_list, AUDIT),
+	FOR(AUDITOR, GET, "/api/v1/audit/export", api_audit_export, AUDIT),
+	FOR(AUDITOR, GET, "/api/v1/audit/verify", api_audit_verify, AUDIT),
+	FOR(USER, GET, "/api/v1/tokens", api_token_list, NONE),
+	FOR(USER, POST, "/api/v1/tokens", api_token_make, NONE),
+	FOR(ADMIN, POST, "/api/v1/tokens/rotate", api_token_rotate, NONE),
+	FOR(USER, DELETE, "/api/v1/tokens/{id}", api_token_drop, NONE),
 	{ 0 },
 };
 
 /* A bearer token in place of the cookie; never both, for with a token the checks against other sites' pages do not run. */
-static int identify_bearer(const struct api *api, const char *header, struct who *who)
+static int identify_oidc(const struct api *api, const char *token, struct who *who)
 {
-	static const char scheme[] = "Bearer ";
 	struct identity id;
 
-	if (strncasecmp(header, scheme, sizeof(scheme) - 1) != 0)
-		return STORE_E_NONE;
 	for (struct oidc *o = NULL; (o = signins_oidc(api->signins, o));) {
 		struct person_row person;
 
-		if (oidc_bearer(o, header + sizeof(scheme) - 1, &id, NULL) < 0)
+		if (oidc_bearer(o, token, &id, NULL) < 0)
 			continue;
 		/* Owned by whoever signed in with that account before: a token alone makes no new person. */
 		if (store_person_by_email(api->store, id.email, &person, NULL) != 0 || strcmp(person.issuer, id.issuer) != 0 ||
@@ -89,10 +92,24 @@ static int identify_bearer(const struct api *api, const char *header, struct who
 			return STORE_E_NONE;
 		who->person = person.id;
 		who->expires_at = INT64_MAX;
+		who->bearer = true;
+		who->scopes = SCOPE_ALL;
 		memcpy(who->email, person.email, sizeof(who->email));
 		return 0;
 	}
 	return STORE_E_NONE;
+}
+
+static int identify_bearer(const struct api *api, const struct http_request *req, struct who *who, struct err *e)
+{
+	static const char scheme[] = "Bearer ";
+	const char *text = req->authorization + sizeof(scheme) - 1;
+	int r;
+
+	if (strncasecmp(req->authorization, scheme, sizeof(scheme) - 1) != 0)
+		return STORE_E_NONE;
+	r = api_token_identify(api, text, &req->peer, who, e);
+	return r == TOKEN_E_NONE ? identify_oidc(api, text, who) : r;
 }
 
 static int identify(void *app, const struct http_request *req, struct who *who, struct err *e)
@@ -106,7 +123,7 @@ static int identify(void *app, const struct http_request *req, struct who *who, 
 		*who = (struct who){ .email = "local", .role = ROLE_ADMIN, .expires_at = INT64_MAX };
 		return 0;
 	}
-	r = req->authorization ? identify_bearer(api, req->authorization, who) : session_check(api->store, req->cookie, api->now_s(), who, e);
+	r = req->authorization ? identify_bearer(api, req, who, e) : session_check(api->store, req->cookie, api->now_s(), who, e);
 	if (r != 0)
 		return r;
 	/* The list as it is now, on every request: a session is no right of its own. */

@@ -22,6 +22,9 @@ struct signins;
 struct store;
 struct tickets;
 
+/* What is counted for each account, however many addresses it comes from. */
+enum account_limit { ACCOUNT_SIGN_IN, ACCOUNT_TOKEN, ACCOUNT_LIMIT_COUNT };
+
 /**
  * struct api - what the handlers of docs/protocol.md work with; everything borrowed
  * @proxy_headers: names of headers in which proxies say who somebody is
@@ -41,6 +44,7 @@ struct api {
 	struct tickets *tickets;
 	struct attach_hub *hub;
 	struct peer_limit *sign_in_limit;
+	struct peer_limit *account_limits[ACCOUNT_LIMIT_COUNT]; /* NULL: none */
 	const struct metrics *metrics;
 	char proxy_headers[HTTP_EXTRA_MAX][72]; /* lower case, with the colon; filled by api_app() */
 	int64_t (*now_s)(void);
@@ -63,11 +67,20 @@ const char *api_proxy_header(const struct http_call *call, const char *name);
 /** api_signin_waits() - too many failures from this address: refuses with 429. Return: true if refused */
 bool api_signin_waits(struct http_call *call);
 
+/** api_account_waits() - this account does that too often: refuses with 429; else counts it. Return: true if refused */
+bool api_account_waits(struct http_call *call, const char *email, enum account_limit what);
+
 /** api_admit() - an identity is proven: let in with a session (or, for a device, a token), or refuse */
 void api_admit(struct http_call *call, const struct identity *id, bool device);
 
 /** api_session_open() - answer with a fresh session of @who */
 void api_session_open(struct http_call *call, struct who *who, bool device);
+
+/** api_token_identify() - who is behind one of our own API tokens. Return: 0, TOKEN_E_NONE, or negative with @e */
+int api_token_identify(const struct api *api, const char *text, const struct peer *peer, struct who *who, struct err *e);
+
+/** api_token_open() - answer with a fresh token of @who that is for everything, for the command line */
+void api_token_open(struct http_call *call, const struct who *who);
 
 /** api_note() - one row into the audit log, by the caller of this request */
 void api_note(struct http_call *call, const char *action, const char *object, const char *detail);
@@ -94,6 +107,10 @@ void api_audit_list(struct http_call *call);
 void api_audit_export(struct http_call *call);
 void api_audit_verify(struct http_call *call);
 void api_capacity(struct http_call *call);
+void api_token_list(struct http_call *call);
+void api_token_make(struct http_call *call);
+void api_token_drop(struct http_call *call);
+void api_token_rotate(struct http_call *call);
 void api_session_get(struct http_call *call);
 void api_session_post(struct http_call *call);
 void api_session_delete(struct http_call *call);

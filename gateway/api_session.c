@@ -10,6 +10,7 @@
 #include "auth/session.h"
 #include "auth/signin.h"
 #include "auth/store.h"
+#include "auth/token.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "gateway/api.h"
@@ -74,7 +75,10 @@ void api_session_open(struct http_call *call, struct who *who, bool device)
 	struct grant g;
 	struct err e = { 0 };
 
-	(void)device;
+	if (device) {
+		api_token_open(call, who);
+		return;
+	}
 	/* Nothing else would do it in time: sign-ins are what makes rows. */
 	if (store_session_purge(api->store, now_s, &e) < 0)
 		log_warn("%s", e.msg);
@@ -142,13 +146,20 @@ void api_session_delete(struct http_call *call)
 {
 	struct api *api = call->app;
 	struct err e = { 0 };
+	int r;
 
-	if (store_session_drop(api->store, call->who.session_hash, &e) < 0) {
+	r = call->who.bearer ? token_drop_hash(store_db(api->store), call->who.session_hash, &e) :
+			       store_session_drop(api->store, call->who.session_hash, &e);
+	if (r == TOKEN_E_NONE)
+		http_problem(call->resp, 404, "no_session", "This token is not one of ours; it ends where it was made.");
+	else if (r < 0)
 		http_failed(call->resp, &e);
+	if (r != 0)
 		return;
-	}
 	attach_hub_revoke(api->hub, call->who.session_hash, 4401, "signed out");
 	log_info("%s signed out", call->who.email);
+	api_note(call, call->who.bearer ? "token.revoke" : "sign_out", call->who.email, call->who.bearer ? "signed out" : "");
 	call->resp->status = 204;
-	http_header(call->resp, "Set-Cookie", "%s", session_gone_cookie());
+	if (!call->who.bearer)
+		http_header(call->resp, "Set-Cookie", "%s", session_gone_cookie());
 }

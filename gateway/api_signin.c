@@ -72,15 +72,36 @@ static void away(struct http_call *call, const struct err *e)
 	http_header(call->resp, "Retry-After", "%d", AWAY_RETRY_S);
 }
 
-/* Proven: let in or refused. */
+bool api_account_waits(struct http_call *call, const char *email, enum account_limit what)
+{
+	const struct api *api = call->app;
+	struct peer account;
+	uint64_t wait_ms;
+
+	if (!api->account_limits[what] || peer_of_account(email, &account) < 0)
+		return false;
+	wait_ms = peer_limit_wait_ms(api->account_limits[what], &account, api->now_ms());
+	if (wait_ms == 0) {
+		peer_limit_charge(api->account_limits[what], &account, api->now_ms());
+		return false;
+	}
+	http_problem(call->resp, 429, "slow_down", "This account does that too often; wait a little.");
+	http_header(call->resp, "Retry-After", "%llu", (unsigned long long)(wait_ms + 999) / 1000);
+	return true;
+}
+
+/* Proven: let in or refused; counted alike whether or not the account is known here. */
 void api_admit(struct http_call *call, const struct identity *id, bool device)
 {
 	struct api *api = call->app;
 	char address[PEER_TEXT];
 	struct who who = { 0 };
 	struct err e = { 0 };
-	int r = access_admit(api->access, id, peer_text(&call->req->peer, address), api->now_s(), &who, &e);
+	int r;
 
+	if (api_account_waits(call, id->email, ACCOUNT_SIGN_IN))
+		return;
+	r = access_admit(api->access, id, peer_text(&call->req->peer, address), api->now_s(), &who, &e);
 	if (r == -EACCES) {
 		log_warn("sign-in refused: %s", e.msg);
 		refuse(call, e.msg);

@@ -8,6 +8,7 @@
 
 #include "auth/access.h"
 #include "auth/store.h"
+#include "auth/token.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -34,7 +35,7 @@ static bool may_be_here(void *arg, const struct who *who)
 	return ok;
 }
 
-/* Every address that has a session or a machine. Return: 0 to go on. */
+/* Every address that has a session, a token or a machine. Return: 0 to go on. */
 static int look_at_person(void *arg, int64_t person, const char *email)
 {
 	struct doorman *d = arg;
@@ -44,7 +45,7 @@ static int look_at_person(void *arg, int64_t person, const char *email)
 	(void)strncpy(who.email, email, sizeof(who.email) - 1);
 	if (may_be_here(d, &who))
 		return 0;
-	if (store_session_drop_email(d->c.store, email, &e) < 0)
+	if (store_session_drop_email(d->c.store, email, &e) < 0 || token_drop_email(store_db(d->c.store), email, &e) < 0)
 		log_err("%s", e.msg);
 	if (!d->c.stop_machines)
 		return 0;
@@ -129,7 +130,7 @@ long doorman_kick(struct doorman *d, const char *email)
 
 	(void)strncpy(name, email, sizeof(name) - 1);
 	name[sizeof(name) - 1] = '\0';
-	if (store_session_drop_email(d->c.store, name, &e) < 0) {
+	if (store_session_drop_email(d->c.store, name, &e) < 0 || token_drop_email(store_db(d->c.store), name, &e) < 0) {
 		log_err("%s", e.msg);
 		return -1;
 	}

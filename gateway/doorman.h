@@ -14,7 +14,7 @@ struct store;
 
 /*
  * Cuts people off at once: when the list changes, and when a date in it comes, every live terminal and every person with a machine is looked at
- * again. Who may not be here any more loses sockets (4403), sessions, and by policy the machines.
+ * again. Who may not be here any more loses sockets (4403), sessions, tokens, and by policy the machines.
  */
 
 /** struct doorman_config - borrowed; @stop_machines: policy for the machines of people who are removed */
@@ -34,7 +34,7 @@ struct doorman *doorman_destroy(struct doorman *d);
 /** doorman_look() - the list has changed: look at the end of this turn */
 void doorman_look(struct doorman *d);
 
-/** doorman_kick() - end the sessions and sockets of one address; it may sign in again. Return: sockets closed, or negative with the database */
+/** doorman_kick() - end the sessions, tokens and sockets of one address; it may sign in again. Return: sockets closed, or negative with the database */
 long doorman_kick(struct doorman *d, const char *email);
 
 #endif

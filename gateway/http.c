@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/http.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -413,6 +412,17 @@ static int check_write(const struct http_app *app, const struct http_request *re
 	return 0;
 }
 
+/* Return: 0, or 403 for somebody who may not use this route. */
+static int refuse_who(const struct http_route *route, const struct who *who, struct http_response *resp)
+{
+	if (who->bearer && !(who->scopes & route->scope))
+		return refuse(resp, 403, "wrong_scope", route->scope ? "This token is not for that; its scopes say what it is for." :
+								       "No token is for that: sign in on the page.");
+	if (who->role < route->role)
+		return refuse(resp, 403, "not_allowed", "This is for people with another role than yours.");
+	return 0;
+}
+
 /* Only those who may use a route may make us hold more than a little for it. */
 static int check_large(const struct http_app *app, const struct http_request *req, struct http_response *resp)
 {
@@ -425,7 +435,7 @@ static int check_large(const struct http_app *app, const struct http_request *re
 		return 0;
 	if (app->identify(app->app, req, &who, NULL) != 0)
 		return refuse(resp, 401, "login_needed", "Sign in first.");
-	return who.role >= route->role ? 0 : refuse(resp, 403, "not_allowed", "This is for people with another role than yours.");
+	return refuse_who(route, &who, resp);
 }
 
 static bool is_json_type(const char *type)
@@ -474,9 +484,12 @@ int http_upgrade(const struct http_app *app, const struct http_request *req, str
 		return refuse(resp, 426, "ws_version", "Sec-WebSocket-Version must be 13.");
 	if (!list_has(req->ws_protocols, WS_SUBPROTOCOL))
 		return refuse(resp, 400, "ws_protocol", "Sec-WebSocket-Protocol must offer " WS_SUBPROTOCOL ".");
-	if (!req->origin || !name_list_has(app->origins, req->origin))
+	/* No page can make a browser send a token of its own choice along with a websocket. */
+	if (!req->authorization && (!req->origin || !name_list_has(app->origins, req->origin)))
 		return refuse(resp, 403, "wrong_origin", "Websockets come from this server's own page.");
 	r = app->identify(app->app, req, who, &e);
+	if (r == 0 && who->bearer && !(who->scopes & SCOPE_VM))
+		return refuse(resp, 403, "wrong_scope", "This token is not for terminals; its scopes say what it is for.");
 	if (r == 0)
 		return 0;
 	if (r < 0)
@@ -533,10 +546,8 @@ void http_answer(const struct http_app *app, const struct http_request *req, str
 	}
 	if ((route->flags & HTTP_SIGNED_IN) && !identify(app, &call))
 		return;
-	if ((route->flags & HTTP_SIGNED_IN) && call.who.role < route->role) {
-		http_problem(resp, 403, "not_allowed", "This is for people with another role than yours.");
+	if ((route->flags & HTTP_SIGNED_IN) && refuse_who(route, &call.who, resp))
 		return;
-	}
 	if (req->method == HTTP_POST) {
 		call.json = read_json(&call);
 		if (!call.json) {

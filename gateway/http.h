@@ -87,6 +87,7 @@ struct http_route {
 	unsigned flags;
 	void (*run)(struct http_call *call);
 	enum role role;	 /* at least, for HTTP_SIGNED_IN */
+	unsigned scope;	 /* SCOPE_* of which a bearer token must have one; 0: no token will do, it takes a session */
 	size_t body_max; /* 0 = HTTP_BODY_MAX; more only for HTTP_SIGNED_IN, who are looked at before the body */
 };
 

@@ -47,6 +47,10 @@
 
 #define SIGN_IN_BURST	  10   /* wrong links from one address */
 #define SIGN_IN_REFILL_MS 6000 /* then one more each */
+#define ACCOUNT_SIGN_IN_BURST 60 /* sign-ins of one account, good ones too: a person with many browsers, or a program gone wild */
+#define ACCOUNT_SIGN_IN_MS    5000
+#define ACCOUNT_TOKEN_BURST   10 /* tokens made by one account */
+#define ACCOUNT_TOKEN_MS      30000
 
 /* Everything that main() puts together, in the order in which it is made; taken apart in reverse. */
 struct gateway {
@@ -67,7 +71,7 @@ struct gateway {
 	struct machines *machines;
 	struct tickets *tickets;
 	struct attach_hub *hub;
-	struct peer_limit *sign_in_limit;
+	struct peer_limit *sign_in_limit, *account_limits[ACCOUNT_LIMIT_COUNT];
 	struct listeners *listeners;
 	struct api api;
 	struct http_app app;
@@ -124,6 +128,11 @@ static int make_terminals(struct gateway *g, struct err *e)
 {
 	g->tickets = tickets_create();
 	g->sign_in_limit = peer_limit_create(SIGN_IN_BURST, SIGN_IN_REFILL_MS);
+	g->account_limits[ACCOUNT_SIGN_IN] = peer_limit_create(ACCOUNT_SIGN_IN_BURST, ACCOUNT_SIGN_IN_MS);
+	g->account_limits[ACCOUNT_TOKEN] = peer_limit_create(ACCOUNT_TOKEN_BURST, ACCOUNT_TOKEN_MS);
+	for (size_t i = 0; i < ACCOUNT_LIMIT_COUNT; i++)
+		if (!g->account_limits[i])
+			return err_set(e, -ENOMEM, "no memory for the limits");
 	if (!g->tickets || !g->sign_in_limit || attach_hub_create(&g->hub, &g->loop, g->machines, g->tickets) < 0)
 		return err_set(e, -ENOMEM, "no memory for the terminals");
 	return 0;
@@ -138,6 +147,7 @@ static int make_server(struct gateway *g, struct err *e)
 			       .book = g->book, .signins = g->signins, .doorman = g->doorman, .machines = g->machines,
 			       .tickets = g->tickets, .hub = g->hub, .sign_in_limit = g->sign_in_limit, .metrics = &g->metrics,
 			       .now_s = wall_s, .now_ms = loop_now_ms };
+	memcpy(g->api.account_limits, g->account_limits, sizeof(g->api.account_limits));
 	api_app(&g->app, &g->api);
 	return server_create(&g->server, &c, e);
 }
@@ -252,6 +262,8 @@ static void finish(struct gateway *g)
 	g->hub = attach_hub_destroy(g->hub);
 	g->tickets = tickets_destroy(g->tickets);
 	g->sign_in_limit = peer_limit_destroy(g->sign_in_limit);
+	for (size_t i = 0; i < ACCOUNT_LIMIT_COUNT; i++)
+		g->account_limits[i] = peer_limit_destroy(g->account_limits[i]);
 	g->machines = machines_destroy(g->machines);
 	g->sched = sched_destroy(g->sched);
 	g->demo = demo_destroy(g->demo);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/secret.h"
+
 #define ENTRIES 1024
 
 struct entry {
@@ -38,6 +40,16 @@ void peer_of(const struct sockaddr_storage *addr, struct peer *out)
 	} else {
 		out->loopback = true;
 	}
+}
+
+int peer_of_account(const char *email, struct peer *out)
+{
+	uint8_t digest[SECRET_HASH_BYTES];
+	int r = secret_digest(email, strlen(email), digest);
+
+	memset(out, 0, sizeof(*out));
+	memcpy(out->key, digest, sizeof(out->key));
+	return r;
 }
 
 const char *peer_text(const struct peer *p, char out[PEER_TEXT])

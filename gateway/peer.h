@@ -22,6 +22,9 @@ struct peer {
 /** peer_text() - the address for log and audit; of IPv6 the /64. Returns text that lives as long as @out */
 const char *peer_text(const struct peer *p, char out[PEER_TEXT]);
 
+/** peer_of_account() - an account as something to count: nothing but @out->key, from the hash of @email */
+int peer_of_account(const char *email, struct peer *out);
+
 /** peer_of() - from an accepted address. Other families (unix sockets by socket activation) count as one loopback peer */
 void peer_of(const struct sockaddr_storage *addr, struct peer *out);
 

@@ -40,6 +40,7 @@ static const struct conf_key keys[] = {
 	KEY(quota_memory, CONF_BYTES, 64 << 20, 0x4000000000000, "16G", "memory that one person may have in all, where no rule says else"),
 	KEY(quota_networks, CONF_STR, 0, 0, "", "networks that people may choose, where no rule says else; empty: all"),
 	KEY(session_life, CONF_MS, 60000, 31536000000, "7d", "time until a person must sign in again"),
+	KEY(token_life, CONF_MS, 60000, 31536000000, "90d", "time until an API token ends that was made without a date, as by terrarium login"),
 	KEY(max_connections, CONF_INT, 16, 200000, "8192", "connections in all"),
 	KEY(connections_per_address, CONF_INT, 4, 200000, "512", "connections from one address (IPv6: one /64)"),
 	KEY(log_level, CONF_STR, 0, 0, "info", "error, warn, info or debug"),

@@ -55,7 +55,7 @@ struct settings {
 	int64_t per_person, max_connections, connections_per_address;
 
 	char control_socket[104], bootstrap_admins[1024], allow_file[256], subject_binding[16], on_removal[16], quota_networks[64];
-	uint64_t quota_memory;
+	uint64_t quota_memory, token_life;
 	int64_t quota_cpus;
 
 	struct identity_settings identities[IDENTITIES_MAX];

@@ -13,9 +13,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "auth/access.h"
+#include "auth/audit.h"
 #include "auth/demo.h"
+#include "auth/rulebook.h"
 #include "auth/session.h"
+#include "auth/signin.h"
 #include "auth/store.h"
+#include "auth/token.h"
 #include "base/fd.h"
 #include "base/loop.h"
 #include "gateway/api.h"
@@ -43,7 +48,7 @@ static struct metrics metrics;
 static struct loop loop;
 static struct api api;
 static struct http_app app;
-static char dir[64], cookie[SESSION_COOKIE_BYTES];
+static char dir[64], cookie[SESSION_COOKIE_BYTES], bearer[TOKEN_TEXT_BYTES + 8];
 static uint16_t revoked;
 static int64_t clock_s = 1800000000;
 static uint64_t clock_ms = 1000;
@@ -87,6 +92,26 @@ static uint64_t now_ms(void)
 	return clock_ms;
 }
 
+static void nothing_to_do(void *arg)
+{
+	(void)arg;
+}
+
+/* As in the demo: everybody with a link is let in, and the list only adds to that. */
+static void open_access(void)
+{
+	struct access_config c = { .store = api.store, .open = true, .defaults = { .machines = 1, .cpus = 8, .memory_bytes = 16ULL << 30 } };
+
+	assert_int_equal(audit_open(&api.audit, store_db(api.store), NULL), 0);
+	assert_int_equal(rulebook_open(&api.book, store_db(api.store), api.audit, nothing_to_do, NULL, NULL), 0);
+	c.book = api.book;
+	c.audit = api.audit;
+	api.access = access_create(&c);
+	api.signins = signins_create(&loop);
+	assert_non_null(api.access);
+	assert_non_null(api.signins);
+}
+
 static int setup(void **state)
 {
 	struct machines_config c = { .per_person = 1 };
@@ -96,7 +121,7 @@ static int setup(void **state)
 	(void)snprintf(dir, sizeof(dir), "/tmp/test_api.XXXXXX");
 	assert_non_null(mkdtemp(dir));
 	(void)snprintf(path, sizeof(path), "%s/db", dir);
-	cookie[0] = '\0';
+	cookie[0] = bearer[0] = '\0';
 	fake_start_result = 0;
 	assert_int_equal(loop_init(&loop), 0);
 	assert_int_equal(settings_presets(&settings, NULL), 0);
@@ -104,6 +129,7 @@ static int setup(void **state)
 	assert_int_equal(settings_resolve(&settings, NULL), 0);
 	api = (struct api){ .settings = &settings, .metrics = &metrics, .now_s = now_s, .now_ms = now_ms };
 	assert_int_equal(store_open(&api.store, path, NULL), 0);
+	open_access();
 	assert_int_equal(demo_create(&api.demo, settings.demo_people, dir, settings_base_url(&settings), NULL), 0);
 	assert_int_equal(machines_create(&api.machines, &loop, api.store, NULL, &c, NULL), 0);
 	api.tickets = tickets_create();
@@ -121,6 +147,11 @@ static int teardown(void **state)
 	api.tickets = tickets_destroy(api.tickets);
 	api.sign_in_limit = peer_limit_destroy(api.sign_in_limit);
 	api.demo = demo_destroy(api.demo);
+	api.signins = signins_destroy(api.signins);
+	api.access = access_destroy(api.access);
+	api.book = rulebook_close(api.book);
+	api.audit = audit_close(api.audit);
+	api.account_limits[ACCOUNT_TOKEN] = peer_limit_destroy(api.account_limits[ACCOUNT_TOKEN]);
 	api.store = store_close(api.store);
 	loop_finish(&loop);
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
@@ -138,7 +169,7 @@ static void ask_into(struct http_response *resp, enum http_method m, const char 
 	struct http_request q = { .method = m, .version = "HTTP/1.1", .path = path, .query = "", .host = "localhost:7681",
 				  .origin = "http://localhost:7681", .marker = "1", .content_type = "application/json",
 				  .cookie = cookie[0] ? cookie : NULL, .idempotency_key = key, .peer.loopback = true,
-				  .accept_encoding = "gzip, br" };
+				  .accept_encoding = "gzip, br", .authorization = bearer[0] ? bearer : NULL };
 	char plain[128], length[24];
 	const char *query = strchr(path, '?');
 
@@ -404,6 +435,101 @@ static void tickets(void **state)
 	http_response_finish(&resp);
 }
 
+/* Make a token by the session at hand; its text becomes @bearer. Return: its id. */
+static json_int_t take_token(const char *body)
+{
+	json_t *j = NULL;
+	json_int_t id;
+
+	assert_int_equal(ask(HTTP_POST, "/api/v1/tokens", body, &j), 201);
+	(void)snprintf(bearer, sizeof(bearer), "Bearer %s", text(j, "token"));
+	id = json_integer_value(json_object_get(j, "id"));
+	json_decref(j);
+	return id;
+}
+
+static void a_token_does_what_it_is_for(void **state)
+{
+	char path[64], kept[TOKEN_TEXT_BYTES + 8], vm[MACHINE_ID_TEXT];
+	json_int_t id;
+	json_t *j = NULL;
+
+	(void)state;
+	sign_in("ann@x.org");
+	id = take_token("{\"name\":\"ci\",\"scopes\":[\"vm\"]}");
+	memcpy(kept, bearer, sizeof(kept));
+	assert_int_equal(ask(HTTP_GET, "/api/v1/session", NULL, &j), 200);
+	assert_string_equal(text(j, "email"), "ann@x.org");
+	json_decref(j);
+	make(vm);
+	/* Neither more tokens nor other people's lists. */
+	assert_int_equal(ask(HTTP_POST, "/api/v1/tokens", "{\"name\":\"more\",\"scopes\":[\"vm\"]}", &j), 403);
+	assert_string_equal(text(j, "code"), "wrong_scope");
+	json_decref(j);
+	assert_int_equal(ask(HTTP_GET, "/api/v1/audit", NULL, &j), 403);
+	assert_string_equal(text(j, "code"), "wrong_scope");
+	json_decref(j);
+	bearer[0] = '\0';
+	assert_int_equal(ask(HTTP_GET, "/api/v1/tokens", NULL, &j), 200);
+	assert_string_equal(text(json_array_get(json_object_get(j, "items"), 0), "name"), "ci");
+	assert_null(json_object_get(json_array_get(json_object_get(j, "items"), 0), "token"));
+	json_decref(j);
+	revoked = 0;
+	(void)snprintf(path, sizeof(path), "/api/v1/tokens/%lld", (long long)id);
+	assert_int_equal(ask(HTTP_DELETE, path, NULL, NULL), 204);
+	assert_int_equal(revoked, 4401);
+	assert_int_equal(ask(HTTP_DELETE, path, NULL, NULL), 404);
+	memcpy(bearer, kept, sizeof(kept));
+	assert_int_equal(ask(HTTP_GET, "/api/v1/session", NULL, NULL), 401);
+	/* A bad token is nobody, however good the cookie. */
+	(void)snprintf(bearer, sizeof(bearer), "Bearer x");
+	assert_int_equal(ask(HTTP_GET, "/api/v1/session", NULL, NULL), 401);
+}
+
+static void scopes_do_not_add_to_a_role(void **state)
+{
+	struct rule rule = { .pattern = "ann@x.org", .role = ROLE_AUDITOR };
+	const struct rule_actor root = { .email = "root", .address = "", .force = true };
+	json_t *j = NULL;
+
+	(void)state;
+	sign_in("ann@x.org");
+	(void)take_token("{\"name\":\"all\",\"scopes\":[\"vm\",\"rules\",\"audit\",\"people\"],\"expires_at\":\"2027-06-01\"}");
+	assert_int_equal(ask(HTTP_GET, "/api/v1/rules", NULL, &j), 403);
+	assert_string_equal(text(j, "code"), "not_allowed");
+	json_decref(j);
+	assert_int_equal(rulebook_put(api.book, &rule, RULE_VERSION_ANY, &root, clock_s, NULL), 0);
+	assert_int_equal(ask(HTTP_GET, "/api/v1/rules", NULL, NULL), 200);
+	assert_int_equal(ask(HTTP_POST, "/api/v1/rules", "{\"pattern\":\"eve@x.org\",\"effect\":\"allow\"}", NULL), 403);
+	rule.effect = RULE_DENY;
+	assert_int_equal(rulebook_put(api.book, &rule, RULE_VERSION_ANY, &root, clock_s, NULL), 0);
+	assert_int_equal(ask(HTTP_GET, "/api/v1/session", NULL, NULL), 401);
+}
+
+static void token_wishes_are_checked(void **state)
+{
+	static const char *const bad[] = {
+		"{}", "{\"name\":\"x\"}", "{\"scopes\":[\"vm\"]}", "{\"name\":\"\",\"scopes\":[\"vm\"]}", "{\"name\":7,\"scopes\":[\"vm\"]}",
+		"{\"name\":\"a\\nb\",\"scopes\":[\"vm\"]}", "{\"name\":\"x\",\"scopes\":[]}", "{\"name\":\"x\",\"scopes\":\"vm\"}",
+		"{\"name\":\"x\",\"scopes\":[\"vm\",\"root\"]}", "{\"name\":\"x\",\"scopes\":[\"vm\",7]}",
+		"{\"name\":\"x\",\"scopes\":[\"vm\"],\"expires_at\":\"soon\"}", "{\"name\":\"x\",\"scopes\":[\"vm\"],\"expires_at\":\"2020-01-01\"}",
+		"{\"name\":\"x\",\"scopes\":[\"vm\"],\"expires_at\":\"2099-01-01\"}", "{\"name\":\"x\",\"scopes\":[\"vm\"],\"admin\":true}",
+	};
+
+	(void)state;
+	sign_in("ann@x.org");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (ask(HTTP_POST, "/api/v1/tokens", bad[i], NULL) != 400)
+			fail_msg("%s", bad[i]);
+	assert_int_equal(ask(HTTP_DELETE, "/api/v1/tokens/x", NULL, NULL), 404);
+	api.account_limits[ACCOUNT_TOKEN] = peer_limit_create(2, 1000);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(ask(HTTP_POST, "/api/v1/tokens", "{\"name\":\"x\",\"scopes\":[\"vm\"]}", NULL), 201);
+	assert_int_equal(ask(HTTP_POST, "/api/v1/tokens", "{\"name\":\"x\",\"scopes\":[\"vm\"]}", NULL), 429);
+	sign_in("bob@x.org");
+	assert_int_equal(ask(HTTP_POST, "/api/v1/tokens", "{\"name\":\"x\",\"scopes\":[\"vm\"]}", NULL), 201);
+}
+
 static void lists_have_limits(void **state)
 {
 	static const char *const bad[] = { "limit=0", "limit=201", "limit=x", "limit=", "limit=-1", "limit=99999999", "cursor=", "cursor=x" };
@@ -508,6 +634,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(specs_and_keys_are_checked, setup, teardown),
 		cmocka_unit_test_setup_teardown(others_see_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(tickets, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_token_does_what_it_is_for, setup, teardown),
+		cmocka_unit_test_setup_teardown(scopes_do_not_add_to_a_role, setup, teardown),
+		cmocka_unit_test_setup_teardown(token_wishes_are_checked, setup, teardown),
 		cmocka_unit_test_setup_teardown(lists_have_limits, setup, teardown),
 		cmocka_unit_test_setup_teardown(health, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_page, setup, teardown),
