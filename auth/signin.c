@@ -10,6 +10,7 @@
 #include "auth/hypha.h"
 #include "auth/proxy.h"
 #include "base/err.h"
+#include "base/httpc.h"
 #include "base/log.h"
 #include "base/loop.h"
 
@@ -53,7 +54,8 @@ struct signin {
 struct signins {
 	struct loop *loop;
 	struct provider providers[SIGNIN_PROVIDERS_MAX];
-	size_t provider_count, count;
+	struct httpc *httpc[SIGNIN_PROVIDERS_MAX]; /* owned */
+	size_t provider_count, httpc_count, count;
 	struct signin *oldest, *newest;
 	ev_timer sweep; /* runs only while there is something to sweep */
 };
@@ -110,6 +112,8 @@ struct signins *signins_destroy(struct signins *s)
 		hypha_destroy(s->providers[i].hypha);
 		proxy_destroy(s->providers[i].proxy);
 	}
+	for (size_t i = 0; i < s->httpc_count; i++)
+		httpc_destroy(s->httpc[i]);
 	free(s);
 	return NULL;
 }
@@ -153,6 +157,14 @@ int signins_add_proxy(struct signins *s, struct proxy *p)
 	const struct proxy_config *c = proxy_config(p);
 
 	return add(s, (struct provider){ .kind = PROVIDER_PROXY, .name = c->name, .title = c->title, .proxy = p });
+}
+
+int signins_keep(struct signins *s, struct httpc *httpc)
+{
+	if (s->httpc_count == SIGNIN_PROVIDERS_MAX)
+		return -ENOSPC;
+	s->httpc[s->httpc_count++] = httpc;
+	return 0;
 }
 
 /* A Hypha server is asked only when somebody signs in. */

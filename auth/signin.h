@@ -11,6 +11,7 @@
 #include "auth/secret.h"
 
 struct err;
+struct httpc;
 struct hypha;
 struct loop;
 struct proxy;
@@ -41,6 +42,9 @@ struct signins *signins_destroy(struct signins *s);
 int signins_add_oidc(struct signins *s, struct oidc *o);
 int signins_add_hypha(struct signins *s, struct hypha *h);
 int signins_add_proxy(struct signins *s, struct proxy *p);
+
+/** signins_keep() - own what a provider asks with, and destroy it after the providers. Return: 0, or -ENOSPC: then it stays the caller's */
+int signins_keep(struct signins *s, struct httpc *httpc);
 
 /** signins_providers() - [{"name","title","kind","device","ready"}]. Return: a new reference or NULL */
 json_t *signins_providers(const struct signins *s);

@@ -17,6 +17,7 @@
 #include "auth/signin.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/httpc.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "gateway/settings.h"
@@ -118,20 +119,29 @@ static int add_proxy(struct signins *s, struct loop *loop, struct httpc *httpc, 
 	return r;
 }
 
-int identities_add(struct signins *s, struct loop *loop, struct httpc *httpc, const struct settings *conf, struct err *e)
+static int add_identity(struct signins *s, struct loop *loop, const struct settings *conf, const struct identity_settings *i, struct err *e)
+{
+	struct httpc *httpc = NULL;
+	int r = httpc_create(&httpc, loop, e);
+
+	if (r == 0)
+		r = signins_keep(s, httpc);
+	if (r < 0) {
+		httpc_destroy(httpc);
+		return r;
+	}
+	if (strcmp(i->type, "oidc") == 0)
+		return add_oidc(s, loop, httpc, conf, i, e);
+	return strcmp(i->type, "hypha") == 0 ? add_hypha(s, loop, httpc, conf, i, e) : add_proxy(s, loop, httpc, i, e);
+}
+
+int identities_add(struct signins *s, struct loop *loop, const struct settings *conf, struct err *e)
 {
 	for (size_t n = 0; n < conf->identity_count; n++) {
-		const struct identity_settings *i = &conf->identities[n];
-		int r = 0;
+		int r = add_identity(s, loop, conf, &conf->identities[n], e);
 
-		if (strcmp(i->type, "oidc") == 0)
-			r = add_oidc(s, loop, httpc, conf, i, e);
-		else if (strcmp(i->type, "hypha") == 0)
-			r = add_hypha(s, loop, httpc, conf, i, e);
-		else
-			r = add_proxy(s, loop, httpc, i, e);
 		if (r < 0) {
-			(void)err_prefix(e, "[identity %s]", i->name);
+			(void)err_prefix(e, "[identity %s]", conf->identities[n].name);
 			return r;
 		}
 	}

@@ -3,15 +3,18 @@
 #define GATEWAY_IDENTITIES_H
 
 struct err;
-struct httpc;
 struct loop;
 struct rulebook;
 struct settings;
 struct signins;
 struct allow_file;
 
-/** identities_add() - make the providers that the settings name. Return: 0, or negative with @e */
-int identities_add(struct signins *s, struct loop *loop, struct httpc *httpc, const struct settings *conf, struct err *e);
+/**
+ * identities_add() - make the providers that the settings name
+ *
+ * Each asks with a client of its own, so that a service that is slow cannot use up the requests of the others. Return: 0, or negative with @e.
+ */
+int identities_add(struct signins *s, struct loop *loop, const struct settings *conf, struct err *e);
 
 /** bootstrap_apply() - the administrators of the configuration, worked out anew at each start. Return: 0, or negative with @e */
 int bootstrap_apply(struct rulebook *b, const struct settings *conf, struct err *e);

@@ -30,7 +30,6 @@
 #include "base/conf.h"
 #include "base/err.h"
 #include "base/fd.h"
-#include "base/httpc.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "gateway/api.h"
@@ -62,7 +61,6 @@ struct gateway {
 	struct audit *audit;
 	struct rulebook *book;
 	struct access *access;
-	struct httpc *httpc;
 	struct signins *signins;
 	struct allow_file *allow_file;
 	struct doorman *doorman;
@@ -202,14 +200,8 @@ static int make_access(struct gateway *g, struct err *e)
 
 static int make_signins(struct gateway *g, struct err *e)
 {
-	int r = 0;
-
 	g->signins = signins_create(&g->loop);
-	if (!g->signins)
-		return err_set(e, -ENOMEM, "no memory for sign-ins");
-	if (g->settings.identity_count > 0)
-		r = httpc_create(&g->httpc, &g->loop, e);
-	return r < 0 ? r : identities_add(g->signins, &g->loop, g->httpc, &g->settings, e);
+	return g->signins ? identities_add(g->signins, &g->loop, &g->settings, e) : err_set(e, -ENOMEM, "no memory for sign-ins");
 }
 
 static int make_doorman(struct gateway *g, struct err *e)
@@ -268,7 +260,6 @@ static void finish(struct gateway *g)
 	g->sched = sched_destroy(g->sched);
 	g->demo = demo_destroy(g->demo);
 	g->signins = signins_destroy(g->signins);
-	g->httpc = httpc_destroy(g->httpc);
 	g->allow_file = allow_file_close(g->allow_file);
 	g->access = access_destroy(g->access);
 	g->book = rulebook_close(g->book);
