@@ -204,12 +204,24 @@ static bool is_admin(const struct rule *r, int64_t now_s)
 	       r->pattern[0] != '@' && r->pattern[0] != '*';
 }
 
-/* Would taking @old for @new (may be NULL) leave nobody? An end date in the future counts: it would come unnoticed. */
-static bool loses_last_admin(const struct rulebook *b, const struct rule *old, const struct rule *new, int64_t now_s)
-{
-	bool stays = new && is_admin(new, now_s) && new->expires_s == 0;
+/* Administrators that a change, of one rule or of many, takes away and adds. */
+struct admins {
+	size_t lost, gained;
+};
 
-	return old && is_admin(old, now_s) && !stays && rules_admins(b->rules, old->pattern, now_s) == 0;
+/* @old or @new may be NULL. An end date in the future counts as a loss: it would come unnoticed. */
+static void count_admins(struct admins *n, const struct rule *old, const struct rule *new, int64_t now_s)
+{
+	bool was = old && is_admin(old, now_s), stays = new && is_admin(new, now_s) && new->expires_s == 0;
+
+	n->lost += was && !stays;
+	n->gained += stays && !was;
+}
+
+/* Would the change as a whole leave nobody? */
+static bool loses_last_admin(const struct rulebook *b, const struct admins *n, const struct rule_actor *who, int64_t now_s)
+{
+	return !who->force && n->lost > 0 && rules_admins(b->rules, NULL, now_s) + n->gained <= n->lost;
 }
 
 static void changed(struct rulebook *b)
@@ -224,11 +236,13 @@ int rulebook_put(struct rulebook *b, const struct rule *rule, int64_t version, c
 {
 	const struct rule *old = rules_get(b->rules, rule->pattern);
 	struct rule new = complete(rule, old, who, now_s);
+	struct admins admins = { 0 };
 	int r;
 
+	count_admins(&admins, old, &new, now_s);
 	if (version != RULE_VERSION_ANY && version != (old ? old->version : RULE_VERSION_NEW))
 		return RULEBOOK_E_CONFLICT;
-	if (!who->force && loses_last_admin(b, old, &new, now_s))
+	if (loses_last_admin(b, &admins, who, now_s))
 		return RULEBOOK_E_LAST_ADMIN;
 	if (!old && rules_count(b->rules) >= RULES_MAX)
 		return err_set(e, -ENOSPC, "the list has %d rules, which is as many as it may", RULES_MAX);
@@ -246,13 +260,15 @@ int rulebook_put(struct rulebook *b, const struct rule *rule, int64_t version, c
 int rulebook_drop(struct rulebook *b, const char *pattern, int64_t version, const struct rule_actor *who, int64_t now_s, struct err *e)
 {
 	const struct rule *old = rules_get(b->rules, pattern);
+	struct admins admins = { 0 };
 	int r;
 
 	if (!old)
 		return RULEBOOK_E_NONE;
 	if (version != RULE_VERSION_ANY && version != old->version)
 		return RULEBOOK_E_CONFLICT;
-	if (!who->force && loses_last_admin(b, old, NULL, now_s))
+	count_admins(&admins, old, NULL, now_s);
+	if (loses_last_admin(b, &admins, who, now_s))
 		return RULEBOOK_E_LAST_ADMIN;
 	r = begin(b, e);
 	if (r < 0)
@@ -310,6 +326,7 @@ static struct rule merged(const struct rule *rule, const struct rule *old, unsig
 int rulebook_import(struct rulebook *b, const struct rule *rules, size_t count, unsigned fields, bool dry,
 		    enum rule_outcome *outcomes, const struct rule_actor *who, int64_t now_s, struct err *e)
 {
+	struct admins admins = { 0 };
 	int r = dry ? 0 : begin(b, e);
 
 	for (size_t i = 0; i < count && r == 0; i++) {
@@ -320,19 +337,22 @@ int rulebook_import(struct rulebook *b, const struct rule *rules, size_t count, 
 
 		if (outcomes)
 			outcomes[i] = o;
-		if (!who->force && o == RULE_CHANGED && loses_last_admin(b, old, &new, now_s))
-			r = RULEBOOK_E_LAST_ADMIN;
-		else if (!dry && o != RULE_SAME)
+		if (o == RULE_SAME)
+			continue;
+		count_admins(&admins, old, &new, now_s);
+		if (!dry)
 			r = put_one(b, old, &new, who, now_s, e);
 	}
+	if (r == 0 && loses_last_admin(b, &admins, who, now_s))
+		r = RULEBOOK_E_LAST_ADMIN;
 	if (dry)
 		return r;
 	r = end(b, r, e);
 	return r == 0 ? reload(b, e) : r;
 }
 
-static int drop_source(struct rulebook *b, const char *source, const struct rule *rules, size_t count, const struct rule_actor *who,
-		       int64_t now_s, struct err *e)
+static int drop_source(struct rulebook *b, const char *source, const struct rule *rules, size_t count, struct admins *admins,
+		       const struct rule_actor *who, int64_t now_s, struct err *e)
 {
 	static const char sql[] = "SELECT " COLUMNS " FROM rule WHERE source = ?1 AND pattern > ?2 ORDER BY pattern LIMIT 1";
 	char at[RULE_PATTERN_BYTES] = "";
@@ -356,8 +376,7 @@ static int drop_source(struct rulebook *b, const char *source, const struct rule
 			kept = strcmp(rules[i].pattern, old.pattern) == 0;
 		if (kept)
 			continue;
-		if (!who->force && loses_last_admin(b, &old, NULL, now_s))
-			return RULEBOOK_E_LAST_ADMIN;
+		count_admins(admins, &old, NULL, now_s);
 		r = delete_rule(b, old.pattern, e);
 		if (r == 0)
 			r = audit_change(b, "rule.drop", &old, NULL, who, now_s, e);
@@ -366,9 +385,16 @@ static int drop_source(struct rulebook *b, const char *source, const struct rule
 	}
 }
 
+/* Whose rule is it? One taken over goes when its new source stops naming it: an administrator whom the list has for good is not taken over. */
+static bool stays_as_it_is(const struct rule *old, const char *source, bool keep_others, int64_t now_s)
+{
+	return strcmp(old->source, source) != 0 && (keep_others || (is_admin(old, now_s) && old->expires_s == 0));
+}
+
 int rulebook_replace(struct rulebook *b, const char *source, const struct rule *rules, size_t count, bool keep_others,
 		     const struct rule_actor *who, int64_t now_s, struct err *e)
 {
+	struct admins admins = { 0 };
 	int r = begin(b, e);
 
 	if (r < 0)
@@ -378,19 +404,23 @@ int rulebook_replace(struct rulebook *b, const char *source, const struct rule *
 		struct rule new = complete(&rules[i], old, who, now_s);
 
 		(void)snprintf(new.source, sizeof(new.source), "%s", source);
-		if (old && ((keep_others && strcmp(old->source, source) != 0) || same(old, &new)))
+		if (old && (stays_as_it_is(old, source, keep_others, now_s) || same(old, &new)))
 			continue;
+		count_admins(&admins, old, &new, now_s);
 		r = put_one(b, old, &new, who, now_s, e);
 	}
 	if (r == 0)
-		r = drop_source(b, source, rules, count, who, now_s, e);
+		r = drop_source(b, source, rules, count, &admins, who, now_s, e);
+	if (r == 0 && loses_last_admin(b, &admins, who, now_s))
+		r = RULEBOOK_E_LAST_ADMIN;
 	r = end(b, r, e);
 	return r == 0 ? reload(b, e) : r;
 }
 
 int rulebook_list(struct rulebook *b, const struct rule_query *q, json_t **items, bool *more, struct err *e)
 {
-	static const char sql[] = "SELECT " COLUMNS " FROM rule WHERE (?1 = '' OR instr(pattern, ?1) > 0 OR instr(lower(note), ?1) > 0)"
+	static const char sql[] = "SELECT " COLUMNS " FROM rule WHERE (?1 = '' OR instr(pattern, lower(?1)) > 0"
+				  " OR instr(lower(note), lower(?1)) > 0)"
 				  " AND (?2 = '' OR effect = ?2) AND (?3 = '' OR role = ?3) AND (?4 = '' OR source = ?4) AND pattern > ?5"
 				  " ORDER BY pattern LIMIT ?6";
 	struct db_row *row = db_start(b->db, sql,

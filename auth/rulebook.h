@@ -64,7 +64,7 @@ int rulebook_drop(struct rulebook *b, const char *pattern, int64_t version, cons
 
 /**
  * rulebook_replace() - all rules of one source become @rules, as one change
- * @keep_others: a pattern that another source has already stays as it is; else it is taken over
+ * @keep_others: a pattern that another source has already stays as it is; else it is taken over, unless it makes an administrator for good already
  *
  * For the rules of the configuration and of allow_file. Return: 0, RULEBOOK_E_LAST_ADMIN, or negative with @e: then nothing has changed.
  */

@@ -160,6 +160,53 @@ static void the_last_administrator_stays(void **state)
 	assert_int_equal(put("root@example.org", ROLE_USER, RULE_VERSION_ANY), 0);
 }
 
+/* Each line alone would leave the other one; together they once left nobody. */
+static void many_changes_leave_an_administrator_too(void **state)
+{
+	struct rule both[3] = { make("root@example.org", RULE_ALLOW, ROLE_USER), make("second@example.org", RULE_DENY, ROLE_USER),
+				make("third@example.org", RULE_ALLOW, ROLE_ADMIN) };
+	struct rule file[2] = { make("a@file.org", RULE_ALLOW, ROLE_ADMIN), make("b@file.org", RULE_ALLOW, ROLE_ADMIN) };
+	const unsigned fields = RULE_HAS_EFFECT | RULE_HAS_ROLE;
+
+	(void)state;
+	assert_int_equal(put("root@example.org", ROLE_ADMIN, 0), 0);
+	assert_int_equal(put("second@example.org", ROLE_ADMIN, 0), 0);
+	assert_int_equal(rulebook_import(book, both, 2, fields, true, NULL, &admin, NOW, NULL), RULEBOOK_E_LAST_ADMIN);
+	assert_int_equal(rulebook_import(book, both, 2, fields, false, NULL, &admin, NOW, NULL), RULEBOOK_E_LAST_ADMIN);
+	assert_int_equal(rules_get(rulebook_rules(book), "second@example.org")->effect, RULE_ALLOW);
+	/* Handing over in one step is fine. */
+	assert_int_equal(rulebook_import(book, both, 3, fields, false, NULL, &admin, NOW, NULL), 0);
+	assert_int_equal(rulebook_drop(book, "third@example.org", RULE_VERSION_ANY, &forced, NOW, NULL), 0);
+
+	assert_int_equal(rulebook_replace(book, "file", file, 2, true, &admin, NOW, NULL), 0);
+	file[0].role = file[1].role = ROLE_USER;
+	assert_int_equal(rulebook_replace(book, "file", file, 2, true, &admin, NOW, NULL), RULEBOOK_E_LAST_ADMIN);
+	assert_int_equal(rulebook_replace(book, "file", NULL, 0, true, &admin, NOW, NULL), RULEBOOK_E_LAST_ADMIN);
+	assert_int_equal(rules_get(rulebook_rules(book), "a@file.org")->role, ROLE_ADMIN);
+	assert_int_equal(rulebook_replace(book, "file", file, 1, true, &forced, NOW, NULL), 0);
+	(void)audit_rows();
+}
+
+/* An administrator whom the list has already is not the configuration's to take away when it stops naming them. */
+static void the_configuration_takes_over_only_what_it_must(void **state)
+{
+	struct rule conf[2] = { make("root@example.org", RULE_ALLOW, ROLE_ADMIN), make("user@example.org", RULE_ALLOW, ROLE_ADMIN) };
+	const struct rule *r;
+
+	(void)state;
+	assert_int_equal(put("root@example.org", ROLE_ADMIN, 0), 0);
+	assert_int_equal(put("user@example.org", ROLE_USER, 0), 0);
+	assert_int_equal(rulebook_replace(book, "config", conf, 2, false, &forced, NOW, NULL), 0);
+	assert_string_equal(rules_get(rulebook_rules(book), "root@example.org")->source, "admin");
+	r = rules_get(rulebook_rules(book), "user@example.org");
+	assert_string_equal(r->source, "config");
+	assert_int_equal(r->role, ROLE_ADMIN);
+	assert_int_equal(rulebook_replace(book, "config", NULL, 0, false, &forced, NOW, NULL), 0);
+	assert_non_null(rules_get(rulebook_rules(book), "root@example.org"));
+	assert_null(rules_get(rulebook_rules(book), "user@example.org"));
+	(void)audit_rows();
+}
+
 static void an_import_is_all_or_nothing(void **state)
 {
 	struct rule rules[3];
@@ -247,6 +294,10 @@ static void listing_pages_and_filters(void **state)
 	assert_int_equal(rulebook_list(book, &q, &items, &more, NULL), 0);
 	assert_int_equal(json_array_size(items), 1);
 	assert_false(more);
+	json_decref(items);
+	q = (struct rule_query){ .search = "A@Lab", .limit = 2 };
+	assert_int_equal(rulebook_list(book, &q, &items, &more, NULL), 0);
+	assert_int_equal(json_array_size(items), 1);
 	json_decref(items);
 	q = (struct rule_query){ .role = "admin", .limit = 10 };
 	assert_int_equal(rulebook_list(book, &q, &items, &more, NULL), 0);
@@ -426,6 +477,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(rules_survive_a_restart), TEST(the_second_editor_is_told), TEST(the_last_administrator_stays),
+		TEST(many_changes_leave_an_administrator_too), TEST(the_configuration_takes_over_only_what_it_must),
 		TEST(an_import_is_all_or_nothing), TEST(an_import_keeps_what_it_does_not_speak_of), TEST(a_source_is_replaced_as_a_whole), TEST(listing_pages_and_filters),
 		TEST(the_audit_log_shows_who_did_what), TEST(a_row_that_fails_leaves_nothing), TEST(tampering_is_found), TEST(acknowledged_changes_survive_kill),
 		cmocka_unit_test(json_goes_both_ways_and_refuses),
