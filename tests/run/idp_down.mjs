@@ -188,6 +188,17 @@ for (const way of ["500", "100 MB", "redirect", "nonsense", "not JSON"]) {
 }
 assert.deepEqual(elsewhere, []);
 
+/* --- a service that hangs, with more sign-ins under way than it may have requests --- */
+const hanging = createServer(ways.slow);
+await listen(hanging, HYPHA_PORT);
+const crowd = await Promise.all(Array.from({ length: 80 }, () => new Visitor(PORT).call("POST", "/api/v1/signin", { provider: "hypha" })));
+assert.deepEqual([...new Set(crowd.map((c) => c.status))].sort(), [202, 503]);
+r = await sign_in();
+assert.equal(r.status, 201, JSON.stringify(r.body));
+hanging.closeAllConnections();
+await new Promise((resolve) => hanging.close(resolve));
+ok(`80 people wait for a service that hangs (${crowd.filter((c) => c.status === 503).length} are told so), and bob signs in at another`);
+
 /* --- and all the while --- */
 await dead_story;
 running = false;
