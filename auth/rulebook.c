@@ -204,24 +204,28 @@ static bool is_admin(const struct rule *r, int64_t now_s)
 	       r->pattern[0] != '@' && r->pattern[0] != '*';
 }
 
-/* Administrators that a change, of one rule or of many, takes away and adds. */
-struct admins {
-	size_t lost, gained;
+/* What a change, of one rule or of many, takes away and adds: administrators, and rules. */
+struct tally {
+	size_t admins_lost, admins_gained, dropped, added;
 };
 
 /* @old or @new may be NULL. An end date in the future counts as a loss: it would come unnoticed. */
-static void count_admins(struct admins *n, const struct rule *old, const struct rule *new, int64_t now_s)
+static void count_change(struct tally *n, const struct rule *old, const struct rule *new, int64_t now_s)
 {
 	bool was = old && is_admin(old, now_s), stays = new && is_admin(new, now_s) && new->expires_s == 0;
 
-	n->lost += was && !stays;
-	n->gained += stays && !was;
+	n->admins_lost += was && !stays;
+	n->admins_gained += stays && !was;
+	n->added += !old;
+	n->dropped += !new;
 }
 
-/* Would the change as a whole leave nobody? */
-static bool loses_last_admin(const struct rulebook *b, const struct admins *n, const struct rule_actor *who, int64_t now_s)
+/* Would the change as a whole leave no administrator, or more rules than are read again at the next start? */
+static int judge(const struct rulebook *b, const struct tally *n, const struct rule_actor *who, int64_t now_s)
 {
-	return !who->force && n->lost > 0 && rules_admins(b->rules, NULL, now_s) + n->gained <= n->lost;
+	if (!who->force && n->admins_lost > 0 && rules_admins(b->rules, NULL, now_s) + n->admins_gained <= n->admins_lost)
+		return RULEBOOK_E_LAST_ADMIN;
+	return n->added > n->dropped && rules_count(b->rules) + n->added - n->dropped > RULES_MAX ? RULEBOOK_E_FULL : 0;
 }
 
 static void changed(struct rulebook *b)
@@ -236,18 +240,16 @@ int rulebook_put(struct rulebook *b, const struct rule *rule, int64_t version, c
 {
 	const struct rule *old = rules_get(b->rules, rule->pattern);
 	struct rule new = complete(rule, old, who, now_s);
-	struct admins admins = { 0 };
+	struct tally tally = { 0 };
 	int r;
 
-	count_admins(&admins, old, &new, now_s);
+	count_change(&tally, old, &new, now_s);
 	if (version != RULE_VERSION_ANY && version != (old ? old->version : RULE_VERSION_NEW))
 		return RULEBOOK_E_CONFLICT;
-	if (loses_last_admin(b, &admins, who, now_s))
-		return RULEBOOK_E_LAST_ADMIN;
-	if (!old && rules_count(b->rules) >= RULES_MAX)
-		return err_set(e, -ENOSPC, "the list has %d rules, which is as many as it may", RULES_MAX);
-	r = begin(b, e);
-	if (r < 0)
+	r = judge(b, &tally, who, now_s);
+	if (r == 0)
+		r = begin(b, e);
+	if (r != 0)
 		return r;
 	r = end(b, put_one(b, old, &new, who, now_s, e), e);
 	if (r < 0)
@@ -260,18 +262,18 @@ int rulebook_put(struct rulebook *b, const struct rule *rule, int64_t version, c
 int rulebook_drop(struct rulebook *b, const char *pattern, int64_t version, const struct rule_actor *who, int64_t now_s, struct err *e)
 {
 	const struct rule *old = rules_get(b->rules, pattern);
-	struct admins admins = { 0 };
+	struct tally tally = { 0 };
 	int r;
 
 	if (!old)
 		return RULEBOOK_E_NONE;
 	if (version != RULE_VERSION_ANY && version != old->version)
 		return RULEBOOK_E_CONFLICT;
-	count_admins(&admins, old, NULL, now_s);
-	if (loses_last_admin(b, &admins, who, now_s))
-		return RULEBOOK_E_LAST_ADMIN;
-	r = begin(b, e);
-	if (r < 0)
+	count_change(&tally, old, NULL, now_s);
+	r = judge(b, &tally, who, now_s);
+	if (r == 0)
+		r = begin(b, e);
+	if (r != 0)
 		return r;
 	r = delete_rule(b, pattern, e);
 	if (r == 0)
@@ -326,7 +328,7 @@ static struct rule merged(const struct rule *rule, const struct rule *old, unsig
 int rulebook_import(struct rulebook *b, const struct rule *rules, size_t count, unsigned fields, bool dry,
 		    enum rule_outcome *outcomes, const struct rule_actor *who, int64_t now_s, struct err *e)
 {
-	struct admins admins = { 0 };
+	struct tally tally = { 0 };
 	int r = dry ? 0 : begin(b, e);
 
 	for (size_t i = 0; i < count && r == 0; i++) {
@@ -339,19 +341,19 @@ int rulebook_import(struct rulebook *b, const struct rule *rules, size_t count, 
 			outcomes[i] = o;
 		if (o == RULE_SAME)
 			continue;
-		count_admins(&admins, old, &new, now_s);
+		count_change(&tally, old, &new, now_s);
 		if (!dry)
 			r = put_one(b, old, &new, who, now_s, e);
 	}
-	if (r == 0 && loses_last_admin(b, &admins, who, now_s))
-		r = RULEBOOK_E_LAST_ADMIN;
+	if (r == 0)
+		r = judge(b, &tally, who, now_s);
 	if (dry)
 		return r;
 	r = end(b, r, e);
 	return r == 0 ? reload(b, e) : r;
 }
 
-static int drop_source(struct rulebook *b, const char *source, const struct rule *rules, size_t count, struct admins *admins,
+static int drop_source(struct rulebook *b, const char *source, const struct rule *rules, size_t count, struct tally *tally,
 		       const struct rule_actor *who, int64_t now_s, struct err *e)
 {
 	static const char sql[] = "SELECT " COLUMNS " FROM rule WHERE source = ?1 AND pattern > ?2 ORDER BY pattern LIMIT 1";
@@ -376,7 +378,7 @@ static int drop_source(struct rulebook *b, const char *source, const struct rule
 			kept = strcmp(rules[i].pattern, old.pattern) == 0;
 		if (kept)
 			continue;
-		count_admins(admins, &old, NULL, now_s);
+		count_change(tally, &old, NULL, now_s);
 		r = delete_rule(b, old.pattern, e);
 		if (r == 0)
 			r = audit_change(b, "rule.drop", &old, NULL, who, now_s, e);
@@ -394,7 +396,7 @@ static bool stays_as_it_is(const struct rule *old, const char *source, bool keep
 int rulebook_replace(struct rulebook *b, const char *source, const struct rule *rules, size_t count, bool keep_others,
 		     const struct rule_actor *who, int64_t now_s, struct err *e)
 {
-	struct admins admins = { 0 };
+	struct tally tally = { 0 };
 	int r = begin(b, e);
 
 	if (r < 0)
@@ -406,13 +408,13 @@ int rulebook_replace(struct rulebook *b, const char *source, const struct rule *
 		(void)snprintf(new.source, sizeof(new.source), "%s", source);
 		if (old && (stays_as_it_is(old, source, keep_others, now_s) || same(old, &new)))
 			continue;
-		count_admins(&admins, old, &new, now_s);
+		count_change(&tally, old, &new, now_s);
 		r = put_one(b, old, &new, who, now_s, e);
 	}
 	if (r == 0)
-		r = drop_source(b, source, rules, count, &admins, who, now_s, e);
-	if (r == 0 && loses_last_admin(b, &admins, who, now_s))
-		r = RULEBOOK_E_LAST_ADMIN;
+		r = drop_source(b, source, rules, count, &tally, who, now_s, e);
+	if (r == 0)
+		r = judge(b, &tally, who, now_s);
 	r = end(b, r, e);
 	return r == 0 ? reload(b, e) : r;
 }

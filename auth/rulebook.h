@@ -32,6 +32,7 @@ enum {
 	RULEBOOK_E_CONFLICT = 1, /* the rule has another version than the editor saw */
 	RULEBOOK_E_LAST_ADMIN,	 /* nobody would be administrator any more */
 	RULEBOOK_E_NONE,	 /* no such rule */
+	RULEBOOK_E_FULL,	 /* more than RULES_MAX */
 };
 
 /** struct rule_actor - who changes the list, for the audit; @force: even if the last administrator goes */
@@ -55,7 +56,7 @@ const struct rules *rulebook_rules(const struct rulebook *b);
  * @rule:    version, created_s and created_by are filled from the old rule or from the actor
  * @version: that the editor saw, RULE_VERSION_NEW for a rule that must not exist, or RULE_VERSION_ANY
  *
- * Return: 0, RULEBOOK_E_CONFLICT, RULEBOOK_E_LAST_ADMIN, or negative with @e.
+ * Return: 0, RULEBOOK_E_CONFLICT, RULEBOOK_E_LAST_ADMIN, RULEBOOK_E_FULL, or negative with @e.
  */
 int rulebook_put(struct rulebook *b, const struct rule *rule, int64_t version, const struct rule_actor *who, int64_t now_s, struct err *e);
 
@@ -66,7 +67,7 @@ int rulebook_drop(struct rulebook *b, const char *pattern, int64_t version, cons
  * rulebook_replace() - all rules of one source become @rules, as one change
  * @keep_others: a pattern that another source has already stays as it is; else it is taken over, unless it makes an administrator for good already
  *
- * For the rules of the configuration and of allow_file. Return: 0, RULEBOOK_E_LAST_ADMIN, or negative with @e: then nothing has changed.
+ * For the rules of the configuration and of allow_file. Return: 0, RULEBOOK_E_LAST_ADMIN, RULEBOOK_E_FULL, or negative with @e: then nothing has changed.
  */
 int rulebook_replace(struct rulebook *b, const char *source, const struct rule *rules, size_t count, bool keep_others,
 		     const struct rule_actor *who, int64_t now_s, struct err *e);
@@ -83,6 +84,8 @@ enum { RULE_HAS_EFFECT = 1, RULE_HAS_ROLE = 2, RULE_HAS_NOT_BEFORE = 4, RULE_HAS
  * @fields:   RULE_HAS_* that the list has
  * @outcomes: one for each rule; may be NULL
  * @dry:      find the outcomes, change nothing
+ *
+ * Return: as rulebook_replace().
  */
 int rulebook_import(struct rulebook *b, const struct rule *rules, size_t count, unsigned fields, bool dry,
 		    enum rule_outcome *outcomes, const struct rule_actor *who, int64_t now_s, struct err *e);

@@ -49,6 +49,8 @@ static void not_changed(struct http_call *call, int r, const char *pattern, cons
 		http_problem(call->resp, 409, "last_admin", "Nobody would be administrator any more; force=1 does it all the same.");
 	else if (r == RULEBOOK_E_NONE)
 		no_rule(call);
+	else if (r == RULEBOOK_E_FULL)
+		http_problem(call->resp, 409, "list_full", "The list may have %d rules; a rule for a domain takes the place of many.", RULES_MAX);
 	else
 		http_failed(call->resp, e);
 }
@@ -243,10 +245,11 @@ void api_rule_export(struct http_call *call)
 		r = rulebook_list(api->book, &q, &items, &more, &e);
 		json_array_foreach(items, i, item) {
 			const char *pattern = json_string_value(json_object_get(item, "pattern"));
+			const struct rule *rule = rules_get(rulebook_rules(api->book), pattern);
 
 			(void)snprintf(after, sizeof(after), "%s", pattern);
-			if (r == 0)
-				r = rule_csv_row(&call->resp->body, rules_get(rulebook_rules(api->book), pattern));
+			if (r == 0 && rule)
+				r = rule_csv_row(&call->resp->body, rule);
 		}
 		json_decref(items);
 	}

@@ -173,7 +173,7 @@ int bootstrap_apply(struct rulebook *b, const struct settings *conf, struct err 
 		count++;
 	}
 	r = rulebook_replace(b, "config", admins, count, false, &who, (int64_t)time(NULL), e);
-	return r;
+	return r == RULEBOOK_E_FULL ? err_set(e, -ENOSPC, "bootstrap_admins: the list may have %d rules", RULES_MAX) : r;
 }
 
 struct allow_file {
@@ -198,6 +198,8 @@ static void read_file(struct allow_file *f)
 		r = rulebook_replace(f->book, "file", list.rules, list.count, true, &who, (int64_t)time(NULL), &e);
 	if (r == RULEBOOK_E_LAST_ADMIN)
 		r = err_set(&e, -EPERM, "it would leave no administrator");
+	if (r == RULEBOOK_E_FULL)
+		r = err_set(&e, -ENOSPC, "the list may have %d rules", RULES_MAX);
 	if (r < 0)
 		log_err("allow_file %s is not taken over, the list stays as it was: %s", f->path, e.msg);
 	else

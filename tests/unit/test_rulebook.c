@@ -207,6 +207,22 @@ static void the_configuration_takes_over_only_what_it_must(void **state)
 	(void)audit_rows();
 }
 
+/* More rules than are read at the start: they were written, and the next start refused the list. */
+static void the_list_has_an_end(void **state)
+{
+	struct rule *rules = calloc(RULES_MAX + 1, sizeof(*rules));
+
+	(void)state;
+	assert_non_null(rules);
+	for (size_t i = 0; i <= RULES_MAX; i++)
+		(void)snprintf(rules[i].pattern, sizeof(rules[i].pattern), "p%zu@b.c", i);
+	assert_int_equal(rulebook_import(book, rules, RULES_MAX + 1, 0, true, NULL, &admin, NOW, NULL), RULEBOOK_E_FULL);
+	assert_int_equal(rulebook_import(book, rules, RULES_MAX, 0, true, NULL, &admin, NOW, NULL), 0);
+	assert_int_equal(put("one@b.c", ROLE_USER, 0), 0);
+	assert_int_equal(rulebook_import(book, rules, RULES_MAX, 0, true, NULL, &admin, NOW, NULL), RULEBOOK_E_FULL);
+	free(rules);
+}
+
 static void an_import_is_all_or_nothing(void **state)
 {
 	struct rule rules[3];
@@ -478,7 +494,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(rules_survive_a_restart), TEST(the_second_editor_is_told), TEST(the_last_administrator_stays),
 		TEST(many_changes_leave_an_administrator_too), TEST(the_configuration_takes_over_only_what_it_must),
-		TEST(an_import_is_all_or_nothing), TEST(an_import_keeps_what_it_does_not_speak_of), TEST(a_source_is_replaced_as_a_whole), TEST(listing_pages_and_filters),
+		TEST(the_list_has_an_end), TEST(an_import_is_all_or_nothing), TEST(an_import_keeps_what_it_does_not_speak_of), TEST(a_source_is_replaced_as_a_whole), TEST(listing_pages_and_filters),
 		TEST(the_audit_log_shows_who_did_what), TEST(a_row_that_fails_leaves_nothing), TEST(tampering_is_found), TEST(acknowledged_changes_survive_kill),
 		cmocka_unit_test(json_goes_both_ways_and_refuses),
 	};
