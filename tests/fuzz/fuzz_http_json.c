@@ -7,8 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "auth/access.h"
+#include "auth/audit.h"
 #include "auth/demo.h"
+#include "auth/rulebook.h"
 #include "auth/session.h"
+#include "auth/signin.h"
 #include "auth/store.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -50,6 +54,26 @@ void attach_hub_metrics(const struct attach_hub *hub, struct buf *out)
 	(void)out;
 }
 
+void attach_hub_each(const struct attach_hub *hub, void (*fn)(void *arg, const struct attach_view *v), void *arg)
+{
+	(void)hub;
+	(void)fn;
+	(void)arg;
+}
+
+size_t attach_hub_check(struct attach_hub *hub, bool (*may)(void *arg, const struct who *who), void *arg)
+{
+	(void)hub;
+	(void)may;
+	(void)arg;
+	return 0;
+}
+
+static void nothing_to_do(void *arg)
+{
+	(void)arg;
+}
+
 static int64_t now_s(void)
 {
 	return 1800000000;
@@ -82,7 +106,10 @@ static void must(int good)
 
 static void set_up(void)
 {
+	static const struct rule root = { .pattern = "a@x.org", .role = ROLE_ADMIN };
+	static const struct rule_actor setter = { .email = "fuzz", .address = "" };
 	struct machines_config c = { .per_person = 1 };
+	struct access_config access = { .defaults = { .machines = 1, .cpus = 8, .memory_bytes = 1 << 30 } };
 	struct who who = { .email = "a@x.org" };
 	struct machine *m = NULL;
 	struct vm_spec spec;
@@ -95,6 +122,15 @@ static void set_up(void)
 	api = (struct api){ .settings = &settings, .metrics = &metrics, .now_s = now_s, .now_ms = now_ms, .tickets = tickets_create(),
 			    .sign_in_limit = peer_limit_create(10, 1) };
 	must(store_open(&api.store, path, NULL) == 0 && demo_create(&api.demo, "a@x.org", dir, "http://localhost:7681", NULL) == 0);
+	must(audit_open(&api.audit, store_db(api.store), NULL) == 0);
+	must(rulebook_open(&api.book, store_db(api.store), api.audit, nothing_to_do, NULL, NULL) == 0);
+	must(rulebook_put(api.book, &root, RULE_VERSION_ANY, &setter, now_s(), NULL) == 0);
+	access.store = api.store;
+	access.book = api.book;
+	access.audit = api.audit;
+	api.access = access_create(&access);
+	api.signins = signins_create(&loop);
+	must(api.access != NULL && api.signins != NULL);
 	must(machines_create(&api.machines, &loop, api.store, NULL, &c, NULL) == 0);
 	must(store_person_seen(api.store, DEMO_ISSUER, who.email, who.email, 1, &who.person, NULL) == 0);
 	must(session_open(api.store, &who, now_s(), 60, set, NULL) == 0);
@@ -105,10 +141,14 @@ static void set_up(void)
 	api_app(&app, &api);
 }
 
+#define PATHS 10
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const paths[] = { "/api/v1/session", "/api/v1/vms", "/api/v1/vms/%s/start", "/api/v1/vms/%s/stop",
-					     "/api/v1/vms/%s/restart", "/api/v1/streams/%s.console/tickets" };
+	static const char *const paths[PATHS] = { "/api/v1/session", "/api/v1/vms", "/api/v1/vms/%s/start", "/api/v1/vms/%s/stop",
+					     "/api/v1/vms/%s/restart", "/api/v1/streams/%s.console/tickets", "/api/v1/signin", "/api/v1/signin/look",
+					     "/api/v1/rules", "/api/v1/rules/import" };
+	const char *pattern;
 	struct http_request q = { .method = HTTP_POST, .version = "HTTP/1.1", .query = "", .cookie = cookie };
 	struct http_response resp;
 	char path[128];
@@ -117,11 +157,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		set_up();
 	if (size == 0)
 		return 0;
-	(void)snprintf(path, sizeof(path), data[0] % 6 < 2 ? "%s" : paths[data[0] % 6], data[0] % 6 < 2 ? paths[data[0] % 6] : vm);
+	pattern = paths[data[0] % PATHS];
+	if (strstr(pattern, "%s"))
+		(void)snprintf(path, sizeof(path), "%.*s%s%s", (int)strcspn(pattern, "%"), pattern, vm, strstr(pattern, "%s") + 2);
+	else
+		(void)snprintf(path, sizeof(path), "%s", pattern);
 	q.path = path;
 	q.body = (const char *)data + 1;
 	q.body_len = size - 1;
-	fake->first->state = (enum hv_state)(data[0] / 6 % HV_STATE_COUNT);
+	fake->first->state = (enum hv_state)(data[0] / PATHS % HV_STATE_COUNT);
 	http_response_init(&resp);
 	http_answer(&app, &q, &resp);
 	must(resp.status >= 200 && resp.status < 500);
