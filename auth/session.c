@@ -31,9 +31,9 @@ const char *session_gone_cookie(void)
 	return SESSION_COOKIE "=; " ATTRIBUTES "; Max-Age=0";
 }
 
-int session_cookie(const char *header, char secret[SECRET_TEXT])
+int session_cookie(const char *header, const char *name, char secret[SECRET_TEXT])
 {
-	static const size_t name_len = sizeof(SESSION_COOKIE) - 1;
+	size_t name_len = strlen(name);
 	const char *found = NULL;
 	size_t found_len = 0;
 
@@ -41,7 +41,7 @@ int session_cookie(const char *header, char secret[SECRET_TEXT])
 		const char *end = header + strcspn(header, ";");
 
 		header += strspn(header, " \t");
-		if (end > header && (size_t)(end - header) > name_len && memcmp(header, SESSION_COOKIE "=", name_len + 1) == 0) {
+		if (end > header && (size_t)(end - header) > name_len && memcmp(header, name, name_len) == 0 && header[name_len] == '=') {
 			if (found)
 				return -EINVAL;
 			found = header + name_len + 1;
@@ -65,7 +65,7 @@ int session_check(struct store *store, const char *header, int64_t now_s, struct
 	char secret[SECRET_TEXT];
 	uint8_t hash[SECRET_HASH_BYTES];
 
-	if (!header || session_cookie(header, secret) < 0 || secret_hash(secret, hash) < 0)
+	if (!header || session_cookie(header, SESSION_COOKIE, secret) < 0 || secret_hash(secret, hash) < 0)
 		return STORE_E_NONE;
 	/* The hash of 256 random bits is looked up, not the secret: timing of the index tells nothing that could be used. */
 	return store_session_get(store, hash, now_s, who, e);

@@ -34,11 +34,12 @@ int session_open(struct store *store, struct who *who, int64_t now_s, int64_t li
 const char *session_gone_cookie(void);
 
 /**
- * session_cookie() - find the session's secret in a Cookie header
+ * session_cookie() - find a secret in a Cookie header
+ * @name: SESSION_COOKIE, or that of another cookie which holds one
  *
  * Return: 0; -ENOENT without one; -EINVAL when it is malformed or there are two, for then one of them was planted.
  */
-int session_cookie(const char *header, char secret[SECRET_TEXT]);
+int session_cookie(const char *header, const char *name, char secret[SECRET_TEXT]);
 
 /** session_check() - whose session a Cookie header (may be NULL) names. Return: 0, STORE_E_NONE, or negative with @e */
 int session_check(struct store *store, const char *header, int64_t now_s, struct who *who, struct err *e);

@@ -5,6 +5,7 @@
 
 #include "auth/access.h"
 #include "auth/proxy.h"
+#include "auth/session.h"
 #include "auth/signin.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -20,18 +21,14 @@
 /* The secret that names a sign-in: of the browser's cookie, or of the body for a client without cookies. */
 static int find_secret(const struct http_call *call, char secret[SECRET_TEXT], bool *device)
 {
-	const char *text = json_string_value(json_object_get(call->json, "secret")), *at = call->req->cookie;
-	static const char name[] = SIGNIN_COOKIE "=";
+	const char *text = json_string_value(json_object_get(call->json, "secret"));
 
 	*device = text != NULL;
-	if (!text && at) {
-		at = strstr(at, name);
-		text = at ? at + sizeof(name) - 1 : NULL;
-	}
-	if (!text || strlen(text) < SECRET_TEXT - 1 || (*device && strlen(text) != SECRET_TEXT - 1))
+	if (!text)
+		return call->req->cookie ? session_cookie(call->req->cookie, SIGNIN_COOKIE, secret) : -ENOENT;
+	if (strlen(text) != SECRET_TEXT - 1)
 		return -ENOENT;
-	memcpy(secret, text, SECRET_TEXT - 1);
-	secret[SECRET_TEXT - 1] = '\0';
+	memcpy(secret, text, SECRET_TEXT);
 	return 0;
 }
 

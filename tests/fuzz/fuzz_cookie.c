@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(header, data, size);
 	header[size] = '\0';
 	/* What it lets through is a secret in form, and stands in the header after the name. */
-	if (session_cookie(header, secret) == 0) {
+	if (session_cookie(header, SESSION_COOKIE, secret) == 0) {
 		const char *at = strstr(header, SESSION_COOKIE "=");
 
 		if (strlen(secret) != SECRET_TEXT - 1 || secret_hash(secret, hash) != 0 || !at || !strstr(at, secret))

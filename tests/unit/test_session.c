@@ -71,11 +71,25 @@ static void the_cookie_is_found_among_others(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		memset(secret, 0, sizeof(secret));
-		if (session_cookie(rows[i].header, secret) != rows[i].result)
+		if (session_cookie(rows[i].header, SESSION_COOKIE, secret) != rows[i].result)
 			fail_msg("row %zu: %s", i, rows[i].header);
 		if (rows[i].result == 0)
 			assert_string_equal(secret, S64);
 	}
+}
+
+/* Another host of the domain may plant "x__Host-signin" and so have a visitor finish the planter's own sign-in. */
+static void any_secret_is_found_by_its_whole_name(void **state)
+{
+	char secret[SECRET_TEXT] = "";
+
+	(void)state;
+	assert_int_equal(session_cookie("x__Host-signin=" T64 "; __Host-signin=" S64, "__Host-signin", secret), 0);
+	assert_string_equal(secret, S64);
+	assert_int_equal(session_cookie("a=__Host-signin=" T64, "__Host-signin", secret), -ENOENT);
+	assert_int_equal(session_cookie("__Host-signin=" S64 "00", "__Host-signin", secret), -EINVAL);
+	assert_int_equal(session_cookie("__Host-signin=" S64 "; __Host-signin=" T64, "__Host-signin", secret), -EINVAL);
+	assert_int_equal(session_cookie("__Host-sid=" S64, "__Host-signin", secret), -ENOENT);
 }
 
 static void a_session_opens_by_its_cookie_only(void **state)
@@ -110,6 +124,7 @@ int main(void)
 		cmocka_unit_test(secrets_differ_and_hash_alike),
 		cmocka_unit_test(only_64_lower_case_digits_are_a_secret),
 		cmocka_unit_test(the_cookie_is_found_among_others),
+		cmocka_unit_test(any_secret_is_found_by_its_whole_name),
 		cmocka_unit_test(a_session_opens_by_its_cookie_only),
 	};
 
