@@ -54,7 +54,9 @@ export class People {
 			fetch: (cursor) => api.people({ ...values_of($("people-filter")), cursor }),
 			acts: [
 				{ label: "Why", name, run: (p) => this.#why(p.email) },
-				...i_may("operator") ? [{ label: "Kick", name, danger: true, when: (p) => p.sessions > 0, run: async (p) => await kick(p.email) && this.show() }] : [],
+				...i_may("operator") ? [{
+					label: "Kick", name, danger: true, when: (p) => p.sessions > 0, run: async (p) => await kick(p.email) && this.show(),
+				}] : [],
 				...i_may("admin") ? [{ label: "Rebind", name, run: (p) => this.#rebind(p) }] : [],
 			],
 		});
@@ -87,11 +89,13 @@ export class People {
 		const facts = {
 			"Deciding rule": rule && `${rule.pattern} (${rule.effect}, ${rule.role})`, When: rule && term_of(rule), Quota: rule && quota_words(rule.quota),
 			"Added by": rule && `${rule.created_by || rule.source}, ${moment(rule.created_at)}`, Note: rule?.note,
-			"Account": person ? `${person.subject} of ${person.issuer}` : "has never signed in", "Bound anew": person?.rebind && "the next account takes the address over",
+			Account: person ? `${person.subject} of ${person.issuer}` : "has never signed in",
+			"Bound anew": person?.rebind && "the next account takes the address over",
 			"Last refused": last_refusal && `${moment(last_refusal.at)} from ${last_refusal.address}: ${last_refusal.detail}`,
 		};
 		const missing = word !== "allowed" && !rule && i_may("admin");
-		report(asked, element("div", {}, element("p", { class: "answer", "data-tone": verdict(word).tone, text: `${asked} ${verdict(word).says}.` }), fact_list(facts)),
+		const answer = element("p", { class: "answer", "data-tone": verdict(word).tone, text: `${asked} ${verdict(word).says}.` });
+		report(asked, element("div", {}, answer, fact_list(facts)),
 			missing ? { label: "Add a rule…", run: () => this.#add_rule({ pattern: asked }) } : null);
 	}
 }

@@ -49,7 +49,8 @@ test("when a rule holds: nothing said of what is over or not set", () => {
 	assert.equal(words.term_of({ expires_at: "2027-01-31T11:00:00Z" }, now), "until 2027-01-31 12:00");
 	assert.equal(words.term_of({ expires_at: "2026-01-31T11:00:00Z" }, now), "ended 2026-01-31 12:00");
 	assert.equal(words.term_of({ not_before: "2026-01-01T00:00:00Z" }, now), "");
-	assert.equal(words.term_of({ not_before: "2027-02-01T11:00:00Z", expires_at: "2027-03-01T11:00:00Z" }, now), "from 2027-02-01 12:00, until 2027-03-01 12:00");
+	assert.equal(words.term_of({ not_before: "2027-02-01T11:00:00Z", expires_at: "2027-03-01T11:00:00Z" }, now),
+		"from 2027-02-01 12:00, until 2027-03-01 12:00");
 });
 
 test("a quota in words: only what differs from the defaults", () => {
@@ -72,14 +73,17 @@ test("sizes and times are split exactly and joined again", () => {
 
 test("a form becomes a rule", () => {
 	assert.deepEqual(words.rule_of(FORM), { rule: words.writable(RULE) });
-	const { rule } = words.rule_of({ ...FORM, machines: "2", memory: "512", memory_unit: "MiB", lifetime: "1", networks: ["nat"], expires_at: "2031-06-30T18:00" });
+	const { rule } = words.rule_of({
+		...FORM, machines: "2", memory: "512", memory_unit: "MiB", lifetime: "1", networks: ["nat"], expires_at: "2031-06-30T18:00",
+	});
 	assert.deepEqual(rule.quota, { ...RULE.quota, machines: 2, memory: 2 ** 29, lifetime_s: 86_400, networks: ["nat"] });
 	assert.equal(rule.expires_at, "2031-06-30T16:00:00Z");
 });
 
 test("what is wrong with a form is said, with its field", () => {
 	for (const [change, field] of [
-		[{ pattern: "" }, "pattern"], [{ machines: "1.5" }, "machines"], [{ cpus: "two" }, "cpus"], [{ memory: "-1" }, "memory"], [{ lifetime: "-3" }, "lifetime"],
+		[{ pattern: "" }, "pattern"], [{ machines: "1.5" }, "machines"], [{ cpus: "two" }, "cpus"], [{ memory: "-1" }, "memory"],
+		[{ lifetime: "-3" }, "lifetime"],
 		[{ not_before: "2031-01-02T00:00", expires_at: "2031-01-01T00:00" }, "expires_at"],
 	]) {
 		const got = words.rule_of({ ...FORM, ...change });
