@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* tests/run/77-glewlwyd.sh: a second, independent OpenID Connect service, set up by its own REST interface. */
+/* tests/run/78-glewlwyd.sh: a second, independent OpenID Connect service, set up by its own REST interface. */
 import { generateKeyPairSync } from "node:crypto";
 import { assert, Control, no_secrets_in, ok, request, until, Visitor } from "./signin.mjs";
 
