@@ -2,7 +2,6 @@
 #ifndef AUTH_ACCESS_H
 #define AUTH_ACCESS_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "auth/auth.h"
@@ -28,7 +27,9 @@ enum binding_policy {
 /**
  * struct access_config - borrowed objects live as long as the access
  * @defaults: quota where a rule has none
- * @open:     everybody whom the identity lets through is a user: only for the demo identity
+ * @demo_people: addresses, separated by commas or spaces, that the demo identity lets in without a rule; NULL without that identity
+ * @on_cut:   terminals open under this address are no longer its owner's: another account took the address over, or the account has another
+ *            address now; may be NULL
  */
 struct access_config {
 	struct store *store;
@@ -36,7 +37,9 @@ struct access_config {
 	struct audit *audit;
 	struct quota defaults;
 	enum binding_policy binding;
-	bool open;
+	const char *demo_people;
+	void (*on_cut)(void *arg, const char *email);
+	void *arg;
 };
 
 struct access *access_create(const struct access_config *c);
@@ -64,7 +67,7 @@ int auth_check(const struct access *a, const char *email, int64_t now_s, struct 
  * access_admit() - an identity has been proven: may this person sign in, and whose row is it?
  * @address: where from, for the audit
  *
- * Checks the list, then the binding of the address to (issuer, subject). Allowed and refused both get an audit row.
+ * Checks the list, then the binding of the address to (issuer, subject). Allowed and refused both get an audit row. May call on_cut().
  * Return: 0 with @who (person, email); -EACCES with the reason for the log; other negative when the database fails.
  */
 int access_admit(struct access *a, const struct identity *id, const char *address, int64_t now_s, struct who *who, struct err *e);

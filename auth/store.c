@@ -112,11 +112,8 @@ static int read_person(struct db_row *row, struct person_row *p)
 		       0;
 }
 
-int store_person_by_email(struct store *s, const char *email, struct person_row *out, struct err *e)
+static int one_person(struct store *s, struct db_row *row, struct person_row *out, struct err *e)
 {
-	static const char sql[] = "SELECT id, issuer, subject, email, created_s, seen_s, rebind FROM person WHERE email = ?1"
-				  " ORDER BY seen_s DESC, id DESC LIMIT 1";
-	struct db_row *row = db_start(s->db, sql, DB_VALUES(DB_TEXT(email)));
 	int r = db_step(s->db, row, "look for the person", e);
 
 	if (r <= 0)
@@ -124,6 +121,21 @@ int store_person_by_email(struct store *s, const char *email, struct person_row 
 	r = read_person(row, out);
 	db_end(row);
 	return r < 0 ? err_set(e, r, "the database holds a bad person") : 0;
+}
+
+int store_person_by_email(struct store *s, const char *email, struct person_row *out, struct err *e)
+{
+	static const char sql[] = "SELECT id, issuer, subject, email, created_s, seen_s, rebind FROM person WHERE email = ?1"
+				  " ORDER BY seen_s DESC, id DESC LIMIT 1";
+
+	return one_person(s, db_start(s->db, sql, DB_VALUES(DB_TEXT(email))), out, e);
+}
+
+int store_person_by_account(struct store *s, const char *issuer, const char *subject, struct person_row *out, struct err *e)
+{
+	static const char sql[] = "SELECT id, issuer, subject, email, created_s, seen_s, rebind FROM person WHERE issuer = ?1 AND subject = ?2";
+
+	return one_person(s, db_start(s->db, sql, DB_VALUES(DB_TEXT(issuer), DB_TEXT(subject))), out, e);
 }
 
 int store_person_each(struct store *s, int (*fn)(void *arg, int64_t person, const char *email), void *arg, struct err *e)

@@ -38,6 +38,9 @@ struct person_row {
 /** store_person_by_email() - who has this address now; the newest where it moved. Return: 0 or STORE_E_NONE */
 int store_person_by_email(struct store *s, const char *email, struct person_row *out, struct err *e);
 
+/** store_person_by_account() - whose account is this? Return: 0 or STORE_E_NONE */
+int store_person_by_account(struct store *s, const char *issuer, const char *subject, struct person_row *out, struct err *e);
+
 /** store_person_each() - every person with a session, a token or a machine; a non-zero result of @fn ends the walk and is returned */
 int store_person_each(struct store *s, int (*fn)(void *arg, int64_t person, const char *email), void *arg, struct err *e);
 

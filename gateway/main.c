@@ -174,10 +174,18 @@ static struct quota default_quota(const struct settings *s)
 	return q;
 }
 
+static void on_cut(void *arg, const char *email)
+{
+	struct gateway *g = arg;
+
+	if (g->doorman && doorman_kick(g->doorman, email) > 0)
+		log_info("terminals of %s closed: the address or its account has changed", email);
+}
+
 /* The list, and what decides by it. */
 static int make_access(struct gateway *g, struct err *e)
 {
-	struct access_config c = { .store = g->store, .defaults = default_quota(&g->settings) };
+	struct access_config c = { .store = g->store, .defaults = default_quota(&g->settings), .on_cut = on_cut, .arg = g };
 	int r = audit_open(&g->audit, store_db(g->store), e);
 
 	if (r == 0)
@@ -189,11 +197,11 @@ static int make_access(struct gateway *g, struct err *e)
 	c.book = g->book;
 	c.audit = g->audit;
 	c.binding = strcmp(g->settings.subject_binding, "warn") == 0 ? BINDING_WARN : BINDING_ENFORCE;
-	c.open = settings_demo(&g->settings);
+	c.demo_people = settings_demo(&g->settings) ? g->settings.demo_people : NULL;
 	g->access = access_create(&c);
 	if (!g->access || (g->settings.allow_file[0] && allow_file_open(&g->allow_file, &g->loop, g->book, g->settings.allow_file) < 0))
 		return err_set(e, -ENOMEM, "no memory for the list");
-	if (!c.open && rules_count(rulebook_rules(g->book)) == 0)
+	if (!c.demo_people && rules_count(rulebook_rules(g->book)) == 0)
 		log_warn("the list is empty: nobody gets in. Make yourself administrator: terrarium user allow you@example.org --role admin");
 	return 0;
 }

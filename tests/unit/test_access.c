@@ -13,6 +13,7 @@
 
 #include "auth/access.h"
 #include "auth/audit.h"
+#include "auth/demo.h"
 #include "auth/identity.h"
 #include "auth/rulebook.h"
 #include "auth/store.h"
@@ -32,9 +33,17 @@ static void on_change(void *arg)
 	(void)arg;
 }
 
-static void open_with(enum binding_policy binding, bool open)
+static char cut[EMAIL_BYTES];
+
+static void on_cut(void *arg, const char *email)
 {
-	struct access_config c = { .store = store, .book = book, .audit = audit, .binding = binding, .open = open,
+	(void)arg;
+	(void)snprintf(cut, sizeof(cut), "%s", email);
+}
+
+static void open_with(enum binding_policy binding, const char *demo_people)
+{
+	struct access_config c = { .store = store, .book = book, .audit = audit, .binding = binding, .demo_people = demo_people, .on_cut = on_cut,
 				   .defaults = { .machines = 1, .cpus = 8, .memory_bytes = 1 << 30, .networks = 3, .images = "micro" } };
 
 	entrance = access_destroy(entrance);
@@ -53,7 +62,7 @@ static int setup(void **state)
 	assert_int_equal(store_open(&store, path, NULL), 0);
 	assert_int_equal(audit_open(&audit, store_db(store), NULL), 0);
 	assert_int_equal(rulebook_open(&book, store_db(store), audit, on_change, NULL, NULL), 0);
-	open_with(BINDING_ENFORCE, false);
+	open_with(BINDING_ENFORCE, NULL);
 	return 0;
 }
 
@@ -210,7 +219,7 @@ static void with_warn_the_next_account_takes_over(void **state)
 
 	(void)state;
 	allow("@example.org", (struct rule){ .role = ROLE_USER });
-	open_with(BINDING_WARN, false);
+	open_with(BINDING_WARN, NULL);
 	assert_int_equal(admit("u1", "alice@example.org", &first, &e), 0);
 	assert_int_equal(admit("u2", "alice@example.org", &who, &e), 0);
 	assert_int_equal(who.person, first.person);
@@ -221,7 +230,7 @@ static void the_open_door_of_the_demo_still_knows_deny(void **state)
 	struct grant g;
 
 	(void)state;
-	open_with(BINDING_ENFORCE, true);
+	open_with(BINDING_ENFORCE, "demo@localhost, Anybody@example.org,guest@example.org");
 	assert_int_equal(auth_check(entrance, "anybody@example.org", NOW, &g, NULL), 0);
 	assert_int_equal(g.role, ROLE_USER);
 	assert_int_equal(g.quota.cpus, 8);
@@ -229,6 +238,43 @@ static void the_open_door_of_the_demo_still_knows_deny(void **state)
 	assert_int_equal(auth_check(entrance, "anybody@example.org", NOW, &g, NULL), -EACCES);
 	allow("guest@example.org", (struct rule){ .expires_s = NOW });
 	assert_int_equal(auth_check(entrance, "guest@example.org", NOW, &g, NULL), -EACCES);
+}
+
+/* Beside another identity service the demo once let everybody in whom that service knew. */
+static void the_demo_is_open_for_its_people_only(void **state)
+{
+	const struct identity demo = { .provider = "demo", .issuer = DEMO_ISSUER, .subject = "demo@localhost", .email = "demo@localhost" };
+	struct grant g;
+	struct who who;
+	struct err e;
+
+	(void)state;
+	open_with(BINDING_ENFORCE, "demo@localhost");
+	assert_int_equal(auth_check(entrance, "stranger@example.org", NOW, &g, NULL), -EACCES);
+	assert_int_equal(auth_check(entrance, "demo@localhost.example.org", NOW, &g, NULL), -EACCES);
+	assert_int_equal(admit("u1", "stranger@example.org", &who, &e), -EACCES);
+	assert_int_equal(admit("u1", "demo@localhost", &who, &e), -EACCES);
+	assert_int_equal(access_admit(entrance, &demo, "", NOW, &who, &e), 0);
+	assert_int_equal(admit("u1", "demo@localhost", &who, &e), -EACCES);
+}
+
+/* What was open stays with whom it was opened by: it is closed. */
+static void terminals_do_not_outlive_their_account(void **state)
+{
+	struct who who;
+	struct err e;
+
+	(void)state;
+	cut[0] = '\0';
+	allow("@example.org", (struct rule){ .role = ROLE_USER });
+	assert_int_equal(admit("u1", "alice@example.org", &who, &e), 0);
+	assert_int_equal(admit("u1", "alice@example.org", &who, &e), 0);
+	assert_string_equal(cut, "");
+	assert_int_equal(admit("u1", "alice.b@example.org", &who, &e), 0);
+	assert_string_equal(cut, "alice@example.org");
+	assert_int_equal(access_rebind(entrance, "alice.b@example.org", "root", "", NOW, &e), 0);
+	assert_int_equal(admit("u2", "alice.b@example.org", &who, &e), 0);
+	assert_string_equal(cut, "alice.b@example.org");
 }
 
 static void refusals_before_an_identity_are_noted(void **state)
@@ -249,6 +295,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_administrator_binds_anew, setup, teardown),
 		cmocka_unit_test_setup_teardown(with_warn_the_next_account_takes_over, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_open_door_of_the_demo_still_knows_deny, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_demo_is_open_for_its_people_only, setup, teardown),
+		cmocka_unit_test_setup_teardown(terminals_do_not_outlive_their_account, setup, teardown),
 		cmocka_unit_test_setup_teardown(refusals_before_an_identity_are_noted, setup, teardown),
 	};
 

@@ -100,7 +100,7 @@ static void nothing_to_do(void *arg)
 /* As in the demo: everybody with a link is let in, and the list only adds to that. */
 static void open_access(void)
 {
-	struct access_config c = { .store = api.store, .open = true, .defaults = { .machines = 1, .cpus = 8, .memory_bytes = 16ULL << 30 } };
+	struct access_config c = { .store = api.store, .demo_people = "ann@x.org,bob@x.org,eve@x.org", .defaults = { .machines = 1, .cpus = 8, .memory_bytes = 16ULL << 30 } };
 
 	assert_int_equal(audit_open(&api.audit, store_db(api.store), NULL), 0);
 	assert_int_equal(rulebook_open(&api.book, store_db(api.store), api.audit, nothing_to_do, NULL, NULL), 0);
