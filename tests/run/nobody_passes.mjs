@@ -16,11 +16,12 @@ const table = /static const struct http_route routes\[\] = \{(.*?)\n\};/s.exec(s
 const routes = [];
 for (const [, kind, args] of table.matchAll(/\b(ANY|FOR)\(([^)]*)\)/g)) {
 	const words = args.split(",").map((w) => w.trim().replace(/^"|"$/g, ""));
-	routes.push(kind === "ANY" ? { role: null, method: words[0], path: words[1] } : { role: words[0].toLowerCase(), method: words[1], path: words[2] });
+	routes.push(kind === "ANY" ? { role: null, method: words[0], path: words[1] } : { role: words[0].toLowerCase(), method: words[1], path: words[2], scope: words[4].toLowerCase() });
 }
 for (const [, method, path, rest] of table.matchAll(/\.method = HTTP_(\w+), \.path = "([^"]+)"([^}]*)\}/gs)) {
 	assert.match(rest, /HTTP_SIGNED_IN/);
-	routes.push({ method, path, role: /\.role = ROLE_(\w+)/.exec(rest)[1].toLowerCase() });
+	routes.push({ method, path, role: /\.role = ROLE_(\w+)/.exec(rest)[1].toLowerCase(),
+		scope: /\.scope = SCOPE_(\w+)/.exec(rest)[1].toLowerCase() });
 }
 /* Every handler that the table names must have been seen, however its line is written. */
 assert.equal(routes.length, table.match(/"\/[^"]*"/g).length, "a line of the table is written in a way that this test does not read");
@@ -103,6 +104,39 @@ for (const role of ROLES) {
 		Object.assign(vm, again);
 	}
 }
+
+/* --- API tokens: no more than their scope, nor than their owner; and they make no others --- */
+const scopes = [...new Set(routes.filter((r) => r.role).map((r) => r.scope))].filter((scope) => !["all", "none"].includes(scope));
+const spends = new Set(["DELETE /api/v1/session", "DELETE /api/v1/vms/{id}"]);
+for (const scope of scopes) {
+	const made = await people.admin.call("POST", "/api/v1/tokens", { name: `only ${scope}`, scopes: [scope] });
+	assert.equal(made.status, 201, JSON.stringify(made.body));
+	const script = new Visitor(PORT);
+	script.bearer = made.body.token;
+	for (const r of routes.filter((q) => q.role && !spends.has(`${q.method} ${q.path}`))) {
+		const got = await script.call(r.method, real_path(r.path), body_of(r), { Origin: "https://elsewhere.example" });
+		if ([scope, "all"].includes(r.scope))
+			assert.ok(got.status !== 401 && got.status !== 403 && got.status < 500, `${scope}: ${r.method} ${r.path}: ${got.status} ${JSON.stringify(got.body)}`);
+		else
+			assert.equal(got.status, 403, `${scope}: ${r.method} ${r.path}: ${got.status} ${JSON.stringify(got.body)}`);
+	}
+	assert.equal((await people.admin.call("DELETE", `/api/v1/tokens/${made.body.id}`)).status, 204);
+	assert.equal((await script.call("GET", "/api/v1/session")).status, 401);
+}
+ok(`API tokens of ${scopes.join(", ")}: what the scope says, until they are revoked`);
+{
+	const made = await owner.call("POST", "/api/v1/tokens", { name: "all that I may", scopes });
+	const script = new Visitor(PORT);
+	script.bearer = made.body.token;
+	for (const r of routes.filter((q) => q.role && q.role !== "user"))
+		assert.equal((await script.call(r.method, real_path(r.path), body_of(r))).status, 403, `${r.method} ${r.path}`);
+	assert.equal((await script.call("GET", "/api/v1/vms")).status, 200);
+	/* A bad token next to a good cookie, and a good one that was bent. */
+	assert.equal((await owner.call("GET", "/api/v1/vms", undefined, { Authorization: `Bearer ${made.body.token}x` })).status, 401);
+	const [head, body] = made.body.token.split(".");
+	assert.equal((await owner.call("GET", "/api/v1/vms", undefined, { Authorization: `Bearer ${head}.${body}.` })).status, 401);
+}
+ok("a user's token with every scope is a user");
 
 /* --- HEAD and methods that no route has --- */
 const leads = (pattern, path) => new RegExp(`^${pattern.replace("{id}", "[^/]+")}$`).test(path);
