@@ -284,7 +284,7 @@ static bool came_twice(struct lws *wsi, const char *name)
 	return lws_hdr_custom_name_foreach(wsi, count_copy, &c) == 0 && c.count > 1;
 }
 #else
-/* 4.1 has no way to tell: doc of plain_header in terrarium.conf(5) */
+/* 4.1 has no way to tell: docs/administration.md says what the proxy must do */
 static bool came_twice(struct lws *wsi, const char *name)
 {
 	(void)wsi;
