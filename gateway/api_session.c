@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "auth/access.h"
 #include "auth/demo.h"
@@ -13,6 +12,7 @@
 #include "auth/token.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/when.h"
 #include "gateway/api.h"
 #include "gateway/attach.h"
 #include "gateway/peer.h"
@@ -38,14 +38,11 @@ static json_t *ways(const struct api *api)
 
 static json_t *session_json(const struct api *api, const struct who *who)
 {
-	time_t t = (time_t)who->expires_at;
-	char expires[32];
-	struct tm tm;
+	char expires[WHEN_BYTES];
+	bool ends = who->expires_at < INT64_MAX; /* the control socket does not, nor a token that another service looks after */
 
-	gmtime_r(&t, &tm);
-	(void)strftime(expires, sizeof(expires), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return json_pack("{s:s, s:s%, s:s, s:s, s:o}", "email", who->email, "name", who->email, strcspn(who->email, "@"), "expires_at",
-			 expires, "role", role_name(who->role), "providers", providers(api));
+	return json_pack("{s:s, s:s%, s:o, s:s, s:o}", "email", who->email, "name", who->email, strcspn(who->email, "@"), "expires_at",
+			 ends ? json_string(when_format(who->expires_at, expires)) : json_null(), "role", role_name(who->role), "providers", providers(api));
 }
 
 void api_session_nobody(struct http_call *call)

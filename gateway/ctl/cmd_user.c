@@ -7,6 +7,7 @@
 #include "base/cli.h"
 #include "base/err.h"
 #include "gateway/ctl/ctl.h"
+#include "gateway/ctl/list.h"
 #include "gateway/ctl/rest.h"
 #include "gateway/ctl/table.h"
 
@@ -178,50 +179,6 @@ int cmd_user_show(int argc, char **argv)
 	return get_rule(&o, &rule, &e) < 0 ? ctl_refuse("user show", o.json, &e) : ctl_print_json(rule);
 }
 
-/* Every page of a list. */
-static int get_all(const char *socket, const char *first, json_t **items, struct err *e)
-{
-	char path[REST_PATH_BYTES];
-	struct rest_request req = { .socket = socket, .method = "GET", .path = path };
-	json_t *page = NULL;
-	const char *next;
-	int r = 0;
-
-	*items = json_array();
-	(void)snprintf(path, sizeof(path), "%s", first);
-	do {
-		r = rest_query(path, "limit", "200", e);
-		if (r == 0)
-			r = rest_call(&req, &page, e);
-		if (r < 0)
-			break;
-		(void)json_array_extend(*items, json_object_get(page, "items"));
-		next = json_string_value(json_object_get(page, "next"));
-		(void)snprintf(path, sizeof(path), "%s", first);
-		if (next)
-			r = rest_query(path, "cursor", next, e);
-		json_decref(page);
-		page = NULL;
-	} while (r == 0 && next);
-	if (r < 0)
-		json_decref(*items);
-	return r;
-}
-
-static int show_list(const char *command, const struct options *o, const char *path, const struct table_column *columns, size_t count)
-{
-	json_t *items = NULL;
-	struct err e = { 0 };
-
-	if (get_all(o->socket, path, &items, &e) < 0)
-		return ctl_refuse(command, o->json, &e);
-	if (o->json)
-		return ctl_print_json(items);
-	table_print(items, columns, count);
-	json_decref(items);
-	return fflush(stdout) == 0 ? CLI_OK : CLI_REFUSED;
-}
-
 int cmd_user_list(int argc, char **argv)
 {
 	static const struct table_column columns[] = {
@@ -243,7 +200,7 @@ int cmd_user_list(int argc, char **argv)
 		return r;
 	if (rest_query(path, "search", o.search, &e) < 0 || rest_query(path, "effect", o.effect, &e) < 0 || rest_query(path, "role", o.role, &e) < 0)
 		return ctl_refuse("user list", o.json, &e);
-	return show_list("user list", &o, path, columns, sizeof(columns) / sizeof(columns[0]));
+	return list_show("user list", o.socket, o.json, path, columns, sizeof(columns) / sizeof(columns[0]));
 }
 
 int cmd_user_people(int argc, char **argv)
@@ -264,7 +221,7 @@ int cmd_user_people(int argc, char **argv)
 		return r;
 	if (rest_query(path, "search", o.search, &e) < 0)
 		return ctl_refuse("user people", o.json, &e);
-	return show_list("user people", &o, path, columns, sizeof(columns) / sizeof(columns[0]));
+	return list_show("user people", o.socket, o.json, path, columns, sizeof(columns) / sizeof(columns[0]));
 }
 
 int cmd_user_why(int argc, char **argv)
@@ -399,41 +356,5 @@ int cmd_session_list(int argc, char **argv)
 	const struct ctl_option table[] = { SOCKET_OPTION(o), JSON_OPTION(o), { 0 } };
 	int r = ctl_options("session list", table, argc, argv);
 
-	return r != CTL_GO ? r : show_list("session list", &o, "/api/v1/live", columns, sizeof(columns) / sizeof(columns[0]));
-}
-
-int cmd_vm_list(int argc, char **argv)
-{
-	static const struct table_column columns[] = {
-		{ "ID", "id" }, { "OWNER", "owner" }, { "NAME", "name" }, { "STATE", "state" }, { "IMAGE", "image" },
-		{ "CPUS", "cpus" }, { "MEMORY", "memory" }, { "IP", "ip4" }, { "CREATED", "created_at" },
-	};
-	struct options o = { 0 };
-	const struct ctl_option table[] = { SOCKET_OPTION(o), JSON_OPTION(o), { 0 } };
-	int r = ctl_options("vm list", table, argc, argv);
-
-	return r != CTL_GO ? r : show_list("vm list", &o, "/api/v1/admin/vms", columns, sizeof(columns) / sizeof(columns[0]));
-}
-
-int cmd_vm_stop(int argc, char **argv)
-{
-	struct options o = { 0 };
-	const struct ctl_option table[] = { { .name = "force", .flag = &o.force, .help = "without asking the guest" }, SOCKET_OPTION(o),
-					    JSON_OPTION(o), { 0 } };
-	char path[REST_PATH_BYTES];
-	json_t *body, *answer = NULL;
-	struct rest_request req = { .method = "POST", .path = path };
-	struct err e = { 0 };
-	int r = ctl_operand("vm stop", "ID", table, argc, argv, &o.operand);
-
-	if (r != CTL_GO)
-		return r;
-	body = json_pack("{s:b}", "force", o.force);
-	req.socket = o.socket;
-	req.body = body;
-	r = rest_path(path, "/api/v1/admin/vms/", o.operand, "/stop", &e);
-	if (r == 0)
-		r = rest_call(&req, &answer, &e);
-	json_decref(body);
-	return r < 0 ? ctl_refuse("vm stop", o.json, &e) : finish("vm stop", &o, answer, "stopping");
+	return r != CTL_GO ? r : list_show("session list", o.socket, o.json, "/api/v1/live", columns, sizeof(columns) / sizeof(columns[0]));
 }

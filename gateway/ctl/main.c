@@ -4,13 +4,17 @@
  *
  * Runs as whoever calls it, with no privilege of its own. It trusts its arguments and nothing else: firmware images, reports,
  * certificates, revocation lists and superblocks come from people who may lie, and are parsed as such. Only
- * `snp fetch` opens network connections; `user`, `session`, `vm` and `audit` speak to the gateway over its control socket; a report can be judged on a machine that is not connected to anything.
+ * `snp fetch`, and `login` with what speaks to a gateway after it, open network connections; without a login, the gateway is spoken to over its
+ * control socket. A report can be judged on a machine that is not connected to anything.
  */
 #include "base/cli.h"
 #include "gateway/ctl/ctl.h"
 
 static const struct cli_command commands[] = {
 	{ "config check", "[-c FILE]", "check the gateway's configuration, as it would read it", cmd_config_check },
+	{ "login", "[--server URL] [--provider P]", "sign in at a server, and stay so", cmd_login },
+	{ "logout", "", "take the token back", cmd_logout },
+	{ "whoami", "", "who one is, and where", cmd_whoami },
 	{ "user allow", "PATTERN [--role R] ...", "let an address, @domain or @*.domain in", cmd_user_allow },
 	{ "user deny", "PATTERN ...", "keep it out", cmd_user_deny },
 	{ "user remove", "PATTERN [--force]", "take a rule away", cmd_user_remove },
@@ -25,8 +29,13 @@ static const struct cli_command commands[] = {
 	{ "user rebind", "EMAIL", "let another account of that address take over", cmd_user_rebind },
 	{ "session list", "", "open terminals", cmd_session_list },
 	{ "session kick", "EMAIL", "end somebody's sessions and terminals", cmd_session_kick },
-	{ "vm list", "", "everybody's machines", cmd_vm_list },
-	{ "vm stop", "ID [--force]", "stop somebody's machine", cmd_vm_stop },
+	{ "vm list", "[--all]", "machines", cmd_vm_list },
+	{ "vm create", "[--name N] ...", "make a machine, and start it", cmd_vm_create },
+	{ "vm show", "ID", "one machine, whole", cmd_vm_show },
+	{ "vm start", "ID", "start it", cmd_vm_start },
+	{ "vm stop", "ID [--force] [--all]", "stop it", cmd_vm_stop },
+	{ "vm delete", "ID", "stop and forget it", cmd_vm_delete },
+	{ "token rotate", "", "a new key signs API tokens from now on", cmd_token_rotate },
 	{ "audit show", "[--actor A] ...", "who did what", cmd_audit_show },
 	{ "audit export", "[--since D] ...", "the same as JSON lines", cmd_audit_export },
 	{ "audit verify", "[--head HEX]", "is the log whole?", cmd_audit_verify },

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/httpc.h"
 #include "base/loop.h"
+#include "gateway/ctl/login.h"
 
 #define DEADLINE_MS 60000
 #define ANSWER_MAX  (64 << 20)
@@ -18,12 +19,12 @@
 struct reply {
 	struct loop loop;
 	struct buf *text;
-	json_t *json;
+	json_t *json, **problem;
 	struct err *e;
 	int r;
 };
 
-static int problem(const struct httpc_answer *a, struct err *e)
+static int problem(const struct httpc_answer *a, json_t **out, struct err *e)
 {
 	json_t *doc = json_loadb(a->body, a->len, 0, NULL), *bad, *first;
 	const char *detail = json_string_value(json_object_get(doc, "detail"));
@@ -36,6 +37,8 @@ static int problem(const struct httpc_answer *a, struct err *e)
 			json_string_value(json_object_get(first, "why")));
 	else
 		err_set(e, code, "%s", detail ? detail : "the gateway refuses without a reason");
+	if (out)
+		*out = json_incref(doc);
 	json_decref(doc);
 	return code;
 }
@@ -47,7 +50,7 @@ static void on_answer(void *arg, const struct httpc_answer *a)
 	if (a->error)
 		p->r = err_set(p->e, a->error, "the gateway does not answer: %s", a->why);
 	else if (a->status >= 400)
-		p->r = problem(a, p->e);
+		p->r = problem(a, p->problem, p->e);
 	else if (p->text)
 		p->r = buf_add(p->text, a->body, a->len);
 	else if (a->len > 0) {
@@ -58,39 +61,101 @@ static void on_answer(void *arg, const struct httpc_answer *a)
 	loop_stop(&p->loop);
 }
 
-static const char *socket_path(const struct rest_request *req)
+static const char *named_socket(const char *socket)
 {
-	const char *env = getenv("TERRARIUM_CONTROL_SOCKET");
-
-	return req->socket ? req->socket : env ? env : REST_SOCKET;
+	return socket ? socket : getenv("TERRARIUM_CONTROL_SOCKET");
 }
 
-static int call(const struct rest_request *req, struct reply *p)
+bool rest_by_socket(const char *socket)
 {
-	char url[REST_PATH_BYTES + 32], match[64];
-	char *body = req->body ? json_dumps(req->body, JSON_COMPACT) : NULL;
-	bool post = strcmp(req->method, "POST") == 0;
-	struct httpc_request http = {
-		.method = req->method, .url = url, .unix_path = socket_path(req), .headers = { "Content-Type: application/json", match },
-		.nheaders = req->match ? 2 : 1, .body = body ? body : post ? "" : NULL, .body_len = body ? strlen(body) : 0,
-		.limit_bytes = ANSWER_MAX, .deadline_ms = DEADLINE_MS,
-	};
+	struct login l;
+	struct err e = { 0 };
+	bool logged_in = !named_socket(socket) && login_read(&l, &e) != -ENOENT;
+
+	explicit_bzero(&l, sizeof(l));
+	return !logged_in;
+}
+
+/**
+ * struct target - where a request goes
+ * @unix_path: the control socket, or NULL for @login's server
+ */
+struct target {
+	const char *unix_path;
+	struct login login;
+};
+
+static int find_target(const struct rest_request *req, struct target *t, struct err *e)
+{
+	int r;
+
+	*t = (struct target){ .unix_path = req->login ? NULL : named_socket(req->socket) };
+	if (req->login)
+		t->login = *req->login;
+	if (req->login || t->unix_path)
+		return 0;
+	r = login_read(&t->login, e);
+	if (r == -ENOENT)
+		t->unix_path = REST_SOCKET;
+	return r == -ENOENT ? 0 : r;
+}
+
+/* As a page of that server would, or with the token. */
+static void add_headers(struct httpc_request *http, const struct target *t, char origin[LOGIN_URL_BYTES + 16], char bearer[LOGIN_TOKEN_BYTES + 32])
+{
+	if (t->unix_path)
+		return;
+	http->headers[http->nheaders++] = "X-Terrarium: 1";
+	(void)snprintf(origin, LOGIN_URL_BYTES + 16, "Origin: %s", t->login.server);
+	http->headers[http->nheaders++] = origin;
+	(void)snprintf(bearer, LOGIN_TOKEN_BYTES + 32, "Authorization: Bearer %s", t->login.token);
+	if (t->login.token[0])
+		http->headers[http->nheaders++] = bearer;
+}
+
+static int send_and_wait(const struct httpc_request *http, struct reply *p)
+{
 	struct httpc *h = NULL;
 
-	(void)snprintf(url, sizeof(url), "http://localhost%s", req->path);
-	(void)snprintf(match, sizeof(match), "If-Match: %s", req->match ? req->match : "");
 	p->r = loop_init(&p->loop);
 	if (p->r == 0)
 		p->r = httpc_create(&h, &p->loop, p->e);
-	if (p->r == 0 && !httpc_start(h, &http, on_answer, p, p->e))
+	if (p->r == 0 && !httpc_start(h, http, on_answer, p, p->e))
 		p->r = -EAGAIN;
 	else if (p->r == 0)
 		loop_run(&p->loop);
 	httpc_destroy(h);
 	loop_finish(&p->loop);
+	return p->r;
+}
+
+static int call(const struct rest_request *req, struct reply *p)
+{
+	char url[REST_PATH_BYTES + LOGIN_URL_BYTES], match[64], origin[LOGIN_URL_BYTES + 16], bearer[LOGIN_TOKEN_BYTES + 32];
+	char *body = req->body ? json_dumps(req->body, JSON_COMPACT) : NULL;
+	bool post = strcmp(req->method, "POST") == 0;
+	struct httpc_request http = {
+		.method = req->method, .url = url, .headers = { "Content-Type: application/json", match },
+		.nheaders = req->match ? 2 : 1, .body = body ? body : post ? "" : NULL, .body_len = body ? strlen(body) : 0,
+		.limit_bytes = ANSWER_MAX, .deadline_ms = DEADLINE_MS,
+	};
+	struct target t;
+
+	p->problem = req->problem;
+	p->r = find_target(req, &t, p->e);
+	http.unix_path = t.unix_path;
+	http.allow_http = !t.unix_path && login_loopback(t.login.server);
+	http.ca_file = t.login.ca_file[0] ? t.login.ca_file : NULL;
+	(void)snprintf(url, sizeof(url), "%s%s", t.unix_path ? "http://localhost" : t.login.server, req->path);
+	(void)snprintf(match, sizeof(match), "If-Match: %s", req->match ? req->match : "");
+	add_headers(&http, &t, origin, bearer);
+	if (p->r == 0)
+		(void)send_and_wait(&http, p);
 	free(body);
-	if (p->r == -ECONNREFUSED)
-		err_set(p->e, p->r, "no gateway at %s; is terrariumd running, and may you use its socket? --socket names another", socket_path(req));
+	if (p->r == -ECONNREFUSED && t.unix_path)
+		err_set(p->e, p->r, "no gateway at %s; is terrariumd running, and may you use its socket? --socket names another", t.unix_path);
+	explicit_bzero(bearer, sizeof(bearer));
+	explicit_bzero(&t, sizeof(t));
 	return p->r;
 }
 

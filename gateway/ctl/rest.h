@@ -3,13 +3,16 @@
 #define GATEWAY_CTL_REST_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 struct buf;
 struct err;
+struct login;
 
 /*
- * The gateway's REST interface over its control socket, where the caller is known by uid: root and the gateway's own user are administrators. The
- * socket is --socket, TERRARIUM_CONTROL_SOCKET, or REST_SOCKET.
+ * The gateway's REST interface. Over its control socket the caller is known by uid: root and the gateway's own user are administrators. The socket is
+ * --socket or TERRARIUM_CONTROL_SOCKET. Without either, whoever is logged in (gateway/ctl/login.h) speaks https to that server with the
+ * token; else it is REST_SOCKET.
  */
 #define REST_SOCKET    "/var/lib/terrarium/control.sock"
 #define REST_PATH_BYTES 2048
@@ -17,14 +20,21 @@ struct err;
 /**
  * struct rest_request - one request
  * @socket: NULL for the environment's or the default
+ * @login:  this server, without a look at sockets; without a token it is asked as a page would. NULL otherwise
  * @path:   with its query, escaped
  * @body:   borrowed; NULL for none
  * @match:  value of If-Match or NULL
+ * @problem: gets what came with a refusal (new reference) or NULL; may be NULL
  */
 struct rest_request {
 	const char *socket, *method, *path, *match;
+	const struct login *login;
 	const json_t *body;
+	json_t **problem;
 };
+
+/** rest_by_socket() - would a request go over the control socket? @socket: as in struct rest_request */
+bool rest_by_socket(const char *socket);
 
 /**
  * rest_call() - send and wait, a minute at most

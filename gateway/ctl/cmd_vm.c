@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cli.h"
+#include "base/err.h"
+#include "gateway/ctl/ctl.h"
+#include "gateway/ctl/list.h"
+#include "gateway/ctl/rest.h"
+#include "gateway/ctl/table.h"
+
+/*
+ * `terrarium vm ...`: over the control socket, and with --all, everybody's machines; with the token of `terrarium login` one's own.
+ */
+
+struct options {
+	const char *id, *socket, *name, *image, *cpus, *memory, *network;
+	bool json, force, all;
+};
+
+#define COMMON_OPTIONS(o) \
+	{ .name = "socket", .text = &(o).socket, .value = "PATH", .help = "control socket of the gateway" }, \
+	{ .name = "json", .flag = &(o).json, .help = "print JSON" }
+#define ALL_OPTION(o) { .name = "all", .flag = &(o).all, .help = "everybody's, for operators; the control socket knows no others" }
+
+static bool everybody(const struct options *o)
+{
+	return o->all || rest_by_socket(o->socket);
+}
+
+int cmd_vm_list(int argc, char **argv)
+{
+	static const struct table_column columns[] = {
+		{ "ID", "id" }, { "OWNER", "owner" }, { "NAME", "name" }, { "STATE", "state" }, { "IMAGE", "image" },
+		{ "CPUS", "cpus" }, { "MEMORY", "memory" }, { "IP", "ip4" }, { "CREATED", "created_at" },
+	};
+	struct options o = { 0 };
+	const struct ctl_option table[] = { ALL_OPTION(o), COMMON_OPTIONS(o), { 0 } };
+	int r = ctl_options("vm list", table, argc, argv);
+
+	return r != CTL_GO ? r : list_show("vm list", o.socket, o.json, everybody(&o) ? "/api/v1/admin/vms" : "/api/v1/vms", columns,
+					   sizeof(columns) / sizeof(columns[0]));
+}
+
+/* Say what came of it: the machine as JSON, or its id and state. */
+static int show(const char *command, const struct options *o, int r, json_t *vm, const struct err *e)
+{
+	if (r < 0)
+		return ctl_refuse(command, o->json, e);
+	if (o->json)
+		return ctl_print_json(vm);
+	r = printf("%s %s\n", json_string_value(json_object_get(vm, "id")), json_string_value(json_object_get(vm, "state")));
+	json_decref(vm);
+	return r > 0 && fflush(stdout) == 0 ? CLI_OK : CLI_REFUSED;
+}
+
+static int add_number(json_t *spec, const char *member, const char *text, uint64_t unit, struct err *e)
+{
+	uint64_t v = 0;
+
+	if (!text)
+		return 0;
+	if (ctl_number(text, UINT32_MAX, &v) < 0)
+		return err_set(e, -EINVAL, "--%s must be a whole number", member);
+	return json_object_set_new(spec, member, json_integer((json_int_t)(v * unit)));
+}
+
+int cmd_vm_create(int argc, char **argv)
+{
+	struct options o = { 0 };
+	const struct ctl_option table[] = {
+		{ .name = "name", .text = &o.name, .value = "NAME", .help = "host name of the machine" },
+		{ .name = "image", .text = &o.image, .value = "IMAGE", .help = "guest image" },
+		{ .name = "cpus", .text = &o.cpus, .value = "N", .help = "processors" },
+		{ .name = "memory", .text = &o.memory, .value = "MIB", .help = "memory in MiB" },
+		{ .name = "network", .text = &o.network, .value = "NET", .help = "nat, isolated or none" },
+		COMMON_OPTIONS(o), { 0 },
+	};
+	struct rest_request req = { .method = "POST", .path = "/api/v1/vms" };
+	json_t *spec, *answer = NULL;
+	struct err e = { 0 };
+	int r = ctl_options("vm create", table, argc, argv);
+
+	if (r != CTL_GO)
+		return r;
+	spec = json_pack("{s:s*, s:s*, s:s*}", "name", o.name, "image", o.image, "network", o.network);
+	r = add_number(spec, "cpus", o.cpus, 1, &e);
+	if (r == 0)
+		r = add_number(spec, "memory", o.memory, 1 << 20, &e);
+	req.socket = o.socket;
+	req.body = spec;
+	if (r == 0)
+		r = rest_call(&req, &answer, &e);
+	json_decref(spec);
+	return show("vm create", &o, r, answer, &e);
+}
+
+int cmd_vm_show(int argc, char **argv)
+{
+	struct options o = { 0 };
+	const struct ctl_option table[] = { COMMON_OPTIONS(o), { 0 } };
+	char path[REST_PATH_BYTES];
+	struct rest_request req = { .method = "GET", .path = path };
+	json_t *answer = NULL;
+	struct err e = { 0 };
+	int r = ctl_operand("vm show", "ID", table, argc, argv, &o.id);
+
+	if (r != CTL_GO)
+		return r;
+	req.socket = o.socket;
+	if (rest_path(path, "/api/v1/vms/", o.id, "", &e) < 0 || rest_call(&req, &answer, &e) < 0)
+		return ctl_refuse("vm show", o.json, &e);
+	return ctl_print_json(answer);
+}
+
+/* POST to @prefix of one's own machines, or of everybody's. */
+static int act(const char *command, const char *method, const char *suffix, struct options *o, const json_t *body)
+{
+	char path[REST_PATH_BYTES];
+	struct rest_request req = { .socket = o->socket, .method = method, .path = path, .body = body };
+	json_t *answer = NULL;
+	struct err e = { 0 };
+	int r = rest_path(path, everybody(o) ? "/api/v1/admin/vms/" : "/api/v1/vms/", o->id, suffix, &e);
+
+	if (r == 0)
+		r = rest_call(&req, &answer, &e);
+	if (r == 0 && !answer)
+		answer = json_pack("{s:s, s:s}", "id", o->id, "state", "gone");
+	return show(command, o, r, answer, &e);
+}
+
+int cmd_vm_start(int argc, char **argv)
+{
+	struct options o = { 0 };
+	const struct ctl_option table[] = { COMMON_OPTIONS(o), { 0 } };
+	int r = ctl_operand("vm start", "ID", table, argc, argv, &o.id);
+
+	return r != CTL_GO ? r : act("vm start", "POST", "/start", &o, NULL);
+}
+
+int cmd_vm_stop(int argc, char **argv)
+{
+	struct options o = { 0 };
+	const struct ctl_option table[] = { { .name = "force", .flag = &o.force, .help = "without asking the guest" }, ALL_OPTION(o),
+					    COMMON_OPTIONS(o), { 0 } };
+	json_t *body;
+	int r = ctl_operand("vm stop", "ID", table, argc, argv, &o.id);
+
+	if (r != CTL_GO)
+		return r;
+	body = json_pack("{s:b}", "force", o.force);
+	r = act("vm stop", "POST", "/stop", &o, body);
+	json_decref(body);
+	return r;
+}
+
+int cmd_vm_delete(int argc, char **argv)
+{
+	struct options o = { 0 };
+	const struct ctl_option table[] = { COMMON_OPTIONS(o), { 0 } };
+	int r = ctl_operand("vm delete", "ID", table, argc, argv, &o.id);
+
+	return r != CTL_GO ? r : act("vm delete", "DELETE", "", &o, NULL);
+}
