@@ -3,6 +3,7 @@
 #define AUTH_IDENTITY_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "auth/auth.h"
 
@@ -31,10 +32,12 @@ int email_policy_parse(const char *text, enum email_policy *out);
  * @issuer, @subject: who the machine belongs to, for ever; both from the same signed document
  * @email:    who may enter; from the same document as @email_verified; normalised by identity_accept()
  * @name:     for greeting people; control characters removed; may be empty
+ * @expires_s: until when a bearer token says so, seconds since 1970; 0 for a sign-in
  */
 struct identity {
 	char provider[32], issuer[ISSUER_BYTES], subject[SUBJECT_BYTES], email[EMAIL_BYTES], name[NAME_BYTES];
 	enum email_verified email_verified;
+	int64_t expires_s;
 };
 
 /**

@@ -30,6 +30,7 @@
 #define FORM_BYTES 8192
 #define KEYS_WAIT_S 0.2
 #define KEYS_WAIT_MAX_MS 12000
+#define END_MAX_S 253402300799. /* the end of the year 9999 */
 
 static int sha256(const void *data, size_t len, uint8_t out[32])
 {
@@ -514,6 +515,14 @@ struct oidc_call *oidc_finish(struct oidc *o, const struct oidc_callback *cb, oi
 
 /* --- bearer tokens ---------------------------------------------------------------------------------------------------- */
 
+/* exp, which jwt_check() has seen to be a number later than now; it may be one that no integer holds. */
+static int64_t end_of(const json_t *claims)
+{
+	double exp = json_number_value(json_object_get(claims, "exp"));
+
+	return exp < END_MAX_S ? (int64_t)exp : (int64_t)END_MAX_S;
+}
+
 int oidc_bearer(struct oidc *o, const char *token, struct identity *id, struct err *e)
 {
 	struct jwt_want want = { .issuer = o->c.issuer, .audience = o->c.api_audience, .now_s = time(NULL), .skew_s = o->c.skew_s };
@@ -541,6 +550,7 @@ int oidc_bearer(struct oidc *o, const char *token, struct identity *id, struct e
 	r = jwt_check(claims, &want, e);
 	if (r == 0) {
 		oidc_identity(id, &o->c, claims);
+		id->expires_s = end_of(claims) + o->c.skew_s;
 		r = identity_accept(id, o->c.email_policy, e);
 	}
 	json_decref(claims);

@@ -78,7 +78,7 @@ struct oidc_call *oidc_finish(struct oidc *o, const struct oidc_callback *cb, oi
 struct oidc_call *oidc_cancel(struct oidc_call *call);
 
 /**
- * oidc_bearer() - identity behind a bearer token (RFC 9068 access token, or an ID token made for our audience)
+ * oidc_bearer() - identity, with its end, behind a bearer token (RFC 9068 access token, or an ID token made for our audience)
  *
  * Memory only: when the key is not known the token is refused and the key set fetched anew for the next try.
  * Return: 0, or -EACCES with the reason.

@@ -777,6 +777,9 @@ static void bearer_tokens_are_for_our_audience(void **state)
 			if ((oidc_bearer(s.o, token(typed ? at_head : RSA_HEAD, body, 'r'), &id, NULL) == 0) != rows[i].good)
 				fail_msg("row %zu, typed %d", i, typed);
 			assert_string_equal(id.email, rows[i].good ? "alice@example.org" : "");
+			/* A socket opened with it ends with it. */
+			if (rows[i].good)
+				assert_in_range(id.expires_s, time(NULL), time(NULL) + 3600);
 		}
 	(void)snprintf(body, sizeof(body), "{\"iss\":\"%s\",\"sub\":\"u1\",\"aud\":\"term-api\",\"exp\":%lld%s}", s.c.issuer, (long long)time(NULL) - 120, ALICE);
 	assert_int_equal(oidc_bearer(s.o, token(RSA_HEAD, body, 'r'), &s.id, &s.e), -EACCES);
