@@ -38,6 +38,8 @@ OUTGOING := base/httpc.c
 NETSETUP := $(filter-out netsetup/main.c,$(sort $(wildcard netsetup/*.c)))
 HV       := $(sort $(wildcard hv/*.c))
 AUTH     := $(sort $(wildcard auth/*.c))
+AGENT_HOST  := hv/agent/codec.c hv/agent/host.c hv/agent/channel.c
+AGENT_GUEST := hv/agent/codec.c $(sort $(wildcard hv/agent/guest_*.c))
 SNP      := $(sort $(wildcard hv/snp/*.c))
 VERITY   := hv/verity/verity.c
 CTL      := $(filter-out gateway/ctl/main.c,$(sort $(wildcard gateway/ctl/*.c)))
@@ -48,11 +50,13 @@ terrariumd_SRC      := gateway/main.c $(GATEWAY) $(AUTH) $(HV) $(OUTGOING) $(BAS
 terrarium-netd_SRC  := netsetup/main.c $(NETSETUP) $(BASE)
 terrarium_SRC       := gateway/ctl/main.c $(CTL) $(SNP) $(VERITY) gateway/settings.c base/cli.c base/conf.c base/err.c base/fd.c base/hex.c \
                        base/buf.c base/httpc.c base/loop.c
+terrarium-agent_SRC := hv/agent/guest.c $(AGENT_GUEST) base/buf.c base/fd.c base/log.c base/loop.c
 
-PROGRAMS := terrariumd terrarium-netd terrarium
+PROGRAMS := terrariumd terrarium-netd terrarium terrarium-agent
 
 CTL_LIBS      := -lmbedx509 -lmbedcrypto $(shell $(PKG_CONFIG) --libs jansson libcurl) -lev -linih -lpthread
 GATEWAY_LIBS  := -lwebsockets -lmbedx509 -lmbedcrypto $(shell $(PKG_CONFIG) --libs jansson sqlite3 libcurl libjwt) -lcsv -lev -linih -lpthread
+AGENT_LIBS    := -lev -lm
 NETSETUP_LIBS := $(shell $(PKG_CONFIG) --libs libmnl libnftables) -lev -linih
 
 # --- flags -------------------------------------------------------------------------------------------------------------
@@ -115,6 +119,12 @@ $O/terrarium-netd: $(terrarium-netd_SRC:%.c=$O/obj/%.o)
 	$(SAY) LINK $@
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(NETSETUP_LIBS)
 
+# For guests of any distribution: nothing of theirs is needed. Sanitizers cannot be linked so.
+AGENT_LINK := $(if $(filter 1,$(SAN)),$(LINK),-static-pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code)
+$O/terrarium-agent: $(terrarium-agent_SRC:%.c=$O/obj/%.o)
+	$(SAY) LINK $@
+	$(Q)$(CC) $(AGENT_LINK) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS)
+
 # --- the guest image ---------------------------------------------------------------------------------------------------
 image: build/images/micro/manifest.json
 build/images/micro/manifest.json: deploy/guest/build.sh $(shell find deploy/guest/rootfs -type f)
@@ -159,7 +169,7 @@ install-image: image
 # Unit tests: tests/unit/test_X.c, cmocka, always with sanitizers; they link what they need out of one archive (a test may define
 # stand-ins for functions of other files: those are then not pulled in).
 UNIT := $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
-LIB_SRC := $(BASE) $(OUTGOING) $(NETSETUP) $(HV) $(AUTH) $(GATEWAY) $(SNP) $(VERITY) $(CTL)
+LIB_SRC := $(BASE) $(OUTGOING) $(NETSETUP) $(HV) $(sort $(AGENT_HOST) $(AGENT_GUEST)) $(AUTH) $(GATEWAY) $(SNP) $(VERITY) $(CTL)
 S := build/san
 ifneq ($(SAN),1)
 $S/obj/%.o: %.c
@@ -192,7 +202,7 @@ fuzz: $(FUZZ:%=$F/%)
 	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) tests/runner fuzz $(FUZZ:%=$F/%)
 
 tidy:
-	$(Q)mkdir -p build && tests/tidy $(sort $(LIB_SRC) gateway/main.c gateway/ctl/main.c netsetup/main.c)
+	$(Q)mkdir -p build && tests/tidy $(sort $(LIB_SRC) gateway/main.c gateway/ctl/main.c netsetup/main.c hv/agent/guest.c)
 
 # The same unit tests without sanitizers, under valgrind.
 P := build/plain
@@ -219,10 +229,10 @@ node: build/tests-web.stamp build/web.stamp
 	$(Q)tests/runner node $(sort $(wildcard tests/web/*.test.mjs))
 
 # Drives hv/ without a gateway, for the stories about machines.
-build/tests/hv_boot: build/obj/tests/run/hv_boot.o $(HV:%.c=build/obj/%.o) $(BASE:%.c=build/obj/%.o)
+build/tests/hv_boot: build/obj/tests/run/hv_boot.o $(HV:%.c=build/obj/%.o) $(OUTGOING:%.c=build/obj/%.o) $(BASE:%.c=build/obj/%.o)
 	$(SAY) LINK $@
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LINK) -o $@ $^ $(shell $(PKG_CONFIG) --libs jansson) -lev -linih
+	$(Q)$(CC) $(LINK) -o $@ $^ $(shell $(PKG_CONFIG) --libs jansson libcurl) -lev -linih -lpthread
 
 # What stories about the helper are told with: a gateway in miniature, and a stand-in for a guest.
 build/tests/netdc build/tests/tapwire: build/tests/%: build/obj/tests/run/%.o $(BASE:%.c=build/obj/%.o)

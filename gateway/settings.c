@@ -19,7 +19,7 @@ static const struct conf_key keys[] = {
 	KEY(origins, CONF_STR, 0, 0, "", "Origins that may write, the first is the page's URL; empty: http:// and each host"),
 	KEY(state_dir, CONF_STR, 0, 0, "/var/lib/terrarium", "directory of the database and of the demo's sign-in links"),
 	KEY(helper_socket, CONF_STR, 0, 0, "/run/terrarium/netd.sock", "socket of terrarium-netd"),
-	KEY(driver, CONF_STR, 0, 0, "auto", "what runs machines: auto, qemu or local (a process on a PTY, for trying out)"),
+	KEY(driver, CONF_STR, 0, 0, "auto", "what runs machines: auto, cloud-hypervisor, qemu or local (a process on a PTY, for trying out)"),
 	KEY(images, CONF_STR, 0, 0, "/var/lib/terrarium/images", "directory with one folder per guest image"),
 	KEY(machine, CONF_STR, 0, 0, "microvm", "QEMU's machine type: microvm or q35"),
 	KEY(accel, CONF_STR, 0, 0, "auto", "auto, kvm or tcg (software emulation)"),
@@ -280,7 +280,7 @@ static int one_of(const char *key, const char *value, const char *const *words, 
 
 static int check_words(const struct settings *s, struct err *e)
 {
-	static const char *const drivers[] = { "auto", "qemu", "local", NULL }, *const machines[] = { "microvm", "q35", NULL };
+	static const char *const drivers[] = { "auto", "cloud-hypervisor", "qemu", "local", NULL }, *const machines[] = { "microvm", "q35", NULL };
 	static const char *const accels[] = { "auto", "kvm", "tcg", NULL }, *const consoles[] = { "pty", "socket", NULL };
 	static const char *const identities[] = { "auto", "demo", NULL }, *const levels[] = { "error", "warn", "info", "debug", NULL };
 

@@ -72,6 +72,9 @@ struct plan_input {
 	bool probe;
 };
 
+/** plan_has_tap() - does its slot have a network? */
+bool plan_has_tap(const struct plan_input *in);
+
 /* What a driver reports to hv.c. */
 enum hv_event {
 	HV_EV_RESET,	/* the guest rebooted: booting again */
@@ -106,11 +109,15 @@ struct hv_driver {
 	int (*reset)(struct hv_vm *vm, void *instance);
 	/* Optional: what the process said last, one line, for the reason of an unexpected end; NULL or empty without. */
 	const char *(*last_words)(void *instance);
+	/* Optional: what an end by this signal means with this VMM, and what to do; NULL if nothing special. */
+	const char *(*signal_hint)(int signal);
+	/* Optional: did this driver start the process of that slot? Without, its processes are those that no other driver claims. */
+	bool (*is_mine)(const struct netd_slot_info *info);
 	/* Optional: frees what attach() kept; idempotent. Also called when the process is let go for the next gateway. */
 	void (*finish)(struct hv_vm *vm, void *instance);
 };
 
-extern const struct hv_driver hv_driver_qemu, hv_driver_local;
+extern const struct hv_driver hv_driver_ch, hv_driver_qemu, hv_driver_local;
 
 /** hv_event() - a driver reports; @reason may be NULL */
 void hv_event(struct hv_vm *vm, enum hv_event ev, const char *reason);

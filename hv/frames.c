@@ -33,7 +33,7 @@ static bool is_info(const struct netd_slot_info *i)
 	if (i->nwant > NETD_FDS_MAX || i->ring_bytes > RING_BYTES_MAX || i->prefix4 > 32 || i->prefix6 > 128)
 		return false;
 	for (uint32_t w = 0; w < i->nwant; w++) {
-		if (i->want[w] < NETD_FD_TAP || i->want[w] > NETD_FD_RING)
+		if (i->want[w] < NETD_FD_TAP || i->want[w] > NETD_FD_LAST)
 			return false;
 	}
 	return is_text(i->ifname, sizeof(i->ifname));

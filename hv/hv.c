@@ -81,13 +81,30 @@ static bool has_binary(const struct netd_hello_reply *hello, const char *name)
 	return false;
 }
 
+static const struct hv_driver *const all_drivers[] = { &hv_driver_ch, &hv_driver_qemu, &hv_driver_local };
+
+/* "auto": Cloud Hypervisor where guests really run under KVM, QEMU where they do not or where that is not known yet. */
 static const struct hv_driver *choose_driver(const struct hv *hv)
 {
-	if (strcmp(hv->c.driver, "local") == 0)
-		return &hv_driver_local;
-	if (strcmp(hv->c.driver, "auto") == 0 && !has_binary(&hv->hello, "qemu"))
-		return &hv_driver_local;
-	return &hv_driver_qemu;
+	bool ch = has_binary(&hv->hello, hv_driver_ch.name), qemu = has_binary(&hv->hello, hv_driver_qemu.name);
+
+	for (size_t i = 0; i < sizeof(all_drivers) / sizeof(all_drivers[0]); i++) {
+		if (strcmp(hv->c.driver, all_drivers[i]->name) == 0)
+			return all_drivers[i];
+	}
+	if (ch && (hv->accel == HV_ACCEL_KVM || !qemu))
+		return &hv_driver_ch;
+	return qemu ? &hv_driver_qemu : &hv_driver_local;
+}
+
+const struct hv_driver *hv_driver_of(const struct hv *hv, const struct netd_slot_info *info)
+{
+	for (size_t i = 0; i < sizeof(all_drivers) / sizeof(all_drivers[0]); i++) {
+		if (all_drivers[i]->is_mine && all_drivers[i]->is_mine(info))
+			return all_drivers[i];
+	}
+	/* Nobody else tells its processes apart, and today's driver may have been chosen since. */
+	return hv->driver->is_mine ? &hv_driver_qemu : hv->driver;
 }
 
 void hv_host(const struct hv *hv, struct hv_host *out)
@@ -106,11 +123,13 @@ void hv_set_accel(struct hv *hv, enum hv_accel accel, const char *reason)
 {
 	hv->accel = accel;
 	(void)snprintf(hv->accel_reason, sizeof(hv->accel_reason), "%s", reason);
+	hv->driver = choose_driver(hv);
 	if (hv->driver->has_guest)
-		log_info("machines run %s%s%s", accel == HV_ACCEL_KVM ? "under KVM" : "in software emulation", reason[0] ? ": " : "", reason);
+		log_info("machines run with %s %s%s%s", hv->driver->name, accel == HV_ACCEL_KVM ? "under KVM" : "in software emulation", reason[0] ? ": " : "", reason);
 	for (struct hv_vm *vm = hv->first; vm; vm = vm->next) {
 		if (vm->state == HV_PLACING && vm->waits_for_probe) {
 			vm->waits_for_probe = false;
+			vm->driver = hv->driver;
 			vm_place(vm);
 		}
 	}
@@ -179,11 +198,11 @@ static bool one_of(const char *s, const char *const *words)
 
 static int check_config(const struct hv_config *c, struct err *e)
 {
-	static const char *const drivers[] = { "auto", "qemu", "local", NULL }, *const machines[] = { "microvm", "q35", NULL };
+	static const char *const drivers[] = { "auto", "cloud-hypervisor", "qemu", "local", NULL }, *const machines[] = { "microvm", "q35", NULL };
 	static const char *const accels[] = { "auto", "kvm", "tcg", NULL }, *const consoles[] = { "pty", "socket", NULL };
 
 	if (!one_of(c->driver, drivers))
-		return err_set(e, -EINVAL, "driver must be auto, qemu or local");
+		return err_set(e, -EINVAL, "driver must be auto, cloud-hypervisor, qemu or local");
 	if (!one_of(c->machine, machines))
 		return err_set(e, -EINVAL, "machine must be microvm or q35");
 	if (!one_of(c->accel, accels))

@@ -40,12 +40,13 @@ enum hv_console_kind {
  * @fd:      owned by the receiver; non-blocking
  * @ring_fd: owned by the receiver; memfd of ring_bytes, zero-filled on a fresh start, as the last gateway left it when @adopted
  * @adopted: the process was already running when this gateway started
+ * @fixed_size: a serial line behind a PTY: the guest does not learn the PTY's size
  */
 struct hv_console {
 	int fd, ring_fd;
 	uint32_t ring_bytes;
 	enum hv_console_kind kind;
-	bool adopted;
+	bool adopted, fixed_size;
 };
 
 /* All hooks get @arg of hv_create(). They may call any hv_ function except hv_destroy() and hv_vm_destroy(). */
@@ -67,7 +68,7 @@ enum hv_accel { HV_ACCEL_AUTO, HV_ACCEL_KVM, HV_ACCEL_TCG };
 /**
  * struct hv_config - borrowed strings must live as long as the hv
  * @helper_socket: path of terrarium-netd's socket
- * @driver:    "auto", "qemu" or "local"
+ * @driver:    "auto", "cloud-hypervisor", "qemu" or "local"
  * @images:    directory with one folder per image (vmlinux or bzImage, initrd, manifest.json)
  * @machine:   "microvm" or "q35"
  * @accel:     "auto", "kvm" or "tcg"
@@ -154,7 +155,7 @@ void hv_vm_console_seen(struct hv_vm *vm, const uint8_t *data, size_t len);
  * struct hv_view - what may be shown
  * @state_since_ms: loop_now_ms() of the last change
  * @reason:   why it failed or stopped, in words; empty otherwise
- * @driver:   "qemu" or "local"; @accel: "kvm", "tcg" or "" for none
+ * @driver:   "cloud-hypervisor", "qemu" or "local"; @accel: "kvm", "tcg" or "" for none
  * @can_resize: the guest learns the terminal's size (a PTY); false on a bare serial line
  * @ip4, @ip6, @gw4: textual, empty without a network
  */

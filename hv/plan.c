@@ -12,7 +12,7 @@
 
 static bool is_numbered(enum netd_fd_kind kind)
 {
-	return kind == NETD_FD_TAP || kind == NETD_FD_STREAM;
+	return kind == NETD_FD_TAP || kind == NETD_FD_STREAM || kind == NETD_FD_LISTEN;
 }
 
 bool plan_returns(enum netd_fd_kind kind)
@@ -58,6 +58,11 @@ int plan_want(struct spawn_plan *p, enum netd_fd_kind kind)
 bool plan_whole(const struct spawn_plan *p)
 {
 	return p->argc != BROKEN;
+}
+
+bool plan_has_tap(const struct plan_input *in)
+{
+	return in->net->net != NETD_NET_NONE && in->net->ifname[0] != '\0';
 }
 
 int plan_take(const struct netd_slot_info *info, int *fds, enum netd_fd_kind kind, unsigned nth)

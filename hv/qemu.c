@@ -2,16 +2,15 @@
 /* Driver "qemu": machine microvm (virtio over MMIO, quick to boot) or q35 (PCI). */
 #include <errno.h>
 #include <ev.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <arpa/inet.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "hv/cmdline.h"
 #include "hv/driver.h"
 #include "hv/qmp.h"
 
@@ -20,73 +19,10 @@
 #define OVERHEAD_BYTES	(192 * MIB) /* QEMU itself, its translation cache, page tables: 60-90 MiB were measured */
 #define IO_PERCENT	50 /* for the thread that serves console and network beside busy CPUs */
 #define PIDS_MAX	64	    /* a thread for each CPU, the main loop, RCU, a few workers */
-#define CMDLINE_MAX	2048	    /* COMMAND_LINE_SIZE of x86 */
 #define LOG_KEEP	512	    /* bytes of what QEMU prints; they go into the reason of a failure */
 #define LOG_READS_A_TURN 16
 
 /* --- the command line -------------------------------------------------------------------------------------------------- */
-
-struct text {
-	char s[CMDLINE_MAX];
-	size_t len;
-};
-
-/* Appends one word of the kernel command line; too long a line is found by its length at the end. */
-__attribute__((format(printf, 2, 3))) static void word(struct text *t, const char *fmt, ...)
-{
-	size_t room = t->len < sizeof(t->s) ? sizeof(t->s) - t->len : 0;
-	va_list ap;
-	int n;
-
-	if (t->len > 0 && room > 1) {
-		t->s[t->len++] = ' ';
-		room--;
-	}
-	va_start(ap, fmt);
-	n = vsnprintf(room > 0 ? t->s + t->len : NULL, room, fmt, ap);
-	va_end(ap);
-	t->len += n > 0 ? (size_t)n : 0;
-}
-
-static void network_words(struct text *t, const struct netd_slot_info *net)
-{
-	char ip[INET6_ADDRSTRLEN], gw[INET6_ADDRSTRLEN];
-
-	if (net->ip4 != 0) {
-		inet_ntop(AF_INET, &net->ip4, ip, sizeof(ip));
-		inet_ntop(AF_INET, &net->gw4, gw, sizeof(gw));
-		word(t, "terrarium.ip4=%s/%u terrarium.gw4=%s terrarium.dns=%s", ip, net->prefix4, gw, gw);
-	}
-	if (net->prefix6 != 0) {
-		inet_ntop(AF_INET6, net->ip6, ip, sizeof(ip));
-		inet_ntop(AF_INET6, net->gw6, gw, sizeof(gw));
-		word(t, "terrarium.ip6=%s/%u terrarium.gw6=%s", ip, net->prefix6, gw);
-	}
-}
-
-static bool has_tap(const struct netd_slot_info *net)
-{
-	return net->net != NETD_NET_NONE && net->ifname[0] != '\0';
-}
-
-/* The words after the image's own; deploy/guest reads them. */
-static int kernel_cmdline(const struct plan_input *in, bool microvm, struct text *t, struct err *e)
-{
-	word(t, "%s", in->cmdline);
-	/* A microvm has nothing to calibrate its time stamp counter against: without this, one boot in two hangs. */
-	if (microvm && in->tsc_khz != 0)
-		word(t, "tsc_early_khz=%llu tsc=reliable", (unsigned long long)in->tsc_khz);
-	if (in->probe)
-		word(t, "terrarium.probe");
-	word(t, "terrarium.host=%s", in->spec->name);
-	if (has_tap(in->net))
-		network_words(t, in->net);
-	if (in->spec->cols != 0 && in->spec->rows != 0)
-		word(t, "terrarium.size=%ux%u", in->spec->cols, in->spec->rows);
-	if (t->len >= sizeof(t->s))
-		return err_set(e, -E2BIG, "the kernel command line is longer than %d bytes", CMDLINE_MAX - 1);
-	return 0;
-}
 
 static void args(struct spawn_plan *p, const char *const *list)
 {
@@ -122,7 +58,7 @@ static void plan_devices(const struct plan_input *in, bool microvm, struct spawn
 	(void)plan_arg(p, "-chardev");
 	(void)plan_arg(p, "socket,id=qmp,fd=%d", plan_want(p, NETD_FD_STREAM));
 	option(p, "-mon", "chardev=qmp,mode=control");
-	if (!has_tap(in->net))
+	if (!plan_has_tap(in))
 		return;
 	(void)plan_arg(p, "-netdev");
 	(void)plan_arg(p, "tap,id=net,fd=%d,vhost=off", plan_want(p, NETD_FD_TAP));
@@ -135,12 +71,13 @@ static void plan_devices(const struct plan_input *in, bool microvm, struct spawn
 static int qemu_plan(const struct plan_input *in, struct spawn_plan *p, struct err *e)
 {
 	bool microvm = strcmp(in->machine, "microvm") == 0, kvm = in->accel == HV_ACCEL_KVM;
-	struct text cmdline = { .len = 0 };
+	struct cmdline cmdline;
 	int r;
 
 	if (!microvm && strcmp(in->machine, "q35") != 0)
 		return err_set(e, -EINVAL, "machine must be \"microvm\" or \"q35\", not \"%s\"", in->machine);
-	r = kernel_cmdline(in, microvm, &cmdline, e);
+	/* A microvm has nothing to calibrate its time stamp counter against: without this, one boot in two hangs. */
+	r = cmdline_build(&cmdline, in, microvm ? in->tsc_khz : 0, e);
 	if (r < 0)
 		return r;
 	p->binary = "qemu";

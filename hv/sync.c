@@ -119,7 +119,7 @@ static void adopt_next(struct hv *hv)
 		if (!vm->needs_adopt)
 			continue;
 		vm->needs_adopt = false;
-		vm->driver = hv->driver;
+		vm->driver = hv_driver_of(hv, &vm->listed);
 		vm->calling = CALL_ADOPT;
 		vm->call.done = on_adopted;
 		helper_adopt(hv->helper, &vm->call, vm->listed.slot, vm->id);

@@ -263,6 +263,10 @@ static void explain_exit(struct hv_vm *vm, const struct netd_slot_info *info)
 	const char *sep = words && words[0] ? ": " : "";
 
 	words = words ? words : "";
+	if (info->exit_signal && vm->driver->signal_hint && vm->driver->signal_hint(info->exit_signal)) {
+		words = vm->driver->signal_hint(info->exit_signal);
+		sep = ": ";
+	}
 	if (info->oom_killed)
 		ends_with(vm, HV_FAILED, "ended by the host: it needed more memory than its limit of %llu MiB",
 			  (unsigned long long)(vm->spec.memory_bytes >> 20));
@@ -510,7 +514,7 @@ void vm_attach(struct hv_vm *vm, const struct netd_slot_info *info, int *fds, bo
 		return;
 	}
 	(void)fd_nonblock(console.fd);
-	vm->can_resize = console.kind == HV_CONSOLE_PTY;
+	vm->can_resize = console.kind == HV_CONSOLE_PTY && !console.fixed_size;
 	ready = !vm->driver->has_guest || (adopted && sync_was_ready(vm, &console));
 	vm->hooks->on_console(vm->hooks_arg, vm, &console);
 	if (vm->state == HV_STOPPING) {

@@ -96,6 +96,8 @@ struct hv {
 /* hv.c */
 /** hv_find() - NULL if unknown */
 struct hv_vm *hv_find(struct hv *hv, const uint8_t id[16]);
+/** hv_driver_of() - that of a process that was started by an earlier gateway */
+const struct hv_driver *hv_driver_of(const struct hv *hv, const struct netd_slot_info *info);
 /** hv_set_accel() - the probe has ended: machines that wait for it go on */
 void hv_set_accel(struct hv *hv, enum hv_accel accel, const char *reason);
 /** hv_now_online() - every known machine is adopted or gone */

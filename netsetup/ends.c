@@ -3,12 +3,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -17,6 +20,7 @@
 
 #define COLS_PRESET 80
 #define ROWS_PRESET 24
+#define LISTEN_BACKLOG 16
 
 /* One end of a stream pair for the child, the other, which never blocks, for us. */
 static int open_pair(int *near, int *far)
@@ -81,6 +85,43 @@ static int open_log(int *near, int *far)
 	return r < 0 ? r : fd_nonblock(*far);
 }
 
+/*
+ * Safe because: the file is made in a directory that only we can enter, loses its name at once, and only then
+ * may be connected to by others: by those who were given the FD. An abstract name would be open to every
+ * machine's process in this network namespace.
+ */
+static int open_nameless(int *near, int *far, const char *dir)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	char own[32];
+	int r;
+
+	(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/s", dir);
+	*far = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (*far < 0 || bind(*far, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
+		return -errno;
+	*near = open(addr.sun_path, O_PATH | O_CLOEXEC);
+	r = *near < 0 || listen(*far, LISTEN_BACKLOG) < 0 ? -errno : 0;
+	if (unlink(addr.sun_path) < 0 && r == 0)
+		r = -errno;
+	(void)snprintf(own, sizeof(own), "/proc/self/fd/%d", *near);
+	if (r == 0 && chmod(own, 0666) < 0)
+		r = -errno;
+	return r;
+}
+
+static int open_listener(int *near, int *far)
+{
+	char dir[] = "/tmp/terrarium-netd.XXXXXX";
+	int r;
+
+	if (!mkdtemp(dir))
+		return -errno;
+	r = open_nameless(near, far, dir);
+	(void)rmdir(dir);
+	return r;
+}
+
 static int open_one(struct ends *out, size_t i, const struct netd_vm_spawn *s, uid_t uid)
 {
 	switch (s->want[i]) {
@@ -89,6 +130,8 @@ static int open_one(struct ends *out, size_t i, const struct netd_vm_spawn *s, u
 		return 0;
 	case NETD_FD_STREAM:
 		return open_pair(&out->near[i], &out->child[out->nchild++]);
+	case NETD_FD_LISTEN:
+		return open_listener(&out->near[i], &out->child[out->nchild++]);
 	case NETD_FD_RING:
 		return open_ring(&out->near[i], s->ring_bytes);
 	case NETD_FD_STDIO:

@@ -142,6 +142,12 @@ enum netd_fd_kind {
 	NETD_FD_PTY = 4,    /*    (r) slave as controlling terminal and stdin, stdout, stderr; the near end is the master */
 	NETD_FD_LOG = 5,    /*    (r) stdout and stderr, one end of a non-blocking SOCK_STREAM pair */
 	NETD_FD_RING = 6,   /*    (r) no child end: a sealed memfd of ring_bytes for the caller's own records */
+	/*
+	 * (n)(r) a listening SOCK_STREAM socket. The near end is an O_PATH FD of its file, which has no name any
+	 * more: only who holds the FD can connect, to /proc/self/fd/N, as often as needed.
+	 */
+	NETD_FD_LISTEN = 7,
+	NETD_FD_LAST = NETD_FD_LISTEN,
 };
 
 /**

@@ -66,7 +66,7 @@ static enum request_verdict check_net_free(const union netd_request *rq, const s
 /* Counts of each kind in want[], and unused entries zero. */
 static enum request_verdict check_want(const struct netd_vm_spawn *s, struct err *e)
 {
-	unsigned count[NETD_FD_RING + 1] = { 0 };
+	unsigned count[NETD_FD_LAST + 1] = { 0 };
 
 	if (s->nwant > NETD_FDS_MAX)
 		return refused(e, -EINVAL, "VM_SPAWN: too many file descriptors wanted");
@@ -75,7 +75,7 @@ static enum request_verdict check_want(const struct netd_vm_spawn *s, struct err
 			return broken(e, "VM_SPAWN: unused entry of want is not zero");
 		if (i >= s->nwant)
 			continue;
-		if (s->want[i] < NETD_FD_TAP || s->want[i] > NETD_FD_RING)
+		if (s->want[i] < NETD_FD_TAP || s->want[i] > NETD_FD_LAST)
 			return refused(e, -EINVAL, "VM_SPAWN: unknown kind of file descriptor");
 		count[s->want[i]]++;
 	}

@@ -35,7 +35,7 @@
 #define RING_BYTES (1 << 20)
 
 struct settings {
-	char socket[108], driver[16], images[256], machine[16], accel[16], state_dir[256], command[256], console[16], id[33], log[16], network[16];
+	char socket[108], driver[24], images[256], machine[16], accel[16], state_dir[256], command[256], console[16], id[33], log[16], network[16];
 	uint64_t wait, boot, stop, memory;
 	int64_t cpus, cols, rows;
 };
@@ -43,7 +43,7 @@ struct settings {
 #define KEY(field, kind, def, text) CONF_KEY(settings, field, kind, 0, 0, def, text)
 static const struct conf_key keys[] = {
 	KEY(socket, CONF_STR, "netd.sock", "socket of terrarium-netd"),
-	KEY(driver, CONF_STR, "qemu", "auto, qemu or local"),
+	KEY(driver, CONF_STR, "qemu", "auto, cloud-hypervisor, qemu or local"),
 	KEY(images, CONF_STR, "build/images", "directory of the images"),
 	KEY(machine, CONF_STR, "microvm", "microvm or q35"),
 	KEY(accel, CONF_STR, "tcg", "auto, kvm or tcg"),

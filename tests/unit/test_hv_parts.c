@@ -162,7 +162,7 @@ static void bad_slots_are_refused(void **state)
 {
 	static const struct netd_slot_info rows[] = {
 		{ .slot = NETD_SLOTS_MAX }, { .state = NETD_SLOT_EXITED + 1 }, { .net = 3 }, { .pid = -1 }, { .nwant = NETD_FDS_MAX + 1 },
-		{ .nwant = 1, .want = { 0 } }, { .nwant = 1, .want = { NETD_FD_RING + 1 } }, { .prefix4 = 33 }, { .prefix6 = 129 },
+		{ .nwant = 1, .want = { 0 } }, { .nwant = 1, .want = { NETD_FD_LAST + 1 } }, { .prefix4 = 33 }, { .prefix6 = 129 },
 		{ .ring_bytes = (64U << 20) + 1 },
 	};
 

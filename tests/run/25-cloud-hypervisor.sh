@@ -1,0 +1,108 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A machine of Cloud Hypervisor lives as one of QEMU does: boots, has its network, reboots, stops by the first rung that works, is adopted. And
+# what the VMM may do wrong is either borne or told in words. With the real program where there is one and KVM runs guests, else with a
+# stand-in that has a real guest behind it.
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+# shellcheck source=tests/hv.sh
+. tests/hv.sh
+needs node
+
+mkdir -p "$T/bin"
+CH=$(command -v cloud-hypervisor) || CH=
+qemu=$(command -v qemu-system-x86_64)
+start_netd --binaries="qemu=$qemu cloud-hypervisor=${CH:-$T/bin/cloud-hypervisor} shell=/bin/bash" 2>/dev/null || true
+if [ -n "$CH" ] && hv --driver=qemu --accel=auto accel=decided accel=kvm; then
+	say "with the real program: $("$CH" --version)"
+	REAL=1
+else
+	say "with the stand-in: ${CH:+KVM runs no guests here}${CH:-there is no cloud-hypervisor in PATH}"
+	REAL=
+	stop_pid "$NETD_PID"
+	cp tests/fake/cloud-hypervisor "$T/bin/cloud-hypervisor"
+	CH=$T/bin/cloud-hypervisor
+	start_netd --binaries="qemu=$qemu cloud-hypervisor=$CH shell=/bin/bash"
+fi
+remember
+: >"$T/hv.log"
+
+# Whatever the client does that the real server would not like is written there by the stand-in.
+COMPLAINTS=$T/complaints
+touch "$COMPLAINTS"
+misbehave() { printf '%s\n' "COMPLAINTS=$COMPLAINTS" "$@" >"$CH.env"; }
+no_complaints() { [ ! -s "$COMPLAINTS" ] || { cat "$COMPLAINTS"; return 1; }; }
+[ -n "$REAL" ] || misbehave
+
+ch() { hv --driver=cloud-hypervisor --accel=kvm "$@"; }
+ch_retry() { ch "$@" || { say "once more"; ch kill state=stopped; ch "$@"; }; }
+ch_crash() { { ch "$@" crash; } 2>/dev/null; [ $? = 137 ]; }
+end_of() { sed -n 's/.*process ended: //p' "$T/hv.log" | tail -n 1; }
+pid_of_ch() { pgrep -P "$NETD_PID" -f "cloud-hypervisor"; }
+
+pings=('send=ping -c1 -W5 $(ip route | sed -n "s/^default via \([^ ]*\).*/\1/p")\n' 'expect=1 packets received')
+grep -q 'do not give:.*network' "$T/netd.log" && pings=()
+ch_retry --cpus=2 --memory=160M --stop=30s start state=ready show \
+	'send=echo cpus=$(nproc) name=$(hostname)\n' 'expect=cpus=2 name=test-0011' "${pings[@]}" \
+	'send=touch /tmp/before; reboot\n' state=booting state=ready 'send=ls /tmp/before\n' 'expect=No such file' \
+	reset state=booting state=ready 'send=poweroff\n' state=stopped 'reason=switched itself off' || fail "it does not boot, reboot or power off"
+grep -q 'console pty' "$T/hv.log" || fail "its console is no PTY"
+[ "$(grep -c 'console pty' "$T/hv.log")" = 1 ] || say "booted twice"
+grep -q 'driver=cloud-hypervisor accel=kvm can_resize=0' "$T/hv.log" || fail "it is not shown as what it is"
+[ "$(end_of)" = "status 0, signal 0" ] || fail "it ends as: $(end_of)"
+ok "it boots, has its network, reboots by the guest's wish and by the host's on one console, and switches itself off"
+nothing_left || fail "something is left"
+ok "nothing is left, no socket either"
+
+ch_retry --stop=30s start state=ready stop state=stopped || fail "an obedient guest does not stop"
+ok "a guest that listens to its power button ends by itself"
+
+ch_crash start state=ready 'send=echo secret >/tmp/kept; echo writ""ten\n' expect=written || fail "it does not boot"
+pid=$(pid_of_ch) || fail "the machine died with its driver"
+# By a gateway that prefers another driver by now.
+hv --driver=qemu --accel=tcg state=ready 'send=cat /tmp/kept\n' expect=secret show turn=500 || fail "the machine is not as it was"
+grep -q 'console pty adopted' "$T/hv.log" || fail "it was not adopted"
+[ "$(pid_of_ch)" = "$pid" ] || fail "another process"
+ch reset state=booting state=ready kill state=stopped || fail "an adopted machine cannot be reset and killed"
+nothing_left || fail "something is left"
+ok "a machine is adopted as it was, over a change of the preferred driver too; it can be reset and killed"
+
+hv --driver=cloud-hypervisor --accel=tcg start state=failed 'reason=needs KVM' || fail "without KVM"
+ok "without KVM it says so in words"
+
+[ -z "$REAL" ] || { say "$PASSED checks"; exit 0; }
+
+misbehave DEAF=1 BUSY=3
+ch_retry --stop=500ms start state=ready stop state=stopped || fail "a deaf guest does not stop"
+[ "$(end_of)" = "status 0, signal 0" ] || fail "a deaf guest ends as: $(end_of)"
+ok "503 is borne, and a guest that does not listen is ended by vmm.shutdown"
+
+misbehave DEAF=1 SILENT=vmm.shutdown
+ch_retry --stop=500ms start state=ready stop state=stopped || fail "a silent API"
+[ "$(end_of)" = "status 0, signal 0" ] || fail "with a silent API it ends as: $(end_of)"
+ok "a VMM whose API is silent is ended by SIGTERM"
+
+misbehave LOSE=1 FLOOD=1
+ch_retry --stop=30s start state=ready 'send=poweroff\n' state=stopped || fail "lost events"
+ok "lost, cut and senseless events are borne"
+
+misbehave VERSION=51.0
+ch start state=failed 'reason=version 51, but 52' || fail "an old version is not refused"
+ok "an old version is refused in words"
+misbehave BROKEN=vmm.ping
+ch start state=failed 'reason=All previous unanswered requests' || fail "a broken answer is not told"
+ok "a refusal that is no JSON is told"
+misbehave CONSOLE=Null
+ch start state=failed 'reason=console' || fail "a console that was not taken over is not found"
+ok "a console that was silently ignored is found by vm.info"
+misbehave SIGSYS=1
+ch start state=failed 'reason=filter of system calls' || fail "SIGSYS is not explained"
+ok "SIGSYS is explained"
+misbehave "FAIL=No such file or directory (os error 2)"
+ch start state=failed 'reason=ended with status 1' || fail "an error at start"
+grep -q 'os error 2' "$T/hv.log" || fail "the chain of errors is not on the console"
+ok "a VMM that refuses its command line is told, its words on the console"
+nothing_left || fail "something is left"
+no_complaints || fail "requests that the real server would refuse"
+ok "no request that the real server would refuse"
+say "$PASSED checks"

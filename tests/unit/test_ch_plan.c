@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line of Cloud Hypervisor, word by word. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "hv/driver.h"
+
+static struct vm_spec spec;
+static struct netd_slot_info net;
+static struct plan_input in;
+static struct spawn_plan plan;
+static struct buf text;
+
+/* A driver reports to hv.c; there is none here. */
+void hv_event(struct hv_vm *vm, enum hv_event ev, const char *reason)
+{
+	(void)vm;
+	(void)ev;
+	(void)reason;
+}
+
+void hv_event_accel(struct hv_vm *vm, enum hv_accel accel)
+{
+	(void)vm;
+	(void)accel;
+}
+
+struct loop *hv_vm_loop(const struct hv_vm *vm)
+{
+	(void)vm;
+	return NULL;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	spec_defaults(&spec);
+	(void)snprintf(spec.name, sizeof(spec.name), "alice");
+	spec.cpus = 2;
+	spec.cols = 120;
+	spec.rows = 40;
+	memset(&net, 0, sizeof(net));
+	net.net = NETD_NET_NAT;
+	(void)snprintf(net.ifname, sizeof(net.ifname), "t7");
+	memcpy(net.mac, "\x02\x54\x00\x00\x00\x07", 6);
+	net.ip4 = htonl(0x0a4d0008);
+	net.gw4 = htonl(0x0a4d0001);
+	net.prefix4 = 24;
+	in = (struct plan_input){ .spec = &spec, .net = &net, .kernel = "/img/vmlinux", .initrd = "/img/initrd",
+				  .cmdline = "console=ttyS0 quiet", .machine = "microvm", .local_command = "", .local_console = "pty",
+				  .accel = HV_ACCEL_KVM, .tsc_khz = 2299998, .ring_bytes = 1 << 20 };
+	memset(&plan, 0, sizeof(plan));
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	buf_finish(&text);
+	return 0;
+}
+
+/* The arguments with a line feed after each. */
+static const char *lines(void)
+{
+	buf_finish(&text);
+	text = BUF_INIT(NETD_ARGV_BYTES + 1);
+	for (size_t i = 0; i < plan.argc; i++)
+		assert_int_equal(buf_printf(&text, "%s\n", plan.argv[i]), 0);
+	return text.data;
+}
+
+#define HEAD \
+	"cloud-hypervisor\n--api-socket\nfd=3\n--event-monitor\nfd=4\n--log-file\n/dev/null\n--seccomp\ntrue\n--cpus\nboot=2,nested=off\n" \
+	"--memory\nsize=256M\n--kernel\n/img/vmlinux\n--initramfs\n/img/initrd\n--cmdline\n"
+#define TAIL "--serial\ntty\n--console\noff\n--pvpanic\n"
+
+static void with_a_network(void **state)
+{
+	static const uint8_t want[] = { NETD_FD_LISTEN, NETD_FD_STREAM, NETD_FD_TAP, NETD_FD_PTY, NETD_FD_RING };
+
+	(void)state;
+	assert_int_equal(hv_driver_ch.plan(&in, &plan, NULL), 0);
+	assert_string_equal(plan.binary, "cloud-hypervisor");
+	assert_null(plan.or_binary);
+	assert_string_equal(lines(), HEAD "console=ttyS0 quiet terrarium.host=alice terrarium.ip4=10.77.0.8/24 terrarium.gw4=10.77.0.1 "
+					  "terrarium.dns=10.77.0.1 terrarium.size=120x40\n" TAIL "--net\nfd=5,mac=02:54:00:00:00:07\n");
+	assert_int_equal(plan.nwant, sizeof(want));
+	assert_memory_equal(plan.want, want, sizeof(want));
+	assert_int_equal(plan.ring_bytes, 1 << 20);
+	assert_true(plan.memory_max == 320ULL << 20);
+	assert_int_equal(plan.cpu_percent, 250);
+	assert_int_equal(plan.cols, 120);
+	assert_int_equal(plan.rows, 40);
+}
+
+static void without_a_network(void **state)
+{
+	(void)state;
+	net.net = NETD_NET_NONE;
+	net.ifname[0] = '\0';
+	in.probe = true;
+	spec.cols = 0;
+	assert_int_equal(hv_driver_ch.plan(&in, &plan, NULL), 0);
+	assert_string_equal(lines(), HEAD "console=ttyS0 quiet terrarium.probe terrarium.host=alice\n" TAIL);
+	assert_int_equal(plan.nwant, 4);
+}
+
+static void refusals(void **state)
+{
+	static char big[3000];
+	struct err e = { 0 };
+
+	(void)state;
+	in.accel = HV_ACCEL_TCG;
+	assert_int_equal(hv_driver_ch.plan(&in, &plan, &e), -EINVAL);
+	assert_non_null(strstr(e.msg, "needs KVM"));
+	in.accel = HV_ACCEL_KVM;
+	/* A comma would begin another option. */
+	in.kernel = "/img/a,b/vmlinux";
+	assert_int_equal(hv_driver_ch.plan(&in, &plan, &e), -EINVAL);
+	assert_non_null(strstr(e.msg, "kernel"));
+	in.kernel = "/img/vmlinux";
+	in.initrd = "/img/[x]";
+	assert_int_equal(hv_driver_ch.plan(&in, &plan, &e), -EINVAL);
+	assert_non_null(strstr(e.msg, "initrd"));
+	in.initrd = "/img/initrd";
+	memset(big, 'x', sizeof(big) - 1);
+	in.cmdline = big;
+	assert_int_equal(hv_driver_ch.plan(&in, &plan, &e), -E2BIG);
+	assert_int_equal(plan.argc, 0);
+}
+
+static void knows_its_own(void **state)
+{
+	const struct netd_slot_info qemu = { .nwant = 2, .want = { NETD_FD_STREAM, NETD_FD_LOG } }, empty = { .nwant = 0 };
+	const struct netd_slot_info own = { .nwant = 2, .want = { NETD_FD_STREAM, NETD_FD_LISTEN } };
+
+	(void)state;
+	assert_true(hv_driver_ch.is_mine(&own));
+	assert_false(hv_driver_ch.is_mine(&qemu));
+	assert_false(hv_driver_ch.is_mine(&empty));
+	assert_non_null(strstr(hv_driver_ch.signal_hint(SIGSYS), "filter of system calls"));
+	assert_null(hv_driver_ch.signal_hint(SIGKILL));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(with_a_network, setup, teardown),
+		cmocka_unit_test_setup_teardown(without_a_network, setup, teardown),
+		cmocka_unit_test_setup_teardown(refusals, setup, teardown),
+		cmocka_unit_test_setup_teardown(knows_its_own, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
