@@ -606,6 +606,7 @@ static void on_hello(struct attach *a, const struct wire_hello *h)
 	if (!s && a->who.role >= ROLE_OPERATOR) {
 		s = machine_stream_any(hub->machines, h->stream);
 		role = ROLE_VIEWER;
+		a->need = ROLE_OPERATOR;
 	}
 	if (!s) {
 		attach_refuse(a, WIRE_CLOSE_NO_STREAM, "there is no such stream");

@@ -82,11 +82,13 @@ void attach_hub_revoke(struct attach_hub *hub, const uint8_t session_hash[SESSIO
 /**
  * attach_hub_check() - the list has changed, or a date in it has come: close with 4403 whoever may not be
  * here any more
- * @may: may call no attach_ function
+ * @may: may call no attach_ function; @need: the role at least that this attachment takes, more than a user's
+ *       where it watches somebody else's stream
  *
  * Return: how many were closed.
  */
-size_t attach_hub_check(struct attach_hub *hub, bool (*may)(void *arg, const struct who *who), void *arg);
+size_t attach_hub_check(struct attach_hub *hub, bool (*may)(void *arg, const struct who *who, enum role need),
+			void *arg);
 
 /**
  * struct attach_view - an attachment as administrators see it; strings are borrowed during the call

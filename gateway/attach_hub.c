@@ -176,13 +176,14 @@ void attach_hub_each(const struct attach_hub *hub, void (*fn)(void *arg, const s
 	}
 }
 
-size_t attach_hub_check(struct attach_hub *hub, bool (*may)(void *arg, const struct who *who), void *arg)
+size_t attach_hub_check(struct attach_hub *hub, bool (*may)(void *arg, const struct who *who, enum role need),
+			void *arg)
 {
 	size_t closed = 0;
 
 	for (struct attach *a = hub->all, *next; a; a = next) {
 		next = a->next;
-		if (a->phase == CLOSING || may(arg, &a->who))
+		if (a->phase == CLOSING || may(arg, &a->who, a->need))
 			continue;
 		attach_refuse(a, WIRE_CLOSE_REVOKED, "your access has ended");
 		closed++;

@@ -30,6 +30,7 @@ struct attach {
 	void *conn;
 	struct attach *next, *prev; /* in the hub */
 	struct who who;
+	enum role need; /* ROLE_OPERATOR where it watches somebody else's stream */
 	enum phase phase;
 	unsigned say;
 	uint64_t deadline_ms; /* WAITING: for HELLO; CLOSING: for the goodbye */

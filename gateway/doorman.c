@@ -24,11 +24,11 @@ struct doorman {
 	int64_t now_s, until_s; /* of the look at work: the soonest date met */
 };
 
-static bool may_be_here(void *arg, const struct who *who)
+static bool may_be_here(void *arg, const struct who *who, enum role need)
 {
 	struct doorman *d = arg;
 	struct grant g;
-	bool ok = auth_check(d->c.access, who->email, d->now_s, &g, NULL) == 0;
+	bool ok = auth_check(d->c.access, who->email, d->now_s, &g, NULL) == 0 && g.role >= need;
 
 	if (g.until_s && (d->until_s == 0 || g.until_s < d->until_s))
 		d->until_s = g.until_s;
@@ -43,7 +43,7 @@ static int look_at_person(void *arg, int64_t person, const char *email)
 	struct err e = { 0 };
 
 	(void)strncpy(who.email, email, sizeof(who.email) - 1);
-	if (may_be_here(d, &who))
+	if (may_be_here(d, &who, ROLE_USER))
 		return 0;
 	if (store_session_drop_email(d->c.store, email, &e) < 0 || token_drop_email(store_db(d->c.store), email, &e) < 0)
 		log_err("%s", e.msg);
@@ -118,8 +118,9 @@ void doorman_look(struct doorman *d)
 	loop_defer(d->c.loop, &d->look, on_look);
 }
 
-static bool not_this_one(void *arg, const struct who *who)
+static bool not_this_one(void *arg, const struct who *who, enum role need)
 {
+	(void)need;
 	return strcmp(arg, who->email) != 0;
 }
 

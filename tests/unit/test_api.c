@@ -74,7 +74,8 @@ void attach_hub_each(const struct attach_hub *hub, void (*fn)(void *arg, const s
 	(void)arg;
 }
 
-size_t attach_hub_check(struct attach_hub *hub, bool (*may)(void *arg, const struct who *who), void *arg)
+size_t attach_hub_check(struct attach_hub *hub, bool (*may)(void *arg, const struct who *who, enum role need),
+			void *arg)
 {
 	(void)hub;
 	(void)may;

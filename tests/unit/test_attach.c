@@ -796,6 +796,39 @@ static void watched(void **state)
 	world_finish(&w);
 }
 
+static bool is_user(void *arg, const struct who *who, enum role need)
+{
+	(void)arg;
+	(void)who;
+	return need <= ROLE_USER;
+}
+
+/* Who is no operator any more keeps the own terminal, and no look into others'. */
+static void watching_ends_with_the_role(void **state)
+{
+	struct client own = { 0 }, watch = { 0 };
+	struct world w;
+
+	(void)state;
+	world_init(&w, HV_CONSOLE_SOCKET);
+	world_open(&w, false);
+	w.who.role = ROLE_OPERATOR;
+	attach_client(&own, &w, ROLE_CONTROLLER);
+	settle(&own);
+	w.who.person = 8;
+	attach_client(&watch, &w, ROLE_VIEWER);
+	settle(&watch);
+	assert_string_equal(watch.role, "viewer");
+	assert_int_equal(attach_hub_check(w.hub, is_user, NULL), 1);
+	settle(&watch);
+	settle(&own);
+	assert_int_equal(watch.code, 4403);
+	assert_false(own.closed);
+	close_client(&own);
+	close_client(&watch);
+	world_finish(&w);
+}
+
 /* Typed before there is a console; then another process comes. */
 static void typed_ahead(void **state)
 {
@@ -1233,7 +1266,7 @@ int main(void)
 		cmocka_unit_test(line_and_back), cmocka_unit_test(exits),
 		cmocka_unit_test(faults),	 cmocka_unit_test(refusals),
 		cmocka_unit_test(many_viewers),	 cmocka_unit_test(roles),
-		cmocka_unit_test(watched),	 cmocka_unit_test(widest_windows),
+		cmocka_unit_test(watched),	 cmocka_unit_test(watching_ends_with_the_role),	 cmocka_unit_test(widest_windows),
 		cmocka_unit_test(typed_ahead),	 cmocka_unit_test(stuck_input),
 		cmocka_unit_test(window_holds),	 cmocka_unit_test(nobody_looks),
 		cmocka_unit_test(slow_viewer),	 cmocka_unit_test(thousand_cuts),
