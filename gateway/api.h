@@ -82,6 +82,9 @@ int api_token_identify(const struct api *api, const char *text, const struct pee
 /** api_token_open() - answer with a fresh token of @who that is for everything, for the command line */
 void api_token_open(struct http_call *call, const struct who *who);
 
+/** api_needs_person() - the control socket is an administrator, but nobody with machines and sessions: refuses it. Return: true if refused */
+bool api_needs_person(struct http_call *call);
+
 /** api_note() - one row into the audit log, by the caller of this request */
 void api_note(struct http_call *call, const char *action, const char *object, const char *detail);
 

@@ -139,12 +139,22 @@ void api_session_post(struct http_call *call)
 		sign_in_demo(call, email);
 }
 
+bool api_needs_person(struct http_call *call)
+{
+	if (call->who.person != 0)
+		return false;
+	http_problem(call->resp, 403, "no_person", "The control socket has no person who could do that: sign in.");
+	return true;
+}
+
 void api_session_delete(struct http_call *call)
 {
 	struct api *api = call->app;
 	struct err e = { 0 };
 	int r;
 
+	if (api_needs_person(call))
+		return;
 	r = call->who.bearer ? token_drop_hash(store_db(api->store), call->who.session_hash, &e) :
 			       store_session_drop(api->store, call->who.session_hash, &e);
 	if (r == TOKEN_E_NONE)

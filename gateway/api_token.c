@@ -175,9 +175,9 @@ void api_token_make(struct http_call *call)
 	struct err e = { 0 };
 	struct token t;
 
-	if (call->who.person == 0)
-		http_problem(call->resp, 403, "no_person", "The control socket has no person whose token it could be: sign in.");
-	else if (read_wish(call, &t, &e) < 0)
+	if (api_needs_person(call))
+		return;
+	if (read_wish(call, &t, &e) < 0)
 		http_problem(call->resp, 400, "bad_request", "%s.", e.msg);
 	else if (!api_account_waits(call, call->who.email, ACCOUNT_TOKEN))
 		make_token(call, &call->who, &t, json_object());

@@ -133,7 +133,7 @@ void api_vm_create(struct http_call *call)
 	struct err e = { 0 };
 	int r;
 
-	if (read_key(call, &key) < 0)
+	if (api_needs_person(call) || read_key(call, &key) < 0)
 		return;
 	spec_defaults(&spec);
 	if (spec_parse(&spec, call->json, &e) < 0) {

@@ -164,12 +164,14 @@ static int teardown(void **state)
 	return rmdir(dir);
 }
 
+static bool by_control;
+
 /* One request and its answer; @resp must be finished by the caller. */
 static void ask_into(struct http_response *resp, enum http_method m, const char *path, const char *body, const char *key)
 {
 	struct http_request q = { .method = m, .version = "HTTP/1.1", .path = path, .query = "", .host = "localhost:7681",
 				  .origin = "http://localhost:7681", .marker = "1", .content_type = "application/json",
-				  .cookie = cookie[0] ? cookie : NULL, .idempotency_key = key, .peer.loopback = true,
+				  .cookie = cookie[0] ? cookie : NULL, .idempotency_key = key, .peer = { .loopback = true, .control = by_control },
 				  .accept_encoding = "gzip, br", .authorization = bearer[0] ? bearer : NULL };
 	char plain[128], length[24];
 	const char *query = strchr(path, '?');
@@ -233,6 +235,20 @@ static void sign_in(const char *email)
 	assert_non_null(set);
 	(void)snprintf(cookie, sizeof(cookie), "%.*s", (int)strcspn(set + 12, ";"), set + 12);
 	http_response_finish(&resp);
+}
+
+/* It is administrator, and nobody: no machine can be its own, and it has no session to end. */
+static void the_control_socket_is_nobody(void **state)
+{
+	(void)state;
+	by_control = true;
+	revoked = 0;
+	assert_int_equal(ask(HTTP_GET, "/api/v1/vms", NULL, NULL), 200);
+	assert_int_equal(ask(HTTP_POST, "/api/v1/vms", "{}", NULL), 403);
+	assert_int_equal(ask(HTTP_POST, "/api/v1/tokens", "{\"name\":\"x\",\"scopes\":[\"vm\"]}", NULL), 403);
+	assert_int_equal(ask(HTTP_DELETE, "/api/v1/session", NULL, NULL), 403);
+	assert_int_equal(revoked, 0);
+	by_control = false;
 }
 
 static void sign_in_and_out(void **state)
@@ -628,6 +644,7 @@ static void assets_are_negotiated(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(the_control_socket_is_nobody, setup, teardown),
 		cmocka_unit_test_setup_teardown(sign_in_and_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(bad_sign_ins, setup, teardown),
 		cmocka_unit_test_setup_teardown(machines_need_a_session, setup, teardown),
