@@ -23,6 +23,7 @@ static const unsigned field_bits[] = {
 _Static_assert(sizeof(field_bits) / sizeof(field_bits[0]) == COLUMN_COUNT, "a bit for each column");
 
 #define LINE_BYTES 1024
+#define FORMULA	   "=+-@|%\t\r" /* a cell that begins so, a spreadsheet runs */
 
 static const char *const names[] = {
 	[COL_PATTERN] = "pattern", [COL_EFFECT] = "effect", [COL_ROLE] = "role", [COL_NOT_BEFORE] = "not_before", [COL_EXPIRES] = "expires",
@@ -72,6 +73,49 @@ static int keep(struct rule_csv *out, const struct rule *rule, size_t line)
 	return 0;
 }
 
+struct place {
+	const struct rule *rule;
+	size_t line;
+};
+
+static int by_pattern(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+	int order = strcmp(x->rule->pattern, y->rule->pattern);
+
+	return order ? order : (x->line > y->line) - (x->line < y->line);
+}
+
+/* Which of two lines for one pattern is meant, nobody can tell: what begins a rule stays, what says it again is bad. */
+static int refuse_doubles(struct rule_csv *out)
+{
+	struct place *places = calloc(out->count + 1, sizeof(*places));
+	size_t kept = 0;
+	char why[64];
+
+	if (!places)
+		return -ENOMEM;
+	for (size_t i = 0; i < out->count; i++)
+		places[i] = (struct place){ &out->rules[i], out->lines[i] };
+	qsort(places, out->count, sizeof(*places), by_pattern);
+	for (size_t i = out->count; i-- > 1;) {
+		if (strcmp(places[i].rule->pattern, places[i - 1].rule->pattern) != 0)
+			continue;
+		(void)snprintf(why, sizeof(why), "line %zu has the same pattern", places[i - 1].line);
+		tell(out, places[i].line, why);
+		out->lines[places[i].rule - out->rules] = 0;
+	}
+	free(places);
+	for (size_t i = 0; i < out->count; i++) {
+		if (out->lines[i] == 0)
+			continue;
+		out->rules[kept] = out->rules[i];
+		out->lines[kept++] = out->lines[i];
+	}
+	out->count = kept;
+	return 0;
+}
+
 /* Sets one property of a rule from text. Return: 0, or -EINVAL with @e. */
 static int set_cell(struct rule *r, enum column c, const char *text, size_t len, struct err *e)
 {
@@ -85,7 +129,7 @@ static int set_cell(struct rule *r, enum column c, const char *text, size_t len,
 		return rule_pattern(value, len, r->pattern, e);
 	if (c == COL_NOTE) {
 		/* What rule_csv_row() put in front of a would-be formula. */
-		const char *note = value[0] == '\'' && value[1] && strchr("=+-@|%\t\r", value[1]) ? value + 1 : value;
+		const char *note = value[0] == '\'' && value[1] && strchr(FORMULA, value[1]) ? value + 1 : value;
 
 		if (strlen(note) >= sizeof(r->note))
 			return err_set(e, -EINVAL, "note is longer than %zu bytes", sizeof(r->note) - 1);
@@ -197,7 +241,7 @@ int rule_csv_read(struct rule_csv *out, const char *text, size_t len, struct err
 	csv_free(&parser);
 	if (r == 0 && !has_pattern(&rd))
 		r = err_set(e, -EINVAL, "the first line must name the columns, one of them pattern or email");
-	if (r == 0 && rd.memory)
+	if (r == 0 && (rd.memory || refuse_doubles(out) < 0))
 		r = err_set(e, -ENOMEM, "too many lines");
 	return r;
 }
@@ -252,7 +296,7 @@ int rule_lines(struct rule_csv *out, const char *text, size_t len, struct err *e
 		}
 		at += n + 1;
 	}
-	return 0;
+	return refuse_doubles(out) < 0 ? err_set(e, -ENOMEM, "too many lines") : 0;
 }
 
 void rule_csv_finish(struct rule_csv *c)
@@ -268,8 +312,7 @@ void rule_csv_finish(struct rule_csv *c)
 static int put_cell(struct buf *out, const char *text, char after)
 {
 	char guarded[RULE_NOTE_BYTES + RULE_PATTERN_BYTES], cell[2 * sizeof(guarded) + 4];
-	/* A pattern such as @example.org is no formula to us, but it is to a spreadsheet; rule_pattern() would not take the apostrophe back. */
-	bool formula = text[0] && strchr("=+-|%\t\r", text[0]);
+	bool formula = text[0] && strchr(FORMULA, text[0]);
 	size_t n;
 
 	(void)snprintf(guarded, sizeof(guarded), "%s%s", formula ? "'" : "", text);
@@ -298,8 +341,8 @@ int rule_csv_row(struct buf *out, const struct rule *r)
 		(void)when_format(r->not_before_s, from);
 	if (r->expires_s)
 		(void)when_format(r->expires_s, until);
-	/* A leading space keeps a spreadsheet from taking @ for a formula, and is trimmed on the way back in. */
-	(void)snprintf(pattern, sizeof(pattern), "%s%s", r->pattern[0] == '@' ? " " : "", r->pattern);
+	/* A space does for a pattern what the apostrophe does for a note, and is trimmed on the way back in; an apostrophe may begin an address. */
+	(void)snprintf(pattern, sizeof(pattern), "%s%s", strchr(FORMULA, r->pattern[0]) ? " " : "", r->pattern);
 	bad = put_cell(out, pattern, ',');
 	bad = bad ? bad : put_cell(out, rule_effect_name(r->effect), ',');
 	bad = bad ? bad : put_cell(out, role_name(r->role), ',');

@@ -27,6 +27,9 @@ int when_parse(const char *text, int64_t *out)
 		/* timegm() would turn 31 June into 1 July. */
 		if (t == (time_t)-1 || tm.tm_mday != day)
 			continue;
+		/* 0 stands for "no date" wherever dates are kept: who ends access in 1970 must not get it for ever. */
+		if ((int64_t)t - offset_s <= 0)
+			return -EINVAL;
 		*out = (int64_t)t - offset_s;
 		return 0;
 	}

@@ -6,7 +6,7 @@
 
 #define WHEN_BYTES 32
 
-/** when_parse() - seconds since 1970 of "2026-11-25", "2026-11-25T18:00:00Z" or with an offset "+01:00" (RFC 3339). Return: 0 or -EINVAL */
+/** when_parse() - seconds since 1970 of "2026-11-25", "2026-11-25T18:00:00Z" or with an offset "+01:00" (RFC 3339); later than 1970 began. Return: 0 or -EINVAL */
 int when_parse(const char *text, int64_t *out);
 
 /** when_format() - RFC 3339 in UTC. Returns @out */
