@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The page for those who run the server: who sits here, and which of its parts shows. */
 import "./nonce.js";
-import { who_am_i } from "./api.js";
+import { sign_out, who_am_i } from "./api.js";
 import { Audit } from "./admin-audit.js";
 import { go_sign_in, i_may, me } from "./admin-desk.js";
 import { Live } from "./admin-live.js";
 import { Machines } from "./admin-machines.js";
 import { People } from "./admin-people.js";
 import { Rules } from "./admin-rules.js";
-import { $, on_click, put, show } from "./dom.js";
+import { $, attempt, on_click, put, show } from "./dom.js";
 import { toggle_theme, wear_theme } from "./prefs.js";
 
 const LOOK_EVERY_MS = { live: 2_000, machines: 5_000 }; /* the rest changes only when somebody changes it */
@@ -82,5 +82,9 @@ async function enter() {
 }
 
 on_click("theme", toggle_theme);
+on_click("sign-out", () => attempt("Signing out", async () => {
+	await sign_out();
+	location.assign("/");
+}));
 on_click("closed-retry", () => location.reload());
 enter();

@@ -526,6 +526,12 @@ const steps = {
 		await page.waitForSelector("#people-list tbody tr");
 		assert.equal(page.url(), `${desk}#people`);
 	},
+
+	async "signing out leads to the door"() {
+		await page.click("#sign-out");
+		await page.waitForSelector("#door-ways button");
+		assert.equal(page.url(), home);
+	},
 };
 
 async function play() {
