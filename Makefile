@@ -247,7 +247,7 @@ story: all image build/tests-web.stamp build/tests/netdc build/tests/tapwire bui
 
 test:
 	$(Q)deploy/install-deps.sh build test
-	$(Q)$(MAKE) --no-print-directory WERROR=1 test-all
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) WERROR=1 test-all
 test-all: all
 	$(Q)tests/runner reset
 	$(SAY) TEST unit
