@@ -23,7 +23,9 @@ shift $(($# < 2 ? $# : 2))
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
 dir=${FRESH_DIR:-/var/tmp/terrarium-fresh}
-mirror=${FRESH_MIRROR:-http://deb.debian.org/debian}
+# Where Debian comes from is this host's affair: FRESH_MIRROR, or the first mirror that its own apt knows.
+mirror=${FRESH_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v security | sed 's|/*$||' | head -n 1)}
+[ -n "$mirror" ] || die "apt here knows no mirror; name one with FRESH_MIRROR"
 mkdir -p "$dir"
 export root
 root=$(mktemp -d "$dir/$suite-$who.XXXXXX")
@@ -47,8 +49,9 @@ fi
 tar -C "$root" -xf "$base"
 
 # A clone, so that nothing untracked or built here helps; the shared folder beside it as tests expect it.
-git clone --quiet --no-hardlinks "$top" "$root/work/terrarium"
-[ ! -d "$top/../shared" ] || cp -r "$top/../shared" "$root/work/shared"
+mkdir -p "$root/srv/fresh"
+git clone --quiet --no-hardlinks "$top" "$root/srv/fresh/terrarium"
+[ ! -d "$top/../shared" ] || cp -r "$top/../shared" "$root/srv/fresh/shared"
 cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 grep -v "$(hostname)" /etc/hosts >"$root/etc/hosts" || true
 printf '127.0.1.1 fresh\n' >>"$root/etc/hosts"
@@ -101,13 +104,13 @@ END
 inside() {
 	local -a become=(env -i HOME=/root USER=root "${environment[@]}" sh -c)
 	[ "$1" = root ] || become=(setpriv --reuid alice --regid alice --init-groups env -i HOME=/home/alice USER=alice "${environment[@]}" sh -c)
-	unshare --mount --pid --fork --kill-child sh "$root/etc/fresh-mounts" "${become[@]}" "cd /work/terrarium && $2"
+	unshare --mount --pid --fork --kill-child sh "$root/etc/fresh-mounts" "${become[@]}" "cd /srv/fresh/terrarium && $2"
 }
 
 inside root "useradd --create-home alice && apt-get -qq update"
 if [ "$who" = user ]; then
 	inside root "apt-get -qq -o Dpkg::Use-Pty=0 install --no-install-recommends make >/dev/null && deploy/install-deps.sh build test"
-	inside root "chown -R alice: /work"
+	inside root "chown -R alice: /srv/fresh"
 else
 	inside root "apt-get -qq -o Dpkg::Use-Pty=0 install --no-install-recommends make >/dev/null && deploy/install-deps.sh build"
 fi

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -403,7 +404,7 @@ static void quotas(void **state)
 		end_process(0);
 	}
 	assert_int_equal(spawn(s, (struct netd_vm_spawn){ .nwant = 0 }, &e), -EAGAIN);
-	(void)usleep(250000);
+	(void)poll(NULL, 0, 250);
 	assert_int_equal(spawn(s, (struct netd_vm_spawn){ .nwant = 0 }, &e), 0);
 }
 
