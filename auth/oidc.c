@@ -262,6 +262,13 @@ void oidc_error_text(const char *body, size_t len, char *out, size_t size)
 			*p = '?';
 }
 
+/* Names and addresses of our network are for the log; the person is told less. */
+static void tell_away(const struct oidc_call *c, const struct httpc_answer *a)
+{
+	if (a->error)
+		log_warn("identity service %s cannot be reached: %s", c->o->c.name, a->why);
+}
+
 static void on_userinfo(void *arg, const struct httpc_answer *a)
 {
 	struct oidc_call *c = arg;
@@ -272,8 +279,9 @@ static void on_userinfo(void *arg, const struct httpc_answer *a)
 
 	c->http = NULL;
 	if (a->error || a->status != 200) {
+		tell_away(c, a);
 		err_set(&e, -EACCES, "the identity service does not tell who signed in (userinfo): %s",
-			a->error ? a->why : a->status == 401 ? "401" : "unexpected status");
+			a->error ? "no answer" : a->status == 401 ? "401" : "unexpected status");
 		oidc_call_refuse(c, &e);
 		return;
 	}
@@ -398,9 +406,10 @@ static void on_token(void *arg, const struct httpc_answer *a)
 
 	c->http = NULL;
 	if (a->error || a->status != 200) {
+		tell_away(c, a);
 		oidc_error_text(a->body, a->len, word, sizeof(word));
 		err_set(&e, -EACCES, "the identity service does not accept the sign-in: %s",
-			a->error ? a->why : word[0] ? word : "it answered without a reason");
+			a->error ? "it cannot be reached" : word[0] ? word : "it answered without a reason");
 		oidc_call_refuse(c, &e);
 		return;
 	}
@@ -440,6 +449,13 @@ int oidc_token_request(struct oidc_call *c, const char *endpoint, const char *fo
 	explicit_bzero(body, sizeof(body));
 	explicit_bzero(password, sizeof(password));
 	return c->http ? 0 : -EAGAIN;
+}
+
+void oidc_forget(struct oidc *o, const uint8_t browser[OIDC_BROWSER_BYTES])
+{
+	for (size_t i = 0; i < OIDC_LOGINS_MAX; i++)
+		if (o->logins[i].started_ms && secret_equal(o->logins[i].browser, browser, OIDC_BROWSER_BYTES))
+			explicit_bzero(&o->logins[i], sizeof(o->logins[i]));
 }
 
 /* Takes the record of a state out: a state works once. */

@@ -77,6 +77,9 @@ struct oidc_call *oidc_finish(struct oidc *o, const struct oidc_callback *cb, oi
 /** oidc_cancel() - nobody waits any more: @done does not run. Returns NULL; NULL is fine */
 struct oidc_call *oidc_cancel(struct oidc_call *call);
 
+/** oidc_forget() - nobody waits any more for the browser that oidc_begin() sent away; fine when it is back already */
+void oidc_forget(struct oidc *o, const uint8_t browser[OIDC_BROWSER_BYTES]);
+
 /**
  * oidc_bearer() - identity, with its end, behind a bearer token (RFC 9068 access token, or an ID token made for our audience)
  *

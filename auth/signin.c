@@ -40,7 +40,7 @@ struct signin {
 	struct signins *owner;
 	struct signin *newer, *older;
 	const struct provider *provider;
-	uint8_t hash[SECRET_HASH_BYTES];
+	uint8_t hash[SECRET_HASH_BYTES], from[16];
 	uint64_t begun_ms;
 	enum signin_state state;
 	struct oidc_call *oidc_call;
@@ -70,6 +70,8 @@ static void drop(struct signin *g)
 	struct signins *s = g->owner;
 
 	(void)oidc_cancel(g->oidc_call);
+	if (g->provider->oidc)
+		oidc_forget(g->provider->oidc, g->hash);
 	(void)hypha_cancel(g->hypha_call);
 	*(g->older ? &g->older->newer : &s->oldest) = g->newer;
 	*(g->newer ? &g->newer->older : &s->newest) = g->older;
@@ -275,21 +277,39 @@ static int start(struct signin *g, enum signin_how how, struct err *e)
 	return oidc_begin(p->oidc, g->hash, g->url, sizeof(g->url), e);
 }
 
-int signin_begin(struct signins *s, const char *provider, enum signin_how how, char secret[SECRET_TEXT], struct err *e)
+/* Makes room, at the cost of who has begun most. */
+static void make_room(struct signins *s, const uint8_t from[16])
 {
-	const struct provider *p = find_provider(s, provider);
+	struct signin *first = NULL;
+	size_t n = 0;
+
+	for (struct signin *g = s->oldest; g; g = g->newer) {
+		if (memcmp(g->from, from, sizeof(g->from)) != 0)
+			continue;
+		first = first ? first : g;
+		n++;
+	}
+	if (n >= SIGNINS_PER_ADDRESS)
+		drop(first);
+	else if (s->count == SIGNINS_MAX)
+		drop(s->oldest);
+}
+
+int signin_begin(struct signins *s, const struct signin_wish *wish, char secret[SECRET_TEXT], struct err *e)
+{
+	const struct provider *p = find_provider(s, wish->provider);
 	struct signin *g;
 	int r;
 
 	if (!p)
 		return err_set(e, -ENOENT, "this server has no such way to sign in");
-	if (s->count == SIGNINS_MAX)
-		drop(s->oldest);
+	make_room(s, wish->from);
 	g = calloc(1, sizeof(*g));
 	if (!g)
 		return err_set(e, -ENOMEM, "out of memory");
 	g->owner = s;
 	g->provider = p;
+	memcpy(g->from, wish->from, sizeof(g->from));
 	g->begun_ms = loop_now_ms();
 	g->older = s->newest;
 	*(s->newest ? &s->newest->newer : &s->oldest) = g;
@@ -300,7 +320,7 @@ int signin_begin(struct signins *s, const char *provider, enum signin_how how, c
 	if (r < 0)
 		err_set(e, r, "no randomness");
 	else
-		r = start(g, how, e);
+		r = start(g, wish->how, e);
 	if (r < 0)
 		drop(g);
 	return r;

@@ -26,6 +26,7 @@ struct signins;
  *                   └─► CODE(device)  ─► [person confirms elsewhere]  ────────────┘
  */
 #define SIGNINS_MAX	   1024 /* in all; the oldest goes */
+#define SIGNINS_PER_ADDRESS 64 /* begun at one address: the oldest of them goes, so that nobody pushes out those of others */
 #define SIGNIN_LIFE_MS	   600000
 #define SIGNIN_PROVIDERS_MAX 8
 
@@ -55,14 +56,21 @@ const struct proxy *signins_proxy(const struct signins *s, const char *provider)
 /** signins_oidc() - the next provider of that kind after @after (NULL starts); for bearer tokens */
 struct oidc *signins_oidc(const struct signins *s, const struct oidc *after);
 
+/** struct signin_wish - @from: the address that asks, as struct peer has it in its key */
+struct signin_wish {
+	const char *provider;
+	enum signin_how how;
+	uint8_t from[16];
+};
+
 /**
- * signin_begin() - begin at @provider
+ * signin_begin() - begin at a provider
  * @secret: what names this sign-in from now on
  *
  * Return: 0; -ENOENT without such a provider; -EAGAIN while it cannot be reached; -EOPNOTSUPP when it has no sign-in of that kind; else
  * negative with @e.
  */
-int signin_begin(struct signins *s, const char *provider, enum signin_how how, char secret[SECRET_TEXT], struct err *e);
+int signin_begin(struct signins *s, const struct signin_wish *wish, char secret[SECRET_TEXT], struct err *e);
 
 /** signin_proxy() - sign in at once, by what a proxy wrote into this request. Return: as proxy_check(), or -ENOENT */
 int signin_proxy(struct signins *s, const char *provider, const struct proxy_request *r, struct identity *id, struct err *e);

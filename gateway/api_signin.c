@@ -142,6 +142,7 @@ void api_signin_begin(struct http_call *call)
 	struct api *api = call->app;
 	const char *provider = json_string_value(json_object_get(call->json, "provider"));
 	bool device = json_is_true(json_object_get(call->json, "device"));
+	struct signin_wish wish = { .provider = provider, .how = device ? SIGNIN_DEVICE : SIGNIN_BROWSER };
 	char secret[SECRET_TEXT];
 	struct signin_view v;
 	struct err e = { 0 };
@@ -157,7 +158,8 @@ void api_signin_begin(struct http_call *call)
 		sign_in_proxy(call, proxy_config(signins_proxy(api->signins, provider)));
 		return;
 	}
-	r = signin_begin(api->signins, provider, device ? SIGNIN_DEVICE : SIGNIN_BROWSER, secret, &e);
+	memcpy(wish.from, call->req->peer.key, sizeof(wish.from));
+	r = signin_begin(api->signins, &wish, secret, &e);
 	if (r == -ENOENT)
 		http_problem(call->resp, 400, "no_provider", "This server has no such way to sign in.");
 	else if (r == -EOPNOTSUPP)

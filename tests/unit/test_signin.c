@@ -100,6 +100,14 @@ static int teardown(void **state)
 	return 0;
 }
 
+static int begin_from(unsigned address, const char *provider, enum signin_how how, char secret[SECRET_TEXT], struct err *e)
+{
+	struct signin_wish wish = { .provider = provider, .how = how };
+
+	memcpy(wish.from, &address, sizeof(address));
+	return signin_begin(s, &wish, secret, e);
+}
+
 static enum signin_state state_of(const char *secret)
 {
 	struct signin_view v;
@@ -122,7 +130,7 @@ static void begin_corp(char secret[SECRET_TEXT], char state[SECRET_TEXT])
 	struct signin_view v;
 	char nonce[SECRET_TEXT], body[1024], text[9000];
 
-	assert_int_equal(signin_begin(s, "corp", SIGNIN_BROWSER, secret, NULL), 0);
+	assert_int_equal(begin_from(1, "corp", SIGNIN_BROWSER, secret, NULL), 0);
 	assert_int_equal(signin_look(s, secret, &v), 0);
 	assert_int_equal(v.state, SIGNIN_REDIRECT);
 	assert_string_equal(v.provider, "corp");
@@ -225,11 +233,11 @@ static void ways_that_do_not_exist_say_so(void **state)
 	struct err e = { 0 };
 
 	(void)state;
-	assert_int_equal(signin_begin(s, "nope", SIGNIN_BROWSER, secret, &e), -ENOENT);
-	assert_int_equal(signin_begin(s, "", SIGNIN_BROWSER, secret, &e), -ENOENT);
-	assert_int_equal(signin_begin(s, "hypha", SIGNIN_DEVICE, secret, &e), -EOPNOTSUPP);
-	assert_int_equal(signin_begin(s, "front", SIGNIN_BROWSER, secret, &e), -EOPNOTSUPP);
-	assert_int_equal(signin_begin(s, "corp", SIGNIN_DEVICE, secret, &e), -EOPNOTSUPP); /* its metadata has no device grant */
+	assert_int_equal(begin_from(1, "nope", SIGNIN_BROWSER, secret, &e), -ENOENT);
+	assert_int_equal(begin_from(1, "", SIGNIN_BROWSER, secret, &e), -ENOENT);
+	assert_int_equal(begin_from(1, "hypha", SIGNIN_DEVICE, secret, &e), -EOPNOTSUPP);
+	assert_int_equal(begin_from(1, "front", SIGNIN_BROWSER, secret, &e), -EOPNOTSUPP);
+	assert_int_equal(begin_from(1, "corp", SIGNIN_DEVICE, secret, &e), -EOPNOTSUPP); /* its metadata has no device grant */
 	assert_int_equal(signin_callback(s, "front", secret, &cb, &e), -ENOENT);
 	assert_int_equal(signin_proxy(s, "corp", &r, &id, &e), -ENOENT);
 	assert_int_equal(signin_proxy(s, "nope", &r, &id, &e), -ENOENT);
@@ -260,7 +268,7 @@ static void a_hypha_sign_in_shows_its_page(void **state)
 	idp_says("/public/services/hypha-login/check", IDP_BODY, 200, "\"T\"");
 	idp_says("/assets/config.json", IDP_BODY, 200,
 		 "{\"user\":{\"id\":\"u\",\"email\":\"h@example.org\",\"is_anonymous\":false,\"expires_at\":99999999999}}");
-	assert_int_equal(signin_begin(s, "hypha", SIGNIN_BROWSER, secret, NULL), 0);
+	assert_int_equal(begin_from(1, "hypha", SIGNIN_BROWSER, secret, NULL), 0);
 	assert_int_equal(after(secret, SIGNIN_WAITING), SIGNIN_REDIRECT);
 	assert_int_equal(signin_look(s, secret, &v), 0);
 	assert_non_null(strstr(v.url, "/l?key=K"));
@@ -283,11 +291,29 @@ static void the_oldest_goes_when_there_are_too_many(void **state)
 	(void)state;
 	begin_corp(first, st);
 	assert_int_equal(signin_callback(s, "corp", first, &cb, NULL), 0); /* a request is under way */
-	for (int i = 0; i < SIGNINS_MAX; i++)
-		assert_int_equal(signin_begin(s, "corp", SIGNIN_BROWSER, secret, NULL), 0);
+	for (unsigned i = 0; i < SIGNINS_MAX; i++)
+		assert_int_equal(begin_from(2 + i / SIGNINS_PER_ADDRESS, "corp", SIGNIN_BROWSER, secret, NULL), 0);
 	assert_int_equal(signin_look(s, first, &v), -ENOENT);
 	assert_int_equal(signin_look(s, secret, &v), 0);
 	loop_for(&loop, 50);
+}
+
+/* Begun without end at one address, sign-ins push out each other and nobody else's, here and in the provider. */
+static void nobody_pushes_out_the_others(void **state)
+{
+	char mine[SECRET_TEXT], first[SECRET_TEXT], secret[SECRET_TEXT], st[SECRET_TEXT];
+	struct oidc_callback cb = { .state = st, .code = "c" };
+	struct signin_view v;
+
+	(void)state;
+	begin_corp(mine, st);
+	assert_int_equal(begin_from(2, "corp", SIGNIN_BROWSER, first, NULL), 0);
+	for (unsigned i = 0; i < 2 * SIGNINS_MAX; i++)
+		assert_int_equal(begin_from(2, "corp", SIGNIN_BROWSER, secret, NULL), 0);
+	assert_int_equal(signin_look(s, first, &v), -ENOENT);
+	assert_int_equal(signin_look(s, secret, &v), 0);
+	assert_int_equal(signin_callback(s, "corp", mine, &cb, NULL), 0);
+	assert_int_equal(after(mine, SIGNIN_WAITING), SIGNIN_DONE);
 }
 
 int main(void)
@@ -300,6 +326,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(ways_that_do_not_exist_say_so, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_proxy_needs_no_second_look, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_hypha_sign_in_shows_its_page, setup, teardown),
+		cmocka_unit_test_setup_teardown(nobody_pushes_out_the_others, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_oldest_goes_when_there_are_too_many, setup, teardown),
 	};
 
