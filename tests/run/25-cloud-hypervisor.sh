@@ -38,7 +38,7 @@ ch() { hv --driver=cloud-hypervisor --accel=kvm "$@"; }
 ch_retry() { ch "$@" || { say "once more"; ch kill state=stopped; ch "$@"; }; }
 ch_crash() { { ch "$@" crash; } 2>/dev/null; [ $? = 137 ]; }
 end_of() { sed -n 's/.*process ended: //p' "$T/hv.log" | tail -n 1; }
-pid_of_ch() { pgrep -P "$NETD_PID" -f "cloud-hypervisor"; }
+pid_of_ch() { pgrep -P "$NETD_PID" -f "api-socket fd="; }
 
 pings=('send=ping -c1 -W5 $(ip route | sed -n "s/^default via \([^ ]*\).*/\1/p")\n' 'expect=1 packets received')
 grep -q 'do not give:.*network' "$T/netd.log" && pings=()
@@ -66,6 +66,28 @@ grep -q 'console pty adopted' "$T/hv.log" || fail "it was not adopted"
 ch reset state=booting state=ready kill state=stopped || fail "an adopted machine cannot be reset and killed"
 nothing_left || fail "something is left"
 ok "a machine is adopted as it was, over a change of the preferred driver too; it can be reset and killed"
+
+# Who chooses, and by what. In "auto" it is KVM that decides: here it is taken at its word.
+: >"$T/hv.log"
+hv --driver=auto --accel=kvm start state=booting show kill state=stopped || fail "auto with KVM"
+grep -q 'vm state=booting driver=cloud-hypervisor' "$T/hv.log" || fail "auto with KVM does not take Cloud Hypervisor"
+hv_retry --driver=auto --accel=tcg start state=booting show kill state=stopped || fail "auto without KVM"
+grep -q 'vm state=booting driver=qemu' "$T/hv.log" || fail "auto without KVM does not take QEMU"
+ok "auto takes it where KVM runs guests, else QEMU"
+
+# A guest that panics at once; and one that reboots for ever.
+mkdir -p "$T/images/micro"
+ln -s "$ROOT/build/images/micro/"* "$T/images/micro/"
+rm "$T/images/micro/manifest.json"
+guest() { sed "s| panic=1\"| $1 rdinit=/nowhere init=/nowhere\"|" build/images/micro/manifest.json >"$T/images/micro/manifest.json"; }
+guest panic=0
+ch --images="$T/images" --boot=60s start state=failed 'reason=kernel panicked' || fail "a panic is not told"
+ok "a panic is told"
+guest panic=-1
+ch --images="$T/images" --boot=60s start state=failed || fail "a guest that never boots is not ended"
+grep -q 'state failed: the guest' "$T/hv.log" || fail "the reason does not say that the guest is to blame"
+ok "a guest that never comes up is ended: $(sed -n 's/.*state failed: //p' "$T/hv.log" | tail -n 1)"
+nothing_left || fail "something is left"
 
 hv --driver=cloud-hypervisor --accel=tcg start state=failed 'reason=needs KVM' || fail "without KVM"
 ok "without KVM it says so in words"
@@ -95,6 +117,9 @@ ok "a refusal that is no JSON is told"
 misbehave CONSOLE=Null
 ch start state=failed 'reason=console' || fail "a console that was not taken over is not found"
 ok "a console that was silently ignored is found by vm.info"
+misbehave LOOP=1
+ch start state=failed 'reason=rebooted 10 times' || fail "a reboot loop is not ended"
+ok "a guest that reboots for ever is ended and told"
 misbehave SIGSYS=1
 ch start state=failed 'reason=filter of system calls' || fail "SIGSYS is not explained"
 ok "SIGSYS is explained"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A person's real machine through the whole chain. Usage: vm_in_the_shell.mjs PORT STATE_DIR PID_FILE */
+/* A person's real machine through the whole chain. Usage: vm_in_the_shell.mjs PORT STATE_DIR PID_FILE [DRIVER] */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { Person, sleep, until } from "./client.mjs";
@@ -10,7 +10,7 @@ const ok = (text) => console.log(`ok ${++n} - ${text}`);
 
 const ann = await new Person(port).sign_in(state_dir, "ann@example.org");
 const host = (await ann.call("GET", "/api/v1/host")).body;
-assert.equal(host.driver, "qemu");
+assert.equal(host.driver, process.argv[5] ?? "qemu");
 
 /* --- from the click to the prompt; the boot is seen from its first line --- */
 const t0 = Date.now();

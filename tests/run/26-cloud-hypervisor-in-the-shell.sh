@@ -1,0 +1,20 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Story 32 with a machine of Cloud Hypervisor: sign in, type in it, come back to it, survive the gateway's death, end it. Always with the
+# stand-in, for the real program is looked at by story 25.
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+needs node curl qemu-system-x86_64
+[ -f build/images/micro/manifest.json ] || skip "no guest image: make image"
+
+mkdir "$T/bin"
+cp tests/fake/cloud-hypervisor "$T/bin/"
+echo "COMPLAINTS=$T/complaints" >"$T/bin/cloud-hypervisor.env"
+touch "$T/complaints"
+start_netd --binaries="cloud-hypervisor=$T/bin/cloud-hypervisor shell=/bin/bash"
+keep_gateway --driver=cloud-hypervisor --accel=kvm --state-dir="$T/state"
+wait_until 60 ready || fail "not ready"
+node tests/run/vm_in_the_shell.mjs "$PORT" "$T/state" "$T/gateway.pid" cloud-hypervisor || fail "the way through"
+check "no process is left" [ "$(pgrep -c -P "$NETD_PID" -f "api-socket fd=")" = 0 ]
+check "no TAP is left" sh -c "! grep -q 'trm[0-9]' /proc/$NETD_PID/net/dev"
+check "no request that the real server would refuse" [ ! -s "$T/complaints" ]
