@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <mbedtls/sha256.h>
 #include <mbedtls/version.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,12 +112,17 @@ const uint8_t *audit_head(const struct audit *a, int64_t *id)
 /* Text for the log: bounded, printable, and whole UTF-8, for JSON takes nothing else. */
 static void put_text(char *out, size_t size, const char *text)
 {
+	bool ascii = true;
 	json_t *whole;
 
 	(void)snprintf(out, size, "%s", text ? text : "");
-	for (char *p = out; *p; p++)
+	for (char *p = out; *p; p++) {
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
 			*p = '?';
+		ascii = ascii && (unsigned char)*p < 0x80;
+	}
+	if (ascii)
+		return;
 	whole = json_string(out);
 	for (char *p = out; !whole && *p; p++)
 		if ((unsigned char)*p >= 0x80)

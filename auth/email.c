@@ -15,10 +15,10 @@ static int is_alnum(char c)
 	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
 }
 
-/* RFC 5322 §3.2.3, already in lower case. */
+/* RFC 5322 §3.2.3, already in lower case. Not the slash: an address is one segment of a path, or nobody could take its rule away. */
 static int is_atext(char c)
 {
-	return is_alnum(c) || (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
+	return is_alnum(c) || (c != '\0' && strchr("!#$%&'*+-=?^_`{|}~", c) != NULL);
 }
 
 static int local_ok(const char *s, size_t len)
