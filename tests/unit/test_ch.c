@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the driver makes of a running Cloud Hypervisor: its events, its answers, and the socket without a name in between, as the
+ * helper makes it.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/loop.h"
+#include "hv/driver.h"
+#include "netsetup/ends.h"
+
+#define WAIT_MS 5000
+
+static struct {
+	struct loop loop;
+	struct ends ends;
+	struct netd_slot_info info;
+	int events_fd; /* the VMM's end */
+	pthread_t thread;
+	const char *version, *serial, *state;
+	atomic_uint infos;
+	void *instance;
+	struct hv_console console;
+	char told[1024];
+	bool accel_told;
+} t;
+
+/* --- what the driver tells hv.c --- */
+
+void hv_event(struct hv_vm *vm, enum hv_event ev, const char *reason)
+{
+	static const char *const names[] = { "reset", "shutdown", "ready", "broken" };
+
+	(void)vm;
+	(void)snprintf(t.told + strlen(t.told), sizeof(t.told) - strlen(t.told), "%s%s%s;", names[ev], reason ? ": " : "",
+		       reason ? reason : "");
+}
+
+void hv_event_accel(struct hv_vm *vm, enum hv_accel accel)
+{
+	(void)vm;
+	t.accel_told = accel == HV_ACCEL_KVM;
+}
+
+struct loop *hv_vm_loop(const struct hv_vm *vm)
+{
+	(void)vm;
+	return &t.loop;
+}
+
+/* --- the VMM: answers GETs until its socket is shut down --- */
+
+static void answer(int fd, const char *asked)
+{
+	char body[512], text[640];
+
+	if (strstr(asked, "vmm.ping"))
+		(void)snprintf(body, sizeof(body), "{\"version\":\"%s\"}", t.version);
+	else
+		(void)snprintf(body, sizeof(body), "{\"state\":\"%s\",\"config\":{\"serial\":{\"mode\":\"%s\"},\"console\":{\"mode\":\"Off\"}}}",
+			       t.state, t.serial);
+	(void)snprintf(text, sizeof(text), "HTTP/1.1 200 \r\nContent-Length: %zu\r\n\r\n%s", strlen(body), body);
+	(void)fd_write_all(fd, text, strlen(text));
+	if (strstr(asked, "vm.info"))
+		atomic_fetch_add(&t.infos, 1);
+}
+
+static void *run_vmm(void *arg)
+{
+	int listen_fd = t.ends.child[0], fd;
+
+	(void)arg;
+	while ((fd = accept(listen_fd, NULL, NULL)) >= 0) {
+		char asked[1024];
+		ssize_t n;
+
+		while ((n = recv(fd, asked, sizeof(asked) - 1, 0)) > 0) {
+			asked[n] = '\0';
+			if (strstr(asked, "\r\n\r\n") && t.version)
+				answer(fd, asked);
+		}
+		(void)fd_close(fd);
+	}
+	return NULL;
+}
+
+static int setup(void **state)
+{
+	static const uint8_t want[] = { NETD_FD_LISTEN, NETD_FD_STREAM, NETD_FD_PTY, NETD_FD_RING };
+	struct netd_vm_spawn rq = { .nwant = sizeof(want), .ring_bytes = 4096 };
+
+	(void)state;
+	memset(&t, 0, sizeof(t));
+	memcpy(rq.want, want, sizeof(want));
+	assert_int_equal(loop_init(&t.loop), 0);
+	assert_int_equal(ends_open(&t.ends, &rq, 0, NULL), 0);
+	t.info.nwant = rq.nwant;
+	t.info.ring_bytes = rq.ring_bytes;
+	memcpy(t.info.want, want, sizeof(want));
+	t.events_fd = t.ends.child[1];
+	t.version = "53.0";
+	t.serial = "Tty";
+	t.state = "Running";
+	t.console = (struct hv_console){ .fd = -1, .ring_fd = -1 };
+	return 0;
+}
+
+static void attach(bool adopted)
+{
+	int fds[NETD_FDS_MAX] = { -1, -1, -1, -1, -1, -1, -1, -1 };
+
+	for (size_t i = 0; i < t.info.nwant; i++)
+		fds[i] = fd_take(&t.ends.near[i]);
+	t.console.adopted = adopted;
+	t.instance = calloc(1, hv_driver_ch.instance_bytes);
+	assert_non_null(t.instance);
+	assert_int_equal(pthread_create(&t.thread, NULL, run_vmm, NULL), 0);
+	assert_int_equal(hv_driver_ch.attach(NULL, t.instance, fds, &t.info, &t.console, NULL), 0);
+	for (size_t i = 0; i < NETD_FDS_MAX; i++)
+		assert_int_equal(fds[i], -1);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	if (t.instance) {
+		hv_driver_ch.finish(NULL, t.instance);
+		hv_driver_ch.finish(NULL, t.instance); /* idempotent */
+		loop_finish(&t.loop); /* the last connection is closed with it */
+		(void)shutdown(t.ends.child[0], SHUT_RDWR);
+		(void)pthread_join(t.thread, NULL);
+		free(t.instance);
+	} else {
+		loop_finish(&t.loop);
+	}
+	(void)fd_close(t.console.fd);
+	(void)fd_close(t.console.ring_fd);
+	ends_close(&t.ends);
+	return 0;
+}
+
+static void on_tick(struct ev_loop *ev, ev_timer *w, int events)
+{
+	(void)ev;
+	(void)w;
+	(void)events;
+}
+
+/* Serve until something was told that contains @text, or so many vm.info were asked for. */
+static bool until(const char *text, unsigned infos)
+{
+	uint64_t end = loop_now_ms() + WAIT_MS;
+	ev_timer tick;
+	bool good;
+
+	ev_timer_init(&tick, on_tick, 0.01, 0.01);
+	ev_timer_start(t.loop.ev, &tick);
+	while (!(good = text ? strstr(t.told, text) != NULL : atomic_load(&t.infos) >= infos) && loop_now_ms() < end)
+		ev_run(t.loop.ev, EVRUN_ONCE);
+	for (int i = 0; i < 10; i++) /* what must not follow has time to */
+		ev_run(t.loop.ev, EVRUN_ONCE);
+	ev_timer_stop(t.loop.ev, &tick);
+	return good;
+}
+
+static void vmm_says(const char *source, const char *event)
+{
+	char text[256];
+
+	(void)snprintf(text, sizeof(text), "{\n  \"source\": \"%s\",\n  \"event\": \"%s\",\n  \"properties\": null\n}\n\n", source, event);
+	assert_int_equal(fd_write_all(t.events_fd, text, strlen(text)), 0);
+}
+
+/* --- stories --- */
+
+static void socket_has_no_name(void **state)
+{
+	char path[64], target[128];
+	struct stat st;
+	ssize_t n;
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", t.ends.near[0]);
+	n = readlink(path, target, sizeof(target) - 1);
+	assert_true(n > 0);
+	target[n] = '\0';
+	assert_non_null(strstr(target, " (deleted)"));
+	*strstr(target, " (deleted)") = '\0';
+	assert_int_equal(lstat(target, &st), -1);
+	*strrchr(target, '/') = '\0';
+	assert_int_equal(lstat(target, &st), -1);
+	assert_true(fcntl(t.ends.near[0], F_GETFL) & O_PATH);
+	assert_int_equal(fcntl(t.ends.near[0], F_GETFD), FD_CLOEXEC);
+}
+
+static void a_reboot_is_no_shutdown(void **state)
+{
+	(void)state;
+	attach(false);
+	assert_int_equal(t.console.kind, HV_CONSOLE_PTY);
+	assert_true(t.console.fixed_size);
+	vmm_says("vm", "booting");
+	vmm_says("vm", "booted");
+	assert_true(until(NULL, 1));
+	vmm_says("vm", "rebooting");
+	vmm_says("vm", "shutdown");
+	vmm_says("vm", "booted");
+	vmm_says("vm", "rebooted");
+	assert_true(until("reset;", 0));
+	assert_string_equal(t.told, "reset;");
+	vmm_says("vm", "shutdown");
+	vmm_says("vm", "deleted");
+	vmm_says("vmm", "shutdown");
+	assert_true(until("shutdown;", 0));
+	assert_string_equal(t.told, "reset;shutdown;");
+	assert_true(t.accel_told);
+}
+
+static void a_panic_is_told(void **state)
+{
+	(void)state;
+	attach(false);
+	vmm_says("virtio-device", "panic");
+	vmm_says("guest", "panic");
+	assert_true(until("broken", 0));
+	assert_string_equal(t.told, "broken: the guest's kernel panicked;");
+}
+
+static void what_is_lost_is_asked_for(void **state)
+{
+	static const char half[] = "{\n  \"source\": \"v\n\n";
+
+	(void)state;
+	t.state = "Shutdown";
+	attach(false);
+	assert_int_equal(fd_write_all(t.events_fd, half, strlen(half)), 0);
+	assert_true(until("shutdown", 0));
+	assert_string_equal(t.told, "shutdown;");
+	assert_true(atomic_load(&t.infos) >= 1);
+}
+
+static void an_old_version_is_refused(void **state)
+{
+	(void)state;
+	t.version = "v51.1.0";
+	attach(false);
+	assert_true(until("broken", 0));
+	assert_string_equal(t.told, "broken: Cloud Hypervisor is of version 51, but 52 or newer is needed: install a newer one;");
+}
+
+static void a_console_that_was_ignored_is_found(void **state)
+{
+	(void)state;
+	t.serial = "Null";
+	attach(true); /* asks at once */
+	assert_true(until("broken", 0));
+	assert_non_null(strstr(t.told, "console it was told to use"));
+}
+
+static void a_silent_api_hurts_no_adopted_machine(void **state)
+{
+	(void)state;
+	t.version = NULL; /* answers nothing */
+	attach(true);
+	vmm_says("vm", "rebooting");
+	assert_true(until("reset;", 0));
+	assert_string_equal(t.told, "reset;");
+	assert_int_equal(hv_driver_ch.ask_stop(NULL, t.instance), 0);
+	assert_int_equal(hv_driver_ch.quit(NULL, t.instance), 0);
+}
+
+static void another_process_is_refused(void **state)
+{
+	struct netd_slot_info info = { .nwant = 1, .want = { NETD_FD_STREAM } };
+	int fds[NETD_FDS_MAX] = { fd_take(&t.ends.near[1]), -1, -1, -1, -1, -1, -1, -1 };
+	void *instance = calloc(1, hv_driver_ch.instance_bytes);
+	struct err e = { 0 };
+
+	(void)state;
+	assert_non_null(instance);
+	assert_int_equal(hv_driver_ch.attach(NULL, instance, fds, &info, &t.console, &e), -EPROTO);
+	assert_non_null(strstr(e.msg, "no Cloud Hypervisor"));
+	hv_driver_ch.finish(NULL, instance);
+	free(instance);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(socket_has_no_name, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_reboot_is_no_shutdown, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_panic_is_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_lost_is_asked_for, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_old_version_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_console_that_was_ignored_is_found, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_silent_api_hurts_no_adopted_machine, setup, teardown),
+		cmocka_unit_test_setup_teardown(another_process_is_refused, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
