@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/access.h"
 #include "base/err.h"
 #include "gateway/api.h"
 #include "gateway/machine.h"
@@ -29,6 +30,17 @@ static void offline(struct http_call *call, const struct err *e)
 	http_header(call->resp, "Retry-After", "%d", OFFLINE_RETRY_S);
 }
 
+/* What the caller may use now. Return: false after a refusal. */
+static bool read_grant(struct http_call *call, struct grant *g)
+{
+	const struct api *api = call->app;
+
+	if (auth_check(api->access, call->who.email, api->now_s(), g, NULL) == 0)
+		return true;
+	http_problem(call->resp, 403, "not_allowed", "You may not be here any more.");
+	return false;
+}
+
 /* Outcomes of machine_*() other than 0. */
 static void not_done(struct http_call *call, int r, const struct err *e)
 {
@@ -36,6 +48,8 @@ static void not_done(struct http_call *call, int r, const struct err *e)
 		http_problem(call->resp, 409, "wrong_state", "%s.", e->msg);
 	else if (r == MACHINE_E_OFFLINE)
 		offline(call, e);
+	else if (r == MACHINE_E_QUOTA)
+		http_problem(call->resp, 403, "quota", "%s.", e->msg);
 	else
 		http_failed(call->resp, e);
 }
@@ -124,31 +138,39 @@ static int read_key(struct http_call *call, const char **out)
 	return -EINVAL;
 }
 
+/* Answer for a machine that exists now; @again: by the same Idempotency-Key as before. */
+static void created(struct http_call *call, const struct machine *m, bool again)
+{
+	if (!again)
+		api_note(call, "vm.create", machine_id(m), call->req->idempotency_key ? call->req->idempotency_key : "");
+	http_json(call->resp, 201, machine_json(m));
+	http_header(call->resp, "Location", "/api/v1/vms/%s", machine_id(m));
+}
+
 void api_vm_create(struct http_call *call)
 {
 	const struct api *api = call->app;
 	struct machine *m = NULL;
-	const char *key;
 	struct vm_spec spec;
+	struct grant g;
+	struct machine_wish wish = { .person = call->who.person, .spec = &spec, .quota = &g.quota };
 	struct err e = { 0 };
 	int r;
 
-	if (api_needs_person(call) || read_key(call, &key) < 0)
+	if (api_needs_person(call) || read_key(call, &wish.key) < 0 || !read_grant(call, &g))
 		return;
 	spec_defaults(&spec);
 	if (spec_parse(&spec, call->json, &e) < 0) {
 		http_problem(call->resp, 400, "bad_spec", "%s.", e.msg);
 		return;
 	}
-	r = machine_create(api->machines, call->who.person, &spec, key, &m, &e);
-	if (r == 0) {
-		http_json(call->resp, 201, machine_json(m));
-		http_header(call->resp, "Location", "/api/v1/vms/%s", machine_id(m));
-	} else if (r == MACHINE_E_EXISTS) {
+	r = machine_create(api->machines, &wish, &m, &e);
+	if (r == 0 || r == MACHINE_E_REPEATED)
+		created(call, m, r == MACHINE_E_REPEATED);
+	else if (r == MACHINE_E_EXISTS)
 		http_problem_with(call->resp, 409, "vm_exists", m ? json_pack("{s:o}", "vm", machine_json(m)) : NULL, "%s.", e.msg);
-	} else {
+	else
 		not_done(call, r, &e);
-	}
 }
 
 /* --- one machine --- */
@@ -161,21 +183,41 @@ void api_vm_get(struct http_call *call)
 		http_json(call->resp, 200, machine_json(m));
 }
 
-static void after(struct http_call *call, const struct machine *m, int r, const struct err *e)
+/* What came of asking a machine for @action. */
+static void after(struct http_call *call, const struct machine *m, const char *action, int r, const struct err *e)
 {
-	if (r == 0)
-		http_json(call->resp, 202, machine_json(m));
-	else
+	if (r != 0) {
 		not_done(call, r, e);
+		return;
+	}
+	api_note(call, action, machine_id(m), "");
+	http_json(call->resp, 202, machine_json(m));
+}
+
+/* A machine from better days must fit into what its person may use now. */
+static int may_start(struct http_call *call, const struct machine *m, struct err *e)
+{
+	const struct api *api = call->app;
+	struct grant g;
+
+	if (auth_check(api->access, call->who.email, api->now_s(), &g, NULL) < 0)
+		return err_set(e, MACHINE_E_QUOTA, "you may not be here any more");
+	if (g.quota.lifetime_s && machine_created_s(m) + (int64_t)g.quota.lifetime_s <= api->now_s())
+		return err_set(e, MACHINE_E_QUOTA, "the machine's lifetime of %llu minutes is over; delete it and make a new one",
+			       (unsigned long long)g.quota.lifetime_s / 60);
+	return machine_fits(m, &g.quota, e);
 }
 
 void api_vm_start(struct http_call *call)
 {
 	struct machine *m = find(call);
 	struct err e = { 0 };
+	int r;
 
-	if (m)
-		after(call, m, machine_start(m, &e), &e);
+	if (!m)
+		return;
+	r = may_start(call, m, &e);
+	after(call, m, "vm.start", r ? r : machine_start(m, &e), &e);
 }
 
 void api_vm_stop(struct http_call *call)
@@ -190,16 +232,19 @@ void api_vm_stop(struct http_call *call)
 		http_problem(call->resp, 400, "bad_request", "force is true or false.");
 		return;
 	}
-	after(call, m, machine_stop(m, force ? HV_STOP_KILL : HV_STOP_ASK, &e), &e);
+	after(call, m, "vm.stop", machine_stop(m, force ? HV_STOP_KILL : HV_STOP_ASK, &e), &e);
 }
 
 void api_vm_restart(struct http_call *call)
 {
 	struct machine *m = find(call);
 	struct err e = { 0 };
+	int r;
 
-	if (m)
-		after(call, m, machine_restart(m, &e), &e);
+	if (!m)
+		return;
+	r = may_start(call, m, &e);
+	after(call, m, "vm.restart", r ? r : machine_restart(m, &e), &e);
 }
 
 void api_vm_delete(struct http_call *call)
@@ -208,7 +253,7 @@ void api_vm_delete(struct http_call *call)
 	struct err e = { 0 };
 
 	if (m)
-		after(call, m, machine_delete(m, &e), &e);
+		after(call, m, "vm.delete", machine_delete(m, &e), &e);
 }
 
 /* --- streams --- */

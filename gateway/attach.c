@@ -134,6 +134,7 @@ void attach_leave(struct attach *a)
 
 	if (!s)
 		return;
+	attach_tell(a, ATTACH_CLOSED);
 	stream_leave(&a->viewer);
 	if (had_control)
 		hand_over(s);
@@ -187,6 +188,8 @@ void attach_hang_up(struct attach *a, uint16_t code, const char *reason)
 	a->phase = CLOSING;
 	a->say = 0;
 	a->deadline_ms = UINT64_MAX; /* only once */
+	if (reason != a->reason)
+		(void)snprintf(a->reason, sizeof(a->reason), "%s", reason);
 	attach_leave(a);
 	a->t->close(a->conn, code, reason);
 }
@@ -585,6 +588,7 @@ static void join(struct attach *a, struct stream *s, const struct wire_hello *h,
 				s, &a->viewer,
 				(struct ring_size){ h->size.cols, h->size.rows, h->size.xpix, h->size.ypix });
 	}
+	attach_tell(a, ATTACH_OPENED);
 	say_to_all(s, SAY_VIEWERS);
 	a->say = SAY_WELCOME | SAY_VIEWERS;
 	attach_ask_to_write(a);

@@ -92,11 +92,12 @@ size_t attach_hub_check(struct attach_hub *hub, bool (*may)(void *arg, const str
 
 /**
  * struct attach_view - an attachment as administrators see it; strings are borrowed during the call
+ * @reason:  why it closes; empty while it is open
  * @since_s: seconds since 1970; @idle_ms: since the last keystroke
  */
 struct attach_view {
 	uint64_t id;
-	const char *email, *address, *stream;
+	const char *email, *address, *stream, *reason;
 	enum stream_role role;
 	int64_t since_s;
 	uint64_t idle_ms, bytes_in, bytes_out;
@@ -105,6 +106,11 @@ struct attach_view {
 /** attach_hub_each() - look at every attachment that is live */
 void attach_hub_each(const struct attach_hub *hub, void (*fn)(void *arg, const struct attach_view *v),
 		     void *arg);
+
+enum attach_change { ATTACH_OPENED, ATTACH_CLOSED };
+
+/** attach_hub_watch() - hear of each attachment that becomes live, and of its end; @fn may call no attach_ function */
+void attach_hub_watch(struct attach_hub *hub, void (*fn)(void *arg, enum attach_change what, const struct attach_view *v), void *arg);
 
 /** attach_hub_restart() - tell every client that this process ends (1012) */
 void attach_hub_restart(struct attach_hub *hub);

@@ -52,6 +52,8 @@ struct attach *attach_closed(struct attach *a)
 		return NULL;
 	hub = a->hub;
 	a->phase = CLOSING;
+	if (!a->reason[0])
+		(void)snprintf(a->reason, sizeof(a->reason), "the connection ended");
 	attach_leave(a);
 	if (a->next)
 		a->next->prev = a->prev;
@@ -152,6 +154,22 @@ void attach_set_address(struct attach *a, const char *address)
 	(void)snprintf(a->address, sizeof(a->address), "%s", address);
 }
 
+static struct attach_view view_of(const struct attach *a, uint64_t now_ms, int64_t now_s)
+{
+	return (struct attach_view){
+		.id = a->id,
+		.email = a->who.email,
+		.address = a->address,
+		.bytes_in = a->bytes_in,
+		.bytes_out = a->bytes_out,
+		.stream = a->viewer.stream ? stream_id(a->viewer.stream) : "",
+		.reason = a->reason,
+		.role = a->may_control && a->wants_control ? ROLE_CONTROLLER : ROLE_VIEWER,
+		.since_s = now_s - (int64_t)((now_ms - a->opened_ms) / 1000),
+		.idle_ms = now_ms - a->typed_ms,
+	};
+}
+
 void attach_hub_each(const struct attach_hub *hub, void (*fn)(void *arg, const struct attach_view *v),
 		     void *arg)
 {
@@ -159,21 +177,25 @@ void attach_hub_each(const struct attach_hub *hub, void (*fn)(void *arg, const s
 	int64_t now_s = (int64_t)time(NULL);
 
 	for (const struct attach *a = hub->all; a; a = a->next) {
-		const struct attach_view v = {
-			.id = a->id,
-			.email = a->who.email,
-			.address = a->address,
-			.bytes_in = a->bytes_in,
-			.bytes_out = a->bytes_out,
-			.stream = a->phase == LIVE ? stream_id(a->viewer.stream) : "",
-			.role = a->may_control && a->wants_control ? ROLE_CONTROLLER : ROLE_VIEWER,
-			.since_s = now_s - (int64_t)((now_ms - a->opened_ms) / 1000),
-			.idle_ms = now_ms - a->typed_ms,
-		};
+		const struct attach_view v = view_of(a, now_ms, now_s);
 
 		if (a->phase == LIVE)
 			fn(arg, &v);
 	}
+}
+
+void attach_hub_watch(struct attach_hub *hub, void (*fn)(void *arg, enum attach_change what, const struct attach_view *v), void *arg)
+{
+	hub->on_change = fn;
+	hub->on_change_arg = arg;
+}
+
+void attach_tell(const struct attach *a, enum attach_change what)
+{
+	const struct attach_view v = view_of(a, loop_now_ms(), (int64_t)time(NULL));
+
+	if (a->hub->on_change)
+		a->hub->on_change(a->hub->on_change_arg, what, &v);
 }
 
 size_t attach_hub_check(struct attach_hub *hub, bool (*may)(void *arg, const struct who *who, enum role need),

@@ -66,7 +66,12 @@ struct attach_hub {
 	uint64_t born_ms;
 	ev_timer sweep, ack;
 	struct attach_counters n;
+	void (*on_change)(void *arg, enum attach_change what, const struct attach_view *v);
+	void *on_change_arg;
 };
+
+/** attach_tell() - the one who watches the hub hears of it. While @a still has its stream */
+void attach_tell(const struct attach *a, enum attach_change what);
 
 /** attach_on_news() - what the stream tells an attachment: struct viewer's hook */
 void attach_on_news(struct viewer *v, unsigned news);

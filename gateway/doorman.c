@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "auth/access.h"
+#include "auth/audit.h"
 #include "auth/store.h"
 #include "auth/token.h"
 #include "base/err.h"
@@ -15,6 +16,7 @@
 #include "gateway/attach.h"
 #include "gateway/machine.h"
 
+#define RETRY_S	 5    /* for a machine that could not be stopped while the helper was away */
 #define LATEST_S 3600. /* a wall clock that is set back must not put a date off for ever */
 
 struct doorman {
@@ -24,34 +26,66 @@ struct doorman {
 	int64_t now_s, until_s; /* of the look at work: the soonest date met */
 };
 
+/* Look again then, if not sooner. */
+static void expect(struct doorman *d, int64_t at_s)
+{
+	if (at_s && (d->until_s == 0 || at_s < d->until_s))
+		d->until_s = at_s;
+}
+
 static bool may_be_here(void *arg, const struct who *who, enum role need)
 {
 	struct doorman *d = arg;
 	struct grant g;
 	bool ok = auth_check(d->c.access, who->email, d->now_s, &g, NULL) == 0 && g.role >= need;
 
-	if (g.until_s && (d->until_s == 0 || g.until_s < d->until_s))
-		d->until_s = g.until_s;
+	expect(d, g.until_s);
 	return ok;
+}
+
+static void stop_machine(struct doorman *d, struct machine *m, const char *email, const char *why)
+{
+	const struct audit_event ev = { .actor = "system", .action = "vm.stop", .object = machine_id(m), .detail = why };
+	struct err e = { 0 };
+	int r = machine_stop(m, HV_STOP_ASK, &e);
+
+	if (r == MACHINE_E_OFFLINE)
+		expect(d, d->now_s + RETRY_S);
+	if (r != 0)
+		return;
+	log_info("machine %s of %s stops: %s", machine_id(m), email, why);
+	if (d->c.audit && audit_add(d->c.audit, &ev, d->now_s * 1000, &e) < 0)
+		log_err("audit: %s", e.msg);
+}
+
+/* Lifetimes count from when a machine was made. @g: what its person may do, NULL for nothing any more */
+static void look_at_machine(struct doorman *d, struct machine *m, const char *email, const struct grant *g)
+{
+	int64_t end_s = g && g->quota.lifetime_s ? machine_created_s(m) + (int64_t)g->quota.lifetime_s : 0;
+
+	if (!machine_up(m))
+		return;
+	if (!g)
+		stop_machine(d, m, email, "its person was removed");
+	else if (end_s && end_s <= d->now_s)
+		stop_machine(d, m, email, "its lifetime is over");
+	else
+		expect(d, end_s);
 }
 
 /* Every address that has a session, a token or a machine. Return: 0 to go on. */
 static int look_at_person(void *arg, int64_t person, const char *email)
 {
 	struct doorman *d = arg;
-	struct who who = { .person = person };
+	struct grant g;
 	struct err e = { 0 };
+	bool here = auth_check(d->c.access, email, d->now_s, &g, NULL) == 0;
 
-	(void)strncpy(who.email, email, sizeof(who.email) - 1);
-	if (may_be_here(d, &who, ROLE_USER))
-		return 0;
-	if (store_session_drop_email(d->c.store, email, &e) < 0 || token_drop_email(store_db(d->c.store), email, &e) < 0)
+	expect(d, g.until_s);
+	if (!here && (store_session_drop_email(d->c.store, email, &e) < 0 || token_drop_email(store_db(d->c.store), email, &e) < 0))
 		log_err("%s", e.msg);
-	if (!d->c.stop_machines)
-		return 0;
-	for (struct machine *m = NULL; (m = machine_next(d->c.machines, person, m));)
-		if (machine_stop(m, HV_STOP_ASK, NULL) == 0)
-			log_info("machine %s of %s stops: its person was removed", machine_id(m), email);
+	for (struct machine *m = NULL; (here || d->c.stop_machines) && (m = machine_next(d->c.machines, person, m));)
+		look_at_machine(d, m, email, here ? &g : NULL);
 	return 0;
 }
 
@@ -111,6 +145,24 @@ struct doorman *doorman_destroy(struct doorman *d)
 	ev_timer_stop(d->c.loop->ev, &d->date);
 	free(d);
 	return NULL;
+}
+
+/* Called while the machine changes, so nothing is stopped here: at the earliest by the timer. */
+void doorman_machine_up(struct doorman *d, const struct machine *m)
+{
+	char email[EMAIL_BYTES];
+	struct grant g;
+	int64_t until_s = d->until_s;
+
+	if (store_person_email(d->c.store, machine_owner(m), email, NULL) != 0)
+		return;
+	d->now_s = time(NULL);
+	if (auth_check(d->c.access, email, d->now_s, &g, NULL) < 0)
+		expect(d, d->c.stop_machines ? d->now_s : 0);
+	else if (g.quota.lifetime_s)
+		expect(d, machine_created_s(m) + (int64_t)g.quota.lifetime_s);
+	if (d->until_s != until_s)
+		arm(d);
 }
 
 void doorman_look(struct doorman *d)

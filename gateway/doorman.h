@@ -6,20 +6,23 @@
 #include <stdint.h>
 
 struct access;
+struct audit;
 struct attach_hub;
 struct doorman;
 struct loop;
+struct machine;
 struct machines;
 struct store;
 
 /*
  * Cuts people off at once: when the list changes, and when a date in it comes, every live terminal and every person with a machine is looked at
- * again. Who may not be here any more loses sockets (4403), sessions, tokens, and by policy the machines.
+ * again. Who may not be here any more loses sockets (4403), sessions, tokens, and by policy the machines. A machine whose lifetime is over stops.
  */
 
-/** struct doorman_config - borrowed; @stop_machines: policy for the machines of people who are removed */
+/** struct doorman_config - borrowed; @audit may be NULL; @stop_machines: policy for the machines of people who are removed */
 struct doorman_config {
 	struct loop *loop;
+	struct audit *audit;
 	struct access *access;
 	struct store *store;
 	struct machines *machines;
@@ -33,6 +36,9 @@ struct doorman *doorman_destroy(struct doorman *d);
 
 /** doorman_look() - the list has changed: look at the end of this turn */
 void doorman_look(struct doorman *d);
+
+/** doorman_machine_up() - it runs now: may it, and for how long? */
+void doorman_machine_up(struct doorman *d, const struct machine *m);
 
 /** doorman_kick() - end the sessions, tokens and sockets of one address; it may sign in again. Return: sockets closed, or negative with the database */
 long doorman_kick(struct doorman *d, const char *email);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "auth/audit.h"
 #include "auth/email.h"
 #include "auth/hypha.h"
 #include "auth/oidc.h"
@@ -179,9 +180,23 @@ int bootstrap_apply(struct rulebook *b, const struct settings *conf, struct err 
 struct allow_file {
 	struct loop *loop;	/* borrowed */
 	struct rulebook *book;	/* borrowed */
+	struct audit *audit;	/* borrowed */
 	char path[256];
 	ev_stat watch;
 };
+
+/* The rows of single rules stand beside this one. */
+static void note_file(const struct allow_file *f, int r, size_t count, const char *why)
+{
+	json_t *rules = r < 0 ? NULL : json_pack("{s:I}", "rules", (json_int_t)count);
+	const struct audit_event ev = { .actor = "file", .action = r < 0 ? "allow_file.refused" : "allow_file.read", .object = f->path,
+					.detail = r < 0 ? why : "", .after = rules };
+	struct err e = { 0 };
+
+	if (audit_add(f->audit, &ev, (int64_t)time(NULL) * 1000, &e) < 0)
+		log_err("audit: %s", e.msg);
+	json_decref(rules);
+}
 
 static void read_file(struct allow_file *f)
 {
@@ -204,6 +219,7 @@ static void read_file(struct allow_file *f)
 		log_err("allow_file %s is not taken over, the list stays as it was: %s", f->path, e.msg);
 	else
 		log_info("allow_file %s: %zu rules", f->path, list.count);
+	note_file(f, r, list.count, e.msg);
 	rule_csv_finish(&list);
 	free(text);
 }
@@ -214,7 +230,7 @@ static void on_changed(struct ev_loop *ev, ev_stat *w, int events)
 	read_file(container_of(w, struct allow_file, watch));
 }
 
-int allow_file_open(struct allow_file **out, struct loop *loop, struct rulebook *b, const char *path)
+int allow_file_open(struct allow_file **out, struct loop *loop, struct rulebook *b, struct audit *audit, const char *path)
 {
 	struct allow_file *f = calloc(1, sizeof(*f));
 
@@ -222,6 +238,7 @@ int allow_file_open(struct allow_file **out, struct loop *loop, struct rulebook 
 		return -ENOMEM;
 	f->loop = loop;
 	f->book = b;
+	f->audit = audit;
 	(void)snprintf(f->path, sizeof(f->path), "%s", path);
 	read_file(f);
 	ev_stat_init(&f->watch, on_changed, f->path, WATCH_S);

@@ -2,6 +2,7 @@
 #ifndef GATEWAY_IDENTITIES_H
 #define GATEWAY_IDENTITIES_H
 
+struct audit;
 struct err;
 struct loop;
 struct rulebook;
@@ -25,7 +26,7 @@ int bootstrap_apply(struct rulebook *b, const struct settings *conf, struct err 
  */
 
 /** allow_file_open() - read it and go on watching. Return: 0 (also when the file is broken: that is logged), -ENOMEM */
-int allow_file_open(struct allow_file **out, struct loop *loop, struct rulebook *b, const char *path);
+int allow_file_open(struct allow_file **out, struct loop *loop, struct rulebook *b, struct audit *audit, const char *path);
 struct allow_file *allow_file_close(struct allow_file *f);
 
 #endif

@@ -15,6 +15,7 @@
 #include "base/hex.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "gateway/quota.h"
 #include "gateway/stream.h"
 
 #define CONSOLE_SUFFIX ".console"
@@ -25,6 +26,7 @@
  * @vm:       owned; destroyed only in stopped, failed or requested
  * @console:  owned
  * @deleting: freed as soon as it has stopped
+ * @up:       as the last event said
  * @gone:     the free that is put off, for hv's hooks must not destroy a machine
  */
 struct machine {
@@ -38,7 +40,7 @@ struct machine {
 	char id_text[MACHINE_ID_TEXT];
 	char key[sizeof(((struct vm_row *)0)->key)];
 	int64_t owner, created_s;
-	bool deleting;
+	bool deleting, up;
 };
 
 struct machines {
@@ -47,7 +49,8 @@ struct machines {
 	struct sched *sched; /* borrowed */
 	struct hv *hv;	     /* owned */
 	struct machine *first, **last;
-	uint32_t per_person;
+	void (*on_event)(void *arg, const struct machine *m, enum machine_event what, const char *reason);
+	void *arg;
 	uint64_t created, deleted, failed;
 };
 
@@ -62,6 +65,12 @@ static enum hv_state state_of(const struct machine *m)
 static bool at_rest(enum hv_state s)
 {
 	return s == HV_REQUESTED || s == HV_STOPPED || s == HV_FAILED;
+}
+
+static void tell(const struct machine *m, enum machine_event what, const char *reason)
+{
+	if (m->ms->on_event)
+		m->ms->on_event(m->ms->arg, m, what, reason ? reason : "");
 }
 
 /* --- life of a machine --- */
@@ -130,6 +139,7 @@ static int forget(struct machine *m, struct err *e)
 	if (r < 0)
 		return r;
 	log_info("machine %s deleted", m->id_text);
+	tell(m, MACHINE_GONE, "");
 	m->ms->deleted++;
 	unlink_machine(m);
 	free_machine(m);
@@ -152,6 +162,17 @@ static void run_gone(struct loop_task *task)
 
 /* --- what hv tells --- */
 
+/* Between "at rest" and "up" there is something to tell; states within are not. */
+static void note_state(struct machine *m, const struct hv_view *view)
+{
+	bool up = !at_rest(view->state);
+
+	if (up == m->up)
+		return;
+	m->up = up;
+	tell(m, up ? MACHINE_UP : view->state == HV_FAILED ? MACHINE_FAILED : MACHINE_STOPPED, view->reason);
+}
+
 static void on_state(void *arg, struct hv_vm *vm)
 {
 	struct machines *ms = arg;
@@ -163,6 +184,7 @@ static void on_state(void *arg, struct hv_vm *vm)
 		 view.reason ? view.reason : "");
 	if (view.state == HV_FAILED)
 		ms->failed++;
+	note_state(m, &view);
 	stream_notify(m->console);
 	if (m->deleting && at_rest(view.state))
 		loop_defer(ms->loop, &m->gone, run_gone);
@@ -241,7 +263,8 @@ int machines_create(struct machines **out, struct loop *loop, struct store *stor
 	ms->store = store;
 	ms->sched = sched;
 	ms->last = &ms->first;
-	ms->per_person = c->per_person;
+	ms->on_event = c->on_event;
+	ms->arg = c->arg;
 	r = hv_create(&ms->hv, loop, &c->hv, &hv_hooks, ms, e);
 	if (r == 0)
 		r = store_vm_each(store, load_row, &loading, e);
@@ -335,6 +358,16 @@ int64_t machine_owner(const struct machine *m)
 	return m->owner;
 }
 
+int64_t machine_created_s(const struct machine *m)
+{
+	return m->created_s;
+}
+
+bool machine_up(const struct machine *m)
+{
+	return !at_rest(state_of(m));
+}
+
 struct machine *machine_of_stream(struct stream *s)
 {
 	return stream_arg(s);
@@ -350,13 +383,26 @@ static struct machine *find_key(struct machines *ms, int64_t person, const char 
 	return NULL;
 }
 
-static uint32_t count_of(const struct machines *ms, int64_t person)
+/* What the machines of a person have, but for @except (may be NULL). */
+static struct quota_use use_of(const struct machines *ms, int64_t person, const struct machine *except)
 {
-	uint32_t n = 0;
+	struct quota_use use = { 0 };
 
-	for (const struct machine *m = ms->first; m; m = m->next)
-		n += m->owner == person;
-	return n;
+	for (const struct machine *m = ms->first; m; m = m->next) {
+		if (m->owner != person || m == except)
+			continue;
+		use.machines++;
+		use.cpus += m->spec.cpus;
+		use.memory_bytes += m->spec.memory_bytes;
+	}
+	return use;
+}
+
+int machine_fits(const struct machine *m, const struct quota *q, struct err *e)
+{
+	struct quota_use use = use_of(m->ms, m->owner, m);
+
+	return quota_check(q, &use, &m->spec, e) ? MACHINE_E_QUOTA : 0;
 }
 
 static int fill_row(struct vm_row *row, int64_t person, const struct vm_spec *spec, const char *key, struct err *e)
@@ -377,31 +423,38 @@ static int fill_row(struct vm_row *row, int64_t person, const struct vm_spec *sp
 	return 0;
 }
 
-int machine_create(struct machines *ms, int64_t person, const struct vm_spec *spec, const char *key, struct machine **out,
-		   struct err *e)
+/* May this be made? Return: 0, or MACHINE_E_* */
+static int check_wish(struct machines *ms, const struct machine_wish *w, struct machine **out, struct err *e)
 {
-	struct vm_row row = { 0 };
-	struct machine *m = find_key(ms, person, key);
-	struct err why = { 0 };
+	struct quota_use use = use_of(ms, w->person, NULL);
 	int r;
 
-	if (m) {
-		*out = m;
-		return 0;
-	}
-	if (count_of(ms, person) >= ms->per_person) {
-		*out = machine_next(ms, person, NULL);
-		return err_set(e, MACHINE_E_EXISTS, "you may have %u machine%s, and you have", ms->per_person,
-			       ms->per_person == 1 ? "" : "s");
-	}
-	if (!hv_online(ms->hv))
-		return err_set(e, MACHINE_E_OFFLINE, "the helper that starts machines is away");
-	r = fill_row(&row, person, spec, key, e);
+	*out = find_key(ms, w->person, w->key);
+	if (*out)
+		return MACHINE_E_REPEATED;
+	r = quota_check(w->quota, &use, w->spec, e);
+	if (r == QUOTA_E_MACHINES)
+		*out = machine_next(ms, w->person, NULL);
+	if (r)
+		return r == QUOTA_E_MACHINES ? MACHINE_E_EXISTS : MACHINE_E_QUOTA;
+	return hv_online(ms->hv) ? 0 : err_set(e, MACHINE_E_OFFLINE, "the helper that starts machines is away");
+}
+
+int machine_create(struct machines *ms, const struct machine_wish *w, struct machine **out, struct err *e)
+{
+	struct vm_row row = { 0 };
+	struct err why = { 0 };
+	struct machine *m;
+	int r = check_wish(ms, w, out, e);
+
+	if (r)
+		return r;
+	r = fill_row(&row, w->person, w->spec, w->key, e);
 	if (r == 0)
 		r = store_vm_put(ms->store, &row, e);
 	if (r != 0)
 		return r < 0 ? r : err_set(e, -EIO, "two machines got one id");
-	m = add_machine(ms, &row, spec);
+	m = add_machine(ms, &row, w->spec);
 	if (!m) {
 		(void)store_vm_drop(ms->store, row.id, NULL);
 		return err_set(e, -ENOMEM, "no memory for the machine");
@@ -480,14 +533,6 @@ static json_t *text_or_null(const char *text)
 	return text && text[0] ? json_string(text) : json_null();
 }
 
-static const char *net_name(enum vm_net net)
-{
-	static const char *const names[] = { "nat", "isolated", "none" };
-
-	_Static_assert(sizeof(names) / sizeof(names[0]) == VM_NET_COUNT, "every kind of network has a name");
-	return names[net];
-}
-
 static void time_text(int64_t s, char out[32])
 {
 	time_t t = (time_t)s;
@@ -506,7 +551,7 @@ json_t *machine_json(const struct machine *m)
 	time_text(m->created_s, created);
 	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:I, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:s, s:[{s:s, s:s}]}", "id",
 			 m->id_text, "name", m->spec.name, "image", m->spec.image, "cpus", (int)m->spec.cpus, "memory",
-			 (json_int_t)m->spec.memory_bytes, "network", net_name(m->spec.net), "state", hv_state_name(v.state), "state_ms",
+			 (json_int_t)m->spec.memory_bytes, "network", vm_net_name(m->spec.net), "state", hv_state_name(v.state), "state_ms",
 			 (json_int_t)(loop_now_ms() - v.state_since_ms), "reason", text_or_null(v.reason), "driver",
 			 v.driver ? v.driver : "", "accel", v.accel ? v.accel : "", "can_resize", v.can_resize, "ip4",
 			 text_or_null(v.ip4), "ip6", text_or_null(v.ip6), "gateway4", text_or_null(v.gw4), "created_at", created,

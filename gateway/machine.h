@@ -3,6 +3,7 @@
 #define GATEWAY_MACHINE_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,6 +13,7 @@ struct err;
 struct loop;
 struct machine;
 struct machines;
+struct quota;
 struct sched;
 struct store;
 struct stream;
@@ -29,11 +31,18 @@ enum {
 	MACHINE_E_EXISTS = 1, /* the person has as many as allowed; *out is the (first) one */
 	MACHINE_E_STATE = 2,  /* not in this state; @e says which */
 	MACHINE_E_OFFLINE = 3, /* the helper is away */
+	MACHINE_E_QUOTA = 4,  /* more than the person may use; @e has the numbers */
+	MACHINE_E_REPEATED = 5, /* the Idempotency-Key has been here: *out is what it made */
 };
 
+/* What happens to a machine by itself, or after it was asked for; in the order of a life. */
+enum machine_event { MACHINE_UP /* starts, or was found running */, MACHINE_STOPPED, MACHINE_FAILED, MACHINE_GONE, MACHINE_EVENT_COUNT };
+
+/** struct machines_config - @on_event: @reason in words, may be empty; may stop no machine. NULL for none */
 struct machines_config {
 	struct hv_config hv;
-	uint32_t per_person; /* machines that one person may have */
+	void (*on_event)(void *arg, const struct machine *m, enum machine_event what, const char *reason);
+	void *arg;
 };
 
 /** machines_create() - load every row, connect hv, adopt what runs. Borrowed: loop, store, sched */
@@ -46,13 +55,26 @@ struct machines *machines_destroy(struct machines *ms);
 void machines_host(const struct machines *ms, struct hv_host *out);
 
 /**
- * machine_create() - make and start a machine
- * @key: Idempotency-Key or ""; a repeated key gives the same machine and 0
- *
- * Return: 0, MACHINE_E_EXISTS, or negative with @e. *@out is borrowed: lives until deleted.
+ * struct machine_wish - a machine that somebody wants
+ * @quota: what its person may use
+ * @key:   Idempotency-Key or ""
  */
-int machine_create(struct machines *ms, int64_t person, const struct vm_spec *spec, const char *key, struct machine **out,
-		   struct err *e);
+struct machine_wish {
+	int64_t person;
+	const struct vm_spec *spec;
+	const struct quota *quota;
+	const char *key;
+};
+
+/**
+ * machine_create() - make and start a machine
+ *
+ * Return: 0, MACHINE_E_EXISTS, _QUOTA, _OFFLINE, _REPEATED, or negative with @e. *@out is borrowed: lives until deleted.
+ */
+int machine_create(struct machines *ms, const struct machine_wish *wish, struct machine **out, struct err *e);
+
+/** machine_fits() - may it be started, beside the others of its person? Return: 0, or MACHINE_E_QUOTA with the numbers in @e */
+int machine_fits(const struct machine *m, const struct quota *q, struct err *e);
 
 /** machine_find() - by id text, only if it belongs to @person. NULL otherwise: "not yours" and "not there" look the same */
 struct machine *machine_find(struct machines *ms, int64_t person, const char *id);
@@ -64,8 +86,10 @@ struct machine *machine_next_any(struct machines *ms, const struct machine *afte
 /** machine_stream_any() - stream by its id, whoever it belongs to; NULL when there is none */
 struct stream *machine_stream_any(struct machines *ms, const char *stream_id);
 
-/** machine_owner() - the person's row */
+/** machine_owner() - the person's row; machine_created_s() - seconds since 1970; machine_up() - neither stopped nor failed */
 int64_t machine_owner(const struct machine *m);
+int64_t machine_created_s(const struct machine *m);
+bool machine_up(const struct machine *m);
 
 /** machine_next() - walk one person's machines, oldest first; @after NULL starts. @after need not exist any more only if found by cursor */
 struct machine *machine_next(struct machines *ms, int64_t person, const struct machine *after);

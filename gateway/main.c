@@ -36,6 +36,7 @@
 #include "gateway/attach.h"
 #include "gateway/doorman.h"
 #include "gateway/identities.h"
+#include "gateway/journal.h"
 #include "gateway/listen.h"
 #include "gateway/machine.h"
 #include "gateway/metrics.h"
@@ -63,6 +64,7 @@ struct gateway {
 	struct access *access;
 	struct signins *signins;
 	struct allow_file *allow_file;
+	struct journal *journal;
 	struct doorman *doorman;
 	struct demo *demo;
 	struct sched *sched;
@@ -106,6 +108,14 @@ static int open_store(struct gateway *g, struct err *e)
 	return store_open(&g->store, path, e);
 }
 
+static int make_journal(struct gateway *g, struct err *e)
+{
+	const struct journal_config c = { .loop = &g->loop, .store = g->store, .audit = g->audit };
+
+	g->journal = journal_create(&c);
+	return g->journal ? 0 : err_set(e, -ENOMEM, "no memory");
+}
+
 static int make_machines(struct gateway *g, struct err *e)
 {
 	const struct settings *s = &g->settings;
@@ -114,7 +124,7 @@ static int make_machines(struct gateway *g, struct err *e)
 			.accel = s->accel, .state_dir = s->state_dir, .local_command = s->local_command,
 			.local_console = s->local_console, .ring_bytes = (uint32_t)s->ring_size,
 			.boot_deadline_ms = s->boot_deadline, .stop_deadline_ms = s->stop_deadline },
-		.per_person = (uint32_t)s->per_person,
+		.on_event = journal_machine, .arg = g->journal,
 	};
 
 	if (sched_create(&g->sched, &g->loop) < 0)
@@ -133,6 +143,7 @@ static int make_terminals(struct gateway *g, struct err *e)
 			return err_set(e, -ENOMEM, "no memory for the limits");
 	if (!g->tickets || !g->sign_in_limit || attach_hub_create(&g->hub, &g->loop, g->machines, g->tickets) < 0)
 		return err_set(e, -ENOMEM, "no memory for the terminals");
+	attach_hub_watch(g->hub, journal_terminal, g->journal);
 	return 0;
 }
 
@@ -169,8 +180,19 @@ static void on_list_changed(void *arg)
 
 static struct quota default_quota(const struct settings *s)
 {
-	struct quota q = { .machines = (uint32_t)s->per_person, .cpus = (uint32_t)s->quota_cpus, .memory_bytes = s->quota_memory };
+	struct quota q = { .machines = (uint32_t)s->per_person, .cpus = (uint32_t)s->quota_cpus, .memory_bytes = s->quota_memory,
+			   .lifetime_s = s->quota_lifetime / 1000 };
+	const char *at = s->quota_networks;
+	enum vm_net net;
 
+	(void)snprintf(q.images, sizeof(q.images), "%s", s->quota_images);
+	while (*(at += strspn(at, ", ")) != '\0') {
+		size_t len = strcspn(at, ", ");
+
+		if (vm_net_parse(at, len, &net) == 0) /* settings_resolve() has seen to it */
+			q.networks |= 1U << net;
+		at += len;
+	}
 	return q;
 }
 
@@ -199,7 +221,7 @@ static int make_access(struct gateway *g, struct err *e)
 	c.binding = strcmp(g->settings.subject_binding, "warn") == 0 ? BINDING_WARN : BINDING_ENFORCE;
 	c.demo_people = settings_demo(&g->settings) ? g->settings.demo_people : NULL;
 	g->access = access_create(&c);
-	if (!g->access || (g->settings.allow_file[0] && allow_file_open(&g->allow_file, &g->loop, g->book, g->settings.allow_file) < 0))
+	if (!g->access || (g->settings.allow_file[0] && allow_file_open(&g->allow_file, &g->loop, g->book, g->audit, g->settings.allow_file) < 0))
 		return err_set(e, -ENOMEM, "no memory for the list");
 	if (!c.demo_people && rules_count(rulebook_rules(g->book)) == 0)
 		log_warn("the list is empty: nobody gets in. Make yourself administrator: terrarium user allow you@example.org --role admin");
@@ -214,11 +236,14 @@ static int make_signins(struct gateway *g, struct err *e)
 
 static int make_doorman(struct gateway *g, struct err *e)
 {
-	const struct doorman_config c = { .loop = &g->loop, .access = g->access, .store = g->store, .machines = g->machines, .hub = g->hub,
+	const struct doorman_config c = { .loop = &g->loop, .audit = g->audit, .access = g->access, .store = g->store, .machines = g->machines, .hub = g->hub,
 					  .stop_machines = strcmp(g->settings.on_removal, "stop") == 0 };
 
 	g->doorman = doorman_create(&c);
-	return g->doorman ? 0 : err_set(e, -ENOMEM, "no memory");
+	if (!g->doorman)
+		return err_set(e, -ENOMEM, "no memory");
+	journal_doorman(g->journal, g->doorman);
+	return 0;
 }
 
 static int start(struct gateway *g, struct err *e)
@@ -243,6 +268,8 @@ static int start(struct gateway *g, struct err *e)
 	if (r == 0)
 		r = make_demo(g, e);
 	if (r == 0)
+		r = make_journal(g, e);
+	if (r == 0)
 		r = make_machines(g, e);
 	if (r == 0)
 		r = make_terminals(g, e);
@@ -258,6 +285,8 @@ static void finish(struct gateway *g)
 	/* Connections first, they point at everything; machines run on without us. */
 	g->server = server_destroy(g->server);
 	g->listeners = listeners_destroy(g->listeners);
+	if (g->journal)
+		journal_doorman(g->journal, NULL);
 	g->doorman = doorman_destroy(g->doorman);
 	g->hub = attach_hub_destroy(g->hub);
 	g->tickets = tickets_destroy(g->tickets);
@@ -266,6 +295,7 @@ static void finish(struct gateway *g)
 		g->account_limits[i] = peer_limit_destroy(g->account_limits[i]);
 	g->machines = machines_destroy(g->machines);
 	g->sched = sched_destroy(g->sched);
+	g->journal = journal_destroy(g->journal);
 	g->demo = demo_destroy(g->demo);
 	g->signins = signins_destroy(g->signins);
 	g->allow_file = allow_file_close(g->allow_file);

@@ -39,6 +39,8 @@ static const struct conf_key keys[] = {
 	KEY(quota_cpus, CONF_INT, 1, 4096, "8", "processors that one person may have in all, where no rule says else"),
 	KEY(quota_memory, CONF_BYTES, 64 << 20, 0x4000000000000, "16G", "memory that one person may have in all, where no rule says else"),
 	KEY(quota_networks, CONF_STR, 0, 0, "", "networks that people may choose, where no rule says else; empty: all"),
+	KEY(quota_images, CONF_STR, 0, 0, "", "guest images that people may choose, where no rule says else; empty: all"),
+	KEY(quota_lifetime, CONF_MS, 0, 31536000000, "0s", "a machine stops for good this long after it was made, where no rule says else; 0s: never"),
 	KEY(session_life, CONF_MS, 60000, 31536000000, "7d", "time until a person must sign in again"),
 	KEY(token_life, CONF_MS, 60000, 31536000000, "90d", "time until an API token ends that was made without a date, as by terrarium login"),
 	KEY(max_connections, CONF_INT, 16, 200000, "8192", "connections in all"),
@@ -296,6 +298,21 @@ static int check_words(const struct settings *s, struct err *e)
 	return 0;
 }
 
+static int check_networks(const struct settings *s, struct err *e)
+{
+	static const char *const nets[] = { "nat", "isolated", "none", NULL };
+	const char *list = s->quota_networks, *word;
+	char name[16];
+	size_t len;
+
+	while ((word = next_word(&list, &len))) {
+		(void)snprintf(name, sizeof(name), "%.*s", (int)len, word);
+		if (one_of("quota_networks", name, nets, e) < 0)
+			return -EINVAL;
+	}
+	return 0;
+}
+
 bool settings_demo(const struct settings *s)
 {
 	return strcmp(s->identity, "demo") == 0 || s->identity_count == 0;
@@ -371,6 +388,8 @@ int settings_resolve(struct settings *s, struct err *e)
 {
 	int r = check_words(s, e);
 
+	if (r == 0)
+		r = check_networks(s, e);
 	if (r == 0)
 		r = resolve_control(s, e);
 

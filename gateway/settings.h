@@ -54,8 +54,8 @@ struct settings {
 	uint64_t ring_size, session_life, boot_deadline, stop_deadline;
 	int64_t per_person, max_connections, connections_per_address;
 
-	char control_socket[104], bootstrap_admins[1024], allow_file[256], subject_binding[16], on_removal[16], quota_networks[64];
-	uint64_t quota_memory, token_life;
+	char control_socket[104], bootstrap_admins[1024], allow_file[256], subject_binding[16], on_removal[16], quota_networks[64], quota_images[128];
+	uint64_t quota_memory, quota_lifetime, token_life;
 	int64_t quota_cpus;
 
 	struct identity_settings identities[IDENTITIES_MAX];

@@ -88,16 +88,28 @@ static int read_memory(struct vm_spec *s, const json_t *v, struct err *e)
 	return r;
 }
 
+const char *vm_net_name(enum vm_net net)
+{
+	return net_names[net];
+}
+
+int vm_net_parse(const char *text, size_t len, enum vm_net *out)
+{
+	for (unsigned i = 0; i < VM_NET_COUNT; i++) {
+		if (strlen(net_names[i]) == len && memcmp(text, net_names[i], len) == 0) {
+			*out = (enum vm_net)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
 static int read_network(struct vm_spec *s, const json_t *v, struct err *e)
 {
 	const char *text = json_string_value(v);
 
-	for (unsigned i = 0; text && i < VM_NET_COUNT; i++) {
-		if (strcmp(text, net_names[i]) == 0) {
-			s->net = (enum vm_net)i;
-			return 0;
-		}
-	}
+	if (text && vm_net_parse(text, json_string_length(v), &s->net) == 0)
+		return 0;
 	return err_set(e, -EINVAL, "network must be \"nat\", \"isolated\" or \"none\"");
 }
 

@@ -2,6 +2,7 @@
 #ifndef HV_SPEC_H
 #define HV_SPEC_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include <jansson.h>
@@ -29,6 +30,10 @@ struct vm_spec {
 	enum vm_net net;
 	uint16_t cols, rows;
 };
+
+/** vm_net_name() - as in JSON; vm_net_parse() - the first @len bytes of @text. Return: 0 or -EINVAL */
+const char *vm_net_name(enum vm_net net);
+int vm_net_parse(const char *text, size_t len, enum vm_net *out);
 
 /** spec_defaults() - 1 cpu, 256 MiB, image "micro", NAT */
 void spec_defaults(struct vm_spec *s);

@@ -109,10 +109,12 @@ static void set_up(void)
 {
 	static const struct rule root = { .pattern = "a@x.org", .role = ROLE_ADMIN };
 	static const struct rule_actor setter = { .email = "fuzz", .address = "" };
-	struct machines_config c = { .per_person = 1 };
+	const struct machines_config c = { 0 };
+	const struct quota quota = { .machines = 1 };
 	struct access_config access = { .defaults = { .machines = 1, .cpus = 8, .memory_bytes = 1 << 30 } };
 	struct who who = { .email = "a@x.org" };
 	struct machine *m = NULL;
+	struct machine_wish wish;
 	struct vm_spec spec;
 	char path[64], set[SESSION_COOKIE_BYTES];
 
@@ -137,7 +139,8 @@ static void set_up(void)
 	must(session_open(api.store, &who, now_s(), 60, set, NULL) == 0);
 	(void)snprintf(cookie, sizeof(cookie), "%.*s", (int)strcspn(set, ";"), set);
 	spec_defaults(&spec);
-	must(machine_create(api.machines, who.person, &spec, "", &m, NULL) == 0);
+	wish = (struct machine_wish){ .person = who.person, .spec = &spec, .quota = &quota, .key = "" };
+	must(machine_create(api.machines, &wish, &m, NULL) == 0);
 	memcpy(vm, machine_id(m), sizeof(vm));
 	api_app(&app, &api);
 }

@@ -115,7 +115,7 @@ static void open_access(void)
 
 static int setup(void **state)
 {
-	struct machines_config c = { .per_person = 1 };
+	const struct machines_config c = { 0 };
 	char path[96];
 
 	(void)state;

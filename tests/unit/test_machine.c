@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "auth/rules.h"
 #include "auth/store.h"
 #include "base/buf.h"
 #include "base/loop.h"
@@ -24,10 +25,29 @@ static struct machines *ms;
 static int64_t ann, bob;
 static char dir[64], path[96];
 
+static struct quota quota;
+static int events[MACHINE_EVENT_COUNT];
+
+static void on_event(void *arg, const struct machine *m, enum machine_event what, const char *reason)
+{
+	(void)arg;
+	assert_non_null(machine_id(m));
+	assert_non_null(reason);
+	events[what]++;
+}
+
+static int create(int64_t person, const struct vm_spec *spec, const char *key, struct machine **out, struct err *e)
+{
+	const struct machine_wish wish = { .person = person, .spec = spec, .quota = &quota, .key = key };
+
+	return machine_create(ms, &wish, out, e);
+}
+
 static void open_all(uint32_t per_person)
 {
-	struct machines_config c = { .per_person = per_person };
+	struct machines_config c = { .on_event = on_event };
 
+	quota = (struct quota){ .machines = per_person, .cpus = 8 };
 	assert_int_equal(store_open(&store, path, NULL), 0);
 	assert_int_equal(store_person_seen(store, "demo", "ann@x.org", "ann@x.org", 1, &ann, NULL), 0);
 	assert_int_equal(store_person_seen(store, "demo", "bob@x.org", "bob@x.org", 1, &bob, NULL), 0);
@@ -50,6 +70,7 @@ static int setup(void **state)
 	(void)snprintf(path, sizeof(path), "%s/db", dir);
 	assert_int_equal(loop_init(&loop), 0);
 	fake_start_result = 0;
+	memset(events, 0, sizeof(events));
 	open_all(1);
 	return 0;
 }
@@ -80,9 +101,11 @@ static struct machine *make(int64_t person, const char *key)
 {
 	struct machine *m = NULL;
 	struct vm_spec spec;
+	int r;
 
 	spec_defaults(&spec);
-	assert_int_equal(machine_create(ms, person, &spec, key, &m, NULL), 0);
+	r = create(person, &spec, key, &m, NULL);
+	assert_true(r == 0 || r == MACHINE_E_REPEATED);
 	assert_non_null(m);
 	return m;
 }
@@ -106,15 +129,59 @@ static void one_machine_for_one_person(void **state)
 	(void)state;
 	spec_defaults(&spec);
 	assert_int_equal(vm_of(m)->state, HV_PLACING);
-	assert_int_equal(machine_create(ms, ann, &spec, "", &other, &e), MACHINE_E_EXISTS);
+	assert_int_equal(create(ann, &spec, "", &other, &e), MACHINE_E_EXISTS);
 	assert_ptr_equal(other, m);
-	assert_non_null(strstr(e.msg, "1 machine"));
+	assert_non_null(strstr(e.msg, "1 of 1 machine"));
 	assert_ptr_not_equal(make(bob, ""), m);
 	assert_null(machine_find(ms, bob, machine_id(m)));
 	assert_ptr_equal(machine_find(ms, ann, machine_id(m)), m);
 	assert_null(machine_find(ms, ann, ""));
 	assert_ptr_equal(machine_next(ms, ann, NULL), m);
 	assert_null(machine_next(ms, ann, m));
+}
+
+static void one_event_for_each_turn(void **state)
+{
+	struct machine *m = make(ann, "");
+
+	(void)state;
+	assert_int_equal(events[MACHINE_UP], 1);
+	fake_state(vm_of(m), HV_BOOTING, "");
+	fake_state(vm_of(m), HV_READY, "");
+	fake_state(vm_of(m), HV_STOPPING, "");
+	assert_true(machine_up(m));
+	assert_int_equal(events[MACHINE_UP], 1);
+	assert_int_equal(events[MACHINE_STOPPED], 0);
+	fake_state(vm_of(m), HV_STOPPED, "done");
+	assert_false(machine_up(m));
+	assert_int_equal(events[MACHINE_STOPPED], 1);
+	assert_int_equal(machine_start(m, NULL), 0);
+	fake_state(vm_of(m), HV_FAILED, "no kernel");
+	assert_int_equal(events[MACHINE_UP], 2);
+	assert_int_equal(events[MACHINE_FAILED], 1);
+	assert_int_equal(machine_delete(m, NULL), 0);
+	turn();
+	assert_int_equal(events[MACHINE_GONE], 1);
+}
+
+static void what_others_have_counts(void **state)
+{
+	struct machine *m, *other = NULL;
+	struct vm_spec spec;
+	struct err e = { 0 };
+
+	(void)state;
+	quota = (struct quota){ .machines = 3, .cpus = 4, .memory_bytes = 1ULL << 30 };
+	spec_defaults(&spec);
+	spec.cpus = 3;
+	assert_int_equal(create(ann, &spec, "", &m, NULL), 0);
+	assert_int_equal(create(ann, &spec, "", &other, &e), MACHINE_E_QUOTA);
+	assert_null(other);
+	assert_non_null(strstr(e.msg, "needs 3 processors; your others have 3, and you may have 4"));
+	assert_int_equal(create(bob, &spec, "", &other, NULL), 0);
+	assert_int_equal(machine_fits(m, &quota, NULL), 0);
+	quota.cpus = 2;
+	assert_int_equal(machine_fits(m, &quota, &e), MACHINE_E_QUOTA);
 }
 
 static void a_key_repeats_the_answer(void **state)
@@ -152,7 +219,7 @@ static void nothing_begins_without_the_helper(void **state)
 	(void)state;
 	spec_defaults(&spec);
 	fake->online = false;
-	assert_int_equal(machine_create(ms, ann, &spec, "", &m, &e), MACHINE_E_OFFLINE);
+	assert_int_equal(create(ann, &spec, "", &m, &e), MACHINE_E_OFFLINE);
 	assert_null(machine_next(ms, ann, NULL));
 	fake->online = true;
 	m = make(ann, "");
@@ -321,6 +388,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(one_machine_for_one_person, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_event_for_each_turn, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_others_have_counts, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_key_repeats_the_answer, setup, teardown),
 		cmocka_unit_test_setup_teardown(machines_outlive_the_process, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_begins_without_the_helper, setup, teardown),

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "auth/rules.h"
+#include "base/err.h"
+#include "gateway/quota.h"
+#include "hv/spec.h"
+
+#define MIB (1ULL << 20)
+
+static const struct {
+	const char *why; /* part of the words, NULL when it fits */
+	int result;
+	struct quota q;
+	struct quota_use use;
+	struct vm_spec spec;
+} rows[] = {
+	{ NULL, 0, { 0 }, { 100, 100, 1000 * MIB }, { .cpus = 8, .memory_bytes = MIB } },
+	{ NULL, 0, { .machines = 2 }, { 1, 1, 0 }, { .cpus = 1 } },
+	{ "you have 2 of 2 machines", QUOTA_E_MACHINES, { .machines = 2 }, { 2, 2, 0 }, { .cpus = 1 } },
+	{ "you have 3 of 2 machines", QUOTA_E_MACHINES, { .machines = 2 }, { 3, 2, 0 }, { .cpus = 1 } },
+	{ "you have 1 of 1 machine", QUOTA_E_MACHINES, { .machines = 1, .cpus = 1 }, { 1, 1, 0 }, { .cpus = 8 } },
+	{ NULL, 0, { .cpus = 4 }, { 1, 2, 0 }, { .cpus = 2 } },
+	{ "needs 2 processors; your others have 3, and you may have 4", QUOTA_E_REFUSED, { .cpus = 4 }, { 1, 3, 0 }, { .cpus = 2 } },
+	{ NULL, 0, { .memory_bytes = 512 * MIB }, { 1, 0, 256 * MIB }, { .memory_bytes = 256 * MIB } },
+	{ "needs 256 MiB of memory; your others have 257, and you may have 512", QUOTA_E_REFUSED, { .memory_bytes = 512 * MIB },
+	  { 1, 0, 257 * MIB }, { .memory_bytes = 256 * MIB } },
+	{ NULL, 0, { .images = "micro,debian" }, { 0 }, { .image = "debian" } },
+	{ NULL, 0, { .images = "micro, debian" }, { 0 }, { .image = "debian" } },
+	{ "may not have the image deb; you may have: micro,debian", QUOTA_E_REFUSED, { .images = "micro,debian" }, { 0 }, { .image = "deb" } },
+	{ NULL, 0, { .networks = 1 << VM_NET_NONE }, { 0 }, { .net = VM_NET_NONE } },
+	{ "may not have the network nat; you may have: isolated, none", QUOTA_E_REFUSED,
+	  { .networks = 1 << VM_NET_NONE | 1 << VM_NET_ISOLATED }, { 0 }, { .net = VM_NET_NAT } },
+};
+
+static void quotas(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct err e = { 0 };
+		int r = quota_check(&rows[i].q, &rows[i].use, &rows[i].spec, &e);
+
+		if (r != rows[i].result || (rows[i].why && !strstr(e.msg, rows[i].why)))
+			fail_msg("row %zu: %d %s", i, r, e.msg);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(quotas) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
