@@ -103,21 +103,17 @@ static int identify_oidc(const struct api *api, const char *token, struct who *w
 	return STORE_E_NONE;
 }
 
-static int identify_bearer(const struct api *api, const struct http_request *req, struct who *who, struct err *e)
+static int identify_bearer(const struct api *api, const char *token, const struct peer *peer, struct who *who, struct err *e)
 {
-	static const char scheme[] = "Bearer ";
-	const char *text = req->authorization + sizeof(scheme) - 1;
-	int r;
+	int r = api_token_identify(api, token, peer, who, e);
 
-	if (strncasecmp(req->authorization, scheme, sizeof(scheme) - 1) != 0)
-		return STORE_E_NONE;
-	r = api_token_identify(api, text, &req->peer, who, e);
-	return r == TOKEN_E_NONE ? identify_oidc(api, text, who) : r;
+	return r == TOKEN_E_NONE ? identify_oidc(api, token, who) : r;
 }
 
 static int identify(void *app, const struct http_request *req, struct who *who, struct err *e)
 {
 	const struct api *api = app;
+	const char *token;
 	struct grant g;
 	int r;
 
@@ -126,7 +122,8 @@ static int identify(void *app, const struct http_request *req, struct who *who, 
 		*who = (struct who){ .email = "local", .role = ROLE_ADMIN, .expires_at = INT64_MAX };
 		return 0;
 	}
-	r = req->authorization ? identify_bearer(api, req, who, e) : session_check(api->store, req->cookie, api->now_s(), who, e);
+	token = http_bearer(req);
+	r = token ? identify_bearer(api, token, &req->peer, who, e) : session_check(api->store, req->cookie, api->now_s(), who, e);
 	if (r != 0)
 		return r;
 	/* The list as it is now, on every request: a session is no right of its own. */

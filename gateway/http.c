@@ -268,6 +268,15 @@ int http_query(const struct http_request *req, const char *name, char *out, size
 	return -ENOENT;
 }
 
+const char *http_bearer(const struct http_request *req)
+{
+	static const char scheme[] = "Bearer ";
+
+	if (!req->authorization || strncasecmp(req->authorization, scheme, sizeof(scheme) - 1) != 0)
+		return NULL;
+	return req->authorization + sizeof(scheme) - 1;
+}
+
 /* Does a comma-separated header hold exactly @word? */
 static bool list_has(const char *header, const char *word)
 {
@@ -401,7 +410,7 @@ static int check_host(const struct http_app *app, const struct http_request *req
 static int check_write(const struct http_app *app, const struct http_request *req, struct http_response *resp)
 {
 	/* Neither rides along with what another site makes a browser send; and with one of them the cookie does not count. */
-	if (req->peer.control || req->authorization)
+	if (req->peer.control || http_bearer(req))
 		return 0;
 	if (!req->origin || !name_list_has(app->origins, req->origin))
 		return refuse(resp, 403, "wrong_origin", "Writes come from this server's own page; its setting 'origins' lists them.");
@@ -485,7 +494,7 @@ int http_upgrade(const struct http_app *app, const struct http_request *req, str
 	if (!list_has(req->ws_protocols, WS_SUBPROTOCOL))
 		return refuse(resp, 400, "ws_protocol", "Sec-WebSocket-Protocol must offer " WS_SUBPROTOCOL ".");
 	/* No page can make a browser send a token of its own choice along with a websocket. */
-	if (!req->authorization && (!req->origin || !name_list_has(app->origins, req->origin)))
+	if (!http_bearer(req) && (!req->origin || !name_list_has(app->origins, req->origin)))
 		return refuse(resp, 403, "wrong_origin", "Websockets come from this server's own page.");
 	r = app->identify(app->app, req, who, &e);
 	if (r == 0 && who->bearer && !(who->scopes & SCOPE_VM))

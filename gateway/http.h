@@ -164,4 +164,12 @@ bool http_etag_matches(const char *header, const char *etag);
 /** http_query() - value of @name in the query. Return: 0 with @out; -ENOENT without it; -EINVAL when it does not fit */
 int http_query(const struct http_request *req, const char *name, char *out, size_t size);
 
+/**
+ * http_bearer() - the token of "Authorization: Bearer", NULL without one
+ *
+ * With a token the cookie does not count, and the checks against other sites' pages do not run: no page can make a browser send one. Any
+ * other scheme, such as the Basic that a browser repeats by itself, is as no header at all.
+ */
+const char *http_bearer(const struct http_request *req);
+
 #endif

@@ -182,6 +182,11 @@ static void writes_come_from_our_page(void **state)
 		q = request(HTTP_DELETE, "/things/a");
 		q.origin = wrong[i];
 		assert_int_equal(gate(&q), 403);
+		/* A browser repeats Basic by itself, wherever a page sends it; a bearer token it never sends. */
+		q.authorization = "Basic YTpi";
+		assert_int_equal(gate(&q), 403);
+		q.authorization = "Bearer x";
+		assert_int_equal(gate(&q), 0);
 	}
 	q = request(HTTP_POST, "/things");
 	q.content_length = "2";
