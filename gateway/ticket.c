@@ -20,6 +20,7 @@ struct ticket {
 	uint8_t secret[SECRET_BYTES];
 	uint8_t session_hash[SESSION_HASH_BYTES];
 	char stream_id[STREAM_ID_BYTES];
+	int64_t person;
 	uint64_t expires_ms;
 	enum stream_role role;
 	bool live;
@@ -72,26 +73,29 @@ static bool same(const void *a, const void *b, size_t len)
 	return diff == 0;
 }
 
-static size_t waiting(struct tickets *t, const struct who *who)
+static bool too_many(struct tickets *t, const struct who *who)
 {
-	size_t n = 0;
+	size_t session = 0, person = 0;
 
-	for (size_t i = 0; i < t->count; i++)
-		n += at(t, i)->live &&
-		     memcmp(at(t, i)->session_hash, who->session_hash, SESSION_HASH_BYTES) == 0;
-	return n;
+	for (size_t i = 0; i < t->count; i++) {
+		if (!at(t, i)->live || at(t, i)->person != who->person)
+			continue;
+		person++;
+		session += memcmp(at(t, i)->session_hash, who->session_hash, SESSION_HASH_BYTES) == 0;
+	}
+	return session >= TICKETS_PER_SESSION || person >= TICKETS_PER_PERSON;
 }
 
 int ticket_issue(struct tickets *t, const struct who *who, const char *stream_id, enum stream_role role,
 		 uint64_t now_ms, char out[TICKET_TEXT])
 {
 	size_t len = strlen(stream_id);
-	struct ticket new = { .expires_ms = now_ms + TICKET_LIFE_MS, .role = role, .live = true };
+	struct ticket new = { .person = who->person, .expires_ms = now_ms + TICKET_LIFE_MS, .role = role, .live = true };
 
 	if (len >= sizeof(new.stream_id))
 		return -EINVAL;
 	drop_expired(t, now_ms);
-	if (waiting(t, who) >= TICKETS_PER_SESSION)
+	if (too_many(t, who))
 		return -EAGAIN;
 	if (getrandom(new.secret, sizeof(new.secret), GRND_NONBLOCK) != sizeof(new.secret))
 		return -EIO;

@@ -17,13 +17,14 @@ struct tickets;
 #define TICKET_LIFE_MS 30000
 #define TICKETS_MAX 4096	 /* in all; the oldest goes */
 #define TICKETS_PER_SESSION 64
+#define TICKETS_PER_PERSON  256 /* over all sessions and tokens */
 
 enum stream_role { ROLE_VIEWER, ROLE_CONTROLLER };
 
 struct tickets *tickets_create(void);
 struct tickets *tickets_destroy(struct tickets *t);
 
-/** ticket_issue() - Return: 0; -EAGAIN when the session has too many waiting; -EIO without randomness */
+/** ticket_issue() - Return: 0; -EAGAIN when the session or the person has too many waiting; -EIO without randomness */
 int ticket_issue(struct tickets *t, const struct who *who, const char *stream_id, enum stream_role role,
 		 uint64_t now_ms, char out[TICKET_TEXT]);
 

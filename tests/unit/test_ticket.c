@@ -83,11 +83,21 @@ static void bounded(void **state)
 	t = tickets_create();
 	assert_int_equal(ticket_issue(t, &bert, "s", ROLE_VIEWER, 0, first), 0);
 	for (unsigned i = 0; i < TICKETS_MAX; i++) {
-		struct who who = { .session_hash = { 9, (uint8_t)i, (uint8_t)(i >> 8) } };
+		struct who who = { .person = 9 + i, .session_hash = { 9, (uint8_t)i, (uint8_t)(i >> 8) } };
 
 		assert_int_equal(ticket_issue(t, &who, "s", ROLE_VIEWER, 0, text), 0);
 	}
 	assert_int_equal(ticket_take(t, first, &bert, "s", 1, &role), -EACCES); /* the oldest went */
+	tickets_destroy(t);
+
+	t = tickets_create();
+	for (unsigned i = 0; i < TICKETS_PER_PERSON; i++) {
+		struct who who = { .person = 9, .session_hash = { (uint8_t)(i / 32) } };
+
+		assert_int_equal(ticket_issue(t, &who, "s", ROLE_VIEWER, 0, text), 0);
+	}
+	assert_int_equal(ticket_issue(t, &(struct who){ .person = 9, .session_hash = { 99 } }, "s", ROLE_VIEWER, 0, text), -EAGAIN);
+	assert_int_equal(ticket_issue(t, &bert, "s", ROLE_VIEWER, 0, text), 0);
 	tickets_destroy(t);
 }
 
