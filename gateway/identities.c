@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "auth/audit.h"
@@ -23,7 +24,7 @@
 #include "base/loop.h"
 #include "gateway/settings.h"
 
-#define WATCH_S 2. /* libev looks at the file this often where inotify does not tell, as over NFS */
+#define WATCH_S 0.5 /* one stat(2) each: ev_stat looks at a symbolic link itself, and not at the file behind it */
 #define ADMINS_MAX 32
 
 /* --- providers --------------------------------------------------------------------------------------------------------------- */
@@ -182,7 +183,9 @@ struct allow_file {
 	struct rulebook *book;	/* borrowed */
 	struct audit *audit;	/* borrowed */
 	char path[256];
-	ev_stat watch;
+	ev_timer watch;
+	struct stat seen;
+	bool changing; /* and so perhaps half written */
 };
 
 /* The rows of single rules stand beside this one. */
@@ -207,6 +210,9 @@ static void read_file(struct allow_file *f)
 	struct err e = { 0 };
 	int r = n < 0 ? err_set(&e, (int)n, "%s", strerror((int)-n)) : rule_lines(&list, text, (size_t)n, &e);
 
+	/* What a program leaves that has opened the file for writing, or a full disk. */
+	if (r == 0 && n == 0)
+		r = err_set(&e, -ENODATA, "it is empty; a list of nobody is a file with a comment in it");
 	if (r == 0 && list.bad_count > 0)
 		r = err_set(&e, -EINVAL, "line %zu: %s", list.bad ? list.bad[0].line : 0, list.bad ? list.bad[0].why : "");
 	if (r == 0)
@@ -224,10 +230,34 @@ static void read_file(struct allow_file *f)
 	free(text);
 }
 
-static void on_changed(struct ev_loop *ev, ev_stat *w, int events)
+/* All zero when it is not there. */
+static struct stat look_at(const struct allow_file *f)
 {
+	struct stat st;
+
+	if (stat(f->path, &st) < 0)
+		memset(&st, 0, sizeof(st));
+	return st;
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec && a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+/* Read when it has changed and then stood still from one look to the next: half a list would throw out the other half. */
+static void on_watch(struct ev_loop *ev, ev_timer *w, int events)
+{
+	struct allow_file *f = container_of(w, struct allow_file, watch);
+	struct stat now = look_at(f);
+	bool changed = !same_file(&now, &f->seen);
+
 	(void)ev, (void)events;
-	read_file(container_of(w, struct allow_file, watch));
+	f->seen = now;
+	if (!changed && f->changing)
+		read_file(f);
+	f->changing = changed;
 }
 
 int allow_file_open(struct allow_file **out, struct loop *loop, struct rulebook *b, struct audit *audit, const char *path)
@@ -240,9 +270,10 @@ int allow_file_open(struct allow_file **out, struct loop *loop, struct rulebook 
 	f->book = b;
 	f->audit = audit;
 	(void)snprintf(f->path, sizeof(f->path), "%s", path);
+	f->seen = look_at(f);
 	read_file(f);
-	ev_stat_init(&f->watch, on_changed, f->path, WATCH_S);
-	ev_stat_start(loop->ev, &f->watch);
+	ev_timer_init(&f->watch, on_watch, WATCH_S, WATCH_S);
+	ev_timer_start(loop->ev, &f->watch);
 	*out = f;
 	return 0;
 }
@@ -251,7 +282,7 @@ struct allow_file *allow_file_close(struct allow_file *f)
 {
 	if (!f)
 		return NULL;
-	ev_stat_stop(f->loop->ev, &f->watch);
+	ev_timer_stop(f->loop->ev, &f->watch);
 	free(f);
 	return NULL;
 }
