@@ -353,8 +353,19 @@ int rulebook_import(struct rulebook *b, const struct rule *rules, size_t count, 
 	return r == 0 ? reload(b, e) : r;
 }
 
-static int drop_source(struct rulebook *b, const char *source, const struct rule *rules, size_t count, struct tally *tally,
-		       const struct rule_actor *who, int64_t now_s, struct err *e)
+/* What a source says now, to be looked up by pattern. NULL without memory. */
+static struct rules *wanted_of(const struct rule *rules, size_t count)
+{
+	struct rules *wanted = rules_create();
+
+	for (size_t i = 0; wanted && i < count; i++)
+		if (rules_put(wanted, &rules[i]) < 0)
+			wanted = rules_destroy(wanted);
+	return wanted;
+}
+
+static int drop_unwanted(struct rulebook *b, const char *source, const struct rules *wanted, struct tally *tally, const struct rule_actor *who,
+			 int64_t now_s, struct err *e)
 {
 	static const char sql[] = "SELECT " COLUMNS " FROM rule WHERE source = ?1 AND pattern > ?2 ORDER BY pattern LIMIT 1";
 	char at[RULE_PATTERN_BYTES] = "";
@@ -364,7 +375,6 @@ static int drop_source(struct rulebook *b, const char *source, const struct rule
 	/* One row at a time: the statement must be over before the row is deleted. */
 	for (;;) {
 		struct db_row *row = db_start(b->db, sql, DB_VALUES(DB_TEXT(source), DB_TEXT(at)));
-		bool kept = false;
 
 		r = db_step(b->db, row, "read the list", e);
 		if (r <= 0)
@@ -374,9 +384,7 @@ static int drop_source(struct rulebook *b, const char *source, const struct rule
 		if (r < 0)
 			return err_set(e, r, "the database holds a damaged rule");
 		memcpy(at, old.pattern, sizeof(at));
-		for (size_t i = 0; i < count && !kept; i++)
-			kept = strcmp(rules[i].pattern, old.pattern) == 0;
-		if (kept)
+		if (rules_get(wanted, old.pattern))
 			continue;
 		count_change(tally, &old, NULL, now_s);
 		r = delete_rule(b, old.pattern, e);
@@ -385,6 +393,16 @@ static int drop_source(struct rulebook *b, const char *source, const struct rule
 		if (r < 0)
 			return r;
 	}
+}
+
+static int drop_source(struct rulebook *b, const char *source, const struct rule *rules, size_t count, struct tally *tally,
+		       const struct rule_actor *who, int64_t now_s, struct err *e)
+{
+	struct rules *wanted = wanted_of(rules, count);
+	int r = wanted ? drop_unwanted(b, source, wanted, tally, who, now_s, e) : err_set(e, -ENOMEM, "out of memory");
+
+	rules_destroy(wanted);
+	return r;
 }
 
 /* Whose rule is it? One taken over goes when its new source stops naming it: an administrator whom the list has for good is not taken over. */
