@@ -12,7 +12,7 @@
 
 #define INTERVAL_S     5   /* RFC 8628 §3.2: the default */
 #define INTERVAL_MAX_S 60
-#define LIFE_MAX_S     1800
+#define LIFE_MAX_S     590 /* a sign-in is forgotten after ten minutes (auth/signin.h): the person must not be promised more */
 
 static void on_poll_answer(void *arg, const struct httpc_answer *a);
 
@@ -131,7 +131,7 @@ static void on_device(void *arg, const struct httpc_answer *a)
 	text_of(doc, "user_code", d.user_code, sizeof(d.user_code));
 	link_of(c->o, doc, "verification_uri", d.verification_uri, sizeof(d.verification_uri));
 	link_of(c->o, doc, "verification_uri_complete", d.verification_uri_complete, sizeof(d.verification_uri_complete));
-	d.expires_s = number_of(doc, "expires_in", 600, LIFE_MAX_S);
+	d.expires_s = number_of(doc, "expires_in", LIFE_MAX_S, LIFE_MAX_S);
 	d.interval_s = number_of(doc, "interval", INTERVAL_S, INTERVAL_MAX_S);
 	json_decref(doc);
 	if (!c->device_code[0] || !d.user_code[0] || !d.verification_uri[0]) {

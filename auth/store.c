@@ -169,7 +169,7 @@ int store_person_list(struct store *s, const char *search, const char *after, in
 {
 	static const char sql[] = "SELECT id, issuer, subject, email, created_s, seen_s, rebind,"
 				  " (SELECT count(*) FROM session WHERE person = p.id), (SELECT count(*) FROM vm WHERE owner = p.id)"
-				  " FROM person p WHERE email > ?1 AND instr(email, ?2) > 0 ORDER BY email, id LIMIT ?3";
+				  " FROM person p WHERE email > ?1 AND instr(email, lower(?2)) > 0 ORDER BY email, id LIMIT ?3";
 	struct db_row *row = db_start(s->db, sql, DB_VALUES(DB_TEXT(after), DB_TEXT(search), DB_INT(limit + 1)));
 	struct person_row p;
 	int64_t n = 0;

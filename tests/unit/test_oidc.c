@@ -647,7 +647,7 @@ static void device_sign_ins_end_as_they_should(void **state)
 	device_start(&slower, DEVICE(""));
 	idp_says(path_of(&slower, "/token"), IDP_BODY, 400, "{\"error\":\"slow_down\"}");
 	idp_says(path_of(&slower, "/token"), IDP_BODY, 200, token_answer(&slower, RSA_HEAD, 'r', "", ALICE));
-	device_start(&denied, DEVICE(""));
+	device_start(&denied, DEVICE(",\"expires_in\":86400"));
 	idp_says(path_of(&denied, "/token"), IDP_BODY, 400, "{\"error\":\"access_denied\"}");
 	device_start(&expired, DEVICE(""));
 	idp_says(path_of(&expired, "/token"), IDP_BODY, 400, "{\"error\":\"expired_token\"}");
@@ -665,6 +665,8 @@ static void device_sign_ins_end_as_they_should(void **state)
 	device_ask(&away);
 	assert_true(loop_until(&loop, &denied.done, 4000));
 	assert_non_null(strstr(denied.e.msg, "refused in the browser"));
+	/* Promised longer than auth/signin.h keeps it, the code would be confirmed for nothing. */
+	assert_in_range(denied.shown.expires_s, 1, 599);
 	assert_true(loop_until(&loop, &expired.done, 4000));
 	assert_non_null(strstr(expired.e.msg, "in time"));
 	assert_true(loop_until(&loop, &good.done, 4000));

@@ -80,6 +80,33 @@ static void a_person_is_found_again(void **state)
 	assert_int_equal(store_person_email(f->store, 999, email, NULL), STORE_E_NONE);
 }
 
+static int count_person(void *arg, const struct person_row *p, int64_t sessions, int64_t machines)
+{
+	(void)p, (void)sessions, (void)machines;
+	++*(int *)arg;
+	return 0;
+}
+
+/* People type names as they are written. */
+static void people_are_found_by_part_of_their_address(void **state)
+{
+	static const struct {
+		const char *search;
+		int found;
+	} rows[] = { { "", 2 }, { "Ann@", 1 }, { "X.ORG", 2 }, { "%", 0 }, { "_", 0 } };
+	struct fixture *f = *state;
+	bool more;
+
+	(void)person(f, "ann@x.org");
+	(void)person(f, "bob@x.org");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int n = 0;
+
+		assert_int_equal(store_person_list(f->store, rows[i].search, "", 10, count_person, &n, &more, NULL), 0);
+		assert_int_equal(n, rows[i].found);
+	}
+}
+
 static void sessions_end_on_time_and_on_demand(void **state)
 {
 	struct fixture *f = *state;
@@ -202,6 +229,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_person_is_found_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(sessions_end_on_time_and_on_demand, setup, teardown),
+		cmocka_unit_test_setup_teardown(people_are_found_by_part_of_their_address, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_session_needs_a_person, setup, teardown),
 		cmocka_unit_test_setup_teardown(machines_are_listed_oldest_first, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_file_is_private_and_writable, setup, teardown),
