@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * terrarium-agent: the hand of terrariumd inside a guest.
+ *
+ * It trusts the host that owns the guest and does what it says, as the user it runs as, usually root. Nobody inside the guest can speak to it: its
+ * transports are a port of the hypervisor, vsock from the host, or for tests a unix socket of mode 0600. It never opens a network connection.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <linux/vm_sockets.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "hv/agent/guest.h"
+
+struct options {
+	const char *port, *unix_path, *root;
+	unsigned vsock_port;
+	bool is_vsock;
+};
+
+static void usage(FILE *to)
+{
+	(void)fprintf(to, "usage: terrarium-agent [--port=FILE | --vsock[=PORT] | --unix=PATH] [--root=DIR]\n"
+			  "  --port=FILE   a virtio-serial port (default /dev/virtio-ports/" AGENT_PORT_NAME ")\n"
+			  "  --vsock=PORT  listen for the host on AF_VSOCK (default port %u)\n"
+			  "  --unix=PATH   listen on a unix socket, mode 0600\n"
+			  "  --root=DIR    the files it may touch (default /)\n",
+		      AGENT_VSOCK_PORT);
+}
+
+static bool parse_one(struct options *o, const char *arg)
+{
+	if (strncmp(arg, "--port=", 7) == 0)
+		o->port = arg + 7;
+	else if (strncmp(arg, "--unix=", 7) == 0)
+		o->unix_path = arg + 7;
+	else if (strncmp(arg, "--root=", 7) == 0)
+		o->root = arg + 7;
+	else if (strcmp(arg, "--vsock") == 0)
+		o->is_vsock = true;
+	else if (strncmp(arg, "--vsock=", 8) == 0) {
+		char *end;
+		unsigned long port = strtoul(arg + 8, &end, 10);
+
+		o->is_vsock = true;
+		o->vsock_port = (unsigned)port;
+		return *end == '\0' && port > 0 && port < UINT_MAX;
+	} else
+		return false;
+	return true;
+}
+
+static int listen_vsock(unsigned port)
+{
+	const struct sockaddr_vm address = { .svm_family = AF_VSOCK, .svm_port = port, .svm_cid = VMADDR_CID_ANY };
+	_close_ int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 4) < 0)
+		return -errno;
+	return fd_take(&fd);
+}
+
+static int listen_unix(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(address.sun_path, path, strlen(path));
+	(void)unlink(path);
+	(void)umask(0177);
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 4) < 0)
+		return -errno;
+	(void)umask(022);
+	return fd_take(&fd);
+}
+
+static int open_transport(struct guest *g, const struct options *o)
+{
+	int fd;
+
+	if (o->is_vsock || o->unix_path) {
+		fd = o->is_vsock ? listen_vsock(o->vsock_port) : listen_unix(o->unix_path);
+		if (fd >= 0)
+			guest_listen(g, fd);
+	} else {
+		fd = open(o->port, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+		fd = fd < 0 ? -errno : fd;
+		if (fd >= 0)
+			guest_use(g, fd, true);
+	}
+	return fd < 0 ? fd : 0;
+}
+
+int main(int argc, char **argv)
+{
+	static struct guest g; /* its buffers are too large for a small stack */
+	struct options o = { .port = "/dev/virtio-ports/" AGENT_PORT_NAME, .root = "/", .vsock_port = AGENT_VSOCK_PORT };
+	struct loop loop;
+	int r;
+
+	(void)log_open("terrarium-agent", "info");
+	for (int i = 1; i < argc; i++) {
+		if (!parse_one(&o, argv[i])) {
+			bool help = strcmp(argv[i], "--help") == 0;
+
+			usage(help ? stdout : stderr);
+			return help ? 0 : 2;
+		}
+	}
+	r = loop_init(&loop);
+	if (r == 0)
+		r = guest_init(&g, &loop, o.root);
+	if (r == 0)
+		r = open_transport(&g, &o);
+	if (r < 0) {
+		log_err("cannot start: %s", strerror(-r));
+		return 1;
+	}
+	loop_run(&loop);
+	guest_finish(&g);
+	return 0;
+}

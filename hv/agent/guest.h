@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HV_AGENT_GUEST_H
+#define HV_AGENT_GUEST_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/loop.h"
+#include "hv/agent/codec.h"
+
+/* The parts of terrarium-agent to each other. */
+
+/**
+ * struct guest_source - output of a program and what nobody has taken yet
+ * @first, @end: bounds of what the ring holds; @sent: where this conversation goes on; @limit: how far the host allows
+ * @ended: nothing more is read; @end_sent: the host knows
+ */
+struct guest_source {
+	struct guest_job *job; /* borrowed: is embedded in it */
+	uint8_t *ring;	       /* owned, AGENT_RING_BYTES */
+	int fd;		       /* owned */
+	ev_io io;
+	uint64_t first, end, sent, limit;
+	bool ended, end_sent;
+};
+
+/**
+ * struct guest_job - a program, from OPEN to CLOSE
+ * @in:       input that waits for the program; @in_taken counts what came, @in_limit what was allowed
+ * @attached: this conversation has asked for it
+ * @cutoff:   the program has ended a while ago: whoever else holds its pipes is not waited for
+ */
+struct guest_job {
+	struct guest_job *next; /* owned: the list */
+	struct guest *g;	/* borrowed: has the list */
+	uint32_t id;
+	enum agent_kind kind;
+	uint8_t tag[16];
+	uint16_t cols, rows;
+	pid_t pid;
+	int pid_fd, in_fd; /* owned */
+	ev_io on_exit, on_input;
+	ev_timer deadline, patience;
+	struct guest_source out[2];
+	struct buf in;
+	uint64_t in_taken, in_limit;
+	bool in_end, credit_due, attached, reaped, cutoff, closing, exit_sent;
+	int status, signal;
+};
+
+/**
+ * struct guest_link - the conversation, over whichever descriptor
+ * @is_port: the other end comes and goes while the descriptor stays (virtio-serial)
+ */
+struct guest_link {
+	int fd, listen_fd; /* owned */
+	bool is_port;
+	ev_io on_read, on_write, on_accept;
+	ev_timer retry;
+	struct loop_task pump;
+	struct agent_reader reader;
+	struct buf out;
+	uint8_t in[65536];
+	size_t in_at, in_len;
+};
+
+struct guest {
+	struct loop *loop; /* borrowed: outlives it */
+	struct guest_link link;
+	struct guest_job *jobs; /* owned */
+	uint32_t last_id, njobs;
+	int root_fd; /* owned: paths begin here */
+	uint8_t boot_id[16];
+};
+
+/**
+ * guest_init() - an agent without a connection
+ * @root: directory that holds every file it will touch
+ *
+ * Return: 0 or -errno
+ */
+int guest_init(struct guest *g, struct loop *loop, const char *root);
+void guest_finish(struct guest *g);
+
+/** guest_use() - talk over @fd from now on; consumes it. A conversation under way ends, its jobs stay */
+void guest_use(struct guest *g, int fd, bool is_port);
+
+/** guest_listen() - take connections from @fd, a listening socket; consumes it. The newest connection is the one that counts */
+void guest_listen(struct guest *g, int fd);
+
+/** guest_begin() - a frame to the host. Return: for guest_end() */
+size_t guest_begin(struct guest *g, const struct agent_frame *head);
+/** guest_end() - queue it. Return: 0 or -ENOSPC: it is gone */
+int guest_end(struct guest *g, size_t start);
+/** guest_room() - true while more stream data may be queued */
+bool guest_room(const struct guest *g);
+/** guest_wake() - something may have become sendable */
+void guest_wake(struct guest *g);
+
+/** guest_request() - serve one frame. Return: false if the conversation cannot go on */
+bool guest_request(struct guest *g, struct agent_frame *f);
+
+/* Jobs. They answer 0 or a negative errno. */
+int job_open(struct guest *g, const struct agent_open *o, struct guest_job **out);
+struct guest_job *job_find(struct guest *g, uint32_t id);
+int job_attach(struct guest_job *j, const uint64_t from[2]);
+void job_detach_all(struct guest *g);
+void job_describe(const struct guest_job *j, struct agent_job *out);
+int job_resize(struct guest_job *j, uint16_t cols, uint16_t rows, uint16_t xpix, uint16_t ypix);
+int job_signal(struct guest_job *j, uint32_t number);
+void job_close(struct guest_job *j);
+/** job_end_all() - hang up on every program and forget it, without waiting */
+void job_end_all(struct guest *g);
+/* What the streams say; false = against the rules. */
+bool job_on_data(struct guest_job *j, struct agent_in *body);
+bool job_on_end(struct guest_job *j, struct agent_in *body);
+bool job_on_credit(struct guest_job *j, uint8_t stream, struct agent_in *body);
+/** job_pump() - queue what the host may have */
+void job_pump(struct guest_job *j);
+
+/** spawn_job() - start the program of @j: fills its pid and FDs. Return: 0 or -errno */
+int spawn_job(struct guest_job *j, const struct agent_open *o);
+
+/** file_request() - serve a file request. @out gets the body of the answer after its status. Return: 0, or -errno for the answer */
+int file_request(int root_fd, uint8_t type, struct agent_in *body, struct buf *out);
+
+/** identity_apply() - hostname, addresses, clock, entropy. Tries all. Return: 0 or the first -errno */
+int identity_apply(const struct agent_identity *i);
+
+/** address_apply() - give an interface an address, bring it up, route through a gateway. Return: 0 or -errno */
+int address_apply(const struct agent_address *a);
+
+/** power_request() - end the machine, by its init. Return: 0 or -errno */
+int power_request(uint32_t how);
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Addresses and default routes by rtnetlink(7): three requests, each answered with an error code. */
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "hv/agent/guest.h"
+
+#define NETLINK_WAIT_S 2 /* the kernel answers at once */
+
+/* One request: a head, a body of its kind, attributes. */
+struct request {
+	struct nlmsghdr head;
+	union {
+		struct ifinfomsg link;
+		struct ifaddrmsg address;
+		struct rtmsg route;
+		uint8_t room[256];
+	} u;
+};
+
+static void begin(struct request *q, uint16_t type, uint16_t flags, size_t body)
+{
+	memset(q, 0, sizeof(*q));
+	q->head.nlmsg_type = type;
+	q->head.nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags);
+	q->head.nlmsg_len = (uint32_t)NLMSG_LENGTH(body);
+}
+
+static void add(struct request *q, uint16_t type, const void *data, size_t len)
+{
+	struct rtattr a = { .rta_len = (uint16_t)RTA_LENGTH(len), .rta_type = type };
+	size_t at = NLMSG_ALIGN(q->head.nlmsg_len) - sizeof(q->head);
+
+	memcpy(q->u.room + at, &a, sizeof(a));
+	memcpy(q->u.room + at + RTA_LENGTH(0), data, len);
+	q->head.nlmsg_len = (uint32_t)(sizeof(q->head) + at + RTA_ALIGN(a.rta_len));
+}
+
+static int ask(int fd, const struct request *q)
+{
+	struct {
+		struct nlmsghdr head;
+		struct nlmsgerr error;
+		uint8_t rest[512];
+	} answer;
+
+	if (send(fd, q, q->head.nlmsg_len, 0) < 0)
+		return -errno;
+	memset(&answer, 0, sizeof(answer));
+	if (recv(fd, &answer, sizeof(answer), 0) < (ssize_t)(sizeof(answer.head) + sizeof(answer.error.error)))
+		return errno ? -errno : -EPROTO;
+	return answer.head.nlmsg_type == NLMSG_ERROR ? answer.error.error : -EPROTO;
+}
+
+int address_apply(const struct agent_address *a)
+{
+	static const uint8_t none[16];
+	const struct timeval wait = { .tv_sec = NETLINK_WAIT_S };
+	uint8_t family = a->family == 4 ? AF_INET : AF_INET6;
+	size_t bytes = a->family == 4 ? 4 : 16;
+	unsigned index = if_nametoindex(a->interface);
+	_close_ int fd = -1;
+	struct request q;
+	int r;
+
+	if (index == 0)
+		return -ENODEV;
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0)
+		return -errno;
+	begin(&q, RTM_NEWLINK, 0, sizeof(q.u.link));
+	q.u.link.ifi_index = (int)index;
+	q.u.link.ifi_flags = q.u.link.ifi_change = IFF_UP;
+	r = ask(fd, &q);
+	if (r < 0)
+		return r;
+	begin(&q, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, sizeof(q.u.address));
+	q.u.address = (struct ifaddrmsg){ .ifa_family = family, .ifa_prefixlen = a->prefix, .ifa_index = index };
+	add(&q, IFA_LOCAL, a->address, bytes);
+	add(&q, IFA_ADDRESS, a->address, bytes);
+	r = ask(fd, &q);
+	if (r < 0 || memcmp(a->gateway, none, sizeof(none)) == 0)
+		return r;
+	begin(&q, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, sizeof(q.u.route));
+	q.u.route = (struct rtmsg){ .rtm_family = family, .rtm_table = RT_TABLE_MAIN, .rtm_protocol = RTPROT_STATIC, .rtm_type = RTN_UNICAST };
+	add(&q, RTA_GATEWAY, a->gateway, bytes);
+	add(&q, RTA_OIF, &index, sizeof(index));
+	return ask(fd, &q);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/random.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "hv/agent/guest.h"
+
+#define NS_PER_S 1000000000U
+
+/* A guest that was cloned or resumed must not repeat the numbers of another: mixed in, credited, and the generator seeded anew. */
+static int add_entropy(const uint8_t *data, size_t len)
+{
+	union {
+		struct rand_pool_info head;
+		uint8_t room[sizeof(struct rand_pool_info) + sizeof(((struct agent_identity *)0)->entropy)];
+	} pool;
+	_close_ int fd = -1;
+	int r = 0;
+
+	memset(&pool, 0, sizeof(pool));
+	pool.head.entropy_count = (int)len * 8;
+	pool.head.buf_size = (int)len;
+	memcpy(pool.room + sizeof(struct rand_pool_info), data, len);
+	fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || ioctl(fd, RNDADDENTROPY, &pool) < 0 || ioctl(fd, RNDRESEEDCRNG) < 0)
+		r = -errno;
+	explicit_bzero(&pool, sizeof(pool));
+	return r;
+}
+
+static void keep_first(int *r, int now)
+{
+	if (*r == 0)
+		*r = now;
+}
+
+int identity_apply(const struct agent_identity *i)
+{
+	struct timespec clock = { .tv_sec = (time_t)(i->clock_ns / NS_PER_S), .tv_nsec = (long)(i->clock_ns % NS_PER_S) };
+	int r = 0;
+
+	if (i->entropy_len > 0)
+		keep_first(&r, add_entropy(i->entropy, i->entropy_len));
+	if (i->clock_ns > 0 && clock_settime(CLOCK_REALTIME, &clock) < 0)
+		keep_first(&r, -errno);
+	if (i->hostname[0] && sethostname(i->hostname, strlen(i->hostname)) < 0)
+		keep_first(&r, -errno);
+	for (size_t n = 0; n < i->addresses; n++)
+		keep_first(&r, address_apply(&i->address[n]));
+	return r;
+}
+
+/* Its init knows how: both BusyBox and systemd bring these commands. Not waited for: the answer has to get out. */
+int power_request(uint32_t how)
+{
+	static const char *const command[] = { [AGENT_POWER_OFF] = "poweroff", [AGENT_POWER_REBOOT] = "reboot" };
+	pid_t pid;
+
+	if (how > AGENT_POWER_REBOOT)
+		return -EINVAL;
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (pid > 0)
+		return waitpid(pid, NULL, 0) == pid ? 0 : -errno;
+	if (fork() == 0) { /* a grandchild, so that nobody has to wait for it */
+		(void)execlp(command[how], command[how], (char *)NULL);
+		_exit(127);
+	}
+	_exit(0);
+}
