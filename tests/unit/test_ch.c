@@ -36,6 +36,7 @@ static struct {
 	int events_fd; /* the VMM's end */
 	pthread_t thread;
 	const char *version, *serial, *state;
+	bool refuses; /* all that it is asked */
 	atomic_uint infos;
 	void *instance;
 	struct hv_console console;
@@ -72,6 +73,13 @@ static void answer(int fd, const char *asked)
 {
 	char body[512], text[640];
 
+	if (t.refuses) {
+		static const char no[] = "HTTP/1.1 500 \r\nContent-Length: 15\r\n\r\n[\"a\",\"not now\"]";
+
+		(void)fd_write_all(fd, no, strlen(no));
+		atomic_fetch_add(&t.infos, 1);
+		return;
+	}
 	if (strstr(asked, "vmm.ping"))
 		(void)snprintf(body, sizeof(body), "{\"version\":\"%s\"}", t.version);
 	else
@@ -287,6 +295,24 @@ static void a_silent_api_hurts_no_adopted_machine(void **state)
 	assert_int_equal(hv_driver_ch.quit(NULL, t.instance), 0);
 }
 
+static void a_refusal_ends_what_was_never_checked(void **state)
+{
+	(void)state;
+	t.refuses = true;
+	attach(false);
+	assert_true(until("broken", 0));
+	assert_string_equal(t.told, "broken: vmm.ping is refused with 500: not now;");
+}
+
+static void a_refusal_hurts_no_adopted_machine(void **state)
+{
+	(void)state;
+	t.refuses = true;
+	attach(true);
+	assert_true(until(NULL, 2));
+	assert_string_equal(t.told, "");
+}
+
 static void another_process_is_refused(void **state)
 {
 	struct netd_slot_info info = { .nwant = 1, .want = { NETD_FD_STREAM } };
@@ -312,6 +338,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_old_version_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_console_that_was_ignored_is_found, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_silent_api_hurts_no_adopted_machine, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_refusal_ends_what_was_never_checked, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_refusal_hurts_no_adopted_machine, setup, teardown),
 		cmocka_unit_test_setup_teardown(another_process_is_refused, setup, teardown),
 	};
 
