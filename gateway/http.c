@@ -305,7 +305,7 @@ static int parse_length(const char *text, size_t *out)
 
 /* --- routes --- */
 
-/* Does @path fit @pattern? {id} takes one segment of [0-9A-Za-z._-]. */
+/* Does @path fit @pattern? {id} takes one segment of printable ASCII, as addresses have it: no space, no control character, no slash. */
 static bool path_fits(const char *pattern, const char *path, char id[HTTP_ID_BYTES])
 {
 	const char *hole = strstr(pattern, "{id}");
