@@ -141,6 +141,21 @@ static _Noreturn void child(const struct agent_open *o, const int ends[3])
 	_exit(EXIT_NOT_RUN);
 }
 
+/* No signal may find the agent's handlers in the child: it would be lost there. */
+static pid_t fork_child(const struct agent_open *o, const int ends[3])
+{
+	sigset_t all, before;
+	pid_t pid;
+
+	sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, &before);
+	pid = fork();
+	if (pid == 0)
+		child(o, ends);
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
+	return pid;
+}
+
 int spawn_job(struct guest_job *j, const struct agent_open *o)
 {
 	struct ends e = { -1, -1, -1, { -1, -1, -1 } };
@@ -154,13 +169,11 @@ int spawn_job(struct guest_job *j, const struct agent_open *o)
 		r = fd_nonblock(e.near_err);
 	if (r < 0)
 		goto fail;
-	j->pid = fork();
+	j->pid = fork_child(o, e.child);
 	if (j->pid < 0) {
 		r = -errno;
 		goto fail;
 	}
-	if (j->pid == 0)
-		child(o, e.child);
 	j->pid_fd = (int)syscall(SYS_pidfd_open, j->pid, 0U);
 	if (j->pid_fd < 0) {
 		r = -errno;

@@ -1,0 +1,685 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The real agent in a process of its own, the gateway's side of the protocol here, and between them a pair of sockets that, like a virtio-serial
+ * port, does not know that one host has gone and another come. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/loop.h"
+#include "hv/agent/guest.h"
+#include "hv/agent/host.h"
+
+#define WAIT_MS	 20000
+#define WINDOW	 65536U
+#define OUT_ROOM (12U << 20)
+
+struct world {
+	struct loop loop;
+	int near_fd;
+	pid_t agent;
+	char root[64];
+	struct agent_host *host;
+	unsigned ready, lost;
+	/* of the last request */
+	int status;
+	bool answered;
+	uint8_t answer[AGENT_FRAME_MAX];
+	size_t answer_len;
+};
+
+struct term {
+	struct world *w;
+	struct agent_channel *channel;
+	struct agent_job job;
+	int open_status, status;
+	unsigned opens, exits, ends, signal;
+	uint8_t *out[2]; /* what came */
+	size_t len[2];
+	bool keeps_all; /* takes nothing */
+};
+
+static _Noreturn void serve(int fd, const char *root)
+{
+	static struct guest g;
+	struct loop loop;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed test leaves nothing behind */
+	if (loop_init(&loop) < 0 || guest_init(&g, &loop, root) < 0)
+		_exit(1);
+	guest_use(&g, fd, true);
+	loop_run(&loop);
+	guest_finish(&g);
+	loop_finish(&loop);
+	_exit(0);
+}
+
+static void on_ready(void *arg, const uint8_t boot_id[16])
+{
+	struct world *w = arg;
+
+	(void)boot_id;
+	w->ready++;
+}
+
+static void on_lost(void *arg, const char *why)
+{
+	struct world *w = arg;
+
+	print_message("lost: %s\n", why);
+	w->lost++;
+}
+
+static const struct agent_host_hooks host_hooks = { .on_ready = on_ready, .on_lost = on_lost };
+
+static void on_tick(struct ev_loop *ev, ev_timer *t, int events)
+{
+	(void)ev;
+	(void)t;
+	(void)events;
+}
+
+/* Turns the loop until @what or WAIT_MS. */
+#define WAIT_FOR(w, what) \
+	do { \
+		uint64_t until_ms = loop_now_ms() + WAIT_MS; \
+		ev_timer tick; \
+		ev_timer_init(&tick, on_tick, .05, .05); \
+		ev_timer_start((w)->loop.ev, &tick); \
+		while (!(what) && loop_now_ms() < until_ms) \
+			ev_run((w)->loop.ev, EVRUN_ONCE); \
+		ev_timer_stop((w)->loop.ev, &tick); \
+		assert_true(what); \
+	} while (0)
+
+static void connect_host(struct world *w)
+{
+	unsigned before = w->ready;
+
+	w->host = agent_host_create(&w->loop, &host_hooks, w);
+	assert_non_null(w->host);
+	assert_int_equal(agent_host_connect(w->host, dup(w->near_fd)), 0);
+	WAIT_FOR(w, w->ready > before);
+}
+
+static void start_on(struct world *w, int buffer_bytes)
+{
+	int pair[2];
+
+	memset(w, 0, sizeof(*w));
+	(void)snprintf(w->root, sizeof(w->root), "/tmp/test_agent.XXXXXX");
+	assert_non_null(mkdtemp(w->root));
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	for (int i = 0; i < 2 && buffer_bytes > 0; i++)
+		assert_int_equal(setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &buffer_bytes, sizeof(buffer_bytes)), 0);
+	w->agent = fork();
+	assert_true(w->agent >= 0);
+	if (w->agent == 0) {
+		/* A program of its own, so that valgrind, which does not know pidfd_open(2), looks only at this side. */
+		char fd[16], self[4096] = "";
+
+		if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
+			_exit(1);
+		(void)snprintf(fd, sizeof(fd), "%d", fcntl(pair[1], F_DUPFD, 3));
+		(void)execl(self, "test_agent", "agent", fd, w->root, (char *)NULL);
+		_exit(1);
+	}
+	(void)close(pair[1]);
+	w->near_fd = pair[0];
+	assert_int_equal(loop_init(&w->loop), 0);
+	connect_host(w);
+}
+
+static void stop(struct world *w)
+{
+	char command[128];
+	int status;
+
+	w->host = agent_host_destroy(w->host);
+	loop_finish(&w->loop);
+	assert_int_equal(kill(w->agent, SIGTERM), 0);
+	assert_int_equal(waitpid(w->agent, &status, 0), w->agent);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	(void)close(w->near_fd);
+	(void)snprintf(command, sizeof(command), "rm -rf '%s'", w->root);
+	assert_int_equal(system(command), 0);
+}
+
+static void on_open(void *arg, int status, const struct agent_job *job)
+{
+	struct term *t = arg;
+
+	t->opens++;
+	t->open_status = status;
+	if (job)
+		t->job = *job;
+}
+
+static void on_output(void *arg, enum agent_stream stream, uint64_t offset, const uint8_t *data, size_t len)
+{
+	struct term *t = arg;
+	size_t s = stream == AGENT_STDERR;
+
+	assert_int_equal(offset, t->len[s]);
+	assert_true(t->len[s] + len <= OUT_ROOM);
+	memcpy(t->out[s] + t->len[s], data, len);
+	t->len[s] += len;
+	if (!t->keeps_all)
+		agent_channel_take(t->channel, stream, t->len[s]);
+}
+
+static void on_end(void *arg, enum agent_stream stream)
+{
+	((struct term *)arg)->ends += stream;
+}
+
+static void on_room(void *arg)
+{
+	(void)arg;
+}
+
+static void on_exit_told(void *arg, int status, unsigned signal)
+{
+	struct term *t = arg;
+
+	t->exits++;
+	t->status = status;
+	t->signal = signal;
+}
+
+static const struct agent_channel_hooks term_hooks = {
+	.on_open = on_open, .on_output = on_output, .on_end = on_end, .on_room = on_room, .on_exit = on_exit_told
+};
+
+static void term_init(struct term *t, struct world *w)
+{
+	memset(t, 0, sizeof(*t));
+	t->w = w;
+	for (int s = 0; s < 2; s++)
+		t->out[s] = malloc(OUT_ROOM);
+	assert_true(t->out[0] && t->out[1]);
+}
+
+static void term_finish(struct term *t)
+{
+	(void)agent_channel_destroy(t->channel, AGENT_HANG_UP);
+	free(t->out[0]);
+	free(t->out[1]);
+}
+
+static void term_open(struct term *t, struct world *w, enum agent_kind kind, const char *script)
+{
+	struct agent_open o = { .kind = kind, .cols = 91, .rows = 33, .cwd = "/", .argv = { "sh", "-c", script }, .env = { "WORD=here" } };
+
+	term_init(t, w);
+	snprintf((char *)o.tag, sizeof(o.tag), "%d", rand());
+	t->channel = agent_channel_open(w->host, &o, WINDOW, &term_hooks, t);
+	assert_non_null(t->channel);
+	WAIT_FOR(w, t->opens > 0);
+	assert_int_equal(t->open_status, 0);
+}
+
+static bool has(const struct term *t, const char *text)
+{
+	return memmem(t->out[0], t->len[0], text, strlen(text)) != NULL;
+}
+
+static void say(struct term *t, const char *text)
+{
+	assert_int_equal(agent_channel_write(t->channel, text, strlen(text)), strlen(text));
+}
+
+static void test_pty(void **state)
+{
+	struct world w;
+	struct term t;
+
+	(void)state;
+	start_on(&w, 0);
+	term_open(&t, &w, AGENT_KIND_PTY, "stty size; echo $WORD $TERM; read x; echo got-$x; stty size; exit 7");
+	WAIT_FOR(&w, has(&t, "33 91") && has(&t, "here xterm-256color"));
+	assert_int_equal(agent_channel_resize(t.channel, 120, 40, 0, 0), 0);
+	say(&t, "word\n");
+	WAIT_FOR(&w, t.exits == 1);
+	assert_true(has(&t, "word\r\n") && has(&t, "got-word") && has(&t, "40 120"));
+	assert_int_equal(t.status, 7);
+	assert_int_equal(t.signal, 0);
+	term_finish(&t);
+	stop(&w);
+}
+
+static void test_signals(void **state)
+{
+	struct world w;
+	struct term t;
+
+	(void)state;
+	start_on(&w, 0);
+	term_open(&t, &w, AGENT_KIND_PTY, "trap 'echo caught; exit 3' INT; echo armed; while :; do sleep .05; done");
+	WAIT_FOR(&w, has(&t, "armed"));
+	say(&t, "\003");
+	WAIT_FOR(&w, t.exits == 1);
+	assert_int_equal(t.status, 3);
+	term_finish(&t);
+	term_open(&t, &w, AGENT_KIND_EXEC, "sleep 100");
+	assert_int_equal(agent_channel_signal(t.channel, SIGTERM), 0);
+	WAIT_FOR(&w, t.exits == 1);
+	assert_int_equal(t.signal, SIGTERM);
+	term_finish(&t);
+	stop(&w);
+}
+
+static void test_exec(void **state)
+{
+	struct world w;
+	struct term t;
+
+	(void)state;
+	start_on(&w, 0);
+	term_open(&t, &w, AGENT_KIND_EXEC, "cat; echo gone >&2; exit 5");
+	say(&t, "to be repeated");
+	agent_channel_end(t.channel);
+	WAIT_FOR(&w, t.exits == 1);
+	assert_int_equal(t.status, 5);
+	assert_int_equal(t.len[0], 14);
+	assert_memory_equal(t.out[0], "to be repeated", 14);
+	assert_memory_equal(t.out[1], "gone\n", 5);
+	assert_int_equal(t.ends, AGENT_STDOUT + AGENT_STDERR);
+	term_finish(&t);
+	term_open(&t, &w, AGENT_KIND_EXEC, "exec /no/such/program");
+	WAIT_FOR(&w, t.exits == 1);
+	assert_int_equal(t.status, 127);
+	term_finish(&t);
+	stop(&w);
+}
+
+/* Somebody who has left the program's group holds its output open: the end comes all the same. */
+static void test_exec_left_behind(void **state)
+{
+	struct world w;
+	struct term t;
+
+	(void)state;
+	start_on(&w, 0);
+	term_open(&t, &w, AGENT_KIND_EXEC, "echo first; sleep 30 & echo $! >&2");
+	WAIT_FOR(&w, t.exits == 1);
+	assert_true(has(&t, "first\n"));
+	t.out[1][t.len[1]] = '\0';
+	(void)kill((pid_t)atoi((char *)t.out[1]), SIGKILL);
+	term_finish(&t);
+	stop(&w);
+}
+
+static void test_limits(void **state)
+{
+	struct agent_open o = { .kind = AGENT_KIND_EXEC, .cwd = "/", .argv = { "sleep", "100" }, .timeout_ms = 200, .tag = "limited" };
+	struct world w;
+	struct term t;
+
+	(void)state;
+	start_on(&w, 0);
+	term_init(&t, &w);
+	t.channel = agent_channel_open(w.host, &o, WINDOW, &term_hooks, &t);
+	WAIT_FOR(&w, t.exits == 1);
+	assert_int_equal(t.signal, SIGKILL);
+	term_finish(&t);
+	stop(&w);
+}
+
+static uint8_t pattern(size_t at)
+{
+	return (uint8_t)((at * 2654435761U) >> 13);
+}
+
+static void check_pattern(const struct term *t, size_t len)
+{
+	assert_int_equal(t->len[0], len);
+	for (size_t i = 0; i < len; i++) {
+		if (t->out[0][i] != pattern(i))
+			fail_msg("byte %zu differs", i);
+	}
+}
+
+/* Writes the next of the pattern, as much as is taken. */
+static void write_pattern(struct term *t, size_t *at, size_t end)
+{
+	uint8_t chunk[8192];
+	size_t n = end - *at < sizeof(chunk) ? end - *at : sizeof(chunk);
+
+	for (size_t i = 0; i < n; i++)
+		chunk[i] = pattern(*at + i);
+	if (n > 0)
+		*at += agent_channel_write(t->channel, chunk, n);
+}
+
+static void test_ten_megabytes(void **state)
+{
+	const size_t all = 10U << 20;
+	struct world w;
+	struct term t;
+	size_t at = 0;
+
+	(void)state;
+	start_on(&w, 0);
+	term_open(&t, &w, AGENT_KIND_EXEC, "exec cat");
+	while (at < all) {
+		write_pattern(&t, &at, all);
+		ev_run(w.loop.ev, EVRUN_NOWAIT);
+	}
+	agent_channel_end(t.channel);
+	WAIT_FOR(&w, t.exits == 1);
+	check_pattern(&t, all);
+	term_finish(&t);
+	stop(&w);
+}
+
+/* A host that takes nothing stops the program, not the agent; what was written is all there later. */
+static void test_back_pressure(void **state)
+{
+	struct world w;
+	struct term t;
+	size_t held;
+
+	(void)state;
+	start_on(&w, 0);
+	term_open(&t, &w, AGENT_KIND_EXEC, "head -c 2000000 /dev/zero; echo done >&2");
+	agent_channel_destroy(t.channel, AGENT_LEAVE);
+	t.channel = agent_channel_attach(w.host, t.job.id, (uint64_t[]){ t.len[0], t.len[1] }, WINDOW, &term_hooks, &t);
+	t.keeps_all = true;
+	held = t.len[0];
+	WAIT_FOR(&w, t.len[0] == held + WINDOW);
+	assert_int_equal(t.len[1], 0);
+	t.keeps_all = false;
+	agent_channel_take(t.channel, AGENT_STDOUT, t.len[0]);
+	WAIT_FOR(&w, t.exits == 1);
+	assert_int_equal(t.len[0], 2000000);
+	assert_int_equal(t.len[1], 5);
+	term_finish(&t);
+	stop(&w);
+}
+
+/* The host dies anywhere, in the middle of a frame on either side; the next one goes on where it was. */
+static void test_cut_anywhere(void **state)
+{
+	const size_t all = 11U << 20;
+	struct world w;
+	struct term t;
+	size_t at = 0;
+
+	(void)state;
+	start_on(&w, 4096);
+	term_open(&t, &w, AGENT_KIND_EXEC, "exec cat");
+	for (int cut = 0; cut < 100; cut++) {
+		for (int turns = rand() % 20; turns > 0; turns--) {
+			write_pattern(&t, &at, all);
+			ev_run(w.loop.ev, EVRUN_NOWAIT);
+		}
+		w.host = agent_host_destroy(w.host);
+		t.opens = 0;
+		connect_host(&w);
+		t.channel = agent_channel_attach(w.host, t.job.id, (uint64_t[]){ t.len[0], t.len[1] }, WINDOW, &term_hooks, &t);
+		WAIT_FOR(&w, t.opens > 0);
+		assert_int_equal(t.open_status, 0);
+		assert_true(t.job.in_taken <= at);
+		at = (size_t)t.job.in_taken; /* the rest went with the host; its owner has it */
+	}
+	assert_true(at > 0 && at < all);
+	while (at < all) {
+		write_pattern(&t, &at, all);
+		ev_run(w.loop.ev, EVRUN_NOWAIT);
+	}
+	agent_channel_end(t.channel);
+	WAIT_FOR(&w, t.exits == 1);
+	check_pattern(&t, all);
+	assert_int_equal(w.lost, 0);
+	term_finish(&t);
+	stop(&w);
+}
+
+/* The same host connects again: its channels go on by themselves, with what they had not got rid of. */
+static void test_reconnect(void **state)
+{
+	const size_t all = 1U << 20;
+	struct world w;
+	struct term t;
+	size_t at = 0;
+
+	(void)state;
+	start_on(&w, 4096);
+	term_open(&t, &w, AGENT_KIND_EXEC, "exec cat");
+	for (int cut = 0; cut < 30; cut++) {
+		for (int turns = rand() % 40; turns > 0; turns--) {
+			write_pattern(&t, &at, all);
+			ev_run(w.loop.ev, EVRUN_NOWAIT);
+		}
+		assert_int_equal(agent_host_connect(w.host, dup(w.near_fd)), 0);
+	}
+	while (at < all) {
+		write_pattern(&t, &at, all);
+		ev_run(w.loop.ev, EVRUN_NOWAIT);
+	}
+	agent_channel_end(t.channel);
+	WAIT_FOR(&w, t.exits == 1);
+	check_pattern(&t, all);
+	assert_int_equal(t.opens, 1);
+	term_finish(&t);
+	stop(&w);
+}
+
+static void on_reply(void *arg, int status, struct agent_in *in)
+{
+	struct world *w = arg;
+
+	w->answered = true;
+	w->status = status;
+	w->answer_len = in->bad ? 0 : in->left;
+	agent_get_bytes(in, w->answer, w->answer_len);
+}
+
+static int ask(struct world *w, enum agent_type type, struct buf *body)
+{
+	w->answered = false;
+	assert_int_equal(agent_host_ask(w->host, type, 0, body, WAIT_MS, on_reply, w), 0);
+	buf_finish(body);
+	WAIT_FOR(w, w->answered);
+	return w->status;
+}
+
+/* A job that is left with unread output is found by the next host, with all of it. */
+static void test_list(void **state)
+{
+	struct buf body = BUF_INIT(64);
+	struct agent_in in;
+	struct agent_job job;
+	struct world w;
+	struct term t;
+
+	(void)state;
+	start_on(&w, 0);
+	term_open(&t, &w, AGENT_KIND_PTY, "sleep .2; echo while nobody looked");
+	w.host = agent_host_destroy(w.host);
+	usleep(600000);
+	connect_host(&w);
+	agent_put_u32(&body, 0);
+	assert_int_equal(ask(&w, AGENT_LIST, &body), 0);
+	in = (struct agent_in){ w.answer, w.answer_len, false };
+	assert_int_equal(agent_get_u32(&in), 1);
+	assert_int_equal(agent_get_job(&in, &job), 0);
+	assert_int_equal(job.id, t.job.id);
+	assert_true(job.flags & AGENT_JOB_ENDED);
+	t.channel = agent_channel_attach(w.host, job.id, (uint64_t[]){ AGENT_OLDEST, AGENT_OLDEST }, WINDOW, &term_hooks, &t);
+	WAIT_FOR(&w, t.exits == 1);
+	assert_true(has(&t, "while nobody looked"));
+	term_finish(&t);
+	body = BUF_INIT(64);
+	assert_int_equal(ask(&w, AGENT_HEALTH, &body), 0);
+	assert_int_equal(w.answer_len, 32);
+	stop(&w);
+}
+
+static int write_file(struct world *w, const char *path, uint64_t offset, uint32_t flags, const char *data)
+{
+	struct buf body = BUF_INIT(AGENT_FRAME_MAX);
+
+	agent_put_u64(&body, offset);
+	agent_put_u32(&body, flags);
+	agent_put_u32(&body, 0640);
+	agent_put_str(&body, path);
+	agent_put_bytes(&body, data, strlen(data));
+	return ask(w, AGENT_WRITE, &body);
+}
+
+static int read_file(struct world *w, const char *path, uint64_t offset, uint32_t len)
+{
+	struct buf body = BUF_INIT(AGENT_FRAME_MAX);
+
+	agent_put_u64(&body, offset);
+	agent_put_u32(&body, len);
+	agent_put_str(&body, path);
+	return ask(w, AGENT_READ, &body);
+}
+
+static int rename_file(struct world *w, uint32_t keep, const char *from, const char *to)
+{
+	struct buf body = BUF_INIT(AGENT_FRAME_MAX);
+
+	agent_put_u32(&body, keep);
+	agent_put_str(&body, from);
+	agent_put_str(&body, to);
+	return ask(w, AGENT_RENAME, &body);
+}
+
+static int ask_path(struct world *w, enum agent_type type, const char *path)
+{
+	struct buf body = BUF_INIT(AGENT_FRAME_MAX);
+
+	if (type == AGENT_MKDIR)
+		agent_put_u32(&body, 0700);
+	if (type == AGENT_READDIR)
+		agent_put_u64(&body, 0);
+	agent_put_str(&body, path);
+	return ask(w, type, &body);
+}
+
+static void test_files(void **state)
+{
+	struct agent_stat st;
+	struct agent_in in;
+	struct world w;
+
+	(void)state;
+	start_on(&w, 0);
+	assert_int_equal(ask_path(&w, AGENT_MKDIR, "dir"), 0);
+	assert_int_equal(write_file(&w, "/dir/new", 0, AGENT_WRITE_CREATE | AGENT_WRITE_EXCL, "0123456789"), 0);
+	assert_int_equal(write_file(&w, "dir/new", 0, AGENT_WRITE_CREATE | AGENT_WRITE_EXCL, ""), -EEXIST);
+	assert_int_equal(write_file(&w, "dir/new", 5, AGENT_WRITE_SYNC, "five"), 0);
+	assert_int_equal(read_file(&w, "dir/new", 3, 100), 0);
+	assert_int_equal(w.answer_len, 7);
+	assert_memory_equal(w.answer, "34five9", 7);
+	assert_int_equal(write_file(&w, "dir/new", 4, AGENT_WRITE_TRUNCATE, ""), 0);
+	assert_int_equal(ask_path(&w, AGENT_STAT, "dir/new"), 0);
+	in = (struct agent_in){ w.answer, w.answer_len, false };
+	assert_int_equal(agent_get_stat(&in, &st), 0);
+	assert_int_equal(st.size, 4);
+	assert_int_equal(st.mode & 0777, 0640);
+	assert_int_equal(write_file(&w, "dir/old", 0, AGENT_WRITE_CREATE, "old"), 0);
+	assert_int_equal(rename_file(&w, 1, "dir/new", "dir/old"), -EEXIST);
+	assert_int_equal(rename_file(&w, 0, "dir/new", "dir/old"), 0);
+	assert_int_equal(ask_path(&w, AGENT_READDIR, "dir"), 0);
+	assert_int_equal(w.answer_len, 8 + 1 + 4);
+	assert_memory_equal(w.answer + 9, "old", 4);
+	assert_int_equal(ask_path(&w, AGENT_REMOVE, "dir"), -ENOTEMPTY);
+	assert_int_equal(ask_path(&w, AGENT_REMOVE, "dir/old"), 0);
+	assert_int_equal(ask_path(&w, AGENT_REMOVE, "dir"), 0);
+	stop(&w);
+}
+
+static void test_paths_stay_inside(void **state)
+{
+	static const char *const bad[] = { "../etc/passwd", "a/../../etc/passwd", "/../etc/passwd", "out/passwd", "up/etc/passwd", "magic/root/etc/passwd" };
+	struct world w;
+	char name[128];
+
+	(void)state;
+	start_on(&w, 0);
+	snprintf(name, sizeof(name), "%s/out", w.root);
+	assert_int_equal(symlink("/etc", name), 0);
+	snprintf(name, sizeof(name), "%s/up", w.root);
+	assert_int_equal(symlink("../..", name), 0);
+	snprintf(name, sizeof(name), "%s/a", w.root);
+	assert_int_equal(mkdir(name, 0700), 0);
+	snprintf(name, sizeof(name), "%s/pipe", w.root);
+	assert_int_equal(mkfifo(name, 0600), 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_true(read_file(&w, bad[i], 0, 100) < 0);
+		assert_true(write_file(&w, bad[i], 0, AGENT_WRITE_CREATE, "x") < 0);
+		assert_true(ask_path(&w, AGENT_STAT, bad[i]) < 0);
+		assert_true(ask_path(&w, AGENT_REMOVE, bad[i]) < 0);
+		assert_true(rename_file(&w, 0, bad[i], "mine") < 0);
+	}
+	assert_int_equal(read_file(&w, "../etc/passwd", 0, 100), -EXDEV);
+	assert_int_equal(ask_path(&w, AGENT_READDIR, ".."), -EXDEV);
+	assert_int_equal(ask_path(&w, AGENT_REMOVE, ".."), -EINVAL);
+	assert_int_equal(read_file(&w, "pipe", 0, 100), -EINVAL);
+	assert_int_equal(write_file(&w, "pipe", 0, 0, "x"), -ENXIO);
+	assert_int_equal(read_file(&w, "a", 0, 100), -EISDIR);
+	stop(&w);
+}
+
+/* What the host must not say ends the conversation, not the agent. */
+static void test_agent_survives_nonsense(void **state)
+{
+	uint8_t junk[4096];
+	struct world w;
+	struct term t;
+
+	(void)state;
+	start_on(&w, 0);
+	term_open(&t, &w, AGENT_KIND_PTY, "read x; echo still-$x");
+	w.host = agent_host_destroy(w.host);
+	for (int round = 0; round < 50; round++) {
+		for (size_t i = 0; i < sizeof(junk); i++)
+			junk[i] = (uint8_t)rand();
+		for (size_t at = 0; at < sizeof(junk);) {
+			ssize_t n = write(w.near_fd, junk + at, sizeof(junk) - at);
+
+			at += n > 0 ? (size_t)n : 0;
+			usleep(n > 0 ? 0 : 1000);
+		}
+	}
+	connect_host(&w);
+	t.channel = agent_channel_attach(w.host, t.job.id, (uint64_t[]){ t.len[0], 0 }, WINDOW, &term_hooks, &t);
+	say(&t, "alive\n");
+	WAIT_FOR(&w, t.exits == 1);
+	assert_true(has(&t, "still-alive"));
+	term_finish(&t);
+	stop(&w);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_pty),	      cmocka_unit_test(test_signals),	       cmocka_unit_test(test_exec),
+		cmocka_unit_test(test_limits),	      cmocka_unit_test(test_exec_left_behind), cmocka_unit_test(test_ten_megabytes),
+		cmocka_unit_test(test_back_pressure), cmocka_unit_test(test_cut_anywhere),     cmocka_unit_test(test_reconnect),
+		cmocka_unit_test(test_list),	      cmocka_unit_test(test_files),	       cmocka_unit_test(test_paths_stay_inside),
+		cmocka_unit_test(test_agent_survives_nonsense),
+	};
+
+	if (argc == 4 && strcmp(argv[1], "agent") == 0)
+		serve(atoi(argv[2]), argv[3]);
+	srand(7717);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
