@@ -7,6 +7,7 @@
 
 #include "auth/audit.h"
 #include "auth/db.h"
+#include "auth/invite.h"
 #include "auth/rulebook.h"
 #include "auth/token.h"
 #include "base/err.h"
@@ -34,6 +35,7 @@ static const char *const migrations[] = {
 	"CREATE INDEX session_person ON session (person);"
 	"CREATE INDEX vm_owner ON vm (owner);",
 	TOKEN_SCHEMA,
+	INVITE_SCHEMA,
 };
 
 

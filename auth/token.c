@@ -14,8 +14,9 @@
 #include "base/hex.h"
 
 /*
- * libjwt takes the algorithm from the token, accepts trailing '=' and checks no claim. So the header is read here first and must be exactly ours, the
- * algorithm is compared again after decoding, and every claim is compared with the row.
+ * libjwt takes the algorithm from the token, accepts trailing '=' and checks no claim. So the header is read
+ * here first and must be exactly ours, the algorithm is compared again after decoding, and every claim is
+ * compared with the row.
  */
 #define ISSUER	     "terrarium"
 #define AUDIENCE     "terrarium-api"
@@ -26,7 +27,9 @@
 static const struct {
 	unsigned bit;
 	const char *name;
-} scopes[] = { { SCOPE_VM, "vm" }, { SCOPE_RULES, "rules" }, { SCOPE_AUDIT, "audit" }, { SCOPE_PEOPLE, "people" } };
+} scopes[] = {
+	{ SCOPE_VM, "vm" }, { SCOPE_RULES, "rules" }, { SCOPE_AUDIT, "audit" }, { SCOPE_PEOPLE, "people" }
+};
 #define SCOPE_COUNT (sizeof(scopes) / sizeof(scopes[0]))
 _Static_assert(SCOPE_ALL == (1u << SCOPE_COUNT) - 1, "a name for each scope");
 
@@ -41,7 +44,8 @@ const char *scope_names(unsigned set, char out[SCOPE_NAMES_BYTES])
 	out[0] = '\0';
 	for (size_t i = 0; i < SCOPE_COUNT; i++)
 		if (set & scopes[i].bit)
-			(void)snprintf(out + strlen(out), SCOPE_NAMES_BYTES - strlen(out), "%s%s", out[0] ? " " : "", scopes[i].name);
+			(void)snprintf(out + strlen(out), SCOPE_NAMES_BYTES - strlen(out), "%s%s",
+				       out[0] ? " " : "", scopes[i].name);
 	return out;
 }
 
@@ -55,7 +59,7 @@ int scope_parse(const char *name, unsigned *bit)
 	return -EINVAL;
 }
 
-/* --- keys ----------------------------------------------------------------------------------------------------------------- */
+/* --- keys --- */
 
 static int read_key(struct db *db, struct db_row *row, struct key *k, struct err *e)
 {
@@ -64,7 +68,9 @@ static int read_key(struct db *db, struct db_row *row, struct key *k, struct err
 	if (r <= 0)
 		return r == 0 ? TOKEN_E_NONE : r;
 	k->seq = db_int(row, 0);
-	r = db_text(row, 1, k->kid, sizeof(k->kid)) < 0 || db_blob(row, 2, k->secret, sizeof(k->secret)) < 0 ? -EBADMSG : 0;
+	r = db_text(row, 1, k->kid, sizeof(k->kid)) < 0 || db_blob(row, 2, k->secret, sizeof(k->secret)) < 0 ?
+		-EBADMSG :
+		0;
 	db_end(row);
 	return r < 0 ? err_set(e, r, "the database holds a bad signing key") : 0;
 }
@@ -95,7 +101,8 @@ static int new_key(struct db *db, int64_t now_s, struct err *e)
 	if (r < 0)
 		return err_set(e, r, "no randomness for a signing key: %s", strerror(-r));
 	hex_encode(id, sizeof(id), kid);
-	r = db_run(db, sql, "keep the signing key", e, DB_VALUES(DB_TEXT(kid), DB_BLOB(secret, sizeof(secret)), DB_INT(now_s)));
+	r = db_run(db, sql, "keep the signing key", e,
+		   DB_VALUES(DB_TEXT(kid), DB_BLOB(secret, sizeof(secret)), DB_INT(now_s)));
 	explicit_bzero(secret, sizeof(secret));
 	return r;
 }
@@ -140,7 +147,7 @@ static int signing_key(struct db *db, int64_t now_s, struct key *k, struct err *
 	return r == TOKEN_E_NONE ? err_set(e, -EIO, "the signing key is gone again") : r;
 }
 
-/* --- making ------------------------------------------------------------------------------------------------------------------ */
+/* --- making --- */
 
 static int sign(const struct key *k, const struct token *t, const char *jti, char text[TOKEN_TEXT_BYTES])
 {
@@ -149,10 +156,14 @@ static int sign(const struct key *k, const struct token *t, const char *jti, cha
 	bool ok = jwt_new(&jwt) == 0;
 
 	(void)snprintf(sub, sizeof(sub), "%lld", (long long)t->person);
-	ok = ok && jwt_set_alg(jwt, JWT_ALG_HS256, k->secret, KEY_BYTES) == 0 && jwt_add_header(jwt, "kid", k->kid) == 0;
-	ok = ok && jwt_add_grant(jwt, "iss", ISSUER) == 0 && jwt_add_grant(jwt, "aud", AUDIENCE) == 0 && jwt_add_grant(jwt, "sub", sub) == 0;
-	ok = ok && jwt_add_grant(jwt, "jti", jti) == 0 && jwt_add_grant(jwt, "scope", scope_names(t->scopes, scope)) == 0;
-	ok = ok && jwt_add_grant_int(jwt, "iat", (long)t->created_s) == 0 && jwt_add_grant_int(jwt, "exp", (long)t->expires_s) == 0;
+	ok = ok && jwt_set_alg(jwt, JWT_ALG_HS256, k->secret, KEY_BYTES) == 0 &&
+		jwt_add_header(jwt, "kid", k->kid) == 0;
+	ok = ok && jwt_add_grant(jwt, "iss", ISSUER) == 0 && jwt_add_grant(jwt, "aud", AUDIENCE) == 0 &&
+		jwt_add_grant(jwt, "sub", sub) == 0;
+	ok = ok && jwt_add_grant(jwt, "jti", jti) == 0 &&
+		jwt_add_grant(jwt, "scope", scope_names(t->scopes, scope)) == 0;
+	ok = ok && jwt_add_grant_int(jwt, "iat", (long)t->created_s) == 0 &&
+		jwt_add_grant_int(jwt, "exp", (long)t->expires_s) == 0;
 	out = ok ? jwt_encode_str(jwt) : NULL;
 	ok = out && strlen(out) < TOKEN_TEXT_BYTES;
 	if (ok)
@@ -174,12 +185,16 @@ static int count_of(struct db *db, int64_t person, int64_t *count, struct err *e
 	return r < 0 ? r : 0;
 }
 
-static int insert(struct db *db, struct token *t, const struct key *k, const uint8_t hash[SECRET_HASH_BYTES], struct err *e)
+static int insert(struct db *db, struct token *t, const struct key *k, const uint8_t hash[SECRET_HASH_BYTES],
+		  struct err *e)
 {
-	static const char sql[] = "INSERT INTO token (jti, key, person, name, scopes, created_s, expires_s, used_s)"
-				  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0) RETURNING id";
-	struct db_row *row = db_start(db, sql, DB_VALUES(DB_BLOB(hash, SECRET_HASH_BYTES), DB_INT(k->seq), DB_INT(t->person), DB_TEXT(t->name),
-							 DB_INT(t->scopes), DB_INT(t->created_s), DB_INT(t->expires_s)));
+	static const char sql[] =
+		"INSERT INTO token (jti, key, person, name, scopes, created_s, expires_s, used_s)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0) RETURNING id";
+	struct db_row *row = db_start(db, sql,
+				      DB_VALUES(DB_BLOB(hash, SECRET_HASH_BYTES), DB_INT(k->seq),
+						DB_INT(t->person), DB_TEXT(t->name), DB_INT(t->scopes),
+						DB_INT(t->created_s), DB_INT(t->expires_s)));
 	int r = db_step(db, row, "keep the token", e);
 
 	if (r <= 0)
@@ -190,12 +205,17 @@ static int insert(struct db *db, struct token *t, const struct key *k, const uin
 
 static int add_address(struct db *db, int64_t token, const char *address, int64_t now_s, struct err *e)
 {
-	static const char sql[] = "INSERT INTO token_address (token, address, first_s) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-	static const char forget[] = "DELETE FROM token_address WHERE token = ?1 AND address IN (SELECT address FROM token_address"
-				     " WHERE token = ?1 ORDER BY first_s DESC, address LIMIT -1 OFFSET ?2)";
-	int r = db_run(db, sql, "note the token's address", e, DB_VALUES(DB_INT(token), DB_TEXT(address), DB_INT(now_s)));
+	static const char sql[] =
+		"INSERT INTO token_address (token, address, first_s) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+	static const char forget[] =
+		"DELETE FROM token_address WHERE token = ?1 AND address IN (SELECT address FROM token_address"
+		" WHERE token = ?1 ORDER BY first_s DESC, address LIMIT -1 OFFSET ?2)";
+	int r = db_run(db, sql, "note the token's address", e,
+		       DB_VALUES(DB_INT(token), DB_TEXT(address), DB_INT(now_s)));
 
-	return r < 0 ? r : db_run(db, forget, "forget old addresses", e, DB_VALUES(DB_INT(token), DB_INT(TOKEN_ADDRESSES_MAX)));
+	return r < 0 ? r :
+		       db_run(db, forget, "forget old addresses", e,
+			      DB_VALUES(DB_INT(token), DB_INT(TOKEN_ADDRESSES_MAX)));
 }
 
 int token_make(struct db *db, struct token *t, const char *address, char text[TOKEN_TEXT_BYTES], struct err *e)
@@ -228,13 +248,14 @@ int token_make(struct db *db, struct token *t, const char *address, char text[TO
 	return r;
 }
 
-/* --- checking ------------------------------------------------------------------------------------------------------------------ */
+/* --- checking --- */
 
 /* The header must be {"alg":"HS256","kid":KID,"typ":"JWT"} and nothing else; three parts, in strict base64url. */
 static int read_header(const char *text, char kid[KID_BYTES])
 {
 	size_t head = strcspn(text, "."), body = text[head] ? strcspn(text + head + 1, ".") : 0;
-	const char *mac = text[head] && text[head + 1 + body] ? text + head + body + 2 : "", *alg = NULL, *typ = NULL, *id = NULL;
+	const char *mac = text[head] && text[head + 1 + body] ? text + head + body + 2 : "", *alg = NULL,
+		   *typ = NULL, *id = NULL;
 	uint8_t bytes[TOKEN_TEXT_BYTES];
 	long len = jwt_base64url(text, head, bytes, sizeof(bytes));
 	json_t *json;
@@ -243,29 +264,39 @@ static int read_header(const char *text, char kid[KID_BYTES])
 	if (len <= 0 || body == 0 || strlen(mac) != 43)
 		return -EINVAL;
 	json = json_loadb((const char *)bytes, (size_t)len, JSON_REJECT_DUPLICATES, NULL);
-	if (json && json_unpack(json, "{s:s, s:s, s:s!}", "alg", &alg, "typ", &typ, "kid", &id) == 0 && strcmp(alg, "HS256") == 0 &&
-	    strcmp(typ, "JWT") == 0 && strlen(id) == KID_BYTES - 1) {
+	if (json && json_unpack(json, "{s:s, s:s, s:s!}", "alg", &alg, "typ", &typ, "kid", &id) == 0 &&
+	    strcmp(alg, "HS256") == 0 && strcmp(typ, "JWT") == 0 && strlen(id) == KID_BYTES - 1) {
 		memcpy(kid, id, KID_BYTES);
 		r = 0;
 	}
 	json_decref(json);
-	if (r == 0 && (jwt_base64url(text + head + 1, body, bytes, sizeof(bytes)) <= 0 || jwt_base64url(mac, 43, bytes, sizeof(bytes)) != 32))
+	if (r == 0 &&
+	    (jwt_base64url(text + head + 1, body, bytes, sizeof(bytes)) <= 0 ||
+	     jwt_base64url(mac, 43, bytes, sizeof(bytes)) != 32))
 		r = -EINVAL;
 	return r;
 }
 
-static int find(struct db *db, const uint8_t hash[SECRET_HASH_BYTES], int64_t key, struct token *t, char email[EMAIL_BYTES], struct err *e)
+static int find(struct db *db, const uint8_t hash[SECRET_HASH_BYTES], int64_t key, struct token *t,
+		char email[EMAIL_BYTES], struct err *e)
 {
-	static const char sql[] = "SELECT t.id, t.person, t.name, t.scopes, t.created_s, t.expires_s, t.used_s, p.email"
-				  " FROM token t JOIN person p ON p.id = t.person WHERE t.jti = ?1 AND t.key = ?2";
+	static const char sql[] =
+		"SELECT t.id, t.person, t.name, t.scopes, t.created_s, t.expires_s, t.used_s, p.email"
+		" FROM token t JOIN person p ON p.id = t.person WHERE t.jti = ?1 AND t.key = ?2";
 	struct db_row *row = db_start(db, sql, DB_VALUES(DB_BLOB(hash, SECRET_HASH_BYTES), DB_INT(key)));
 	int r = db_step(db, row, "look for the token", e);
 
 	if (r <= 0)
 		return r == 0 ? err_set(e, TOKEN_E_NONE, "the token was taken back") : r;
-	*t = (struct token){ .id = db_int(row, 0), .person = db_int(row, 1), .scopes = (unsigned)db_int(row, 3), .created_s = db_int(row, 4),
-			     .expires_s = db_int(row, 5), .used_s = db_int(row, 6) };
-	r = db_text(row, 2, t->name, sizeof(t->name)) < 0 || db_text(row, 7, email, EMAIL_BYTES) < 0 ? -EBADMSG : 0;
+	*t = (struct token){ .id = db_int(row, 0),
+			     .person = db_int(row, 1),
+			     .scopes = (unsigned)db_int(row, 3),
+			     .created_s = db_int(row, 4),
+			     .expires_s = db_int(row, 5),
+			     .used_s = db_int(row, 6) };
+	r = db_text(row, 2, t->name, sizeof(t->name)) < 0 || db_text(row, 7, email, EMAIL_BYTES) < 0 ?
+		-EBADMSG :
+		0;
 	db_end(row);
 	return r < 0 ? err_set(e, r, "the database holds a bad token") : 0;
 }
@@ -284,12 +315,13 @@ static bool agrees(jwt_t *jwt, const struct token *t)
 
 	(void)snprintf(sub, sizeof(sub), "%lld", (long long)t->person);
 	return grant_is(jwt, "iss", ISSUER) && grant_is(jwt, "aud", AUDIENCE) && grant_is(jwt, "sub", sub) &&
-	       grant_is(jwt, "scope", scope_names(t->scopes, scope)) && jwt_get_grant_int(jwt, "iat") == (long)t->created_s &&
-	       jwt_get_grant_int(jwt, "exp") == (long)t->expires_s;
+		grant_is(jwt, "scope", scope_names(t->scopes, scope)) &&
+		jwt_get_grant_int(jwt, "iat") == (long)t->created_s &&
+		jwt_get_grant_int(jwt, "exp") == (long)t->expires_s;
 }
 
-static int check_decoded(struct db *db, jwt_t *jwt, int64_t key, int64_t now_s, struct token *t, uint8_t hash[SECRET_HASH_BYTES],
-			 char email[EMAIL_BYTES], struct err *e)
+static int check_decoded(struct db *db, jwt_t *jwt, int64_t key, int64_t now_s, struct token *t,
+			 uint8_t hash[SECRET_HASH_BYTES], char email[EMAIL_BYTES], struct err *e)
 {
 	const char *jti = jwt_get_grant(jwt, "jti");
 	int r;
@@ -306,8 +338,8 @@ static int check_decoded(struct db *db, jwt_t *jwt, int64_t key, int64_t now_s, 
 	return r;
 }
 
-int token_check(struct db *db, const char *text, int64_t now_s, struct token *t, uint8_t hash[SECRET_HASH_BYTES], char email[EMAIL_BYTES],
-		struct err *e)
+int token_check(struct db *db, const char *text, int64_t now_s, struct token *t,
+		uint8_t hash[SECRET_HASH_BYTES], char email[EMAIL_BYTES], struct err *e)
 {
 	char kid[KID_BYTES];
 	jwt_t *jwt = NULL;
@@ -339,7 +371,8 @@ static int knows_address(struct db *db, int64_t token, const char *address, bool
 	return r < 0 ? r : 0;
 }
 
-int token_used(struct db *db, const struct token *t, const char *address, int64_t now_s, bool *fresh, struct err *e)
+int token_used(struct db *db, const struct token *t, const char *address, int64_t now_s, bool *fresh,
+	       struct err *e)
 {
 	static const char sql[] = "UPDATE token SET used_s = ?2 WHERE id = ?1";
 	bool known = true;
@@ -353,20 +386,28 @@ int token_used(struct db *db, const struct token *t, const char *address, int64_
 	return r;
 }
 
-/* --- the person's list -------------------------------------------------------------------------------------------------------- */
+/* --- the person's list --- */
 
-int token_list(struct db *db, int64_t person, int64_t now_s, int (*fn)(void *arg, const struct token *t), void *arg, struct err *e)
+int token_list(struct db *db, int64_t person, int64_t now_s, int (*fn)(void *arg, const struct token *t),
+	       void *arg, struct err *e)
 {
-	static const char sql[] = "SELECT id, name, scopes, created_s, expires_s, used_s FROM token WHERE person = ?1 AND expires_s > ?2"
-				  " ORDER BY id DESC";
+	static const char sql[] =
+		"SELECT id, name, scopes, created_s, expires_s, used_s FROM token"
+		" WHERE person = ?1 AND expires_s > ?2 ORDER BY id DESC";
 	struct db_row *row = db_start(db, sql, DB_VALUES(DB_INT(person), DB_INT(now_s)));
 	struct token t;
 	int r;
 
 	while ((r = db_step(db, row, "list the tokens", e)) > 0) {
-		t = (struct token){ .id = db_int(row, 0), .person = person, .scopes = (unsigned)db_int(row, 2), .created_s = db_int(row, 3),
-				    .expires_s = db_int(row, 4), .used_s = db_int(row, 5) };
-		r = db_text(row, 1, t.name, sizeof(t.name)) < 0 ? err_set(e, -EBADMSG, "the database holds a bad token") : fn(arg, &t);
+		t = (struct token){ .id = db_int(row, 0),
+				    .person = person,
+				    .scopes = (unsigned)db_int(row, 2),
+				    .created_s = db_int(row, 3),
+				    .expires_s = db_int(row, 4),
+				    .used_s = db_int(row, 5) };
+		r = db_text(row, 1, t.name, sizeof(t.name)) < 0 ?
+			err_set(e, -EBADMSG, "the database holds a bad token") :
+			fn(arg, &t);
 		if (r != 0)
 			break;
 	}
@@ -375,7 +416,8 @@ int token_list(struct db *db, int64_t person, int64_t now_s, int (*fn)(void *arg
 	return r;
 }
 
-int token_drop(struct db *db, int64_t person, int64_t id, char name[TOKEN_NAME_BYTES], uint8_t hash[SECRET_HASH_BYTES], struct err *e)
+int token_drop(struct db *db, int64_t person, int64_t id, char name[TOKEN_NAME_BYTES],
+	       uint8_t hash[SECRET_HASH_BYTES], struct err *e)
 {
 	static const char sql[] = "DELETE FROM token WHERE id = ?1 AND person = ?2 RETURNING name, jti";
 	struct db_row *row = db_start(db, sql, DB_VALUES(DB_INT(id), DB_INT(person)));
@@ -383,7 +425,9 @@ int token_drop(struct db *db, int64_t person, int64_t id, char name[TOKEN_NAME_B
 
 	if (r <= 0)
 		return r == 0 ? TOKEN_E_NONE : r;
-	r = db_text(row, 0, name, TOKEN_NAME_BYTES) < 0 || db_blob(row, 1, hash, SECRET_HASH_BYTES) < 0 ? -EBADMSG : 0;
+	r = db_text(row, 0, name, TOKEN_NAME_BYTES) < 0 || db_blob(row, 1, hash, SECRET_HASH_BYTES) < 0 ?
+		-EBADMSG :
+		0;
 	if (r == 0)
 		return db_step(db, row, "take the token back", e);
 	db_end(row);

@@ -13,11 +13,13 @@ struct db;
 struct err;
 
 /*
- * API tokens: JWTs that we sign and nobody else reads. A token is good while its row is there, so it can be taken back at once; the signature and the
- * claims must agree with the row all the same. Of the random `jti` only the hash is kept: a copy of the database holds the signing keys, but no
- * token can be made from it. The only file that includes libjwt.
+ * API tokens: JWTs that we sign and nobody else reads. A token is good while its row is there, so it can be
+ * taken back at once; the signature and the claims must agree with the row all the same. Of the random `jti`
+ * only the hash is kept: a copy of the database holds the signing keys, but no token can be made from it. The
+ * only file that includes libjwt.
  *
- * The newest key signs; older ones verify for as long as a token of theirs is alive, so changing the key logs nobody out.
+ * The newest key signs; older ones verify for as long as a token of theirs is alive, so changing the key logs
+ * nobody out.
  */
 #define TOKEN_SCHEMA \
 	"CREATE TABLE token_key (" \
@@ -33,14 +35,15 @@ struct err;
 	"CREATE INDEX token_of_key ON token (key);" \
 	"CREATE INDEX token_expires ON token (expires_s);" \
 	"CREATE TABLE token_address (" \
-	"  token INTEGER NOT NULL REFERENCES token (id) ON DELETE CASCADE, address TEXT NOT NULL, first_s INTEGER NOT NULL," \
+	"  token INTEGER NOT NULL REFERENCES token (id) ON DELETE CASCADE, address TEXT NOT NULL," \
+	"  first_s INTEGER NOT NULL," \
 	"  PRIMARY KEY (token, address)) STRICT, WITHOUT ROWID;"
 
-#define TOKEN_TEXT_BYTES     1024 /* of the JWT, NUL included; ours have about 450 */
-#define TOKEN_NAME_BYTES     64
-#define TOKENS_PER_PERSON    50
-#define TOKEN_LIFE_MAX_S     (366LL * 86400)
-#define TOKEN_ADDRESSES_MAX  32 /* remembered for each token */
+#define TOKEN_TEXT_BYTES    1024 /* of the JWT, NUL included; ours have about 450 */
+#define TOKEN_NAME_BYTES    64
+#define TOKENS_PER_PERSON   50
+#define TOKEN_LIFE_MAX_S    (366LL * 86400)
+#define TOKEN_ADDRESSES_MAX 32 /* remembered for each token */
 
 /* Outcomes beside 0 and negative errno with @e. */
 enum {
@@ -79,19 +82,31 @@ int token_make(struct db *db, struct token *t, const char *address, char text[TO
  *
  * Return: 0, TOKEN_E_NONE with the reason in @e, or negative with @e.
  */
-int token_check(struct db *db, const char *text, int64_t now_s, struct token *t, uint8_t hash[SECRET_HASH_BYTES], char email[EMAIL_BYTES],
-		struct err *e);
+int token_check(struct db *db, const char *text, int64_t now_s, struct token *t,
+		uint8_t hash[SECRET_HASH_BYTES], char email[EMAIL_BYTES], struct err *e);
 
-/** token_used() - note the use of a token that was checked; at most one write a minute. @fresh: first seen from this address */
-int token_used(struct db *db, const struct token *t, const char *address, int64_t now_s, bool *fresh, struct err *e);
+/**
+ * token_used() - note the use of a token that was checked; at most one write a minute. @fresh: first seen from
+ * this address
+ */
+int token_used(struct db *db, const struct token *t, const char *address, int64_t now_s, bool *fresh,
+	       struct err *e);
 
 /** token_list() - of one person, newest first; a non-zero result of @fn ends the walk and is returned */
-int token_list(struct db *db, int64_t person, int64_t now_s, int (*fn)(void *arg, const struct token *t), void *arg, struct err *e);
+int token_list(struct db *db, int64_t person, int64_t now_s, int (*fn)(void *arg, const struct token *t),
+	       void *arg, struct err *e);
 
-/** token_drop() - take back a token of this person. Return: 0 with @name and @hash, TOKEN_E_NONE, or negative with @e */
-int token_drop(struct db *db, int64_t person, int64_t id, char name[TOKEN_NAME_BYTES], uint8_t hash[SECRET_HASH_BYTES], struct err *e);
+/**
+ * token_drop() - take back a token of this person. Return: 0 with @name and @hash, TOKEN_E_NONE, or negative
+ * with @e
+ */
+int token_drop(struct db *db, int64_t person, int64_t id, char name[TOKEN_NAME_BYTES],
+	       uint8_t hash[SECRET_HASH_BYTES], struct err *e);
 
-/** token_drop_hash() - take back the token that token_check() gave this hash for. Return: 0, TOKEN_E_NONE, or negative with @e */
+/**
+ * token_drop_hash() - take back the token that token_check() gave this hash for. Return: 0, TOKEN_E_NONE, or
+ * negative with @e
+ */
 int token_drop_hash(struct db *db, const uint8_t hash[SECRET_HASH_BYTES], struct err *e);
 
 /** token_drop_email() - take back all tokens of an address */

@@ -23,6 +23,7 @@
 #define CONNECT_MS   5000 /* a host that takes longer to accept is down */
 #define HOST_CONNECTIONS 4L
 #define POLL_MS	     1000
+#define MAIL_REPLY_MAX 4096 /* nothing of a mail server's answers is kept but the last code */
 
 struct httpc_call {
 	struct httpc *owner;
@@ -34,9 +35,10 @@ struct httpc_call {
 	bool settled;
 	atomic_bool abandon;
 	CURL *easy;
-	struct curl_slist *headers;
+	struct curl_slist *headers; /* or recipients */
 	struct buf body;
 	char *request_body; /* owned */
+	size_t sent;	    /* of the body, for mail */
 	CURLcode result;
 	long status, cache_s;
 	char why[CURL_ERROR_SIZE];
@@ -131,6 +133,17 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
 	if (strstr(line, "no-store") || strstr(line, "no-cache"))
 		c->cache_s = 0;
 	return len;
+}
+
+/* The next piece of a message. */
+static size_t on_read(char *out, size_t size, size_t n, void *arg)
+{
+	struct httpc_call *c = arg;
+	size_t left = strlen(c->request_body + c->sent), want = size * n < left ? size * n : left;
+
+	memcpy(out, c->request_body + c->sent, want);
+	c->sent += want;
+	return want;
 }
 
 /* Called often during a transfer: the way out for abandoned calls. */
@@ -301,33 +314,40 @@ struct httpc *httpc_destroy(struct httpc *h)
 	return NULL;
 }
 
-static void set_request(struct httpc_call *c, const struct httpc_request *req)
+/* What every transfer needs. curl_easy_setopt() copies strings; what it refuses shows when the request is made. */
+static void set_transfer(struct httpc_call *c, const char *url, uint32_t deadline_ms, const char *ca_file)
 {
 	CURL *x = c->easy;
 
-	/* curl_easy_setopt() copies strings; what it refuses shows when the request is made. */
 	curl_easy_setopt(x, CURLOPT_PRIVATE, (char *)c);
-	curl_easy_setopt(x, CURLOPT_URL, req->url);
-	curl_easy_setopt(x, CURLOPT_CUSTOMREQUEST, req->method);
-	curl_easy_setopt(x, CURLOPT_HTTPHEADER, c->headers);
+	curl_easy_setopt(x, CURLOPT_URL, url);
 	curl_easy_setopt(x, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(x, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
-	curl_easy_setopt(x, CURLOPT_TIMEOUT_MS, (long)req->deadline_ms);
-	curl_easy_setopt(x, CURLOPT_PROTOCOLS_STR, req->allow_http || req->unix_path ? "http,https" : "https");
-	curl_easy_setopt(x, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(x, CURLOPT_TIMEOUT_MS, (long)deadline_ms);
 	curl_easy_setopt(x, CURLOPT_PROXY, "");
 	curl_easy_setopt(x, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(x, CURLOPT_WRITEDATA, c);
-	curl_easy_setopt(x, CURLOPT_HEADERFUNCTION, on_header);
-	curl_easy_setopt(x, CURLOPT_HEADERDATA, c);
 	curl_easy_setopt(x, CURLOPT_XFERINFOFUNCTION, on_progress);
 	curl_easy_setopt(x, CURLOPT_XFERINFODATA, c);
 	curl_easy_setopt(x, CURLOPT_NOPROGRESS, 0L);
 	curl_easy_setopt(x, CURLOPT_ERRORBUFFER, c->why);
+	if (ca_file)
+		curl_easy_setopt(x, CURLOPT_CAINFO, ca_file);
+}
+
+static void set_request(struct httpc_call *c, const struct httpc_request *req)
+{
+	CURL *x = c->easy;
+
+	set_transfer(c, req->url, req->deadline_ms, req->ca_file);
+	curl_easy_setopt(x, CURLOPT_CUSTOMREQUEST, req->method);
+	curl_easy_setopt(x, CURLOPT_HTTPHEADER, c->headers);
+	curl_easy_setopt(x, CURLOPT_PROTOCOLS_STR, req->allow_http || req->unix_path ? "http,https" : "https");
+	curl_easy_setopt(x, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(x, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(x, CURLOPT_HEADERDATA, c);
 	if (req->unix_path)
 		curl_easy_setopt(x, CURLOPT_UNIX_SOCKET_PATH, req->unix_path);
-	if (req->ca_file)
-		curl_easy_setopt(x, CURLOPT_CAINFO, req->ca_file);
 	if (req->secret_user) {
 		curl_easy_setopt(x, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
 		curl_easy_setopt(x, CURLOPT_USERNAME, req->secret_user);
@@ -339,19 +359,31 @@ static void set_request(struct httpc_call *c, const struct httpc_request *req)
 	}
 }
 
-static struct httpc_call *make_call(struct httpc *h, const struct httpc_request *req)
+/* A call with a copy of @body, which may be NULL. */
+static struct httpc_call *new_call(struct httpc *h, size_t limit_bytes, const char *body, size_t len)
 {
 	struct httpc_call *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->owner = h;
+	c->cache_s = -1;
+	c->body = BUF_INIT(limit_bytes);
+	c->easy = curl_easy_init();
+	c->request_body = body ? strndup(body, len) : NULL;
+	if (c->easy && (!body || c->request_body))
+		return c;
+	call_free(c);
+	return NULL;
+}
+
+static struct httpc_call *make_call(struct httpc *h, const struct httpc_request *req)
+{
+	struct httpc_call *c = new_call(h, req->limit_bytes, req->body, req->body_len);
 	bool ok = c != NULL;
 
 	if (!ok)
 		return NULL;
-	c->owner = h;
-	c->cache_s = -1;
-	c->body = BUF_INIT(req->limit_bytes);
-	c->easy = curl_easy_init();
-	c->request_body = req->body ? strndup(req->body, req->body_len) : NULL;
-	ok = c->easy && (!req->body || c->request_body);
 	for (size_t i = 0; ok && i <= req->nheaders && i <= HTTPC_HEADERS_MAX; i++) {
 		/* "Expect:" takes away the header that makes POSTs wait for a 100. */
 		struct curl_slist *more = curl_slist_append(c->headers, i < req->nheaders ? req->headers[i] : "Expect:");
@@ -367,15 +399,51 @@ static struct httpc_call *make_call(struct httpc *h, const struct httpc_request 
 	return c;
 }
 
-struct httpc_call *httpc_start(struct httpc *h, const struct httpc_request *req, httpc_done *done, void *arg, struct err *e)
+static void set_mail(struct httpc_call *c, const struct httpc_mail *m)
 {
-	struct httpc_call *c;
+	CURL *x = c->easy;
 
-	if (h->under_way >= HTTPC_CALLS_MAX) {
-		err_set(e, -EAGAIN, "%d requests are under way already; try again in a moment", HTTPC_CALLS_MAX);
+	set_transfer(c, m->url, m->deadline_ms, m->ca_file);
+	curl_easy_setopt(x, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
+	curl_easy_setopt(x, CURLOPT_USE_SSL, (long)(m->allow_plain ? CURLUSESSL_TRY : CURLUSESSL_ALL));
+	curl_easy_setopt(x, CURLOPT_FORBID_REUSE, 1L); /* a connection kept for the next mail is one that the server has given up by then */
+	curl_easy_setopt(x, CURLOPT_MAIL_FROM, m->from);
+	curl_easy_setopt(x, CURLOPT_MAIL_RCPT, c->headers);
+	curl_easy_setopt(x, CURLOPT_UPLOAD, 1L);
+	curl_easy_setopt(x, CURLOPT_READFUNCTION, on_read);
+	curl_easy_setopt(x, CURLOPT_READDATA, c);
+	if (m->secret_user) {
+		curl_easy_setopt(x, CURLOPT_USERNAME, m->secret_user);
+		curl_easy_setopt(x, CURLOPT_PASSWORD, m->secret_password ? m->secret_password : "");
+	}
+}
+
+static struct httpc_call *make_mail(struct httpc *h, const struct httpc_mail *m)
+{
+	struct httpc_call *c = new_call(h, MAIL_REPLY_MAX, m->message, strlen(m->message));
+
+	if (!c)
+		return NULL;
+	c->headers = curl_slist_append(NULL, m->to);
+	if (!c->headers) {
+		call_free(c);
 		return NULL;
 	}
-	c = make_call(h, req);
+	set_mail(c, m);
+	return c;
+}
+
+static bool has_room(const struct httpc *h, struct err *e)
+{
+	if (h->under_way < HTTPC_CALLS_MAX)
+		return true;
+	err_set(e, -EAGAIN, "%d requests are under way already; try again in a moment", HTTPC_CALLS_MAX);
+	return false;
+}
+
+/* Give it to the thread. @c: NULL without memory */
+static struct httpc_call *start(struct httpc *h, struct httpc_call *c, uint32_t deadline_ms, httpc_done *done, void *arg, struct err *e)
+{
 	if (!c) {
 		err_set(e, -ENOMEM, "out of memory");
 		return NULL;
@@ -388,7 +456,7 @@ struct httpc_call *httpc_start(struct httpc *h, const struct httpc_request *req,
 		c->newer->link = &c->newer;
 	h->calls = c;
 	ev_now_update(h->loop->ev);
-	ev_timer_init(&c->timer, on_deadline, req->deadline_ms / 1000.0, 0.);
+	ev_timer_init(&c->timer, on_deadline, deadline_ms / 1000.0, 0.);
 	ev_timer_start(h->loop->ev, &c->timer);
 	h->under_way++;
 	pthread_mutex_lock(&h->lock);
@@ -397,6 +465,21 @@ struct httpc_call *httpc_start(struct httpc *h, const struct httpc_request *req,
 	pthread_mutex_unlock(&h->lock);
 	(void)curl_multi_wakeup(h->multi);
 	return c;
+}
+
+struct httpc_call *httpc_start(struct httpc *h, const struct httpc_request *req, httpc_done *done, void *arg, struct err *e)
+{
+	return has_room(h, e) ? start(h, make_call(h, req), req->deadline_ms, done, arg, e) : NULL;
+}
+
+struct httpc_call *httpc_mail(struct httpc *h, const struct httpc_mail *m, httpc_done *done, void *arg, struct err *e)
+{
+	/* libcurl writes the envelope into commands as it is. */
+	if (strpbrk(m->from, "\r\n<> ") || strpbrk(m->to, "\r\n<> ")) {
+		err_set(e, -EINVAL, "no address of a mail");
+		return NULL;
+	}
+	return has_room(h, e) ? start(h, make_mail(h, m), m->deadline_ms, done, arg, e) : NULL;
 }
 
 struct httpc_call *httpc_cancel(struct httpc_call *c)

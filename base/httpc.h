@@ -12,7 +12,7 @@ struct httpc;
 struct httpc_call;
 
 /*
- * Outgoing HTTP, for identity services and VMM sockets. The only file that includes libcurl.
+ * Outgoing HTTP, for identity services and VMM sockets, and outgoing mail. The only file that includes libcurl.
  *
  * libcurl runs in a thread of its own, for its resolver can hold a loop up for 9 s (curl issue 8515); the loop sends it requests and gets answers
  * back as callbacks. The loop also owns each deadline: when it passes, the caller hears -ETIMEDOUT at once and an answer that comes later
@@ -76,6 +76,22 @@ struct httpc *httpc_destroy(struct httpc *h);
  * Return: the call, borrowed: valid until @done or httpc_cancel(); NULL with @e when too many are under way or memory is short.
  */
 struct httpc_call *httpc_start(struct httpc *h, const struct httpc_request *req, httpc_done *done, void *arg, struct err *e);
+
+/**
+ * struct httpc_mail - a message to hand to a mail server by SMTP; all strings are copied by httpc_mail()
+ * @url:  smtp://host:port (with STARTTLS, unless @allow_plain) or smtps://host:port
+ * @from, @to: bare addresses of the envelope
+ * @secret_user, @secret_password: NULL for none
+ * @message: RFC 5322, lines ended by CR LF
+ */
+struct httpc_mail {
+	const char *url, *from, *to, *secret_user, *secret_password, *ca_file, *message;
+	uint32_t deadline_ms;
+	bool allow_plain;
+};
+
+/** httpc_mail() - hand a message over; as httpc_start(). The answer's status is the server's last reply, such as 250 or 550 */
+struct httpc_call *httpc_mail(struct httpc *h, const struct httpc_mail *m, httpc_done *done, void *arg, struct err *e);
 
 /** httpc_cancel() - forget a call: @done does not run. Returns NULL; NULL is fine */
 struct httpc_call *httpc_cancel(struct httpc_call *call);

@@ -4,16 +4,19 @@
 
 #include <stdint.h>
 
+#include "auth/secret.h"
 #include "gateway/http.h"
 #include "gateway/peer.h"
 
 struct access;
+struct askers;
 struct attach_hub;
 struct audit;
 struct demo;
 struct doorman;
 struct identity;
 struct machines;
+struct mailer;
 struct metrics;
 struct peer_limit;
 struct rulebook;
@@ -23,7 +26,7 @@ struct store;
 struct tickets;
 
 /* What is counted for each account, however many addresses it comes from. */
-enum account_limit { ACCOUNT_SIGN_IN, ACCOUNT_TOKEN, ACCOUNT_LIMIT_COUNT };
+enum account_limit { ACCOUNT_SIGN_IN, ACCOUNT_TOKEN, ACCOUNT_ASK, ACCOUNT_MAIL /* to that address */, ACCOUNT_LIMIT_COUNT };
 
 /**
  * struct api - what the handlers of docs/protocol.md work with; everything borrowed
@@ -43,6 +46,8 @@ struct api {
 	struct machines *machines;
 	struct tickets *tickets;
 	struct attach_hub *hub;
+	struct mailer *mailer; /* NULL where no mail server is configured */
+	struct askers *askers; /* NULL where nobody may ask to be let in */
 	struct peer_limit *sign_in_limit;
 	struct peer_limit *account_limits[ACCOUNT_LIMIT_COUNT]; /* NULL: none */
 	const struct metrics *metrics;
@@ -85,6 +90,18 @@ void api_token_open(struct http_call *call, const struct who *who);
 /** api_needs_person() - the control socket is an administrator, but nobody with machines and sessions: refuses it. Return: true if refused */
 bool api_needs_person(struct http_call *call);
 
+/** api_signin_secret() - what names a sign-in: of the cookie, or of the body (@device). Return: 0 or -ENOENT */
+int api_signin_secret(const struct http_call *call, char secret[SECRET_TEXT], bool *device);
+
+/** api_ask_offer() - somebody was refused: may this person ask to be let in? @secret: of the sign-in that has proven @id */
+void api_ask_offer(struct http_call *call, const char *secret, const struct identity *id);
+
+/** api_invite() - let @email in and tell, by mail where that is set up. Return: 0 with @out for the answer, or negative after a refusal */
+int api_invite(struct http_call *call, const char *email, const char *note, json_t **out);
+
+/** api_page_of() - answer with a page of a list whose cursor is the last "email". @items: consumed; @r: < 0 with @e when it failed */
+void api_page_of(struct http_call *call, json_t *items, bool more, int r, const struct err *e);
+
 /** api_note() - one row into the audit log, by the caller of this request */
 void api_note(struct http_call *call, const char *action, const char *object, const char *detail);
 
@@ -110,6 +127,13 @@ void api_audit_list(struct http_call *call);
 void api_audit_export(struct http_call *call);
 void api_audit_verify(struct http_call *call);
 void api_capacity(struct http_call *call);
+void api_ask(struct http_call *call);
+void api_ask_list(struct http_call *call);
+void api_ask_approve(struct http_call *call);
+void api_ask_deny(struct http_call *call);
+void api_invitation_list(struct http_call *call);
+void api_invitation_make(struct http_call *call);
+void api_invitation_drop(struct http_call *call);
 void api_token_list(struct http_call *call);
 void api_token_make(struct http_call *call);
 void api_token_drop(struct http_call *call);

@@ -19,7 +19,7 @@
 #define AWAY_RETRY_S  5
 
 /* The secret that names a sign-in: of the browser's cookie, or of the body for a client without cookies. */
-static int find_secret(const struct http_call *call, char secret[SECRET_TEXT], bool *device)
+int api_signin_secret(const struct http_call *call, char secret[SECRET_TEXT], bool *device)
 {
 	const char *text = json_string_value(json_object_get(call->json, "secret"));
 
@@ -183,12 +183,13 @@ void api_signin_look(struct http_call *call)
 	struct identity id;
 	bool device = false;
 
-	if (find_secret(call, secret, &device) < 0 || signin_look(api->signins, secret, &v) < 0) {
+	if (api_signin_secret(call, secret, &device) < 0 || signin_look(api->signins, secret, &v) < 0) {
 		http_problem(call->resp, 404, "no_signin", "No sign-in is under way here; start again.");
 		return;
 	}
 	if (v.state == SIGNIN_DONE && signin_take(api->signins, secret, &id) == 0) {
 		api_admit(call, &id, device);
+		api_ask_offer(call, secret, &id);
 	} else if (v.state == SIGNIN_REFUSED) {
 		access_refused(api->access, "", peer_text(&call->req->peer, address), v.why, api->now_s());
 		http_problem(call->resp, 403, "refused", "The sign-in did not work: %s.", v.why);
@@ -221,7 +222,7 @@ void api_signin_callback(struct http_call *call)
 	struct err e = { 0 };
 	bool device;
 
-	if (find_secret(call, secret, &device) == 0 && signin_callback(api->signins, call->id, secret, &cb, &e) < 0)
+	if (api_signin_secret(call, secret, &device) == 0 && signin_callback(api->signins, call->id, secret, &cb, &e) < 0)
 		log_warn("sign-in by %s: %s", call->id, e.msg);
 	explicit_bzero(code, sizeof(code));
 	call->resp->status = 303;

@@ -18,7 +18,8 @@
 
 #define DEVICE_TOKEN "command line"
 
-int api_token_identify(const struct api *api, const char *text, const struct peer *peer, struct who *who, struct err *e)
+int api_token_identify(const struct api *api, const char *text, const struct peer *peer, struct who *who,
+		       struct err *e)
 {
 	struct db *db = store_db(api->store);
 	char address[PEER_TEXT];
@@ -38,7 +39,10 @@ int api_token_identify(const struct api *api, const char *text, const struct pee
 	who->scopes = t.scopes;
 	r = token_used(db, &t, from, api->now_s(), &fresh, e);
 	if (r == 0 && fresh) {
-		const struct audit_event ev = { .actor = who->email, .address = from, .action = "token.new_address", .object = who->email,
+		const struct audit_event ev = { .actor = who->email,
+						.address = from,
+						.action = "token.new_address",
+						.object = who->email,
 						.detail = t.name };
 
 		r = audit_add(api->audit, &ev, api->now_s() * 1000, e);
@@ -46,7 +50,7 @@ int api_token_identify(const struct api *api, const char *text, const struct pee
 	return r;
 }
 
-/* --- showing ------------------------------------------------------------------------------------------------------------------ */
+/* --- showing --- */
 
 static json_t *scope_list(unsigned scopes)
 {
@@ -63,8 +67,9 @@ static json_t *token_json(const struct token *t)
 {
 	char created[WHEN_BYTES], expires[WHEN_BYTES], used[WHEN_BYTES];
 
-	return json_pack("{s:I, s:s, s:o, s:s, s:s, s:o}", "id", (json_int_t)t->id, "name", t->name, "scopes", scope_list(t->scopes), "created_at",
-			 when_format(t->created_s, created), "expires_at", when_format(t->expires_s, expires), "last_used",
+	return json_pack("{s:I, s:s, s:o, s:s, s:s, s:o}", "id", (json_int_t)t->id, "name", t->name, "scopes",
+			 scope_list(t->scopes), "created_at", when_format(t->created_s, created), "expires_at",
+			 when_format(t->expires_s, expires), "last_used",
 			 t->used_s ? json_string(when_format(t->used_s, used)) : json_null());
 }
 
@@ -78,7 +83,8 @@ void api_token_list(struct http_call *call)
 	const struct api *api = call->app;
 	json_t *items = json_array();
 	struct err e = { 0 };
-	int r = items ? token_list(store_db(api->store), call->who.person, api->now_s(), add_token, items, &e) : -ENOMEM;
+	int r = items ? token_list(store_db(api->store), call->who.person, api->now_s(), add_token, items, &e) :
+			-ENOMEM;
 
 	if (r < 0) {
 		json_decref(items);
@@ -88,7 +94,7 @@ void api_token_list(struct http_call *call)
 	http_json(call->resp, 200, json_pack("{s:o, s:n}", "items", items, "next"));
 }
 
-/* --- making --------------------------------------------------------------------------------------------------------------------- */
+/* --- making --- */
 
 static int read_name(const char *name, struct token *t, struct err *e)
 {
@@ -98,7 +104,10 @@ static int read_name(const char *name, struct token *t, struct err *e)
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
 			len = 0;
 	if (len == 0 || len >= sizeof(t->name))
-		return err_set(e, -EINVAL, "name is needed: a text of at most %d bytes by which you will know the token again", TOKEN_NAME_BYTES - 1);
+		return err_set(
+			e, -EINVAL,
+			"name is needed: a text of at most %d bytes by which you will know the token again",
+			TOKEN_NAME_BYTES - 1);
 	memcpy(t->name, name, len + 1);
 	return 0;
 }
@@ -109,7 +118,7 @@ static int read_scopes(const json_t *list, struct token *t, struct err *e)
 	unsigned bit;
 	size_t i;
 
-	json_array_foreach(list, i, item) {
+	json_array_foreach (list, i, item) {
 		if (scope_parse(json_string_value(item), &bit) < 0) {
 			t->scopes = 0;
 			break;
@@ -123,7 +132,8 @@ static int read_end(const char *when, const struct api *api, struct token *t, st
 {
 	t->expires_s = t->created_s + (int64_t)(api->settings->token_life / 1000);
 	if (when && when_parse(when, &t->expires_s) < 0)
-		return err_set(e, -EINVAL, "expires_at must be a date such as 2027-01-31 or 2027-01-31T18:00:00Z");
+		return err_set(e, -EINVAL,
+			       "expires_at must be a date such as 2027-01-31 or 2027-01-31T18:00:00Z");
 	if (t->expires_s <= t->created_s || t->expires_s > t->created_s + TOKEN_LIFE_MAX_S)
 		return err_set(e, -EINVAL, "expires_at must be in the future, and within a year");
 	return 0;
@@ -137,12 +147,16 @@ static int read_wish(const struct http_call *call, struct token *t, struct err *
 	json_error_t error;
 
 	*t = (struct token){ .person = call->who.person, .created_s = api->now_s() };
-	if (json_unpack_ex(call->json, &error, 0, "{s?s, s?o, s?s !}", "name", &name, "scopes", &scopes, "expires_at", &when) < 0)
+	if (json_unpack_ex(call->json, &error, 0, "{s?s, s?o, s?s !}", "name", &name, "scopes", &scopes,
+			   "expires_at", &when) < 0)
 		return err_set(e, -EINVAL, "%s", error.text);
-	return read_name(name, t, e) < 0 || read_scopes(scopes, t, e) < 0 || read_end(when, api, t, e) < 0 ? -EINVAL : 0;
+	return read_name(name, t, e) < 0 || read_scopes(scopes, t, e) < 0 || read_end(when, api, t, e) < 0 ?
+		-EINVAL :
+		0;
 }
 
-/* Make it, note it, and answer with it: the one time that it is shown. @more: further members of the answer, consumed. */
+/* Make it, note it, and answer with it: the one time that it is shown. @more: further members of the answer,
+ * consumed. */
 static void make_token(struct http_call *call, const struct who *who, struct token *t, json_t *more)
 {
 	struct api *api = call->app;
@@ -152,7 +166,9 @@ static void make_token(struct http_call *call, const struct who *who, struct tok
 	int r = token_make(store_db(api->store), t, peer_text(&call->req->peer, address), text, &e);
 
 	if (r == TOKEN_E_MANY)
-		http_problem(call->resp, 409, "too_many_tokens", "You have %d tokens already; delete one that is no longer used.", TOKENS_PER_PERSON);
+		http_problem(call->resp, 409, "too_many_tokens",
+			     "You have %d tokens already; delete one that is no longer used.",
+			     TOKENS_PER_PERSON);
 	else if (r < 0)
 		http_failed(call->resp, &e);
 	if (r != 0) {
@@ -186,13 +202,15 @@ void api_token_make(struct http_call *call)
 void api_token_open(struct http_call *call, const struct who *who)
 {
 	const struct api *api = call->app;
-	struct token t = { .person = who->person, .name = DEVICE_TOKEN, .scopes = SCOPE_ALL, .created_s = api->now_s() };
+	struct token t = {
+		.person = who->person, .name = DEVICE_TOKEN, .scopes = SCOPE_ALL, .created_s = api->now_s()
+	};
 
 	t.expires_s = t.created_s + (int64_t)(api->settings->token_life / 1000);
 	make_token(call, who, &t, json_pack("{s:s}", "email", who->email));
 }
 
-/* --- taking back ----------------------------------------------------------------------------------------------------------------- */
+/* --- taking back --- */
 
 void api_token_drop(struct http_call *call)
 {

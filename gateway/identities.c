@@ -29,8 +29,7 @@
 
 /* --- providers --------------------------------------------------------------------------------------------------------------- */
 
-/* A secret from its file, without the line break at the end. */
-static int read_secret(const char *path, char *out, size_t size, struct err *e)
+int secret_from_file(const char *path, char *out, size_t size, struct err *e)
 {
 	long n;
 
@@ -62,7 +61,7 @@ static int add_oidc(struct signins *s, struct loop *loop, struct httpc *httpc, c
 	(void)snprintf(c.redirect_uri, sizeof(c.redirect_uri), "%s/auth/%s/callback", settings_base_url(conf), i->name);
 	if (c.email_policy == EMAIL_IGNORE)
 		log_warn("identity %s: email_verified = ignore: whoever may set an address there may be anybody here", i->name);
-	r = read_secret(i->client_secret_file, c.secret, sizeof(c.secret), e);
+	r = secret_from_file(i->client_secret_file, c.secret, sizeof(c.secret), e);
 	if (r == 0)
 		r = oidc_create(&o, loop, httpc, &c, e);
 	explicit_bzero(&c, sizeof(c));
@@ -110,7 +109,7 @@ static int add_proxy(struct signins *s, struct loop *loop, struct httpc *httpc, 
 	memcpy(c.secret_header, i->secret_header, sizeof(c.secret_header));
 	memcpy(c.trusted_peers, i->trusted_peers, sizeof(c.trusted_peers));
 	(void)email_policy_parse(i->email_verified, &c.email_policy);
-	r = read_secret(i->secret_file, c.secret, sizeof(c.secret), e);
+	r = secret_from_file(i->secret_file, c.secret, sizeof(c.secret), e);
 	if (r == 0)
 		r = proxy_create(&p, loop, httpc, &c, e);
 	explicit_bzero(&c, sizeof(c));

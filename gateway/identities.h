@@ -2,6 +2,8 @@
 #ifndef GATEWAY_IDENTITIES_H
 #define GATEWAY_IDENTITIES_H
 
+#include <stddef.h>
+
 struct audit;
 struct err;
 struct loop;
@@ -16,6 +18,9 @@ struct allow_file;
  * Each asks with a client of its own, so that a service that is slow cannot use up the requests of the others. Return: 0, or negative with @e.
  */
 int identities_add(struct signins *s, struct loop *loop, const struct settings *conf, struct err *e);
+
+/** secret_from_file() - a secret without the line break at its end; empty for no path. Return: 0, or negative with @e */
+int secret_from_file(const char *path, char *out, size_t size, struct err *e);
 
 /** bootstrap_apply() - the administrators of the configuration, worked out anew at each start. Return: 0, or negative with @e */
 int bootstrap_apply(struct rulebook *b, const struct settings *conf, struct err *e);

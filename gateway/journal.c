@@ -15,7 +15,8 @@
 #include "gateway/peer.h"
 
 #define HEAD_EVERY_S 3600.
-/* Rows about terminals of one account: a page that reconnects in a circle must not fill the disk. What is left out is counted and told. */
+/* Rows about terminals of one account: a page that reconnects in a circle must not fill the disk. What is left
+ * out is counted and told. */
 #define TERMINAL_BURST 600
 #define TERMINAL_MS    2000
 
@@ -51,8 +52,11 @@ static void on_hour(struct ev_loop *ev, ev_timer *w, int events)
 
 	(void)ev, (void)events;
 	if (j->left_out) {
-		err_set(&words, 0, "%llu rows about terminals that were opened too often", (unsigned long long)j->left_out);
-		add(j, &(const struct audit_event){ .actor = "system", .action = "audit.left_out", .detail = words.msg });
+		err_set(&words, 0, "%llu rows about terminals that were opened too often",
+			(unsigned long long)j->left_out);
+		add(j,
+		    &(const struct audit_event){
+			    .actor = "system", .action = "audit.left_out", .detail = words.msg });
 		j->left_out = 0;
 	}
 	tell_head(j);
@@ -94,7 +98,9 @@ void journal_doorman(struct journal *j, struct doorman *d)
 
 void journal_machine(void *arg, const struct machine *m, enum machine_event what, const char *reason)
 {
-	static const char *const actions[] = { [MACHINE_STOPPED] = "vm.stopped", [MACHINE_FAILED] = "vm.failed", [MACHINE_GONE] = "vm.destroyed" };
+	static const char *const actions[] = { [MACHINE_STOPPED] = "vm.stopped",
+					       [MACHINE_FAILED] = "vm.failed",
+					       [MACHINE_GONE] = "vm.destroyed" };
 	const struct journal *j = arg;
 	char email[EMAIL_BYTES] = "";
 	json_t *owner;
@@ -108,7 +114,12 @@ void journal_machine(void *arg, const struct machine *m, enum machine_event what
 	}
 	(void)store_person_email(j->c.store, machine_owner(m), email, NULL);
 	owner = json_pack("{s:s}", "owner", email);
-	add(j, &(const struct audit_event){ .actor = "system", .action = actions[what], .object = machine_id(m), .before = owner, .detail = reason });
+	add(j,
+	    &(const struct audit_event){ .actor = "system",
+					 .action = actions[what],
+					 .object = machine_id(m),
+					 .before = owner,
+					 .detail = reason });
 	json_decref(owner);
 }
 
@@ -131,7 +142,8 @@ void journal_terminal(void *arg, enum attach_change what, const struct attach_vi
 {
 	struct journal *j = arg;
 	struct audit_event ev = { .actor = v->email, .address = v->address, .object = v->stream };
-	json_t *facts = json_pack("{s:I, s:s}", "terminal", (json_int_t)v->id, "role", v->role == ROLE_CONTROLLER ? "controller" : "viewer");
+	json_t *facts = json_pack("{s:I, s:s}", "terminal", (json_int_t)v->id, "role",
+				  v->role == ROLE_CONTROLLER ? "controller" : "viewer");
 
 	if (what == ATTACH_CLOSED) {
 		ev.action = "terminal.close";

@@ -15,8 +15,9 @@ struct loop;
 struct store;
 
 /*
- * What machines and terminals do, for the audit log: they know nothing of it themselves, main.c hands them these functions. Once an hour, and at the
- * beginning and the end, the head of the log goes to the system log, where somebody who can write the database cannot reach it.
+ * What machines and terminals do, for the audit log: they know nothing of it themselves, main.c hands them
+ * these functions. Once an hour, and at the beginning and the end, the head of the log goes to the system log,
+ * where somebody who can write the database cannot reach it.
  */
 
 /** struct journal_config - borrowed; lives as long as the journal */

@@ -23,6 +23,7 @@
 #include "auth/access.h"
 #include "auth/audit.h"
 #include "auth/demo.h"
+#include "auth/invite.h"
 #include "auth/rulebook.h"
 #include "auth/signin.h"
 #include "auth/store.h"
@@ -30,15 +31,18 @@
 #include "base/conf.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/httpc.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "gateway/api.h"
+#include "gateway/askers.h"
 #include "gateway/attach.h"
 #include "gateway/doorman.h"
 #include "gateway/identities.h"
 #include "gateway/journal.h"
 #include "gateway/listen.h"
 #include "gateway/machine.h"
+#include "gateway/mailer.h"
 #include "gateway/metrics.h"
 #include "gateway/sched.h"
 #include "gateway/server.h"
@@ -51,6 +55,10 @@
 #define ACCOUNT_SIGN_IN_MS    5000
 #define ACCOUNT_TOKEN_BURST   10 /* tokens made by one account */
 #define ACCOUNT_TOKEN_MS      30000
+#define ACCOUNT_ASK_BURST     3 /* requests to be let in */
+#define ACCOUNT_ASK_MS	      600000
+#define ACCOUNT_MAIL_BURST    5 /* invitations to one address */
+#define ACCOUNT_MAIL_MS	      60000
 
 /* Everything that main() puts together, in the order in which it is made; taken apart in reverse. */
 struct gateway {
@@ -63,6 +71,9 @@ struct gateway {
 	struct rulebook *book;
 	struct access *access;
 	struct signins *signins;
+	struct httpc *mail_httpc;
+	struct mailer *mailer;
+	struct askers *askers;
 	struct allow_file *allow_file;
 	struct journal *journal;
 	struct doorman *doorman;
@@ -108,6 +119,30 @@ static int open_store(struct gateway *g, struct err *e)
 	return store_open(&g->store, path, e);
 }
 
+static int make_mailer(struct gateway *g, struct err *e)
+{
+	const struct settings *s = &g->settings;
+	char password[256] = "";
+	struct mailer_config c = { .url = s->smtp_url, .from = s->smtp_from, .user = s->smtp_user, .password = password, .ca_file = s->smtp_ca_file };
+	int r = invite_restarted(store_db(g->store), e);
+
+	if (r < 0 || !s->smtp_url[0])
+		return r;
+	r = secret_from_file(s->smtp_password_file, password, sizeof(password), e);
+	if (r == 0)
+		r = httpc_create(&g->mail_httpc, &g->loop, e);
+	if (r == 0)
+		r = mailer_create(&g->mailer, g->mail_httpc, &c, e);
+	explicit_bzero(password, sizeof(password));
+	return r;
+}
+
+static int make_askers(struct gateway *g, struct err *e)
+{
+	g->askers = g->settings.request_access ? askers_create() : NULL;
+	return g->askers || !g->settings.request_access ? 0 : err_set(e, -ENOMEM, "no memory");
+}
+
 static int make_journal(struct gateway *g, struct err *e)
 {
 	const struct journal_config c = { .loop = &g->loop, .store = g->store, .audit = g->audit };
@@ -138,6 +173,8 @@ static int make_terminals(struct gateway *g, struct err *e)
 	g->sign_in_limit = peer_limit_create(SIGN_IN_BURST, SIGN_IN_REFILL_MS);
 	g->account_limits[ACCOUNT_SIGN_IN] = peer_limit_create(ACCOUNT_SIGN_IN_BURST, ACCOUNT_SIGN_IN_MS);
 	g->account_limits[ACCOUNT_TOKEN] = peer_limit_create(ACCOUNT_TOKEN_BURST, ACCOUNT_TOKEN_MS);
+	g->account_limits[ACCOUNT_ASK] = peer_limit_create(ACCOUNT_ASK_BURST, ACCOUNT_ASK_MS);
+	g->account_limits[ACCOUNT_MAIL] = peer_limit_create(ACCOUNT_MAIL_BURST, ACCOUNT_MAIL_MS);
 	for (size_t i = 0; i < ACCOUNT_LIMIT_COUNT; i++)
 		if (!g->account_limits[i])
 			return err_set(e, -ENOMEM, "no memory for the limits");
@@ -154,7 +191,7 @@ static int make_server(struct gateway *g, struct err *e)
 
 	g->api = (struct api){ .settings = &g->settings, .store = g->store, .demo = g->demo, .access = g->access, .audit = g->audit,
 			       .book = g->book, .signins = g->signins, .doorman = g->doorman, .machines = g->machines,
-			       .tickets = g->tickets, .hub = g->hub, .sign_in_limit = g->sign_in_limit, .metrics = &g->metrics,
+			       .tickets = g->tickets, .hub = g->hub, .mailer = g->mailer, .askers = g->askers, .sign_in_limit = g->sign_in_limit, .metrics = &g->metrics,
 			       .now_s = wall_s, .now_ms = loop_now_ms };
 	memcpy(g->api.account_limits, g->account_limits, sizeof(g->api.account_limits));
 	api_app(&g->app, &g->api);
@@ -266,6 +303,10 @@ static int start(struct gateway *g, struct err *e)
 	if (r == 0)
 		r = make_signins(g, e);
 	if (r == 0)
+		r = make_mailer(g, e);
+	if (r == 0)
+		r = make_askers(g, e);
+	if (r == 0)
 		r = make_demo(g, e);
 	if (r == 0)
 		r = make_journal(g, e);
@@ -298,6 +339,9 @@ static void finish(struct gateway *g)
 	g->journal = journal_destroy(g->journal);
 	g->demo = demo_destroy(g->demo);
 	g->signins = signins_destroy(g->signins);
+	g->mailer = mailer_destroy(g->mailer);
+	g->mail_httpc = httpc_destroy(g->mail_httpc);
+	g->askers = askers_destroy(g->askers);
 	g->allow_file = allow_file_close(g->allow_file);
 	g->access = access_destroy(g->access);
 	g->book = rulebook_close(g->book);

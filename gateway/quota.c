@@ -34,22 +34,31 @@ static int check_network(const struct quota *q, enum vm_net net, struct err *e)
 		return 0;
 	for (unsigned i = 0; i < VM_NET_COUNT; i++)
 		if (q->networks & 1U << i)
-			(void)snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s", names[0] ? ", " : "", vm_net_name((enum vm_net)i));
-	return err_set(e, QUOTA_E_REFUSED, "you may not have the network %s; you may have: %s", vm_net_name(net), names);
+			(void)snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s",
+				       names[0] ? ", " : "", vm_net_name((enum vm_net)i));
+	return err_set(e, QUOTA_E_REFUSED, "you may not have the network %s; you may have: %s",
+		       vm_net_name(net), names);
 }
 
 int quota_check(const struct quota *q, const struct quota_use *use, const struct vm_spec *spec, struct err *e)
 {
 	if (q->machines && use->machines >= q->machines)
-		return err_set(e, QUOTA_E_MACHINES, "you have %u of %u machine%s", use->machines, q->machines, q->machines == 1 ? "" : "s");
+		return err_set(e, QUOTA_E_MACHINES, "you have %u of %u machine%s", use->machines, q->machines,
+			       q->machines == 1 ? "" : "s");
 	if (q->cpus && use->cpus + spec->cpus > q->cpus)
-		return err_set(e, QUOTA_E_REFUSED, "this machine needs %u processor%s; your others have %u, and you may have %u in all", spec->cpus,
-			       spec->cpus == 1 ? "" : "s", use->cpus, q->cpus);
+		return err_set(
+			e, QUOTA_E_REFUSED,
+			"this machine needs %u processor%s; your others have %u, and you may have %u in all",
+			spec->cpus, spec->cpus == 1 ? "" : "s", use->cpus, q->cpus);
 	if (q->memory_bytes && use->memory_bytes + spec->memory_bytes > q->memory_bytes)
-		return err_set(e, QUOTA_E_REFUSED, "this machine needs %llu MiB of memory; your others have %llu, and you may have %llu in all",
-			       (unsigned long long)spec->memory_bytes >> MIB_SHIFT, (unsigned long long)use->memory_bytes >> MIB_SHIFT,
-			       (unsigned long long)q->memory_bytes >> MIB_SHIFT);
+		return err_set(
+			e, QUOTA_E_REFUSED,
+			"this machine needs %llu MiB of memory; your others have %llu, and you may have %llu in all",
+			(unsigned long long)spec->memory_bytes >> MIB_SHIFT,
+			(unsigned long long)use->memory_bytes >> MIB_SHIFT,
+			(unsigned long long)q->memory_bytes >> MIB_SHIFT);
 	if (q->images[0] && !listed(q->images, spec->image))
-		return err_set(e, QUOTA_E_REFUSED, "you may not have the image %s; you may have: %s", spec->image, q->images);
+		return err_set(e, QUOTA_E_REFUSED, "you may not have the image %s; you may have: %s",
+			       spec->image, q->images);
 	return check_network(q, spec->net, e);
 }

@@ -43,6 +43,12 @@ static const struct conf_key keys[] = {
 	KEY(quota_lifetime, CONF_MS, 0, 31536000000, "0s", "a machine stops for good this long after it was made, where no rule says else; 0s: never"),
 	KEY(session_life, CONF_MS, 60000, 31536000000, "7d", "time until a person must sign in again"),
 	KEY(token_life, CONF_MS, 60000, 31536000000, "90d", "time until an API token ends that was made without a date, as by terrarium login"),
+	KEY(smtp_url, CONF_STR, 0, 0, "", "mail server for invitations: smtps://HOST:PORT, or smtp://HOST:PORT with STARTTLS; empty: texts to copy"),
+	KEY(smtp_from, CONF_STR, 0, 0, "", "address that mail comes from"),
+	KEY(smtp_user, CONF_STR, 0, 0, "", "name at the mail server; empty: none"),
+	KEY(smtp_password_file, CONF_STR, 0, 0, "", "file with the password for it"),
+	KEY(smtp_ca_file, CONF_STR, 0, 0, "", "certificate authorities for the mail server, PEM; empty: the system's"),
+	KEY(request_access, CONF_BOOL, 0, 0, "no", "people who are refused may ask to be let in"),
 	KEY(max_connections, CONF_INT, 16, 200000, "8192", "connections in all"),
 	KEY(connections_per_address, CONF_INT, 4, 200000, "512", "connections from one address (IPv6: one /64)"),
 	KEY(log_level, CONF_STR, 0, 0, "info", "error, warn, info or debug"),
@@ -313,6 +319,17 @@ static int check_networks(const struct settings *s, struct err *e)
 	return 0;
 }
 
+static int check_mail(const struct settings *s, struct err *e)
+{
+	if (!s->smtp_url[0])
+		return 0;
+	if (strncmp(s->smtp_url, "smtp://", 7) != 0 && strncmp(s->smtp_url, "smtps://", 8) != 0)
+		return err_set(e, -EINVAL, "smtp_url must be smtps://HOST:PORT or smtp://HOST:PORT");
+	if (!s->smtp_from[0])
+		return err_set(e, -EINVAL, "smtp_url needs smtp_from, the address that mail comes from");
+	return s->smtp_user[0] && !s->smtp_password_file[0] ? err_set(e, -EINVAL, "smtp_user needs smtp_password_file") : 0;
+}
+
 bool settings_demo(const struct settings *s)
 {
 	return strcmp(s->identity, "demo") == 0 || s->identity_count == 0;
@@ -390,6 +407,8 @@ int settings_resolve(struct settings *s, struct err *e)
 
 	if (r == 0)
 		r = check_networks(s, e);
+	if (r == 0)
+		r = check_mail(s, e);
 	if (r == 0)
 		r = resolve_control(s, e);
 

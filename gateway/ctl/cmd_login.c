@@ -44,19 +44,22 @@ static int choose(const json_t *ways, const char *wanted, char out[64], struct e
 	const json_t *way;
 	size_t i, n = 0;
 
-	json_array_foreach(ways, i, way) {
+	json_array_foreach (ways, i, way) {
 		const char *name = text(way, "name");
 
 		if (!json_is_true(json_object_get(way, "device")) || (wanted && strcmp(name, wanted) != 0))
 			continue;
 		n++;
 		(void)snprintf(out, 64, "%s", name);
-		(void)snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s", names[0] ? ", " : "", name);
+		(void)snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s",
+			       names[0] ? ", " : "", name);
 	}
 	if (n == 1)
 		return 0;
 	if (n == 0)
-		return err_set(e, -ENOENT, wanted ? "that server has no way to sign in by code called %s" : "that server has no way to sign in by code%s",
+		return err_set(e, -ENOENT,
+			       wanted ? "that server has no way to sign in by code called %s" :
+					"that server has no way to sign in by code%s",
 			       wanted ? wanted : "");
 	return err_set(e, -EINVAL, "several ways to sign in: choose one with --provider: %s", names);
 }
@@ -64,7 +67,9 @@ static int choose(const json_t *ways, const char *wanted, char out[64], struct e
 static int find_provider(const struct login *l, const char *wanted, char out[64], struct err *e)
 {
 	json_t *session = NULL, *problem = NULL;
-	struct rest_request req = { .login = l, .method = "GET", .path = "/api/v1/session", .problem = &problem };
+	struct rest_request req = {
+		.login = l, .method = "GET", .path = "/api/v1/session", .problem = &problem
+	};
 	struct err why = { 0 };
 	int r = rest_call(&req, &session, &why);
 
@@ -72,7 +77,8 @@ static int find_provider(const struct login *l, const char *wanted, char out[64]
 	if (json_object_get(problem, "sign_in"))
 		r = choose(json_object_get(problem, "sign_in"), wanted, out, e);
 	else
-		r = err_set(e, r < 0 ? r : -EPROTO, "%s: %s", l->server, r < 0 ? why.msg : "this is no Terrarium");
+		r = err_set(e, r < 0 ? r : -EPROTO, "%s: %s", l->server,
+			    r < 0 ? why.msg : "this is no Terrarium");
 	json_decref(session);
 	json_decref(problem);
 	return r;
@@ -115,15 +121,20 @@ static int wait_for_token(const struct login *l, const char *secret, json_t **an
 		json_decref(*answer);
 		*answer = NULL;
 		if (time(NULL) - begun > (shown ? SIGN_IN_FOR_S : WAIT_FOR_CODE_S))
-			return err_set(e, -ETIMEDOUT, shown ? "nobody confirmed the code in time" : "the identity service gives no code");
-		(void)nanosleep(&(struct timespec){ .tv_sec = shown ? LOOK_EVERY_S : 0, .tv_nsec = shown ? 0 : 200000000 }, NULL);
+			return err_set(e, -ETIMEDOUT,
+				       shown ? "nobody confirmed the code in time" :
+					       "the identity service gives no code");
+		(void)nanosleep(&(struct timespec){ .tv_sec = shown ? LOOK_EVERY_S : 0,
+						    .tv_nsec = shown ? 0 : 200000000 },
+				NULL);
 	}
 }
 
 static int sign_in(struct login *l, const char *provider, struct err *e)
 {
 	json_t *begun = NULL, *answer = NULL;
-	int r = post(l, "/api/v1/signin", json_pack("{s:s, s:b}", "provider", provider, "device", 1), &begun, e);
+	int r = post(l, "/api/v1/signin", json_pack("{s:s, s:b}", "provider", provider, "device", 1), &begun,
+		     e);
 
 	if (r == 0)
 		r = wait_for_token(l, text(begun, "secret"), &answer, e);
@@ -141,10 +152,20 @@ int cmd_login(int argc, char **argv)
 {
 	struct options o = { 0 };
 	const struct ctl_option table[] = {
-		{ .name = "server", .text = &o.server, .value = "URL", .help = "where; the last one unless given" },
-		{ .name = "provider", .text = &o.provider, .value = "P", .help = "which of its identity services" },
-		{ .name = "ca-file", .text = &o.ca_file, .value = "PEM", .help = "certificate authorities to trust; the system's unless given" },
-		{ .name = "json", .flag = &o.json, .help = "print JSON" }, { 0 },
+		{ .name = "server",
+		  .text = &o.server,
+		  .value = "URL",
+		  .help = "where; the last one unless given" },
+		{ .name = "provider",
+		  .text = &o.provider,
+		  .value = "P",
+		  .help = "which of its identity services" },
+		{ .name = "ca-file",
+		  .text = &o.ca_file,
+		  .value = "PEM",
+		  .help = "certificate authorities to trust; the system's unless given" },
+		{ .name = "json", .flag = &o.json, .help = "print JSON" },
+		{ 0 },
 	};
 	struct login l = { 0 }, last;
 	char provider[64];
@@ -172,18 +193,24 @@ int cmd_login(int argc, char **argv)
 	if (r < 0)
 		return ctl_refuse("login", o.json, &e);
 	if (o.json)
-		return ctl_print_json(json_pack("{s:s, s:s, s:s}", "email", l.email, "server", l.server, "expires_at", l.expires_at));
+		return ctl_print_json(json_pack("{s:s, s:s, s:s}", "email", l.email, "server", l.server,
+						"expires_at", l.expires_at));
 	return printf("%s at %s until %s\n", l.email, l.server, l.expires_at) > 0 ? CLI_OK : CLI_REFUSED;
 }
 
 int cmd_logout(int argc, char **argv)
 {
 	struct options o = { 0 };
-	const struct ctl_option table[] = { { .name = "force", .flag = &o.force, .help = "forget the token even if the server cannot be asked" },
-					    { .name = "json", .flag = &o.json, .help = "print JSON" }, { 0 } };
+	const struct ctl_option table[] = { { .name = "force",
+					      .flag = &o.force,
+					      .help = "forget the token even if the server cannot be asked" },
+					    { .name = "json", .flag = &o.json, .help = "print JSON" },
+					    { 0 } };
 	struct login l;
 	json_t *answer = NULL, *problem = NULL;
-	struct rest_request req = { .login = &l, .method = "DELETE", .path = "/api/v1/session", .problem = &problem };
+	struct rest_request req = {
+		.login = &l, .method = "DELETE", .path = "/api/v1/session", .problem = &problem
+	};
 	struct err e = { 0 };
 	int r = ctl_options("logout", table, argc, argv);
 
@@ -191,7 +218,9 @@ int cmd_logout(int argc, char **argv)
 		return r;
 	r = login_read(&l, &e);
 	if (r == -ENOENT)
-		return o.json ? ctl_print_json(json_object()) : puts("nobody was logged in") >= 0 ? CLI_OK : CLI_REFUSED;
+		return o.json				  ? ctl_print_json(json_object()) :
+			puts("nobody was logged in") >= 0 ? CLI_OK :
+							    CLI_REFUSED;
 	if (r == 0)
 		r = rest_call(&req, &answer, &e);
 	explicit_bzero(l.token, sizeof(l.token));
@@ -212,8 +241,12 @@ int cmd_logout(int argc, char **argv)
 int cmd_whoami(int argc, char **argv)
 {
 	struct options o = { 0 };
-	const struct ctl_option table[] = { { .name = "socket", .text = &o.socket, .value = "PATH", .help = "control socket of the gateway" },
-					    { .name = "json", .flag = &o.json, .help = "print JSON" }, { 0 } };
+	const struct ctl_option table[] = { { .name = "socket",
+					      .text = &o.socket,
+					      .value = "PATH",
+					      .help = "control socket of the gateway" },
+					    { .name = "json", .flag = &o.json, .help = "print JSON" },
+					    { 0 } };
 	struct rest_request req = { .method = "GET", .path = "/api/v1/session" };
 	struct login l = { 0 };
 	json_t *me = NULL;
@@ -239,8 +272,12 @@ int cmd_whoami(int argc, char **argv)
 int cmd_token_rotate(int argc, char **argv)
 {
 	struct options o = { 0 };
-	const struct ctl_option table[] = { { .name = "socket", .text = &o.socket, .value = "PATH", .help = "control socket of the gateway" },
-					    { .name = "json", .flag = &o.json, .help = "print JSON" }, { 0 } };
+	const struct ctl_option table[] = { { .name = "socket",
+					      .text = &o.socket,
+					      .value = "PATH",
+					      .help = "control socket of the gateway" },
+					    { .name = "json", .flag = &o.json, .help = "print JSON" },
+					    { 0 } };
 	struct rest_request req = { .method = "POST", .path = "/api/v1/tokens/rotate" };
 	json_t *answer = NULL;
 	struct err e = { 0 };
@@ -254,5 +291,6 @@ int cmd_token_rotate(int argc, char **argv)
 	json_decref(answer);
 	if (o.json)
 		return ctl_print_json(json_object());
-	return puts("a new key signs from now on; tokens made before go on working") >= 0 ? CLI_OK : CLI_REFUSED;
+	return puts("a new key signs from now on; tokens made before go on working") >= 0 ? CLI_OK :
+											    CLI_REFUSED;
 }

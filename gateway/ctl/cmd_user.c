@@ -318,7 +318,7 @@ int cmd_user_export(int argc, char **argv)
 	return r;
 }
 
-static int post_to_person(const char *command, const char *suffix, const char *words, int argc, char **argv)
+static int post_to_person(const char *command, const char *prefix, const char *suffix, const char *words, int argc, char **argv)
 {
 	struct options o = { 0 };
 	const struct ctl_option table[] = { SOCKET_OPTION(o), JSON_OPTION(o), { 0 } };
@@ -331,19 +331,71 @@ static int post_to_person(const char *command, const char *suffix, const char *w
 	if (r != CTL_GO)
 		return r;
 	req.socket = o.socket;
-	if (rest_path(path, "/api/v1/users/", o.operand, suffix, &e) < 0 || rest_call(&req, &answer, &e) < 0)
+	if (rest_path(path, prefix, o.operand, suffix, &e) < 0 || rest_call(&req, &answer, &e) < 0)
 		return ctl_refuse(command, o.json, &e);
 	return finish(command, &o, answer, words);
 }
 
+int cmd_user_invite(int argc, char **argv)
+{
+	struct options o = { 0 };
+	const struct ctl_option table[] = { { .name = "note", .text = &o.note, .value = "TEXT", .help = "a few words to the person" },
+					    SOCKET_OPTION(o), JSON_OPTION(o), { 0 } };
+	struct rest_request req = { .method = "POST", .path = "/api/v1/invitations" };
+	json_t *body, *answer = NULL;
+	struct err e = { 0 };
+	int r = ctl_operand("user invite", "EMAIL", table, argc, argv, &o.operand);
+
+	if (r != CTL_GO)
+		return r;
+	body = json_pack("{s:s, s:s*}", "email", o.operand, "note", o.note);
+	req.socket = o.socket;
+	req.body = body;
+	r = rest_call(&req, &answer, &e);
+	json_decref(body);
+	if (r < 0)
+		return ctl_refuse("user invite", o.json, &e);
+	if (o.json)
+		return ctl_print_json(answer);
+	if (strcmp(json_string_value(json_object_get(answer, "mail")), "sending") == 0)
+		printf("The mail is on its way; terrarium user invitations tells what becomes of it.\n\n");
+	r = printf("%s", json_string_value(json_object_get(answer, "text")));
+	json_decref(answer);
+	return r > 0 && fflush(stdout) == 0 ? CLI_OK : CLI_REFUSED;
+}
+
+int cmd_user_invitations(int argc, char **argv)
+{
+	static const struct table_column columns[] = {
+		{ "EMAIL", "email" }, { "BY", "invited_by" }, { "AT", "invited_at" }, { "MAIL", "mail" }, { "WHY", "why" },
+	};
+	struct options o = { 0 };
+	const struct ctl_option table[] = { SOCKET_OPTION(o), JSON_OPTION(o), { 0 } };
+	int r = ctl_options("user invitations", table, argc, argv);
+
+	return r != CTL_GO ? r : list_show("user invitations", o.socket, o.json, "/api/v1/invitations", columns, sizeof(columns) / sizeof(columns[0]));
+}
+
+int cmd_user_requests(int argc, char **argv)
+{
+	static const struct table_column columns[] = {
+		{ "EMAIL", "email" }, { "NAME", "name" }, { "AT", "asked_at" }, { "ISSUER", "issuer" }, { "REASON", "reason" },
+	};
+	struct options o = { 0 };
+	const struct ctl_option table[] = { SOCKET_OPTION(o), JSON_OPTION(o), { 0 } };
+	int r = ctl_options("user requests", table, argc, argv);
+
+	return r != CTL_GO ? r : list_show("user requests", o.socket, o.json, "/api/v1/access-requests", columns, sizeof(columns) / sizeof(columns[0]));
+}
+
 int cmd_user_rebind(int argc, char **argv)
 {
-	return post_to_person("user rebind", "/rebind", "the next account that proves the address takes it over", argc, argv);
+	return post_to_person("user rebind", "/api/v1/users/", "/rebind", "the next account that proves the address takes it over", argc, argv);
 }
 
 int cmd_session_kick(int argc, char **argv)
 {
-	return post_to_person("session kick", "/kick", "sessions and terminals ended", argc, argv);
+	return post_to_person("session kick", "/api/v1/users/", "/kick", "sessions and terminals ended", argc, argv);
 }
 
 int cmd_session_list(int argc, char **argv)
@@ -357,4 +409,14 @@ int cmd_session_list(int argc, char **argv)
 	int r = ctl_options("session list", table, argc, argv);
 
 	return r != CTL_GO ? r : list_show("session list", o.socket, o.json, "/api/v1/live", columns, sizeof(columns) / sizeof(columns[0]));
+}
+
+int cmd_user_approve(int argc, char **argv)
+{
+	return post_to_person("user approve", "/api/v1/access-requests/", "/approve", "let in", argc, argv);
+}
+
+int cmd_user_refuse(int argc, char **argv)
+{
+	return post_to_person("user refuse", "/api/v1/access-requests/", "/deny", "refused", argc, argv);
 }

@@ -11,7 +11,8 @@
 #include "gateway/ctl/table.h"
 
 /*
- * `terrarium vm ...`: over the control socket, and with --all, everybody's machines; with the token of `terrarium login` one's own.
+ * `terrarium vm ...`: over the control socket, and with --all, everybody's machines; with the token of
+ * `terrarium login` one's own.
  */
 
 struct options {
@@ -21,8 +22,14 @@ struct options {
 
 #define COMMON_OPTIONS(o) \
 	{ .name = "socket", .text = &(o).socket, .value = "PATH", .help = "control socket of the gateway" }, \
-	{ .name = "json", .flag = &(o).json, .help = "print JSON" }
-#define ALL_OPTION(o) { .name = "all", .flag = &(o).all, .help = "everybody's, for operators; the control socket knows no others" }
+	{ \
+		.name = "json", .flag = &(o).json, .help = "print JSON" \
+	}
+#define ALL_OPTION(o) \
+	{ \
+		.name = "all", .flag = &(o).all, \
+		.help = "everybody's, for operators; the control socket knows no others" \
+	}
 
 static bool everybody(const struct options *o)
 {
@@ -32,15 +39,18 @@ static bool everybody(const struct options *o)
 int cmd_vm_list(int argc, char **argv)
 {
 	static const struct table_column columns[] = {
-		{ "ID", "id" }, { "OWNER", "owner" }, { "NAME", "name" }, { "STATE", "state" }, { "IMAGE", "image" },
-		{ "CPUS", "cpus" }, { "MEMORY", "memory" }, { "IP", "ip4" }, { "CREATED", "created_at" },
+		{ "ID", "id" },		{ "OWNER", "owner" }, { "NAME", "name" },
+		{ "STATE", "state" },	{ "IMAGE", "image" }, { "CPUS", "cpus" },
+		{ "MEMORY", "memory" }, { "IP", "ip4" },      { "CREATED", "created_at" },
 	};
 	struct options o = { 0 };
 	const struct ctl_option table[] = { ALL_OPTION(o), COMMON_OPTIONS(o), { 0 } };
 	int r = ctl_options("vm list", table, argc, argv);
 
-	return r != CTL_GO ? r : list_show("vm list", o.socket, o.json, everybody(&o) ? "/api/v1/admin/vms" : "/api/v1/vms", columns,
-					   sizeof(columns) / sizeof(columns[0]));
+	return r != CTL_GO ?
+		r :
+		list_show("vm list", o.socket, o.json, everybody(&o) ? "/api/v1/admin/vms" : "/api/v1/vms",
+			  columns, sizeof(columns) / sizeof(columns[0]));
 }
 
 /* Say what came of it: the machine as JSON, or its id and state. */
@@ -50,7 +60,8 @@ static int show(const char *command, const struct options *o, int r, json_t *vm,
 		return ctl_refuse(command, o->json, e);
 	if (o->json)
 		return ctl_print_json(vm);
-	r = printf("%s %s\n", json_string_value(json_object_get(vm, "id")), json_string_value(json_object_get(vm, "state")));
+	r = printf("%s %s\n", json_string_value(json_object_get(vm, "id")),
+		   json_string_value(json_object_get(vm, "state")));
 	json_decref(vm);
 	return r > 0 && fflush(stdout) == 0 ? CLI_OK : CLI_REFUSED;
 }
@@ -63,7 +74,7 @@ static int add_number(json_t *spec, const char *member, const char *text, uint64
 		return 0;
 	if (ctl_number(text, UINT32_MAX, &v) < 0)
 		return err_set(e, -EINVAL, "--%s must be a whole number", member);
-	return json_object_set_new(spec, member, json_integer((json_int_t)(v * unit)));
+	return json_object_set_new(spec, member, json_integer((json_int_t)v * (json_int_t)unit));
 }
 
 int cmd_vm_create(int argc, char **argv)
@@ -75,7 +86,8 @@ int cmd_vm_create(int argc, char **argv)
 		{ .name = "cpus", .text = &o.cpus, .value = "N", .help = "processors" },
 		{ .name = "memory", .text = &o.memory, .value = "MIB", .help = "memory in MiB" },
 		{ .name = "network", .text = &o.network, .value = "NET", .help = "nat, isolated or none" },
-		COMMON_OPTIONS(o), { 0 },
+		COMMON_OPTIONS(o),
+		{ 0 },
 	};
 	struct rest_request req = { .method = "POST", .path = "/api/v1/vms" };
 	json_t *spec, *answer = NULL;
@@ -115,7 +127,8 @@ int cmd_vm_show(int argc, char **argv)
 }
 
 /* POST to @prefix of one's own machines, or of everybody's. */
-static int act(const char *command, const char *method, const char *suffix, struct options *o, const json_t *body)
+static int act(const char *command, const char *method, const char *suffix, struct options *o,
+	       const json_t *body)
 {
 	char path[REST_PATH_BYTES];
 	struct rest_request req = { .socket = o->socket, .method = method, .path = path, .body = body };
@@ -142,8 +155,12 @@ int cmd_vm_start(int argc, char **argv)
 int cmd_vm_stop(int argc, char **argv)
 {
 	struct options o = { 0 };
-	const struct ctl_option table[] = { { .name = "force", .flag = &o.force, .help = "without asking the guest" }, ALL_OPTION(o),
-					    COMMON_OPTIONS(o), { 0 } };
+	const struct ctl_option table[] = {
+		{ .name = "force", .flag = &o.force, .help = "without asking the guest" },
+		ALL_OPTION(o),
+		COMMON_OPTIONS(o),
+		{ 0 }
+	};
 	json_t *body;
 	int r = ctl_operand("vm stop", "ID", table, argc, argv, &o.id);
 

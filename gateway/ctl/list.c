@@ -39,7 +39,8 @@ static int get_all(const char *socket, const char *first, json_t **items, struct
 	return r;
 }
 
-int list_show(const char *command, const char *socket, bool json, const char *path, const struct table_column *columns, size_t count)
+int list_show(const char *command, const char *socket, bool json, const char *path,
+	      const struct table_column *columns, size_t count)
 {
 	json_t *items = NULL;
 	struct err e = { 0 };

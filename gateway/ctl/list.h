@@ -14,6 +14,7 @@ struct table_column;
  *
  * Return: an exit status.
  */
-int list_show(const char *command, const char *socket, bool json, const char *path, const struct table_column *columns, size_t count);
+int list_show(const char *command, const char *socket, bool json, const char *path,
+	      const struct table_column *columns, size_t count);
 
 #endif

@@ -40,10 +40,14 @@ int login_server(const char *text, char out[LOGIN_URL_BYTES], struct err *e)
 		return err_set(e, -EINVAL, "the server's address is %s", len ? "too long" : "missing");
 	(void)snprintf(out, LOGIN_URL_BYTES, "%s%.*s", scheme, (int)len, text);
 	if (strncmp(out, "https://", 8) != 0 && strncmp(out, "http://", 7) != 0)
-		return err_set(e, -EINVAL, "%s is no address of a server, such as https://terrarium.example.org", out);
+		return err_set(e, -EINVAL,
+			       "%s is no address of a server, such as https://terrarium.example.org", out);
 	host = strlen(strstr(out, "://")) - 3;
-	if (host == 0 || strspn(strstr(out, "://") + 3, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]") != host)
-		return err_set(e, -EINVAL, "%s is no address of a server: scheme, host and port, nothing behind", out);
+	if (host == 0 ||
+	    strspn(strstr(out, "://") + 3,
+		   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]") != host)
+		return err_set(e, -EINVAL,
+			       "%s is no address of a server: scheme, host and port, nothing behind", out);
 	if (strncmp(out, "http://", 7) == 0 && !login_loopback(out))
 		return err_set(e, -EINVAL, "%s: without https everybody on the way could read the token", out);
 	return 0;
@@ -82,7 +86,9 @@ int login_read(struct login *l, struct err *e)
 	if (path_of("/token.json", path, e) < 0 || stat(path, &st) < 0)
 		return -ENOENT;
 	if (st.st_mode & 077)
-		return err_set(e, -EPERM, "%s can be read by others; take it back with terrarium logout and chmod 600", path);
+		return err_set(e, -EPERM,
+			       "others can read %s and use the token in it: chmod 600, and terrarium logout",
+			       path);
 	n = fd_read_file(AT_FDCWD, path, text, sizeof(text));
 	if (n < 0)
 		return err_set(e, (int)n, "cannot read %s: %s", path, strerror((int)-n));
@@ -125,7 +131,7 @@ static int write_private(const char *path, const char *text)
 
 int login_write(const struct login *l, struct err *e)
 {
-	char folder[PATH_BYTES], path[PATH_BYTES], temp[PATH_BYTES];
+	char folder[PATH_BYTES] = "/", path[PATH_BYTES], temp[PATH_BYTES];
 	json_t *json;
 	char *text;
 	int r = path_of("", folder, e);
@@ -135,8 +141,8 @@ int login_write(const struct login *l, struct err *e)
 	r = make_folders(folder, e);
 	if (r < 0)
 		return r;
-	json = json_pack("{s:s, s:s, s:s, s:s, s:s}", "server", l->server, "email", l->email, "expires_at", l->expires_at, "ca_file", l->ca_file,
-			 "token", l->token);
+	json = json_pack("{s:s, s:s, s:s, s:s, s:s}", "server", l->server, "email", l->email, "expires_at",
+			 l->expires_at, "ca_file", l->ca_file, "token", l->token);
 	text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
 	json_decref(json);
 	r = text ? write_private(temp, text) : -ENOMEM;

@@ -24,13 +24,17 @@ struct login {
 };
 
 /**
- * login_server() - one spelling for a server's address: https, or http on loopback only, where nobody can listen in
+ * login_server() - one spelling for a server's address: https, or http on loopback only, where nobody can
+ * listen in
  *
  * Return: 0, or -EINVAL with @e.
  */
 int login_server(const char *text, char out[LOGIN_URL_BYTES], struct err *e);
 
-/** login_read() - Return: 0; -ENOENT when nobody is logged in; else negative with @e: also when others can read the file */
+/**
+ * login_read() - Return: 0; -ENOENT when nobody is logged in; else negative with @e: also when others can read
+ * the file
+ */
 int login_read(struct login *l, struct err *e);
 
 /** login_write() - replace the file as a whole. Return: 0 or negative with @e */

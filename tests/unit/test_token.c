@@ -52,7 +52,9 @@ static int teardown(void **state)
 
 static struct token make(int64_t person, unsigned scopes, char text[TOKEN_TEXT_BYTES])
 {
-	struct token t = { .person = person, .name = "ci", .scopes = scopes, .created_s = NOW, .expires_s = NOW + 1000 };
+	struct token t = {
+		.person = person, .name = "ci", .scopes = scopes, .created_s = NOW, .expires_s = NOW + 1000
+	};
 
 	assert_int_equal(token_make(store_db(store), &t, "127.0.0.1", text, NULL), 0);
 	assert_true(t.id > 0);
@@ -129,7 +131,8 @@ static void rotation_logs_nobody_out(void **state)
 	(void)make(ann, SCOPE_VM, old);
 	assert_int_equal(token_rotate(store_db(store), NOW + 1, NULL), 0);
 	(void)make(ann, SCOPE_VM, new);
-	assert_int_equal(strspn(old, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"), strcspn(old, "."));
+	assert_int_equal(strspn(old, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"),
+			 strcspn(old, "."));
 	assert_true(strncmp(old, new, strcspn(old, ".")) != 0); /* another kid */
 	assert_int_equal(check_at(old, NOW + 2, &t), 0);
 	assert_int_equal(check_at(new, NOW + 2, &t), 0);
@@ -141,7 +144,8 @@ static void rotation_logs_nobody_out(void **state)
 	assert_int_equal(number(keys), 1);
 }
 
-/* A token that is signed well, but by other means or with other claims than ours: made with the very key and the very jti. */
+/* A token that is signed well, but by other means or with other claims than ours: made with the very key and
+ * the very jti. */
 static char *forge(jwt_alg_t alg, const char *claim, const char *value, const char *good)
 {
 	static const char sql[] = "SELECT secret, kid FROM token_key ORDER BY seq DESC LIMIT 1";
@@ -156,7 +160,8 @@ static char *forge(jwt_alg_t alg, const char *claim, const char *value, const ch
 	db_end(row);
 	assert_int_equal(jwt_decode(&jwt, good, key, 32), 0);
 	assert_int_equal(jwt_set_alg(jwt, JWT_ALG_NONE, NULL, 0), 0);
-	assert_int_equal(jwt_set_alg(jwt, alg, alg == JWT_ALG_NONE ? NULL : key, alg == JWT_ALG_NONE ? 0 : 32), 0);
+	assert_int_equal(jwt_set_alg(jwt, alg, alg == JWT_ALG_NONE ? NULL : key, alg == JWT_ALG_NONE ? 0 : 32),
+			 0);
 	(void)jwt_del_grants(jwt, claim);
 	if (value)
 		assert_int_equal(jwt_add_grants_json(jwt, value), 0);
@@ -171,15 +176,24 @@ static void forged_tokens_are_refused(void **state)
 		jwt_alg_t alg;
 		const char *claim, *value;
 	} rows[] = {
-		{ JWT_ALG_NONE, "none", NULL },	 { JWT_ALG_HS384, "none", NULL },
-		{ JWT_ALG_HS512, "none", NULL }, { JWT_ALG_HS256, "iss", "{\"iss\":\"other\"}" },
-		{ JWT_ALG_HS256, "iss", NULL },	 { JWT_ALG_HS256, "aud", "{\"aud\":[\"terrarium-api\"]}" },
-		{ JWT_ALG_HS256, "aud", NULL },	 { JWT_ALG_HS256, "sub", "{\"sub\":\"2\"}" },
-		{ JWT_ALG_HS256, "sub", NULL },	 { JWT_ALG_HS256, "scope", "{\"scope\":\"vm rules\"}" },
-		{ JWT_ALG_HS256, "exp", NULL },	 { JWT_ALG_HS256, "exp", "{\"exp\":1900000000}" },
-		{ JWT_ALG_HS256, "exp", "{\"exp\":\"1800001000\"}" }, { JWT_ALG_HS256, "jti", NULL },
-		{ JWT_ALG_HS256, "jti", "{\"jti\":\"0000000000000000000000000000000000000000000000000000000000000000\"}" },
-		{ JWT_ALG_HS256, "jti", "{\"jti\":7}" }, { JWT_ALG_HS256, "iat", "{\"iat\":1}" },
+		{ JWT_ALG_NONE, "none", NULL },
+		{ JWT_ALG_HS384, "none", NULL },
+		{ JWT_ALG_HS512, "none", NULL },
+		{ JWT_ALG_HS256, "iss", "{\"iss\":\"other\"}" },
+		{ JWT_ALG_HS256, "iss", NULL },
+		{ JWT_ALG_HS256, "aud", "{\"aud\":[\"terrarium-api\"]}" },
+		{ JWT_ALG_HS256, "aud", NULL },
+		{ JWT_ALG_HS256, "sub", "{\"sub\":\"2\"}" },
+		{ JWT_ALG_HS256, "sub", NULL },
+		{ JWT_ALG_HS256, "scope", "{\"scope\":\"vm rules\"}" },
+		{ JWT_ALG_HS256, "exp", NULL },
+		{ JWT_ALG_HS256, "exp", "{\"exp\":1900000000}" },
+		{ JWT_ALG_HS256, "exp", "{\"exp\":\"1800001000\"}" },
+		{ JWT_ALG_HS256, "jti", NULL },
+		{ JWT_ALG_HS256, "jti",
+		  "{\"jti\":\"0000000000000000000000000000000000000000000000000000000000000000\"}" },
+		{ JWT_ALG_HS256, "jti", "{\"jti\":7}" },
+		{ JWT_ALG_HS256, "iat", "{\"iat\":1}" },
 	};
 	char good[TOKEN_TEXT_BYTES], *bad;
 	struct token t;
@@ -200,7 +214,9 @@ static void forged_tokens_are_refused(void **state)
 
 static void mangled_tokens_are_refused(void **state)
 {
-	static const char *const rows[] = { "", ".", "..", "...", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", "eyJhbGciOiJIUzI1NiJ9.e30.AAAA" };
+	static const char *const rows[] = {
+		"", ".", "..", "...", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", "eyJhbGciOiJIUzI1NiJ9.e30.AAAA"
+	};
 	char good[TOKEN_TEXT_BYTES], bad[3 * TOKEN_TEXT_BYTES];
 	struct token t;
 	size_t len;
@@ -236,7 +252,9 @@ static int count_token(void *arg, const struct token *t)
 
 static void there_is_an_end_to_tokens(void **state)
 {
-	struct token t = { .person = ann, .name = "one more", .scopes = SCOPE_VM, .created_s = NOW, .expires_s = NOW + 10 };
+	struct token t = {
+		.person = ann, .name = "one more", .scopes = SCOPE_VM, .created_s = NOW, .expires_s = NOW + 10
+	};
 	char text[TOKEN_TEXT_BYTES];
 	int n = 0;
 
