@@ -35,15 +35,34 @@ endif
 # --- sources, by layer -------------------------------------------------------------------------------------------------
 BASE     := base/buf.c base/cli.c base/conf.c base/err.c base/fd.c base/hex.c base/ipc.c base/log.c base/loop.c base/when.c
 OUTGOING := base/httpc.c
-NETSETUP := $(filter-out netsetup/main.c,$(sort $(wildcard netsetup/*.c)))
-HV       := $(sort $(wildcard hv/*.c))
-AUTH     := $(sort $(wildcard auth/*.c))
+NETSETUP := netsetup/caller.c netsetup/cgroup.c netsetup/config.c netsetup/ends.c netsetup/net.c netsetup/nft.c \
+            netsetup/nl.c netsetup/ops.c netsetup/plan.c netsetup/privs.c netsetup/request.c netsetup/slot.c \
+            netsetup/spawn.c netsetup/subnet.c netsetup/sysctl.c netsetup/tap.c netsetup/undertaker.c
+HV       := hv/bootwatch.c hv/ch.c hv/ch_api.c hv/cmdline.c hv/frames.c hv/helper.c hv/hv.c hv/image.c hv/local.c \
+            hv/plan.c hv/probe.c hv/qemu.c hv/qmp.c hv/spec.c hv/sync.c hv/tsc.c hv/vm.c
+AUTH     := auth/access.c auth/audit.c auth/db.c auth/demo.c auth/email.c auth/hypha.c auth/identity.c auth/invite.c \
+            auth/jwt.c auth/keyset.c auth/oidc.c auth/oidc_device.c auth/oidc_meta.c auth/proxy.c auth/rule_csv.c \
+            auth/rule_json.c auth/rulebook.c auth/rules.c auth/secret.c auth/session.c auth/signin.c auth/store.c \
+            auth/token.c
 AGENT_HOST  := hv/agent/codec.c hv/agent/host.c hv/agent/channel.c
-AGENT_GUEST := hv/agent/codec.c $(sort $(wildcard hv/agent/guest_*.c))
-SNP      := $(sort $(wildcard hv/snp/*.c))
+AGENT_GUEST := hv/agent/codec.c hv/agent/guest_address.c hv/agent/guest_file.c hv/agent/guest_identity.c \
+               hv/agent/guest_job.c hv/agent/guest_link.c hv/agent/guest_request.c hv/agent/guest_spawn.c
+SNP      := hv/snp/certs.c hv/snp/chain.c hv/snp/check.c hv/snp/crl.c hv/snp/firmware.c hv/snp/idblock.c hv/snp/kds.c \
+            hv/snp/measure.c hv/snp/policy.c hv/snp/policy_json.c hv/snp/report.c hv/snp/roots.c hv/snp/sha.c \
+            hv/snp/signature.c hv/snp/vek.c hv/snp/verify.c hv/snp/vmsa.c
 VERITY   := hv/verity/verity.c
-CTL      := $(filter-out gateway/ctl/main.c,$(sort $(wildcard gateway/ctl/*.c)))
-GATEWAY  := $(filter-out gateway/main.c,$(sort $(wildcard gateway/*.c)))
+CTL      := gateway/ctl/cmd_audit.c gateway/ctl/cmd_config_check.c gateway/ctl/cmd_login.c gateway/ctl/cmd_snp_fetch.c \
+            gateway/ctl/cmd_snp_id_block.c gateway/ctl/cmd_snp_measure.c gateway/ctl/cmd_snp_verify.c \
+            gateway/ctl/cmd_user.c gateway/ctl/cmd_verity_hash.c gateway/ctl/cmd_verity_verify.c gateway/ctl/cmd_vm.c \
+            gateway/ctl/ctl.c gateway/ctl/list.c gateway/ctl/login.c gateway/ctl/rest.c gateway/ctl/rfc3339.c \
+            gateway/ctl/table.c
+GATEWAY  := gateway/api.c gateway/api_ask.c gateway/api_host.c gateway/api_invite.c gateway/api_people.c \
+            gateway/api_rules.c gateway/api_session.c gateway/api_signin.c gateway/api_token.c gateway/api_vm.c \
+            gateway/askers.c gateway/attach.c gateway/attach_hub.c gateway/doorman.c gateway/http.c \
+            gateway/identities.c gateway/invite_text.c gateway/journal.c gateway/listen.c gateway/machine.c \
+            gateway/mailer.c gateway/metrics.c gateway/modes.c gateway/peer.c gateway/quota.c gateway/ring.c \
+            gateway/sched.c gateway/server.c gateway/settings.c gateway/sgr.c gateway/stream.c gateway/ticket.c \
+            gateway/wire.c
 
 # --- programs ----------------------------------------------------------------------------------------------------------
 terrariumd_SRC      := gateway/main.c $(GATEWAY) $(AUTH) $(HV) $(OUTGOING) $(BASE)
