@@ -44,6 +44,8 @@ export const sign_in = (token) => request("POST", "session", { provider: "demo",
  */
 export const begin_sign_in = (provider) => request("POST", "signin", { provider, device: false });
 export const look_at_sign_in = () => request("POST", "signin/look", {});
+/** For somebody whose sign-in was refused with `may_ask`. @param {string} reason in their own words, may be empty */
+export const ask_for_access = (reason) => request("POST", "access-requests", { reason });
 export const sign_out = () => request("DELETE", "session");
 
 /** @returns {Promise<{driver: string, accel: string, accel_reason: string}>} what the host can do */

@@ -55,6 +55,10 @@ export class Door {
 		this.#on_in = on_in;
 		put("door-sample", `${location.origin}/#demo=…`);
 		on_click("door-retry", () => location.reload());
+		$("door-ask").addEventListener("submit", (event) => {
+			event.preventDefault();
+			this.#ask();
+		});
 		$("door-form").addEventListener("submit", (event) => {
 			event.preventDefault();
 			const token = token_of($("door-link").value);
@@ -98,6 +102,7 @@ export class Door {
 			await how();
 		} catch (error) {
 			await this.#stay(in_words(error));
+			show("door-ask", error.body?.may_ask === true);
 			return;
 		}
 		const back = way_back();
@@ -156,6 +161,19 @@ export class Door {
 			throw new Error("The sign-in was not finished. Try again.");
 	}
 
+	/* Once for each sign-in that was refused: the server forgets it with the question. */
+	async #ask() {
+		show("door-ask", false);
+		try {
+			await api.ask_for_access($("door-reason").value.trim());
+			$("door-reason").value = "";
+			this.#fault("");
+			show("door-asked", true);
+		} catch (error) {
+			this.#fault(in_words(error));
+		}
+	}
+
 	/* Go to an identity service; the browser comes back with #signin. One that trusts a proxy has let us in already. */
 	async #visit(way) {
 		let now = await api.begin_sign_in(way.name);
@@ -179,6 +197,8 @@ export class Door {
 		show("door-demo", ways.length > services.length);
 		show("door-ways", services.length > 0);
 		show("door-none", ways.length === 0 && !fault);
+		show("door-ask", false);
+		show("door-asked", false);
 		show("door-retry", false);
 		$("door-ways").replaceChildren(...services.flatMap((way) => this.#button(way)));
 		$("door-link").value = "";

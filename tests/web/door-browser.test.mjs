@@ -107,6 +107,22 @@ test("what is waited for is said after a second, and the way back looked at ever
 	await page.close();
 });
 
+test("whoever is refused may ask, where the server lets them, and once", { skip }, async () => {
+	const refused = { code: "refused", detail: "You are not let in here." };
+	const { page, asked } = await visit(`${HOME}#signin`, {
+		"POST signin/look": [[403, { ...refused, may_ask: true }], [403, refused]], "POST access-requests": [202, { asked: true }],
+	});
+	await page.fill("#door-reason", " I am in the course ");
+	await page.click("#door-ask button");
+	await page.waitForSelector("#door-asked:not([hidden])");
+	assert.deepEqual(asked.find(([key]) => key === "POST access-requests")[1], { reason: "I am in the course" });
+	assert.equal(await page.isVisible("#door-ask") || await page.isVisible("#door-fault"), false);
+	await page.evaluate(() => (location.hash = "#signin"));
+	await page.waitForSelector("#door-fault:not([hidden])");
+	assert.equal(await page.isVisible("#door-ask") || await page.isVisible("#door-asked"), false);
+	await page.close();
+});
+
 test("a proxy that has asked already: in at once", { skip }, async () => {
 	const { page, asked } = await visit(HOME, {
 		"GET session": [401, { sign_in: [{ name: "edge", title: "Company", kind: "proxy", ready: true }] }], "POST signin": [201, { email: "a@example.org" }],
