@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "gateway/api.h"
+#include "gateway/askers.h"
 #include "gateway/assets.h"
 #include "gateway/attach.h"
 #include "gateway/machine.h"
@@ -133,6 +134,7 @@ static void set_up(void)
 	access.audit = api.audit;
 	api.access = access_create(&access);
 	api.signins = signins_create(&loop);
+	api.askers = askers_create();
 	must(api.access != NULL && api.signins != NULL);
 	must(machines_create(&api.machines, &loop, api.store, NULL, &c, NULL) == 0);
 	must(store_person_seen(api.store, DEMO_ISSUER, who.email, who.email, 1, &who.person, NULL) == 0);
@@ -145,13 +147,14 @@ static void set_up(void)
 	api_app(&app, &api);
 }
 
-#define PATHS 10
+#define PATHS 13
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char *const paths[PATHS] = { "/api/v1/session", "/api/v1/vms", "/api/v1/vms/%s/start", "/api/v1/vms/%s/stop",
 					     "/api/v1/vms/%s/restart", "/api/v1/streams/%s.console/tickets", "/api/v1/signin", "/api/v1/signin/look",
-					     "/api/v1/rules", "/api/v1/rules/import" };
+					     "/api/v1/rules", "/api/v1/rules/import", "/api/v1/tokens", "/api/v1/invitations",
+					     "/api/v1/access-requests" };
 	const char *pattern;
 	struct http_request q = { .method = HTTP_POST, .version = "HTTP/1.1", .query = "", .cookie = cookie };
 	struct http_response resp;
