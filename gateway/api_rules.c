@@ -16,6 +16,8 @@
 
 /* The list: read, change, import, export, and why somebody is let in or not. */
 
+#define IMPORT_LINES_MAX 20000 /* lines whose outcome is told one by one: the answer stays under its limit */
+
 static struct rule_actor actor_of(const struct http_call *call, char address[PEER_TEXT])
 {
 	char force[4];
@@ -183,6 +185,16 @@ static json_t *bad_json(const struct rule_csv *csv)
 	return list;
 }
 
+/* What becomes of every line that can be read: [line, outcome], by line. */
+static json_t *lines_json(const struct rule_csv *csv, const enum rule_outcome *outcomes)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < csv->count && i < IMPORT_LINES_MAX; i++)
+		(void)json_array_append_new(list, json_pack("[I, s]", (json_int_t)csv->lines[i], rule_outcome_name(outcomes[i])));
+	return list;
+}
+
 static void import(struct http_call *call, const struct rule_csv *csv, bool dry)
 {
 	const struct api *api = call->app;
@@ -202,9 +214,10 @@ static void import(struct http_call *call, const struct rule_csv *csv, bool dry)
 	}
 	for (size_t i = 0; i < csv->count; i++)
 		counts[outcomes[i]]++;
+	result = json_pack("{s:b, s:i, s:i, s:i, s:o, s:I, s:o}", "dry_run", dry, "added", counts[RULE_ADDED], "changed", counts[RULE_CHANGED],
+			   "same", counts[RULE_SAME], "bad", bad_json(csv), "bad_count", (json_int_t)csv->bad_count, "lines",
+			   lines_json(csv, outcomes));
 	free(outcomes);
-	result = json_pack("{s:b, s:i, s:i, s:i, s:o, s:I}", "dry_run", dry, "added", counts[RULE_ADDED], "changed", counts[RULE_CHANGED],
-			   "same", counts[RULE_SAME], "bad", bad_json(csv), "bad_count", (json_int_t)csv->bad_count);
 	if (csv->bad_count > 0 && !dry)
 		http_problem_with(call->resp, 422, "bad_lines", result, "%zu lines cannot be read; nothing was changed.", csv->bad_count);
 	else

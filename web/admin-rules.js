@@ -8,6 +8,9 @@ import { RuleForm } from "./admin-rule-form.js";
 import { report } from "./admin-report.js";
 import { count, from_field, import_words, line_of, quota_words, term_of, writable } from "./admin-words.js";
 
+/* More list items than this make a slow page. */
+const LINES_SHOWN = 1000;
+
 const TONES = { allow: "good", deny: "bad" };
 const SOURCES = { admin: "by hand", file: "file", config: "configuration" };
 
@@ -178,6 +181,8 @@ class Import {
 				element("li", {}, element("strong", { text: `Line ${line}: ` }), why, element("code", { text: line_of(this.#csv, line) })))));
 		if (result?.bad_count > result?.bad.length)
 			parts.push(element("p", { class: "hint", text: `Only the first ${result.bad.length} are shown.` }));
+		if (result?.lines?.length > 0)
+			parts.push(each_line(result, this.#csv));
 		$("import-result").replaceChildren(...parts);
 		show("import-result", true);
 		const change = good && result.dry_run && result.added + result.changed > 0;
@@ -185,6 +190,18 @@ class Import {
 		show("import-check", !change);
 		put("import-go", change ? `Import ${count(result.added + result.changed, "rule")}` : "Import");
 	}
+}
+
+/* What becomes of every line, folded up: the counts are what most people want to see. */
+function each_line({ lines, dry_run }, csv) {
+	const text = csv.split("\n");
+	const shown = lines.slice(0, LINES_SHOWN).map(([line, outcome]) =>
+		element("li", {}, element("strong", { text: `Line ${line}: ` }), dry_run && outcome !== "same" ? `would be ${outcome}` : outcome,
+			element("code", { text: (text[line - 1] ?? "").trim() })));
+	const parts = [element("summary", { text: "Every line" }), element("ol", { class: "lines", tabindex: "0", "aria-label": "Every line" }, ...shown)];
+	if (lines.length > shown.length)
+		parts.push(element("p", { class: "hint", text: `The first ${count(shown.length, "line")} of ${lines.length.toLocaleString("en")}.` }));
+	return element("details", {}, ...parts);
 }
 
 /* One that is only looked at may always be. */
