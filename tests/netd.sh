@@ -17,7 +17,9 @@ ORDINARY=65534
 
 # An ordinary user of a usual system may open /dev/net/tun (mode 0666); where the device is root's alone he gets one of his own.
 as_both_users() {
-	[ "$(id -u)" = 0 ] && [ -z "${STORY_USER:-}" ] || return 0
+	[ -z "${STORY_USER:-}" ] || return 0
+	# Noted, for a story that goes on in a user namespace looks like root there.
+	[ "$(id -u)" = 0 ] || { export STORY_USER=ordinary; return 0; }
 	say "# as root"
 	STORY_USER=root bash "$1" || exit $?
 	say "# as an ordinary user"
