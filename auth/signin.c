@@ -291,7 +291,7 @@ static void make_room(struct signins *s, const uint8_t from[16])
 	}
 	if (n >= SIGNINS_PER_ADDRESS)
 		drop(first);
-	else if (s->count == SIGNINS_MAX)
+	else if (s->count >= SIGNINS_MAX && s->oldest)
 		drop(s->oldest);
 }
 
