@@ -103,7 +103,7 @@ class Terrarium {
 		const gateway = {
 			listen: `127.0.0.1:${this.port}`, state_dir: path.join(dir, "state"), helper_socket: path.join(dir, "netd.sock"),
 			driver: vm ? "qemu" : "local", identity: "demo", images: this.options.images, local_command: this.options.child,
-			local_console: vm ? "pty" : this.source, per_person: 1000, max_connections: 16384, connections_per_address: 16384,
+			local_console: vm ? "pty" : this.source, per_person: 1000, quota_cpus: 4096, quota_memory: "1T", max_connections: 16384, connections_per_address: 16384,
 			log_level: "warn",
 		};
 		const netd = {
