@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The administrators' part of the REST interface of docs/protocol.md, one function for each request. */
-import { ApiError, request } from "./api.js";
+import { refused, request, unreachable } from "./api.js";
 import { query } from "./admin-words.js";
 
 const DOWNLOAD_DEADLINE_MS = 60_000;
@@ -46,12 +46,10 @@ export async function download(path, name) {
 	try {
 		answer = await fetch(`/api/v1/${path}`, { cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(DOWNLOAD_DEADLINE_MS) });
 	} catch {
-		throw new ApiError(0, "unreachable", "The server does not answer. Check that it is running and that this computer is online.");
+		throw unreachable();
 	}
-	if (!answer.ok) {
-		const problem = await answer.json().catch(() => ({}));
-		throw new ApiError(answer.status, problem.code ?? "", problem.detail ?? `The server answered ${answer.status}.`);
-	}
+	if (!answer.ok)
+		throw refused(answer.status, await answer.json().catch(() => ({})));
 	const url = URL.createObjectURL(await answer.blob());
 	const a = document.createElement("a");
 	a.href = url;

@@ -2,6 +2,7 @@
 /** What all parts of the admin page share: who sits here, and what to do when a request is refused. */
 import { ask } from "./dom.js";
 import { may } from "./admin-words.js";
+import { t } from "./words.js";
 
 const BACK = "terrarium.back"; /* where the door leads on to */
 
@@ -37,8 +38,7 @@ export async function unless_last_admin(change) {
 			throw error;
 	}
 	const sure = await ask({
-		title: "Leave no administrator?", yes: "Leave none", danger: true,
-		text: "Nobody would be administrator any more. Only somebody with a shell on the server could make one again, with “terrarium user allow”.",
+		title: t("admin.none.title"), yes: t("admin.none.yes"), danger: true, text: t("admin.none.text"),
 	});
 	return sure ? change(true) : null;
 }

@@ -2,6 +2,7 @@
 /** Lists of the admin page: a table that keeps its rows while they change, with pages, an empty state and words for what fails. */
 import { attempt } from "./dom.js";
 import { Pages } from "./admin-words.js";
+import { t } from "./words.js";
 
 /**
  * Make an element.
@@ -57,8 +58,8 @@ export class List {
 	#body = element("tbody", { role: "rowgroup" });
 	#note = element("p", { class: "empty", role: "status" });
 	#where = element("span");
-	#back = element("button", { type: "button", text: "Previous", click: () => this.#turn("back") });
-	#forward = element("button", { type: "button", text: "Next", click: () => this.#turn("forward") });
+	#back = element("button", { type: "button", text: t("list.previous"), click: () => this.#turn("back") });
+	#forward = element("button", { type: "button", text: t("list.next"), click: () => this.#turn("forward") });
 
 	/**
 	 * @param {HTMLElement} host where it goes
@@ -76,14 +77,14 @@ export class List {
 		const head = element("tr", { role: "row" });
 		if (selection)
 			head.append(element("td", { role: "cell", class: "select" }, this.#all = element("input", {
-				type: "checkbox", "aria-label": "Select all on this page", change: () => this.#select_all(),
+				type: "checkbox", "aria-label": t("list.select_all"), change: () => this.#select_all(),
 			})));
 		head.append(...columns.map(({ label, kind }) => element("th", { role: "columnheader", scope: "col", class: kind, text: label })));
 		if (acts.length > 0)
 			head.append(element("td", { role: "cell" }));
 		this.#table = element("table", { role: "table" }, element("caption", { class: "unseen", text: caption }),
 			element("thead", { role: "rowgroup" }, head), this.#body);
-		this.#pager = element("nav", { class: "pager", "aria-label": `Pages: ${caption}` }, this.#back, this.#forward, this.#where);
+		this.#pager = element("nav", { class: "pager", "aria-label": t("list.pages", { caption }) }, this.#back, this.#forward, this.#where);
 		host.replaceChildren(this.#note, this.#table, this.#pager);
 		this.#table.hidden = this.#pager.hidden = true;
 	}
@@ -137,8 +138,8 @@ export class List {
 	#failed(error) {
 		this.#note.hidden = false;
 		this.#note.className = "empty fault";
-		this.#note.replaceChildren(`This list could not be read. ${error.message} `, element("button", {
-			type: "button", class: "small", text: "Try again", click: () => this.load(),
+		this.#note.replaceChildren(t("list.failed", { why: error.message }), element("button", {
+			type: "button", class: "small", text: t("door.retry"), click: () => this.load(),
 		}));
 	}
 
@@ -174,7 +175,7 @@ export class List {
 		this.#back.hidden = this.#forward.hidden = single;
 		this.#back.disabled = this.#pages.first;
 		this.#forward.disabled = this.#pages.next === null;
-		this.#where.textContent = [single ? "" : `Page ${this.#pages.number}`, words].filter(Boolean).join(" · ");
+		this.#where.textContent = [single ? "" : t("list.page", { page: this.#pages.number }), words].filter(Boolean).join(" · ");
 	}
 
 	#row(id, row) {
@@ -187,7 +188,7 @@ export class List {
 			const now = () => this.#rows.get(id)?.row ?? row;
 			if (selection)
 				tr.append(element("td", { role: "cell", class: "select" }, element("input", {
-					type: "checkbox", "aria-label": `Select ${selection.name(row)}`, change: (event) => {
+					type: "checkbox", "aria-label": t("list.select", { name: selection.name(row) }), change: (event) => {
 						selection.set(now(), event.target.checked);
 						this.#mark_all();
 					},
@@ -209,11 +210,11 @@ export class List {
 
 	#button({ label, run, danger, name }, now) {
 		return element("button", {
-			type: "button", class: danger ? "small danger" : "small", text: label, "aria-label": `${label} ${name(now())}`,
+			type: "button", class: danger ? "small danger" : "small", text: label, "aria-label": t("admin.act", { label, name: name(now()) }),
 			click: (event) => {
 				const button = event.currentTarget;
 				button.disabled = true;
-				attempt(`${label} ${name(now())}`, async () => run(now())).finally(() => { button.disabled = false; });
+				attempt(t("admin.act", { label, name: name(now()) }), async () => run(now())).finally(() => { button.disabled = false; });
 			},
 		});
 	}

@@ -7,31 +7,32 @@ import { List } from "./admin-list.js";
 import { kick } from "./admin-people.js";
 import { watch } from "./admin-watch.js";
 import { bytes, count, moment, span } from "./admin-words.js";
+import { t } from "./words.js";
 
 const PAGE = 50;
 
 const COLUMNS = [
-	{ label: "Who", kind: "mono", cell: (t) => t.email },
-	{ label: "From", kind: "mono", cell: (t) => t.address },
-	{ label: "Machine", cell: (t) => ({ text: t.name || t.vm.slice(0, 8), title: t.stream }) },
-	{ label: "Does", cell: (t) => t.role === "viewer" ? { text: "watches", tone: "busy" } : { text: "types", tone: "good" } },
-	{ label: "Open for", kind: "figure", cell: (t) => ({ text: span(Date.now() - Date.parse(t.since)), title: `since ${moment(t.since)}` }) },
-	{ label: "Idle", kind: "figure", cell: (t) => span(t.idle_ms) },
-	{ label: "Typed", kind: "figure", cell: (t) => bytes(t.bytes_in) },
-	{ label: "Shown", kind: "figure", cell: (t) => bytes(t.bytes_out) },
+	{ label: t("column.who"), kind: "mono", cell: (row) => row.email },
+	{ label: t("column.from"), kind: "mono", cell: (row) => row.address },
+	{ label: t("column.machine"), cell: (row) => ({ text: row.name || row.vm.slice(0, 8), title: row.stream }) },
+	{ label: t("column.does"), cell: (row) => row.role === "viewer" ? { text: t("role.viewer"), tone: "busy" } : { text: t("role.controller"), tone: "good" } },
+	{ label: t("column.open_for"), kind: "figure", cell: (row) => ({ text: span(Date.now() - Date.parse(row.since)), title: t("live.since", { when: moment(row.since) }) }) },
+	{ label: t("column.idle"), kind: "figure", cell: (row) => span(row.idle_ms) },
+	{ label: t("column.typed"), kind: "figure", cell: (row) => bytes(row.bytes_in) },
+	{ label: t("column.shown"), kind: "figure", cell: (row) => bytes(row.bytes_out) },
 ];
 
 export class Live {
 	#list;
 
 	constructor() {
-		const name = (t) => t.email;
+		const name = (row) => row.email;
 		this.#list = new List($("live-list"), {
-			caption: "Live terminals", columns: COLUMNS, key: (t) => String(t.id), empty: "No terminal is open.", on_error,
-			total: (n) => `${count(n, "terminal")} open`, fetch: (cursor) => this.#page(Number(cursor ?? 0)),
+			caption: t("admin.live.title"), columns: COLUMNS, key: (row) => String(row.id), empty: t("live.empty"), on_error,
+			total: (n) => t("live.total", { terminals: count(n, "terminal") }), fetch: (cursor) => this.#page(Number(cursor ?? 0)),
 			acts: i_may("operator") ? [
-				{ label: "Watch", name, when: (t) => t.role === "controller", run: (t) => watch(t) },
-				{ label: "Kick", name, danger: true, run: async (t) => await kick(t.email) && this.show() },
+				{ label: t("live.watch"), name, when: (row) => row.role === "controller", run: watch },
+				{ label: t("people.kick"), name, danger: true, run: async (row) => await kick(row.email) && this.show() },
 			] : [],
 		});
 	}

@@ -5,19 +5,20 @@ import { $, ask, toast } from "./dom.js";
 import { i_may, on_error } from "./admin-desk.js";
 import { List, element } from "./admin-list.js";
 import { bytes, count, moment } from "./admin-words.js";
+import { t, word } from "./words.js";
 
 const TONES = { ready: "good", stopped: "off", failed: "bad" };
 const OFF = ["stopped", "failed"];
 
 const COLUMNS = [
-	{ label: "Owner", kind: "mono", cell: (m) => m.owner },
-	{ label: "Name", cell: (m) => ({ text: m.name, title: m.id }) },
-	{ label: "State", cell: (m) => ({ text: m.state, tone: TONES[m.state] ?? "busy", title: m.reason }) },
-	{ label: "Image", cell: (m) => m.image || m.driver },
-	{ label: "CPUs", kind: "figure", cell: (m) => count(m.cpus, "CPU") },
-	{ label: "Memory", kind: "figure", cell: (m) => bytes(m.memory) },
-	{ label: "Address", kind: "mono", cell: (m) => m.ip4?.replace(/\/\d+$/, "") ?? "" },
-	{ label: "Made", kind: "short", cell: (m) => moment(m.created_at) },
+	{ label: t("column.owner"), kind: "mono", cell: (m) => m.owner },
+	{ label: t("column.name"), cell: (m) => ({ text: m.name, title: m.id }) },
+	{ label: t("column.state"), cell: (m) => ({ text: word("state", m.state), tone: TONES[m.state] ?? "busy", title: m.reason }) },
+	{ label: t("column.image"), cell: (m) => m.image || m.driver },
+	{ label: t("column.cpus"), kind: "figure", cell: (m) => count(m.cpus, "CPU") },
+	{ label: t("column.memory"), kind: "figure", cell: (m) => bytes(m.memory) },
+	{ label: t("column.address"), kind: "mono", cell: (m) => m.ip4?.replace(/\/\d+$/, "") ?? "" },
+	{ label: t("column.made"), kind: "short", cell: (m) => moment(m.created_at) },
 ];
 
 /* One figure: how much of the host is taken; @all 0 means that there is no limit. */
@@ -27,7 +28,7 @@ function figure(name, used, all, words) {
 		const share = Math.min(1, used / all);
 		const bar = element("span", { class: "bar", "data-full": share > 0.9, "aria-hidden": "true" }, element("span"));
 		bar.firstChild.style.width = `${100 * share}%`;
-		dd.append(` of ${words(all)}`, bar);
+		dd.append(t("machines.of_all", { all: words(all) }), bar);
 	}
 	return element("div", {}, element("dt", { text: name }), dd);
 }
@@ -37,10 +38,10 @@ export class Machines {
 
 	constructor() {
 		this.#list = new List($("machines-list"), {
-			caption: "Machines", columns: COLUMNS, key: (m) => m.id, empty: "There is no machine.", on_error,
+			caption: t("admin.machines"), columns: COLUMNS, key: (m) => m.id, empty: t("machines.empty"), on_error,
 			fetch: (cursor) => api.all_machines({ cursor }),
 			acts: i_may("operator") ? [{
-				label: "Stop", name: (m) => `${m.name} of ${m.owner}`, danger: true, when: (m) => !OFF.includes(m.state), run: (m) => this.#stop(m),
+				label: t("machines.stop"), name: (m) => t("machines.of", m), danger: true, when: (m) => !OFF.includes(m.state), run: (m) => this.#stop(m),
 			}] : [],
 		});
 	}
@@ -57,23 +58,22 @@ export class Machines {
 		} catch {
 			return; /* the list beside it says what is wrong */
 		}
-		const plain = (word) => (n) => count(n, word);
+		const plain = (kind) => (n) => count(n, kind);
 		$("capacity").replaceChildren(
-			figure("Slots", c.slots_used, c.slots_max, plain("slot")), figure("Machines", c.machines, 0, plain("machine")),
-			figure("Memory promised", c.memory, c.memory_host, bytes), figure("CPUs promised", c.cpus, c.cpus_host, plain("CPU")));
+			figure(t("machines.slots"), c.slots_used, c.slots_max, plain("slot")), figure(t("admin.machines"), c.machines, 0, plain("machine")),
+			figure(t("machines.memory"), c.memory, c.memory_host, bytes), figure(t("machines.cpus"), c.cpus, c.cpus_host, plain("CPU")));
 	}
 
 	async #stop({ id, name, owner, state }) {
 		const force = state === "stopping";
 		const sure = await ask({
-			title: force ? `Switch ${name} off at once?` : `Shut ${name} down?`, yes: force ? "Switch off" : "Shut down", danger: true,
-			text: force ? "As if the plug were pulled: programs get no chance to save their work." :
-				`Everything that ${owner} runs in it ends. They can start it again.`,
+			title: t(force ? "machines.kill.title" : "machines.stop.title", { name }), yes: t(force ? "power.kill.yes" : "power.stop"), danger: true,
+			text: force ? t("power.kill.text") : t("machines.stop.text", { owner }),
 		});
 		if (!sure)
 			return;
 		await api.stop_machine(id, force);
-		toast(`${name} of ${owner} stops.`);
+		toast(t("machines.stops", { machine: t("machines.of", { name, owner }) }));
 		await this.show();
 	}
 }

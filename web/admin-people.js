@@ -6,37 +6,35 @@ import { i_may, on_error } from "./admin-desk.js";
 import { List, element, fact_list, on_filter, values_of } from "./admin-list.js";
 import { report } from "./admin-report.js";
 import { count, moment, quota_words, term_of } from "./admin-words.js";
+import { has, t } from "./words.js";
 
-/** What a verdict of the list means, in a badge and in a sentence. */
-const VERDICTS = {
-	allowed: { tone: "good", text: "allowed", says: "may enter" },
-	no_rule: { tone: "off", text: "no rule", says: "may not enter: no rule names this address or its domain" },
-	denied: { tone: "bad", text: "denied", says: "may not enter: a rule denies it" },
-	not_yet: { tone: "busy", text: "not yet", says: "may not enter yet" },
-	expired: { tone: "off", text: "ended", says: "may not enter any more: the rule's time is over" },
-};
-const verdict = (name) => VERDICTS[name.replaceAll(" ", "_")] ?? { tone: "off", text: name, says: name };
+/** The tone of each verdict of the list; the words are in the catalogue. */
+const TONES = { allowed: "good", no_rule: "off", denied: "bad", not_yet: "busy", expired: "off" };
+
+function verdict(name) {
+	const key = `verdict.${name.replaceAll(" ", "_")}`;
+	return { tone: TONES[name.replaceAll(" ", "_")] ?? "off", text: has(key) ? t(key) : name, says: has(key) ? t(`${key}.says`) : name };
+}
 
 const COLUMNS = [
-	{ label: "Who", kind: "mono", cell: (p) => p.email },
-	{ label: "Verdict", cell: (p) => verdict(p.verdict) },
-	{ label: "Role", cell: (p) => p.role },
-	{ label: "Sessions", kind: "figure", cell: (p) => count(p.sessions, "session") },
-	{ label: "Machines", kind: "figure", cell: (p) => count(p.machines, "machine") },
-	{ label: "First seen", kind: "short", cell: (p) => moment(p.first_seen) },
-	{ label: "Last seen", kind: "short", cell: (p) => moment(p.last_seen) },
-	{ label: "Vouched for by", cell: (p) => ({ text: p.issuer.replace(/^https?:\/\//, ""), title: `Account ${p.subject}` }) },
+	{ label: t("column.who"), kind: "mono", cell: (p) => p.email },
+	{ label: t("column.verdict"), cell: (p) => verdict(p.verdict) },
+	{ label: t("column.role"), cell: (p) => p.role },
+	{ label: t("column.sessions"), kind: "figure", cell: (p) => count(p.sessions, "session") },
+	{ label: t("column.machines"), kind: "figure", cell: (p) => count(p.machines, "machine") },
+	{ label: t("column.first_seen"), kind: "short", cell: (p) => moment(p.first_seen) },
+	{ label: t("column.last_seen"), kind: "short", cell: (p) => moment(p.last_seen) },
+	{ label: t("column.issuer"), cell: (p) => ({ text: p.issuer.replace(/^https?:\/\//, ""), title: t("people.account", { subject: p.subject }) }) },
 ];
 
 /** Cut somebody off, after a question. @param {string} email @returns {Promise<boolean>} done */
 export async function kick(email) {
 	const sure = await ask({
-		title: `Cut ${email} off?`, yes: "Cut off", danger: true,
-		text: "All their terminals close at once, and their sessions and tokens end. Machines run on. While a rule lets them in they can sign in again.",
+		title: t("people.kick.title", { email }), yes: t("people.kick.yes"), danger: true, text: t("people.kick.text"),
 	});
 	if (sure) {
 		const { closed } = await api.kick(email);
-		toast(`${email} is cut off: ${count(closed, "terminal")} closed.`);
+		toast(t("people.kick.done", { email, terminals: count(closed, "terminal") }));
 	}
 	return sure;
 }
@@ -50,20 +48,20 @@ export class People {
 		this.#add_rule = add_rule;
 		const name = (p) => p.email;
 		this.#list = new List($("people-list"), {
-			caption: "People", columns: COLUMNS, key: (p) => p.email, empty: "Nobody of that name has signed in.", on_error,
+			caption: t("admin.people"), columns: COLUMNS, key: (p) => p.email, empty: t("people.empty"), on_error,
 			fetch: (cursor) => api.people({ ...values_of($("people-filter")), cursor }),
 			acts: [
-				{ label: "Why", name, run: (p) => this.#why(p.email) },
+				{ label: t("people.why.act"), name, run: (p) => this.#why(p.email) },
 				...i_may("operator") ? [{
-					label: "Kick", name, danger: true, when: (p) => p.sessions > 0, run: async (p) => await kick(p.email) && this.show(),
+					label: t("people.kick"), name, danger: true, when: (p) => p.sessions > 0, run: async (p) => await kick(p.email) && this.show(),
 				}] : [],
-				...i_may("admin") ? [{ label: "Rebind", name, run: (p) => this.#rebind(p) }] : [],
+				...i_may("admin") ? [{ label: t("people.rebind"), name, run: (p) => this.#rebind(p) }] : [],
 			],
 		});
 		on_filter($("people-filter"), () => this.#list.first());
 		$("why-form").addEventListener("submit", (event) => {
 			event.preventDefault();
-			attempt("The question", () => this.#why(values_of($("why-form")).email));
+			attempt(t("admin.the_question"), () => this.#why(values_of($("why-form")).email));
 		});
 	}
 
@@ -74,28 +72,27 @@ export class People {
 
 	async #rebind({ email, issuer, subject }) {
 		const sure = await ask({
-			title: `Let another account take ${email} over?`, yes: "Let it",
-			text: "The address stays with the account that came with it first. The next account that proves the address takes it over, with its machines.",
-			quote: `now: ${subject}\nof   ${issuer}`,
+			title: t("people.rebind.title", { email }), yes: t("people.rebind.yes"), text: t("people.rebind.text"),
+			quote: t("people.rebind.quote", { subject, issuer }),
 		});
 		if (sure) {
 			await api.rebind(email);
-			toast(`The next account that proves ${email} takes it over.`);
+			toast(t("people.rebind.done", { email }));
 		}
 	}
 
 	async #why(email) {
-		const { email: asked, verdict: word, rule, person, last_refusal } = await api.why(email);
+		const { email: asked, verdict: found, rule, person, last_refusal } = await api.why(email);
 		const facts = {
-			"Deciding rule": rule && `${rule.pattern} (${rule.effect}, ${rule.role})`, When: rule && term_of(rule), Quota: rule && quota_words(rule.quota),
-			"Added by": rule && `${rule.created_by || rule.source}, ${moment(rule.created_at)}`, Note: rule?.note,
-			Account: person ? `${person.subject} of ${person.issuer}` : "has never signed in",
-			"Bound anew": person?.rebind && "the next account takes the address over",
-			"Last refused": last_refusal && `${moment(last_refusal.at)} from ${last_refusal.address}: ${last_refusal.detail}`,
+			[t("why.rule")]: rule && t("why.rule.words", rule), [t("column.when")]: rule && term_of(rule), [t("column.quota")]: rule && quota_words(rule.quota),
+			[t("field.created_by")]: rule && t("why.added", { who: rule.created_by || rule.source, when: moment(rule.created_at) }),
+			[t("column.note")]: rule?.note, [t("why.account")]: person ? t("why.account.of", person) : t("why.never"),
+			[t("why.bound_anew")]: person?.rebind && t("why.bound_anew.text"),
+			[t("why.refused")]: last_refusal && t("why.refused.text", { ...last_refusal, when: moment(last_refusal.at) }),
 		};
-		const missing = word !== "allowed" && !rule && i_may("admin");
-		const answer = element("p", { class: "answer", "data-tone": verdict(word).tone, text: `${asked} ${verdict(word).says}.` });
+		const missing = found !== "allowed" && !rule && i_may("admin");
+		const answer = element("p", { class: "answer", "data-tone": verdict(found).tone, text: t("people.answer", { email: asked, verdict: verdict(found).says }) });
 		report(asked, element("div", {}, answer, fact_list(facts)),
-			missing ? { label: "Add a rule…", run: () => this.#add_rule({ pattern: asked }) } : null);
+			missing ? { label: t("people.add_rule"), run: () => this.#add_rule({ pattern: asked }) } : null);
 	}
 }

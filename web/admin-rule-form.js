@@ -5,11 +5,9 @@ import { $, ask, on_click, put, show, toast } from "./dom.js";
 import { i_may, unless_last_admin } from "./admin-desk.js";
 import { difference_table, values_of } from "./admin-list.js";
 import { SIZES, TIMES, differences, rule_of, split, to_field, writable } from "./admin-words.js";
+import { t } from "./words.js";
 
-const ORIGINS = {
-	config: "This rule comes from bootstrap_admins in the server's configuration, which puts it back when the server starts.",
-	file: "This rule comes from the server's allow_file, which puts it back when that file changes or the server starts.",
-};
+const ORIGINS = { config: "rule.origin.config", file: "rule.origin.file" };
 
 /** One dialog for all rules. */
 export class RuleForm {
@@ -27,7 +25,7 @@ export class RuleForm {
 		});
 		this.#form.addEventListener("input", () => this.#fault(""));
 		on_click("rule-cancel", () => $("rule").close());
-		on_click("rule-theirs", () => this.#done("Their rule holds."));
+		on_click("rule-theirs", () => this.#done(t("rule.theirs_hold")));
 		on_click("rule-mine", () => this.#save(this.#mine, this.#seen?.version ?? null));
 		on_click("rule-drop", () => this.#guarded(() => this.#drop()));
 	}
@@ -36,12 +34,12 @@ export class RuleForm {
 	open(rule, preset = {}) {
 		this.#seen = rule;
 		this.#fill(rule ?? { effect: "allow", role: "user", quota: {}, ...preset });
-		put("rule-title", rule ? rule.pattern : "A new rule");
-		put("rule-origin", ORIGINS[rule?.source] ?? "");
+		put("rule-title", rule ? rule.pattern : t("rule.new"));
+		put("rule-origin", ORIGINS[rule?.source] ? t(ORIGINS[rule.source]) : "");
 		show("rule-origin", Boolean(ORIGINS[rule?.source]));
 		show("rule-drop", rule !== null && i_may("admin"));
 		show("rule-save", i_may("admin"));
-		put("rule-cancel", i_may("admin") ? "Cancel" : "Close");
+		put("rule-cancel", t(i_may("admin") ? "page.cancel" : "page.close"));
 		this.#form.elements.pattern.readOnly = rule !== null;
 		for (const field of $("rule-fields").querySelectorAll("input, select"))
 			field.disabled = !i_may("admin");
@@ -87,24 +85,22 @@ export class RuleForm {
 	#save(rule, version) {
 		return this.#guarded(async () => {
 			if (rule.pattern === "*" && rule.effect === "allow" && !this.#seen && !await ask({
-				title: "Let everybody in?", yes: "Let everybody in", danger: true,
-				text: "The pattern * is everybody whose address any identity service of this server vouches for.",
+				title: t("rule.everybody.title"), yes: t("rule.everybody.yes"), danger: true, text: t("rule.everybody.text"),
 			}))
 				return;
 			const saved = await unless_last_admin((force) => api.put_rule(rule, version, force));
 			if (saved)
-				this.#done(`Saved: ${saved.pattern}`);
+				this.#done(t("rule.saved", saved));
 		}, rule);
 	}
 
 	async #drop() {
 		const { pattern, version } = this.#seen;
 		const sure = await ask({
-			title: `Remove the rule for ${pattern}?`, yes: "Remove", danger: true,
-			text: "Whom no other rule lets in is cut off within a second: terminals, sessions and tokens end.",
+			title: t("rule.drop.title", { pattern }), yes: t("rules.remove.yes"), danger: true, text: t("rules.drop.text"),
 		});
 		if (sure && await unless_last_admin((force) => api.drop_rule(pattern, version, force)))
-			this.#done(`Removed: ${pattern}`);
+			this.#done(t("rule.removed", { pattern }));
 	}
 
 	/* Run a change; what the server says against it is shown here, where it can be mended. */
@@ -128,15 +124,14 @@ export class RuleForm {
 				this.#fill(current);
 			else
 				show("rule-drop", false);
-			this.#fault(current ? "Somebody else has changed this rule meanwhile; it now shows as it is. Remove it all the same?" :
-				"Somebody else has removed this rule already.");
+			this.#fault(t(current ? "rule.changed_meanwhile" : "rule.removed_already"));
 			return;
 		}
 		$("rule-diff").replaceChildren(current ?
-			difference_table(differences(writable(current), this.#mine), "Theirs, as it is now", "Yours") :
-			"They have removed it.");
-		put("rule-theirs", current ? "Keep theirs" : "Leave it removed");
-		put("rule-mine", current ? "Use mine" : "Add mine again");
+			difference_table(differences(writable(current), this.#mine), t("rule.theirs_now"), t("rule.yours")) :
+			t("rule.they_removed"));
+		put("rule-theirs", t(current ? "rule.theirs" : "rule.leave_removed"));
+		put("rule-mine", t(current ? "rule.mine" : "rule.add_again"));
 		this.#choosing(true);
 		$("rule-mine").focus();
 	}

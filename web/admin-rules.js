@@ -7,21 +7,21 @@ import { List, element, on_filter, values_of } from "./admin-list.js";
 import { RuleForm } from "./admin-rule-form.js";
 import { report } from "./admin-report.js";
 import { count, from_field, import_words, line_of, quota_words, term_of, writable } from "./admin-words.js";
+import { t, word } from "./words.js";
 
 /* More list items than this make a slow page. */
 const LINES_SHOWN = 1000;
 
 const TONES = { allow: "good", deny: "bad" };
-const SOURCES = { admin: "by hand", file: "file", config: "configuration" };
 
 const COLUMNS = [
-	{ label: "Who", kind: "mono", cell: (r) => r.pattern },
-	{ label: "Effect", cell: (r) => ({ text: r.effect, tone: TONES[r.effect] }) },
-	{ label: "Role", kind: "short", cell: (r) => r.effect === "allow" ? r.role : "" },
-	{ label: "When", kind: "short", cell: (r) => term_of(r) },
-	{ label: "Quota", cell: (r) => quota_words(r.quota) },
-	{ label: "Note", cell: (r) => r.note },
-	{ label: "Source", kind: "short", cell: (r) => ({ text: SOURCES[r.source] ?? r.source, title: `Added by ${r.created_by}` }) },
+	{ label: t("column.who"), kind: "mono", cell: (r) => r.pattern },
+	{ label: t("column.effect"), cell: (r) => ({ text: r.effect, tone: TONES[r.effect] }) },
+	{ label: t("column.role"), kind: "short", cell: (r) => r.effect === "allow" ? r.role : "" },
+	{ label: t("column.when"), kind: "short", cell: (r) => term_of(r) },
+	{ label: t("column.quota"), cell: (r) => quota_words(r.quota) },
+	{ label: t("column.note"), cell: (r) => r.note },
+	{ label: t("column.source"), kind: "short", cell: (r) => ({ text: word("rules.source", r.source), title: t("rules.added_by", { who: r.created_by }) }) },
 ];
 
 export class Rules {
@@ -32,10 +32,10 @@ export class Rules {
 	constructor() {
 		const admin = i_may("admin");
 		this.#list = new List($("rules-list"), {
-			caption: "Rules", columns: COLUMNS, key: (r) => r.pattern, empty: "No rule matches. An empty list lets nobody in.",
-			total: (n) => `${count(n, "rule")} in all`, on_error,
+			caption: t("admin.rules"), columns: COLUMNS, key: (r) => r.pattern, empty: t("rules.empty"),
+			total: (n) => t("rules.total", { rules: count(n, "rule") }), on_error,
 			fetch: (cursor) => api.rules({ ...values_of($("rules-filter")), cursor }),
-			acts: [{ label: admin ? "Edit" : "Show", name: (r) => r.pattern, run: (r) => this.#form.open(r) }],
+			acts: [{ label: t(admin ? "rules.edit" : "rules.show"), name: (r) => r.pattern, run: (r) => this.#form.open(r) }],
 			selection: admin ? {
 				has: (pattern) => this.#selected.has(pattern), name: (r) => r.pattern, set: (r, on) => this.#select(r, on),
 			} : undefined,
@@ -45,7 +45,7 @@ export class Rules {
 			this.#list.first();
 		});
 		on_click("rules-add", () => this.#form.open(null));
-		on_click("rules-export", () => attempt("The export", () => api.download("rules/export", "terrarium-list.csv")));
+		on_click("rules-export", () => attempt(t("admin.the_export"), () => api.download("rules/export", "terrarium-list.csv")));
 		on_click("bulk-none", () => this.#clear());
 		on_click("bulk-end", () => this.#change("end"));
 		on_click("bulk-role", () => this.#change("role"));
@@ -70,7 +70,7 @@ export class Rules {
 			this.#selected.set(rule.pattern, rule);
 		else
 			this.#selected.delete(rule.pattern);
-		put("bulk-count", `${count(this.#selected.size, "rule")} selected`);
+		put("bulk-count", t("rules.selected.count", { rules: count(this.#selected.size, "rule") }));
 		show("bulk", this.#selected.size > 0);
 	}
 
@@ -83,7 +83,7 @@ export class Rules {
 
 	async #change(what) {
 		const dialog = $("bulk-ask");
-		put("bulk-title", `Set the ${what} of ${count(this.#selected.size, "rule")}`);
+		put("bulk-title", t(`rules.bulk.${what}`, { rules: count(this.#selected.size, "rule") }));
 		show("bulk-end-field", what === "end");
 		show("bulk-role-field", what === "role");
 		dialog.returnValue = "";
@@ -97,8 +97,8 @@ export class Rules {
 
 	async #drop() {
 		const sure = await ask({
-			title: `Remove ${count(this.#selected.size, "rule")}?`, yes: "Remove", danger: true,
-			text: "Whom no other rule lets in is cut off within a second: terminals, sessions and tokens end.",
+			title: t("rules.drop.title", { rules: count(this.#selected.size, "rule") }), yes: t("rules.remove.yes"), danger: true,
+			text: t("rules.drop.text"),
 			quote: [...this.#selected.keys()].slice(0, 200).join("\n"),
 		});
 		if (sure)
@@ -109,18 +109,18 @@ export class Rules {
 	async #each(done, change) {
 		const rules = [...this.#selected.values()], failed = [];
 		for (const [i, rule] of rules.entries()) {
-			put("bulk-count", `${i} of ${count(rules.length, "rule")} ${done}…`);
+			put("bulk-count", t(`rules.bulk.${done}`, { at: i, rules: count(rules.length, "rule") }));
 			try {
 				await change(rule, false);
 				this.#selected.delete(rule.pattern);
 			} catch (error) {
-				failed.push([rule.pattern, error.code === "last_admin" ? "the last administrator; change that rule alone" : error.message]);
+				failed.push([rule.pattern, error.code === "last_admin" ? t("rules.bulk.last_admin") : error.message]);
 			}
 		}
 		this.#clear();
 		await this.show();
 		if (failed.length > 0)
-			report(`${count(failed.length, "rule")} of ${rules.length} not ${done}`, element("ul", { class: "lines" },
+			report(t(`rules.bulk.not_${done}`, { rules: count(failed.length, "rule"), total: rules.length }), element("ul", { class: "lines" },
 				...failed.map(([pattern, why]) => element("li", {}, element("code", { text: pattern }), ` ${why}`))));
 	}
 }
@@ -177,10 +177,10 @@ class Import {
 		const said = element("p", { class: good ? "good" : "fault", text: result ? import_words(result) : fault });
 		const parts = [said];
 		if (result?.bad.length > 0)
-			parts.push(element("ol", { class: "lines", tabindex: "0", "aria-label": "Lines that cannot be read" }, ...result.bad.map(({ line, why }) =>
-				element("li", {}, element("strong", { text: `Line ${line}: ` }), why, element("code", { text: line_of(this.#csv, line) })))));
+			parts.push(element("ol", { class: "lines", tabindex: "0", "aria-label": t("import.bad_lines") }, ...result.bad.map(({ line, why }) =>
+				element("li", {}, element("strong", { text: t("import.line", { line }) }), why, element("code", { text: line_of(this.#csv, line) })))));
 		if (result?.bad_count > result?.bad.length)
-			parts.push(element("p", { class: "hint", text: `Only the first ${result.bad.length} are shown.` }));
+			parts.push(element("p", { class: "hint", text: t("import.only_first", { count: result.bad.length }) }));
 		if (result?.lines?.length > 0)
 			parts.push(each_line(result, this.#csv));
 		$("import-result").replaceChildren(...parts);
@@ -188,7 +188,7 @@ class Import {
 		const change = good && result.dry_run && result.added + result.changed > 0;
 		show("import-go", change);
 		show("import-check", !change);
-		put("import-go", change ? `Import ${count(result.added + result.changed, "rule")}` : "Import");
+		put("import-go", change ? t("import.go_rules", { rules: count(result.added + result.changed, "rule") }) : t("import.go"));
 	}
 }
 
@@ -196,11 +196,11 @@ class Import {
 function each_line({ lines, dry_run }, csv) {
 	const text = csv.split("\n");
 	const shown = lines.slice(0, LINES_SHOWN).map(([line, outcome]) =>
-		element("li", {}, element("strong", { text: `Line ${line}: ` }), dry_run && outcome !== "same" ? `would be ${outcome}` : outcome,
+		element("li", {}, element("strong", { text: t("import.line", { line }) }), word(dry_run && outcome !== "same" ? "import.outcome.would" : "import.outcome", outcome),
 			element("code", { text: (text[line - 1] ?? "").trim() })));
-	const parts = [element("summary", { text: "Every line" }), element("ol", { class: "lines", tabindex: "0", "aria-label": "Every line" }, ...shown)];
+	const parts = [element("summary", { text: t("import.every_line") }), element("ol", { class: "lines", tabindex: "0", "aria-label": t("import.every_line") }, ...shown)];
 	if (lines.length > shown.length)
-		parts.push(element("p", { class: "hint", text: `The first ${count(shown.length, "line")} of ${lines.length.toLocaleString("en")}.` }));
+		parts.push(element("p", { class: "hint", text: t("import.first_of", { lines: count(shown.length, "line"), total: lines.length }) }));
 	return element("details", {}, ...parts);
 }
 

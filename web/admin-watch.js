@@ -4,13 +4,19 @@ import * as api from "./admin-api.js";
 import { attach_url } from "./api.js";
 import { $, on_click, put } from "./dom.js";
 import { on_prefs, prefs, theme } from "./prefs.js";
+import { t } from "./words.js";
 
 const WINDOW_BYTES = 384 * 1024;
-const STATES = { asking: "Connecting…", opening: "Connecting…", waiting: "Connecting again…" };
-const ENDS = {
-	exited: "The machine has ended this terminal.", gone: "This machine does not exist any more.", login: "Your session has ended.",
-	revoked: "You may not watch any more.", idle: "Closed: nothing has happened for long.", taken: "Another window took this over.",
-};
+const STATES = { asking: "watch.connecting", opening: "watch.connecting", waiting: "watch.again" };
+const ENDS = ["exited", "gone", "login", "revoked", "idle", "taken"];
+
+function state_words(state, reason, name) {
+	if (state === "open")
+		return t("watch.open", { name });
+	if (state === "ended")
+		return ENDS.includes(reason) ? t(`watch.${reason}`) : "";
+	return STATES[state] ? t(STATES[state]) : "";
+}
 
 let now = null; /* {term, link} of the dialog while it is open */
 
@@ -29,8 +35,8 @@ export async function watch({ stream, email, name }) {
 	const [{ Term }, { Link }, { Session }, { SUBPROTOCOL }] = await Promise.all([
 		import("./term.js"), import("./link.js"), import("./session.js"), import("./wire.js"),
 	]);
-	put("watch-title", `Watching ${email}`);
-	put("watch-state", STATES.asking);
+	put("watch-title", t("watch.title", { email }));
+	put("watch-state", t(STATES.asking));
 	$("watch").showModal();
 	const nothing = () => {};
 	const term = new Term($("watch-terminal"), { theme: theme(), font_px: prefs().font_px, screen_reader: prefs().screen_reader }, {
@@ -43,8 +49,7 @@ export async function watch({ stream, email, name }) {
 		session, size: () => term.size(), ticket: () => api.watch_ticket(stream), socket: () => new WebSocket(attach_url(), SUBPROTOCOL),
 		watched: () => document.visibilityState === "visible",
 		on: {
-			state: (state, reason) => put("watch-state", state === "open" ? `${name} · read only · they see that you look on` :
-				state === "ended" ? ENDS[reason] ?? "" : STATES[state] ?? ""),
+			state: (state, reason) => put("watch-state", state_words(state, reason, name)),
 			welcome: ({ cols, rows }) => term.letterbox(cols, rows),
 			output: (part, epoch) => term.write(part, () => part.counted && link.parsed(epoch, part.end)),
 			size: ({ cols, rows }) => term.letterbox(cols, rows),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What the admin page says of sizes, times, rules and changes, and what its forms mean. Pure: knows no element and no server. */
+import { has, t } from "./words.js";
 
 /** Roles, each of which may do what the ones before it may. */
 export const ROLES = ["user", "auditor", "operator", "admin"];
@@ -25,15 +26,15 @@ const SPANS = [["d", 86_400_000], ["h", 3_600_000], ["min", 60_000], ["s", 1_000
 export function span(ms) {
 	const first = SPANS.findIndex(([, size]) => ms >= size);
 	if (first < 0)
-		return "0 s";
+		return t("span.s", { n: 0 });
 	return SPANS.slice(first, first + 2).map(([unit, size], i, both) => {
-		const rest = i === 0 ? ms : ms % both[0][1];
-		return `${Math.floor(rest / size)} ${unit}`;
-	}).filter((part) => !part.startsWith("0 ")).join(" ");
+		const n = Math.floor((i === 0 ? ms : ms % both[0][1]) / size);
+		return n > 0 && t(`span.${unit}`, { n });
+	}).filter(Boolean).join(" ");
 }
 
-/** @param {number} n @param {string} one @param {string} [many] */
-export const count = (n, one, many = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
+/** @param {number} n @param {string} kind of thing, one of the catalogue's count.* @returns {string} such as "3 rules" */
+export const count = (n, kind) => t(`count.${kind}`, { count: n });
 
 const two = (n) => String(n).padStart(2, "0");
 const day_of = (d) => `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())}`;
@@ -58,18 +59,19 @@ export const from_field = (value) => value ? new Date(value).toISOString().repla
 export function term_of({ not_before, expires_at }, now_ms = Date.now()) {
 	const parts = [];
 	if (not_before && Date.parse(not_before) > now_ms)
-		parts.push(`from ${moment(not_before)}`);
+		parts.push(t("term.from", { when: moment(not_before) }));
 	if (expires_at)
-		parts.push(`${Date.parse(expires_at) <= now_ms ? "ended" : "until"} ${moment(expires_at)}`);
+		parts.push(t(Date.parse(expires_at) <= now_ms ? "term.ended" : "term.until", { when: moment(expires_at) }));
 	return parts.join(", ");
 }
 
 /** @param {object} quota of a rule @returns {string} what differs from the server's defaults, "" for nothing */
 export function quota_words({ machines, cpus, memory, disk, lifetime_s, images, networks = [] } = {}) {
 	return [
-		machines && count(machines, "machine"), cpus && count(cpus, "CPU"), memory && `${bytes(memory)} memory`, disk && `${bytes(disk)} disk`,
-		lifetime_s && `${span(lifetime_s * 1000)} each`, images && `images ${images}`,
-		networks.length > 0 && `network ${networks.join(" or ")}`,
+		machines && count(machines, "machine"), cpus && count(cpus, "CPU"), memory && t("quota.memory", { size: bytes(memory) }),
+		disk && t("quota.disk", { size: bytes(disk) }),
+		lifetime_s && t("quota.each", { time: span(lifetime_s * 1000) }), images && t("quota.images", { images }),
+		networks.length > 0 && t("quota.network", { networks: networks.join(t("quota.or")) }),
 	].filter(Boolean).join(", ");
 }
 
@@ -79,17 +81,13 @@ export const writable = ({ pattern, effect, role, quota, not_before, expires_at,
 
 /* --- differences -------------------------------------------------------------------------------------------------- */
 
-const LABELS = {
-	pattern: "Who", effect: "Effect", role: "Role", not_before: "Begins", expires_at: "Ends", note: "Note", source: "Source", version: "Version",
-	created_by: "Added by", created_at: "Added on", "quota.machines": "Machines", "quota.cpus": "CPUs", "quota.memory": "Memory",
-	"quota.disk": "Disk", "quota.lifetime_s": "Lifetime of a machine", "quota.images": "Images", "quota.networks": "Networks",
-};
+const or_default = (written) => (v) => v ? written(v) : t("quota.default");
 const WORDS = {
-	not_before: moment, expires_at: moment, created_at: moment, "quota.memory": (v) => v ? bytes(v) : "default",
-	"quota.disk": (v) => v ? bytes(v) : "default", "quota.lifetime_s": (v) => v ? span(v * 1000) : "default",
-	"quota.machines": (v) => v || "default", "quota.cpus": (v) => v || "default", "quota.images": (v) => v || "all",
-	"quota.networks": (v) => v?.length > 0 ? v.join(", ") : "all",
+	not_before: moment, expires_at: moment, created_at: moment, "quota.memory": or_default(bytes), "quota.disk": or_default(bytes),
+	"quota.lifetime_s": or_default((v) => span(v * 1000)), "quota.machines": or_default(String), "quota.cpus": or_default(String),
+	"quota.images": (v) => v || t("quota.all"), "quota.networks": (v) => v?.length > 0 ? v.join(", ") : t("quota.all"),
 };
+const label_of = (name) => has(`field.${name}`) ? t(`field.${name}`) : name;
 
 /* {a: {b: 1}} as [["a.b", 1]]; lists stay whole. */
 function flat(value, prefix = "") {
@@ -111,7 +109,7 @@ export function differences(before, after, ignored = []) {
 	const old = new Map(flat(before)), now = new Map(flat(after));
 	const names = new Set([...old.keys(), ...now.keys()]);
 	return [...names].filter((name) => !ignored.includes(name)).map((name) => ({
-		name, label: LABELS[name] ?? name, before: before ? in_words(name, old.get(name)) : "–", after: after ? in_words(name, now.get(name)) : "–",
+		name, label: label_of(name), before: before ? in_words(name, old.get(name)) : "–", after: after ? in_words(name, now.get(name)) : "–",
 	})).filter((d) => d.before !== d.after);
 }
 
@@ -145,13 +143,13 @@ export function rule_of(v) {
 		lifetime_s: join(v.lifetime, v.lifetime_unit, TIMES), images: v.images, networks: v.networks,
 	};
 	if (v.pattern === "")
-		return { fault: "Say whom this rule is for: an address such as alice@example.org, or a domain such as @example.org.", field: "pattern" };
+		return { fault: t("rule.whom"), field: "pattern" };
 	const wrong = Object.entries(quota).find(([, n]) => Number.isNaN(n));
 	if (wrong)
-		return { fault: `${LABELS[`quota.${wrong[0]}`]} must be a number, or empty.`, field: wrong[0].replace(/_s$/, "") };
+		return { fault: t("rule.number", { field: label_of(`quota.${wrong[0]}`) }), field: wrong[0].replace(/_s$/, "") };
 	const not_before = from_field(v.not_before), expires_at = from_field(v.expires_at);
 	if (not_before && expires_at && expires_at <= not_before)
-		return { fault: "The end must be later than the beginning.", field: "expires_at" };
+		return { fault: t("rule.order"), field: "expires_at" };
 	return { rule: { pattern: v.pattern, effect: v.effect, role: v.role, quota, not_before, expires_at, note: v.note } };
 }
 
@@ -206,9 +204,8 @@ export function query(values) {
 /** @param {{dry_run: boolean, added: number, changed: number, same: number, bad_count: number}} result @returns {string} */
 export function import_words({ dry_run, added, changed, same, bad_count }) {
 	if (bad_count > 0)
-		return `${count(bad_count, "line")} cannot be read, so nothing ${dry_run ? "would be" : "was"} changed. Correct the file and check again.`;
-	const would = dry_run ? "would be " : "";
-	return `${count(added, "rule")} ${would}added, ${changed.toLocaleString("en")} ${would}changed, ${same.toLocaleString("en")} unchanged.`;
+		return t(dry_run ? "import.bad.would" : "import.bad.was", { count: bad_count });
+	return t(dry_run ? "import.would" : "import.done", { rules: count(added, "rule"), changed, same });
 }
 
 /** @param {string} csv @param {number} number of a line, from 1 @returns {string} */

@@ -9,7 +9,9 @@ import { Machines } from "./admin-machines.js";
 import { People } from "./admin-people.js";
 import { Rules } from "./admin-rules.js";
 import { $, attempt, on_click, put, show } from "./dom.js";
+import { offer_languages } from "./languages.js";
 import { toggle_theme, wear_theme } from "./prefs.js";
+import { t } from "./words.js";
 
 const LOOK_EVERY_MS = { live: 2_000, machines: 5_000 }; /* the rest changes only when somebody changes it */
 const PARTS = ["rules", "people", "live", "machines", "audit"];
@@ -18,6 +20,7 @@ let parts = {};
 let timer = 0;
 
 wear_theme();
+offer_languages();
 
 const wanted = () => PARTS.find((name) => location.hash === `#${name}`) ?? PARTS[0];
 
@@ -30,7 +33,7 @@ function turn_to(name) {
 			link.scrollIntoView({ block: "nearest", inline: "nearest" });
 		} else
 			link.ariaCurrent = null;
-	document.title = `${$(`${name}-title`).textContent} · Administration · Terrarium`;
+	document.title = t("admin.window", { part: $(`${name}-title`).textContent });
 	scrollTo(0, 0);
 	look(name);
 }
@@ -65,7 +68,7 @@ async function enter() {
 		return;
 	}
 	if (!i_may("auditor")) {
-		closed(`${me.email} has no part in running this server. If that should be otherwise, ask an administrator.`, false);
+		closed(t("admin.no_part", { email: me.email }), false);
 		return;
 	}
 	put("who", me.email);
@@ -82,7 +85,7 @@ async function enter() {
 }
 
 on_click("theme", toggle_theme);
-on_click("sign-out", () => attempt("Signing out", async () => {
+on_click("sign-out", () => attempt(t("room.signing_out"), async () => {
 	await sign_out();
 	location.assign("/");
 }));

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The REST interface of docs/protocol.md, one function for each request the page makes. */
 
+import { has, language, t } from "./words.js";
+
 const DEADLINE_MS = 10_000;
 
 /** A request that was refused (`status` of HTTP, `code` of the problem) or never answered (`status` 0). */
@@ -14,6 +16,19 @@ export class ApiError extends Error {
 	}
 }
 
+/** @returns {ApiError} for a request that was never answered */
+export const unreachable = () => new ApiError(0, "unreachable", t("fault.unreachable"));
+
+/**
+ * The server speaks English, and more exactly than we: its words stay where we have none in the reader's language.
+ * @param {number} status @param {object} problem of the body @returns {ApiError}
+ */
+export function refused(status, problem) {
+	const ours = `problem.${problem.code}`;
+	const detail = language !== "en" && has(ours) ? t(ours) : problem.detail ?? t("fault.answered", { status: String(status) });
+	return new ApiError(status, problem.code ?? "", detail, problem);
+}
+
 /** @returns {Promise<object>} the JSON of the answer @throws {ApiError} */
 export async function request(method, path, body, headers = {}) {
 	let answer;
@@ -24,11 +39,11 @@ export async function request(method, path, body, headers = {}) {
 			body: body && JSON.stringify(body),
 		});
 	} catch {
-		throw new ApiError(0, "unreachable", "The server does not answer. Check that it is running and that this computer is online.");
+		throw unreachable();
 	}
 	const json = await answer.json().catch(() => ({}));
 	if (!answer.ok)
-		throw new ApiError(answer.status, json.code ?? "", json.detail ?? `The server answered ${answer.status}.`, json);
+		throw refused(answer.status, json);
 	return json;
 }
 

@@ -8,15 +8,15 @@ import { find_machine } from "./machine.js";
 import { wear_theme } from "./prefs.js";
 import { Room } from "./room.js";
 import { forget_screen } from "./snapshot.js";
+import { offer_languages } from "./languages.js";
+import { t } from "./words.js";
 
-const REASONS = {
-	login: "Your session has ended. Sign in again, and you find the machine as you left it.",
-	revoked: "You may not use this server any more. Ask the person who runs it.",
-};
+const REASONS = { login: "door.login", revoked: "door.revoked" };
 
 let room = null;
 
 wear_theme();
+offer_languages();
 
 /* After a room there was a page that somebody has used: it is not handed on, but loaded anew. */
 const door = new Door(() => room ? location.reload() : enter());
@@ -41,7 +41,7 @@ async function enter() {
 		room.term.accelerate();
 	} catch (error) {
 		show("room", false);
-		door.closed(`Your machine could not be made. ${error.message}`);
+		door.closed(t("door.not_made", { why: error.message }));
 	}
 }
 
@@ -53,7 +53,7 @@ function leave(reason) {
 		return;
 	}
 	show("room", false);
-	door.turn_away(REASONS[reason]);
+	door.turn_away(t(REASONS[reason]));
 }
 
 const arrival = take_arrival();

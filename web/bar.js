@@ -2,6 +2,7 @@
 /** What is known of machine and connection, in one line under the terminal, and all of it in a dialog. */
 import { copy } from "./clipboard.js";
 import { $, on_click, put, show } from "./dom.js";
+import { language, t, word } from "./words.js";
 
 const TONES = { ready: "good", stopped: "off", failed: "bad" };
 const RTT_SLOW_MS = 150;
@@ -24,7 +25,7 @@ export class Bar {
 
 	constructor() {
 		for (const id of ["ip4", "ip6"])
-			on_click(id, () => copy($(id).textContent, `Copied ${$(id).textContent}`));
+			on_click(id, () => copy($(id).textContent, t("bar.copied", { text: $(id).textContent })));
 		on_click("accel", () => this.open_facts());
 	}
 
@@ -52,7 +53,7 @@ export class Bar {
 	#state() {
 		const state = this.#machine?.state ?? "";
 		const away = !this.#connected && state === "ready";
-		put("state-word", away ? "reconnecting" : state);
+		put("state-word", word("state", away ? "reconnecting" : state));
 		$("state").dataset.tone = away ? "busy" : TONES[state] ?? "busy";
 	}
 
@@ -68,7 +69,7 @@ export class Bar {
 
 	/** @param {"controller"|"viewer"} role */
 	role(role) {
-		put("role", role === "viewer" ? "watching" : "");
+		put("role", role === "viewer" ? t("bar.watching") : "");
 		show("role", role === "viewer");
 	}
 
@@ -78,27 +79,28 @@ export class Bar {
 	 */
 	viewers(viewers, me) {
 		const strangers = watched_by(viewers, me), others = viewers.filter(({ email }) => email === me).length - 1;
-		put("watchers", others > 0 ? `${others} more here` : "");
-		$("watchers").title = viewers.map((v) => `${v.email} (${v.role})`).join("\n");
+		put("watchers", others > 0 ? t("bar.more_here", { count: others }) : "");
+		$("watchers").title = viewers.map((v) => t("bar.viewer", { email: v.email, role: word("role", v.role) })).join("\n");
 		show("watchers", others > 0);
-		put("watched", strangers.length > 0 ? `watched by ${strangers.join(", ")}` : "");
+		put("watched", strangers.length > 0 ? t("bar.watched_by", { who: strangers.join(", ") }) : "");
 		show("watched", strangers.length > 0);
 	}
 
 	open_facts() {
 		const { vm } = this.#machine, host = this.#host;
 		const missing = Array.isArray(host.missing) ? host.missing.join(", ") : host.missing;
+		const emulated = (vm.accel || host.accel) === "tcg", state = word("state", vm.state);
 		const facts = {
-			Name: vm.name, State: vm.reason ? `${vm.state}: ${vm.reason}` : vm.state, Image: vm.image,
-			Processors: vm.cpus, Memory: vm.memory && gib(vm.memory), Network: vm.network,
-			Addresses: [vm.ip4, vm.ip6].filter(Boolean).join("\n"), Gateway: vm.gateway4,
-			"Runs by": [vm.driver || host.driver, (vm.accel || host.accel) === "tcg" ? "software emulation" : vm.accel].filter(Boolean).join(", "),
-			Why: (vm.accel || host.accel) === "tcg" ? host.accel_reason : "", "Missing on this host": missing,
-			"Made on": vm.created_at && new Date(vm.created_at).toLocaleString(), Id: vm.id,
+			name: vm.name, state: vm.reason ? `${state}: ${vm.reason}` : state, image: vm.image,
+			cpus: vm.cpus, memory: vm.memory && gib(vm.memory), network: vm.network,
+			addresses: [vm.ip4, vm.ip6].filter(Boolean).join("\n"), gateway: vm.gateway4,
+			runs_by: [vm.driver || host.driver, emulated ? t("bar.emulated") : vm.accel].filter(Boolean).join(", "),
+			why: emulated ? host.accel_reason : "", missing,
+			made_on: vm.created_at && new Date(vm.created_at).toLocaleString(language), id: vm.id,
 		};
 		$("facts-list").replaceChildren(...Object.entries(facts).filter(([, value]) => value).flatMap(([name, value]) => {
 			const dt = document.createElement("dt"), dd = document.createElement("dd");
-			dt.textContent = name;
+			dt.textContent = t(`facts.${name}`);
 			dd.textContent = value;
 			return [dt, dd];
 		}));

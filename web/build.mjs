@@ -22,6 +22,8 @@ const PAGES = [
 ];
 const ENTRIES = [...new Set(PAGES.flatMap(({ entries }) => entries))];
 const NONCE = "{{style-nonce}}";
+/* What must be read before, or without, any script is in English. */
+const WORDS = JSON.parse(readFileSync(join(web, "i18n/en.json"), "utf8"));
 
 /* Modules that end up in the browser: their licences ask to be named. */
 const THIRD_PARTY = [
@@ -33,6 +35,10 @@ const TYPES = {
 	html: "text/html; charset=utf-8", js: "text/javascript; charset=utf-8", css: "text/css; charset=utf-8", svg: "image/svg+xml",
 	txt: "text/plain; charset=utf-8", webmanifest: "application/manifest+json",
 };
+
+function fail(why) {
+	throw new Error(why);
+}
 
 async function bundle() {
 	const result = await build({
@@ -53,6 +59,7 @@ function page({ path, file, entries }, names) {
 			throw new Error(`${file} does not name ${source}`);
 		html = html.replace(`"${source}"`, `"${names.get(source)}"`);
 	}
+	html = html.replace(/\{\{words:([\w.]+)\}\}/g, (_, key) => WORDS[key] ?? fail(`${file} names the words ${key}, which there are none of`));
 	if (html.split(NONCE).length !== 2)
 		throw new Error(`${file} must hold the nonce once`);
 	return { path, body: Buffer.from(html), immutable: false, type: TYPES.html, nonce: true };

@@ -4,6 +4,7 @@
  * first when a shell would run it at once: the machine can claim to be safe for that (bracketed paste), so its word does not count.
  */
 import { ask, toast } from "./dom.js";
+import { t } from "./words.js";
 
 const PREVIEW_MAX = 2_000;
 
@@ -13,7 +14,7 @@ export async function copy(text, said) {
 		await navigator.clipboard.writeText(text);
 		toast(said);
 	} catch {
-		toast("The browser did not let the page copy. Select the text and use the browser's own menu.", "fault");
+		toast(t("clipboard.refused"), "fault");
 	}
 }
 
@@ -26,8 +27,8 @@ export async function paste(term, text) {
 	const runs = /[\r\n]/.test(text);
 	const shown = text.length > PREVIEW_MAX ? `${text.slice(0, PREVIEW_MAX)}…` : text;
 	const sure = !runs || await ask({
-		title: lines.length === 1 ? "Paste a line that runs at once?" : `Paste ${lines.length} lines?`,
-		text: "A shell may run every line as soon as it arrives.", quote: shown, yes: "Paste",
+		title: lines.length === 1 ? t("paste.one") : t("paste.title", { count: lines.length }),
+		text: t("paste.text"), quote: shown, yes: t("paste.yes"),
 	});
 	if (sure && text !== "")
 		term.paste(text);
@@ -49,7 +50,7 @@ export async function open_link(uri) {
 	if (protocol !== "https:" && protocol !== "http:")
 		return;
 	const sure = await ask({
-		title: `Open ${host}?`, text: "The machine printed this link. It opens in a new tab.", quote: uri, yes: "Open",
+		title: t("link.title", { host }), text: t("link.text"), quote: uri, yes: t("link.yes"),
 	});
 	if (sure)
 		window.open(uri, "_blank", "noopener,noreferrer");

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Small helpers over the page's own elements: find, show, ask, tell. */
 
+import { t } from "./words.js";
+
 const TOAST_MS = 6_000;
 
 /** @param {string} id of an element that index.html has @returns {HTMLElement} */
@@ -61,6 +63,6 @@ export async function attempt(what, fn) {
 	try {
 		await fn();
 	} catch (error) {
-		toast(`${what} failed. ${error.message}`, "fault");
+		toast(t("fault.failed", { what, why: error.message }), "fault");
 	}
 }

@@ -5,6 +5,7 @@
  */
 import * as api from "./api.js";
 import { $, on_click, put, show } from "./dom.js";
+import { t } from "./words.js";
 
 const LOOK_EVERY_MS = 250, LOOK_FOR_MS = 60_000;
 const SLOW_MS = 1_000, SLOWER_MS = 8_000; /* after which a person wants to know what is waited for */
@@ -39,9 +40,9 @@ const ways_of = ({ sign_in, providers = [] }) => sign_in ?? providers.map((name)
 
 function in_words(error) {
 	if (error.code === "bad_link")
-		return "This link has been used already, or it is too old. A fresh one has been printed where Terrarium was started.";
+		return t("door.bad_link");
 	if (error.status === 429)
-		return "Too many tries. Wait a minute, then try again.";
+		return t("door.too_many");
 	return error.message;
 }
 
@@ -65,7 +66,7 @@ export class Door {
 			if (token)
 				this.arrive({ token });
 			else
-				this.#fault("That is no sign-in link: it has no “#demo=” with a token after it.");
+				this.#fault(t("door.not_link"));
 		});
 		addEventListener("hashchange", () => {
 			const arrival = take_arrival();
@@ -123,12 +124,12 @@ export class Door {
 		};
 		show("door", true);
 		show("door-wait", true);
-		put("door-wait", "Signing in…");
+		put("door-wait", t("door.wait"));
 		for (const button of $("door-ways").querySelectorAll("button"))
 			button.disabled = true;
 		this.#timers = [
-			setTimeout(say(`Waiting for ${service || "the identity service"}…`), SLOW_MS),
-			setTimeout(say(`${service || "The identity service"} takes longer than usual…`), SLOWER_MS),
+			setTimeout(say(t("door.slow", { service: service || t("door.service") })), SLOW_MS),
+			setTimeout(say(service ? t("door.slower", { service }) : t("door.slower.service")), SLOWER_MS),
 		];
 	}
 
@@ -153,12 +154,12 @@ export class Door {
 		let now = await answer;
 		while (now.state === "waiting") {
 			if (performance.now() > end)
-				throw new Error("The identity service did not answer in time. Try again.");
+				throw new Error(t("door.late"));
 			await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
 			now = await api.look_at_sign_in();
 		}
 		if (now.state === "redirect")
-			throw new Error("The sign-in was not finished. Try again.");
+			throw new Error(t("door.unfinished"));
 	}
 
 	/* Once for each sign-in that was refused: the server forgets it with the question. */
@@ -184,7 +185,7 @@ export class Door {
 		if (now.state !== "redirect")
 			return;
 		if (!/^https?:$/.test(new URL(now.url).protocol))
-			throw new Error("The identity service is not on the web. Tell the person who runs this server.");
+			throw new Error(t("door.not_web"));
 		location.assign(now.url);
 		await new Promise(() => {}); /* this page ends here */
 	}
@@ -213,14 +214,14 @@ export class Door {
 		const button = document.createElement("button");
 		button.type = "button";
 		button.className = way.ready === false ? "" : "primary";
-		button.textContent = `Continue with ${title}`;
+		button.textContent = t("door.with", { title });
 		button.addEventListener("click", () => this.#sign_in(() => this.#visit(way), title));
 		if (way.ready !== false)
 			return [button];
 		const note = document.createElement("p");
 		note.id = `door-away-${way.name}`;
 		note.className = "away";
-		note.textContent = `${title} cannot be reached at the moment.`;
+		note.textContent = t("door.away", { title });
 		button.setAttribute("aria-describedby", note.id);
 		return [button, note];
 	}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The box that finds text in the terminal. */
 import { $, on_click, put, show } from "./dom.js";
+import { t } from "./words.js";
 
 export class Find {
 	#term;
@@ -25,7 +26,7 @@ export class Find {
 		on_click("find-previous", () => this.#go("previous"));
 		on_click("find-close", () => this.close());
 		term.on_found((index, count) => {
-			put("find-count", text.value === "" ? "" : count === 0 ? "none" : index < 0 ? `${count}` : `${index + 1} of ${count}`);
+			put("find-count", text.value === "" ? "" : count === 0 ? t("find.none") : index < 0 ? `${count}` : t("find.at", { index: index + 1, total: count }));
 		});
 	}
 

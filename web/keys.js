@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The keys that a touch screen's keyboard lacks. Ctrl and Alt stick to the next key. */
 import { $, show } from "./dom.js";
+import { t } from "./words.js";
 
 const KEYS = [
 	["Esc", "\x1b"], ["Tab", "\t"], ["Ctrl", null], ["Alt", null], ["↑", "\x1b[A"], ["↓", "\x1b[B"], ["←", "\x1b[D"], ["→", "\x1b[C"],
 	["/", "/"], ["-", "-"], ["|", "|"], ["~", "~"],
 ];
-const NAMES = { "↑": "Up", "↓": "Down", "←": "Left", "→": "Right", "/": "Slash", "-": "Hyphen", "|": "Pipe", "~": "Tilde" };
+const NAMES = { "↑": "up", "↓": "down", "←": "left", "→": "right", "/": "slash", "-": "hyphen", "|": "pipe", "~": "tilde" };
 const utf8 = new TextEncoder();
 
 export class Keys {
@@ -18,7 +19,7 @@ export class Keys {
 			const button = document.createElement("button");
 			button.type = "button";
 			button.textContent = name;
-			button.ariaLabel = NAMES[name] ?? name;
+			button.ariaLabel = NAMES[name] ? t(`key.${NAMES[name]}`) : name;
 			if (text === null)
 				button.ariaPressed = "false";
 			button.addEventListener("pointerdown", (event) => event.preventDefault());

@@ -2,21 +2,22 @@
 /** The two menus: power, and how the page looks. */
 import { $, ask, attempt, on_click, put, show } from "./dom.js";
 import { on_prefs, prefs, set_prefs, theme, toggle_theme } from "./prefs.js";
+import { t } from "./words.js";
 
 /** Buttons of the power menu: what they are called in a question, which states allow them, what they do. */
 const POWER = {
 	start: { allowed: (m) => m.off, run: (m) => m.start() },
 	restart: {
-		allowed: (m) => m.state === "ready" || m.booting, run: (m) => m.restart(), yes: "Restart",
-		title: "Restart the machine?", text: "Everything that runs in it ends.",
+		allowed: (m) => m.state === "ready" || m.booting, run: (m) => m.restart(), yes: t("power.restart"),
+		title: t("power.restart.title"), text: t("power.restart.text"),
 	},
 	stop: {
-		allowed: (m) => m.state === "ready" || m.booting, run: (m) => m.stop(false), yes: "Shut down",
-		title: "Shut the machine down?", text: "Everything that runs in it ends. You can start it again here.",
+		allowed: (m) => m.state === "ready" || m.booting, run: (m) => m.stop(false), yes: t("power.stop"),
+		title: t("power.stop.title"), text: t("power.stop.text"),
 	},
 	kill: {
-		allowed: (m) => !m.off, run: (m) => m.stop(true), yes: "Switch off", danger: true,
-		title: "Switch the machine off at once?", text: "As if the plug were pulled: programs get no chance to save their work.",
+		allowed: (m) => !m.off, run: (m) => m.stop(true), yes: t("power.kill.yes"), danger: true,
+		title: t("power.kill.title"), text: t("power.kill.text"),
 	},
 };
 
@@ -57,7 +58,7 @@ export function page_menu(who, term, does) {
 		save_text(term);
 		term.focus();
 	}));
-	on_click("sign-out", close(() => attempt("Signing out", does.sign_out)));
+	on_click("sign-out", close(() => attempt(t("room.signing_out"), does.sign_out)));
 	on_prefs(() => {
 		const { font_px, screen_reader } = prefs();
 		term.set_look({ theme: theme(), font_px, screen_reader });

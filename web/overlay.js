@@ -4,12 +4,13 @@
  * else leaves the screen alone.
  */
 import { $, on_click, put, show } from "./dom.js";
+import { t } from "./words.js";
 
 /** Ends of the connection that a person can do something about. */
 const ENDS = {
-	idle: { text: "Nobody has typed here for long, so the connection was closed.", act: "Go on", does: "connect" },
-	taken: { text: "Another window took this terminal over.", act: "Take control", does: "connect" },
-	gone: { text: "This machine does not exist any more.", act: "Make a new one", does: "reload" },
+	idle: { text: t("pill.idle"), act: t("pill.idle.act"), does: "connect" },
+	taken: { text: t("pill.taken"), act: t("pill.take"), does: "connect" },
+	gone: { text: t("pill.gone"), act: t("pill.gone.act"), does: "reload" },
 };
 
 /**
@@ -26,11 +27,10 @@ export function pill_of({ link, reason, role, away, ready, pending }) {
 	if (link === "ended")
 		return ENDS[reason] ?? null;
 	if (link === "open")
-		return role === "viewer" ? { text: "Another window types in this terminal.", act: "Take control", does: "take" } : null;
+		return role === "viewer" ? { text: t("pill.viewer"), act: t("pill.take"), does: "take" } : null;
 	if (!away || !ready)
 		return null;
-	const waiting = pending === 0 ? "" : pending === 1 ? " · 1 typed byte waits" : ` · ${pending} typed bytes wait`;
-	return { text: `Reconnecting…${waiting}`, act: "Now", does: "wake" };
+	return { text: pending > 0 ? t("pill.pending", { count: pending }) : t("pill.away"), act: t("pill.now"), does: "wake" };
 }
 
 export class Overlay {
@@ -59,9 +59,9 @@ export class Overlay {
 	 */
 	veil(vm, off) {
 		const failed = vm.state === "failed", lifted = !off && !$("veil").hidden, fell = off && $("veil").hidden;
-		put("veil-title", failed ? "The machine did not start" : "The machine is switched off");
-		put("veil-text", vm.reason || (failed ? "The server gave no reason; its log has more." : "What is on its screen stays here to be read."));
-		put("veil-act", failed ? "Try again" : "Start it");
+		put("veil-title", t(failed ? "veil.failed" : "veil.off"));
+		put("veil-text", vm.reason || t(failed ? "veil.no_reason" : "veil.stays"));
+		put("veil-act", t(failed ? "door.retry" : "veil.start"));
 		show("veil", off);
 		if (fell)
 			$("veil-act").focus();

@@ -2,9 +2,12 @@
 /** The strip that shows how far the machine has come. The boot itself is to be seen in the terminal. */
 import { $, put, show } from "./dom.js";
 import { BOOT_STATES } from "./machine.js";
+import { t, word } from "./words.js";
 
 const TICK_MS = 100;
 const LINGER_MS = 1_600; /* "ready" is worth a glance */
+
+const time_words = ({ state, boot_s }) => t("progress.time", { state: word("state", state), seconds: boot_s.toFixed(1) });
 
 export class Progress {
 	#timer = 0;
@@ -27,12 +30,12 @@ export class Progress {
 		$("hairline").classList.add("on");
 		this.#steps(machine.state);
 		const emulated = (machine.vm.accel || host.accel) === "tcg";
-		const [why] = (host.accel_reason || "this host runs no guest under KVM").split(": "); /* then come QEMU's own words */
-		put("progress-why", `software emulation: ${why}`);
+		const [why] = (host.accel_reason || t("progress.no_kvm")).split(": "); /* then come QEMU's own words */
+		put("progress-why", t("progress.why", { why }));
 		$("progress-why").title = host.accel_reason ?? "";
 		show("progress-why", emulated);
 		const tick = () => {
-			$("progress-text").textContent = `${machine.state} · ${machine.boot_s.toFixed(1)} s`;
+			$("progress-text").textContent = time_words(machine);
 			this.#timer = setTimeout(tick, TICK_MS);
 		};
 		tick();
@@ -42,7 +45,7 @@ export class Progress {
 		clearTimeout(this.#timer);
 		this.#steps(machine.state);
 		$("hairline").classList.remove("on");
-		$("progress-text").textContent = machine.state === "ready" ? `ready · ${machine.boot_s.toFixed(1)} s` : machine.state;
+		$("progress-text").textContent = machine.state === "ready" ? time_words(machine) : word("state", machine.state);
 		this.#timer = setTimeout(() => {
 			this.#timer = 0;
 			show("progress", false);

@@ -20,6 +20,7 @@ import { keep_screen, kept_screen } from "./snapshot.js";
 import { Term } from "./term.js";
 import { Title } from "./title.js";
 import { SUBPROTOCOL } from "./wire.js";
+import { t } from "./words.js";
 
 const FIT_DELAY_MS = 80;
 const PILL_DELAY_MS = 1_000; /* a shorter break need not be noticed */
@@ -39,7 +40,7 @@ export class Room {
 	#away_timer = 0;
 	#away = false;
 	#overlay = new Overlay({
-		start: () => attempt("Starting the machine", () => this.#machine.start()),
+		start: () => attempt(t("room.starting"), () => this.#machine.start()),
 		connect: () => this.#connect(),
 		reload: () => location.reload(),
 		take: () => this.#link.take(),
@@ -61,8 +62,8 @@ export class Room {
 			size: (size) => this.#on_size(size),
 			title: (text) => this.#title.text(text),
 			bell: () => this.#title.ring(),
-			copy: (text) => copy(text, `The machine copied ${text.length} characters to the clipboard.`),
-			link: (uri) => attempt("Opening the link", () => open_link(uri)),
+			copy: (text) => copy(text, t("room.machine_copied", { count: text.length })),
+			link: (uri) => attempt(t("room.opening_link"), () => open_link(uri)),
 		});
 		this.keys = new Keys((bytes) => this.#type(bytes), () => this.term.focus());
 		this.find = new Find(this.term);
@@ -136,7 +137,7 @@ export class Room {
 		if (!this.#link || this.#machine.off)
 			return;
 		if (!this.#link.type(bytes) && this.#session.role === "controller")
-			toast("That was not typed: too much is waiting for the connection already.", "fault");
+			toast(t("room.full_queue"), "fault");
 	}
 
 	/* The page's own keys. Ctrl+Shift+V is kept from the terminal and left to the browser, which pastes. */
@@ -144,7 +145,7 @@ export class Room {
 		if (!event.ctrlKey || !event.shiftKey || event.altKey || event.metaKey || document.querySelector("dialog[open]"))
 			return;
 		const does = {
-			KeyC: () => this.term.selection() && copy(this.term.selection(), "Copied"),
+			KeyC: () => this.term.selection() && copy(this.term.selection(), t("room.copied")),
 			KeyF: () => this.find.open(),
 			KeyV: null,
 			Equal: () => set_prefs({ font_px: prefs().font_px + 1 }),
@@ -178,7 +179,7 @@ export class Room {
 		const { cols, rows } = this.term;
 		const wrong = !this.#can_resize && this.#machine?.state === "ready" && this.#session.role === "controller" &&
 			this.#serial.differs(cols, rows);
-		put("serial-fix", `type “${stty_line(cols, rows)}”`);
+		put("serial-fix", t("bar.serial_fix", { line: stty_line(cols, rows) }));
 		show("serial", wrong);
 	}
 
@@ -255,9 +256,9 @@ export class Room {
 		if (welcome.vm)
 			this.#machine.update(welcome.vm);
 		if (lost > 0)
-			toast(`${Math.ceil(lost / 1024)} KiB of output passed meanwhile and were not kept.`);
+			toast(t("room.lost", { size: `${Math.ceil(lost / 1024)} KiB` }));
 		if (fresh && dropped > 0)
-			toast("The machine has started anew. What you had typed was not sent.");
+			toast(t("room.anew"));
 		this.#on_role(welcome.cols, welcome.rows);
 	}
 
@@ -305,7 +306,7 @@ export class Room {
 		else if (fault.status === 404)
 			this.#link?.stop("gone");
 		else if (fault.code === "protocol")
-			toast(`The server sent what is not ${SUBPROTOCOL}: ${fault.message}. Reload the page if this comes again.`, "fault");
+			toast(t("room.protocol", { protocol: SUBPROTOCOL, why: fault.message }), "fault");
 		else if (fault.code && fault.code !== "read_only" && fault.status === undefined && this.#link.state === "open")
 			toast(fault.message, "fault");
 	}

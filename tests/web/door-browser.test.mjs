@@ -44,6 +44,8 @@ async function visit(url, answers) {
 			return route.fulfill({ contentType: "text/html", body: file("index.html").replace('src="app.js"', 'src="start.js"') });
 		if (pathname === "/start.js")
 			return route.fulfill({ contentType: "text/javascript", body: START });
+		if (pathname.endsWith(".json"))
+			return route.fulfill({ contentType: "application/json", body: file(pathname.slice(1)) });
 		if (pathname.endsWith(".js"))
 			return route.fulfill({ contentType: "text/javascript", body: file(pathname.slice(1)) });
 		if (!pathname.startsWith("/api/v1/"))
