@@ -45,7 +45,7 @@ AUTH     := auth/access.c auth/audit.c auth/db.c auth/demo.c auth/email.c auth/h
             auth/rule_json.c auth/rulebook.c auth/rules.c auth/secret.c auth/session.c auth/signin.c auth/store.c \
             auth/token.c
 AGENT_HOST  := hv/agent/codec.c hv/agent/host.c hv/agent/channel.c
-AGENT_GUEST := hv/agent/codec.c hv/agent/guest_address.c hv/agent/guest_file.c hv/agent/guest_identity.c \
+AGENT_GUEST := hv/agent/codec.c hv/agent/guest_address.c hv/agent/guest_console.c hv/agent/guest_file.c hv/agent/guest_identity.c \
                hv/agent/guest_job.c hv/agent/guest_link.c hv/agent/guest_request.c hv/agent/guest_spawn.c
 SNP      := hv/snp/certs.c hv/snp/chain.c hv/snp/check.c hv/snp/crl.c hv/snp/firmware.c hv/snp/idblock.c hv/snp/kds.c \
             hv/snp/measure.c hv/snp/policy.c hv/snp/policy_json.c hv/snp/report.c hv/snp/roots.c hv/snp/sha.c \
@@ -172,7 +172,7 @@ install: all
 		$(SYSCONFDIR)/terrarium $(MANDIR)/man1 $(MANDIR)/man5 $(MANDIR)/man8)
 	$(Q)install -m 755 $O/terrarium $(DESTDIR)$(BINDIR)
 	$(Q)install -m 755 $O/terrariumd $O/terrarium-netd $(DESTDIR)$(SBINDIR)
-	$(Q)install -m 755 deploy/vmnet.sh $(DESTDIR)$(LIBEXECDIR)
+	$(Q)install -m 755 deploy/vmnet.sh $O/terrarium-agent $(DESTDIR)$(LIBEXECDIR)
 	$(Q)install -m 644 $(wildcard docs/*.md) README.md LICENSE $(DESTDIR)$(DOCDIR)
 	$(Q)for s in 1 5 8; do install -m 644 docs/*.$$s $(DESTDIR)$(MANDIR)/man$$s || exit 1; done
 	$(Q)for u in $(UNITS); do sed $(FILL) deploy/systemd/$$u >$(DESTDIR)$(UNITDIR)/$$u || exit 1; done

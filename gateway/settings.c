@@ -25,6 +25,7 @@ static const struct conf_key keys[] = {
 	KEY(accel, CONF_STR, 0, 0, "auto", "auto, kvm or tcg (software emulation)"),
 	KEY(local_command, CONF_STR, 0, 0, "/bin/sh -i", "what the local driver runs, split at spaces"),
 	KEY(local_console, CONF_STR, 0, 0, "pty", "console of the local driver: pty or socket"),
+	KEY(local_agent, CONF_STR, 0, 0, "", "name of terrarium-agent in the helper's binaries: runs local_command; empty: none"),
 	KEY(ring_size, CONF_BYTES, 64 << 10, 64 << 20, "1M", "terminal output kept for each machine"),
 	KEY(boot_deadline, CONF_MS, 1000, 86400000, "3m", "time until a machine must be ready"),
 	KEY(stop_deadline, CONF_MS, 100, 3600000, "10s", "time for each step of stopping a machine"),

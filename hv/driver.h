@@ -65,7 +65,7 @@ struct plan_input {
 	const struct vm_spec *spec;
 	const struct netd_slot_info *net;
 	const char *kernel, *initrd, *cmdline, *machine;
-	const char *local_command, *local_console;
+	const char *local_command, *local_console, *local_agent;
 	enum hv_accel accel;
 	uint64_t tsc_khz;
 	uint32_t ring_bytes;
@@ -113,6 +113,8 @@ struct hv_driver {
 	const char *(*signal_hint)(int signal);
 	/* Optional: did this driver start the process of that slot? Without, its processes are those that no other driver claims. */
 	bool (*is_mine)(const struct netd_slot_info *info);
+	/* Optional: hv_vm_agent_renew() for a driver whose stream has to be made anew. Without, the one that it has given serves again. */
+	int (*agent_renew)(struct hv_vm *vm, void *instance);
 	/* Optional: frees what attach() kept; idempotent. Also called when the process is let go for the next gateway. */
 	void (*finish)(struct hv_vm *vm, void *instance);
 };
@@ -124,6 +126,12 @@ void hv_event(struct hv_vm *vm, enum hv_event ev, const char *reason);
 
 /** hv_event_accel() - the running process of an adopted machine says what it uses */
 void hv_event_accel(struct hv_vm *vm, enum hv_accel accel);
+
+/** hv_agent_stream() - what leads to the agent, also from within attach(); consumed, closed when the process has ended */
+void hv_agent_stream(struct hv_vm *vm, int fd);
+
+/** hv_agent_here() - there may be an agent at the other end: on_agent() gets a duplicate of the stream, once the console was handed out */
+void hv_agent_here(struct hv_vm *vm);
 
 /** hv_vm_loop() - the loop, for a driver's watchers */
 struct loop *hv_vm_loop(const struct hv_vm *vm);

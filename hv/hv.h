@@ -55,6 +55,11 @@ struct hv_hooks {
 	void (*on_state)(void *arg, struct hv_vm *vm);
 	/* A console to serve; comes before the first on_state(booting). Consumes the FDs. Until on_end or a newer console, the receiver drains it. */
 	void (*on_console)(void *arg, struct hv_vm *vm, const struct hv_console *c);
+	/*
+	 * A byte stream to the agent in the guest (hv/agent/proto.h); the receiver consumes @fd and lets an older one go. Comes after
+	 * on_console, after adoption too, and again whenever an agent is at the other end anew: the guest rebooted, say. Optional.
+	 */
+	void (*on_agent)(void *arg, struct hv_vm *vm, int fd);
 	/* The process has ended: @code or, when not 0, @signal. The console FD still holds the last output. */
 	void (*on_exit)(void *arg, struct hv_vm *vm, int code, int signal);
 	/* The helper answered HELLO and every known machine was adopted or found gone: requests may be served. */
@@ -74,13 +79,15 @@ enum hv_accel { HV_ACCEL_AUTO, HV_ACCEL_KVM, HV_ACCEL_TCG };
  * @accel:     "auto", "kvm" or "tcg"
  * @state_dir: where the accelerator probe's result is kept
  * @local_command: argv of the local driver, split at spaces; @local_console: "pty" or "socket"
+ * @local_agent: name of terrarium-agent in the helper's list, which then runs local_command; NULL or empty = no agent
  * @ring_bytes: size of the replay ring's memfd
  * @boot_deadline_ms: from the start of the process, or a guest's reboot, to the ready marker; 0 = 60 s
  * @stop_deadline_ms: what a guest gets to end by itself once asked; 0 = 8 s
  * @limits: shorter waits for tests; NULL = the presets
  */
 struct hv_config {
-	const char *helper_socket, *driver, *images, *machine, *accel, *state_dir, *local_command, *local_console;
+	const char *helper_socket, *driver, *images, *machine, *accel, *state_dir, *local_command, *local_console,
+		*local_agent;
 	uint32_t ring_bytes;
 	uint64_t boot_deadline_ms, stop_deadline_ms;
 	const struct hv_limits *limits;
@@ -150,6 +157,16 @@ int hv_vm_reset(struct hv_vm *vm, struct err *e);
  * Cheap to call always: returns at once in other states. May call on_state() before returning.
  */
 void hv_vm_console_seen(struct hv_vm *vm, const uint8_t *data, size_t len);
+
+/** hv_vm_agent_seen() - the agent has answered: that is ready, too. Cheap to call always; may call on_state() before returning */
+void hv_vm_agent_seen(struct hv_vm *vm);
+
+/**
+ * hv_vm_agent_renew() - the conversation with the agent is lost: on_agent() comes again, within this call or later
+ *
+ * Return: 0, or -ENOTCONN: the machine has no stream to an agent now. Should there be one later, on_agent() comes unasked.
+ */
+int hv_vm_agent_renew(struct hv_vm *vm);
 
 /**
  * struct hv_view - what may be shown

@@ -20,6 +20,7 @@
 #include "hv/vm.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -96,6 +97,8 @@ static void let_go(struct hv_vm *vm)
 	free(vm->instance);
 	vm->instance = NULL;
 	vm->running = false;
+	vm->agent_fd = fd_close(vm->agent_fd);
+	vm->console_given = vm->agent_due = false;
 }
 
 static void finish(struct hv_vm *vm)
@@ -365,7 +368,7 @@ static int make_plan(struct hv_vm *vm, struct spawn_plan *plan, int *binary, str
 	struct image img = { .kernel = NULL };
 	struct plan_input in = {
 		.spec = &vm->spec, .net = &vm->info, .machine = hv->c.machine, .local_command = hv->c.local_command,
-		.local_console = hv->c.local_console, .accel = vm->accel, .ring_bytes = hv->c.ring_bytes, .probe = vm->probe,
+		.local_console = hv->c.local_console, .local_agent = hv->c.local_agent, .accel = vm->accel, .ring_bytes = hv->c.ring_bytes, .probe = vm->probe,
 	};
 	int r = vm->driver->has_guest ? plan_guest(vm, &in, &img, e) : 0;
 
@@ -517,6 +520,7 @@ void vm_attach(struct hv_vm *vm, const struct netd_slot_info *info, int *fds, bo
 	vm->can_resize = console.kind == HV_CONSOLE_PTY && !console.fixed_size;
 	ready = !vm->driver->has_guest || (adopted && sync_was_ready(vm, &console));
 	vm->hooks->on_console(vm->hooks_arg, vm, &console);
+	vm->console_given = vm->running;
 	if (vm->state == HV_STOPPING) {
 		vm_climb(vm);
 		return;
@@ -524,6 +528,48 @@ void vm_attach(struct hv_vm *vm, const struct netd_slot_info *info, int *fds, bo
 	booting(vm);
 	if (ready)
 		now_ready(vm);
+	if (vm->agent_due)
+		hv_agent_here(vm);
+}
+
+/* --- its agent ------------------------------------------------------------------------------------------------------------- */
+
+void hv_agent_stream(struct hv_vm *vm, int fd)
+{
+	(void)fd_close(vm->agent_fd);
+	vm->agent_fd = fd;
+}
+
+/* A duplicate: whoever gets it may hang up and come again, and the process that runs the guest sees nothing of it. */
+void hv_agent_here(struct hv_vm *vm)
+{
+	int fd;
+
+	vm->agent_due = vm->agent_fd >= 0 && !vm->console_given;
+	if (vm->agent_fd < 0 || !vm->console_given || !vm->hooks->on_agent)
+		return;
+	fd = fcntl(vm->agent_fd, F_DUPFD_CLOEXEC, 0);
+	if (fd >= 0)
+		vm->hooks->on_agent(vm->hooks_arg, vm, fd);
+	else
+		log_warn("machine %s: no file descriptor is left for its agent", vm->spec.name);
+}
+
+void hv_vm_agent_seen(struct hv_vm *vm)
+{
+	now_ready(vm);
+}
+
+int hv_vm_agent_renew(struct hv_vm *vm)
+{
+	if (!vm->running)
+		return -ENOTCONN;
+	if (vm->driver->agent_renew)
+		return vm->driver->agent_renew(vm, vm->instance);
+	if (vm->agent_fd < 0)
+		return -ENOTCONN;
+	hv_agent_here(vm);
+	return 0;
 }
 
 /* --- while it runs --------------------------------------------------------------------------------------------------------- */
@@ -708,6 +754,7 @@ struct hv_vm *vm_create(struct hv *hv, const uint8_t id[16], const struct vm_spe
 	vm->owner = owner;
 	vm->end = HV_STOPPED;
 	vm->since_ms = loop_now_ms();
+	vm->agent_fd = -1;
 	ev_init(&vm->deadline, on_deadline);
 	vm->deadline.data = vm;
 	vm->next = hv->first;

@@ -49,6 +49,8 @@ struct hv_vm {
 	const struct hv_driver *driver; /* borrowed; NULL before the first start */
 	void *instance;			/* owned; while running */
 	bool can_resize;
+	int agent_fd;			/* owned; -1 without */
+	bool console_given, agent_due;	/* agent_due: on_agent() follows on_console() */
 	struct bootwatch watch;
 	unsigned resets;
 	uint64_t resets_since_ms, reset_ms; /* of the first and the last one that counts */

@@ -3,7 +3,8 @@
  * terrarium-agent: the hand of terrariumd inside a guest.
  *
  * It trusts the host that owns the guest and does what it says, as the user it runs as, usually root. Nobody inside the guest can speak to it: its
- * transports are a port of the hypervisor, vsock from the host, or for tests a unix socket of mode 0600. It never opens a network connection.
+ * transports are a port of the hypervisor, vsock from the host, a socket that it was given, or for tests a unix socket of mode 0600. It never opens
+ * a network connection.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,22 +24,36 @@
 
 struct options {
 	const char *port, *unix_path, *root;
+	char *const *command;
 	unsigned vsock_port;
+	int fd;
 	bool is_vsock;
 };
 
 static void usage(FILE *to)
 {
 	(void)fprintf(to, "usage: terrarium-agent [--port=FILE | --vsock[=PORT] | --unix=PATH] [--root=DIR]\n"
+			  "       terrarium-agent --fd=N [--root=DIR] -- COMMAND...\n"
 			  "  --port=FILE   a virtio-serial port (default /dev/virtio-ports/" AGENT_PORT_NAME ")\n"
 			  "  --vsock=PORT  listen for the host on AF_VSOCK (default port %u)\n"
 			  "  --unix=PATH   listen on a unix socket, mode 0600\n"
+			  "  --fd=N        a socket that is open already; COMMAND runs on this terminal, and the agent ends with it\n"
 			  "  --root=DIR    the files it may touch (default /)\n",
 		      AGENT_VSOCK_PORT);
 }
 
+static bool parse_number(const char *text, unsigned long max, unsigned long *out)
+{
+	char *end;
+
+	*out = strtoul(text, &end, 10);
+	return *text >= '0' && *text <= '9' && *end == '\0' && *out <= max;
+}
+
 static bool parse_one(struct options *o, const char *arg)
 {
+	unsigned long n;
+
 	if (strncmp(arg, "--port=", 7) == 0)
 		o->port = arg + 7;
 	else if (strncmp(arg, "--unix=", 7) == 0)
@@ -47,16 +62,27 @@ static bool parse_one(struct options *o, const char *arg)
 		o->root = arg + 7;
 	else if (strcmp(arg, "--vsock") == 0)
 		o->is_vsock = true;
-	else if (strncmp(arg, "--vsock=", 8) == 0) {
-		char *end;
-		unsigned long port = strtoul(arg + 8, &end, 10);
-
+	else if (strncmp(arg, "--vsock=", 8) == 0 && parse_number(arg + 8, UINT_MAX - 1, &n) && n > 0) {
 		o->is_vsock = true;
-		o->vsock_port = (unsigned)port;
-		return *end == '\0' && port > 0 && port < UINT_MAX;
-	} else
+		o->vsock_port = (unsigned)n;
+	} else if (strncmp(arg, "--fd=", 5) == 0 && parse_number(arg + 5, INT_MAX, &n) && n > STDERR_FILENO)
+		o->fd = (int)n;
+	else
 		return false;
 	return true;
+}
+
+static bool parse(struct options *o, int argc, char **argv)
+{
+	int i = 1;
+
+	for (; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		if (!parse_one(o, argv[i]))
+			return false;
+	}
+	if (i + 1 < argc)
+		o->command = argv + i + 1;
+	return (o->fd >= 0) == (o->command != NULL);
 }
 
 static int listen_vsock(unsigned port)
@@ -89,6 +115,11 @@ static int open_transport(struct guest *g, const struct options *o)
 {
 	int fd;
 
+	if (o->fd >= 0) {
+		/* Its other end is kept while gateways come and go. */
+		guest_use(g, o->fd, true);
+		return console_start(g, o->command);
+	}
 	if (o->is_vsock || o->unix_path) {
 		fd = o->is_vsock ? listen_vsock(o->vsock_port) : listen_unix(o->unix_path);
 		if (fd >= 0)
@@ -105,19 +136,20 @@ static int open_transport(struct guest *g, const struct options *o)
 int main(int argc, char **argv)
 {
 	static struct guest g; /* its buffers are too large for a small stack */
-	struct options o = { .port = "/dev/virtio-ports/" AGENT_PORT_NAME, .root = "/", .vsock_port = AGENT_VSOCK_PORT };
+	struct options o = { .port = "/dev/virtio-ports/" AGENT_PORT_NAME, .root = "/", .vsock_port = AGENT_VSOCK_PORT, .fd = -1 };
 	struct loop loop;
 	int r;
 
-	(void)log_open("terrarium-agent", "info");
-	for (int i = 1; i < argc; i++) {
-		if (!parse_one(&o, argv[i])) {
-			bool help = strcmp(argv[i], "--help") == 0;
-
-			usage(help ? stdout : stderr);
-			return help ? 0 : 2;
-		}
+	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+		usage(stdout);
+		return 0;
 	}
+	if (!parse(&o, argc, argv)) {
+		usage(stderr);
+		return 2;
+	}
+	/* Its standard error is somebody's screen. */
+	(void)log_open("terrarium-agent", o.command ? "error" : "info");
 	r = loop_init(&loop);
 	if (r == 0)
 		r = guest_init(&g, &loop, o.root);
@@ -129,5 +161,5 @@ int main(int argc, char **argv)
 	}
 	loop_run(&loop);
 	guest_finish(&g);
-	return 0;
+	return o.command ? console_end(&g) : 0;
 }

@@ -66,8 +66,18 @@ struct guest_link {
 	size_t in_at, in_len;
 };
 
+/** struct guest_console - the program on the agent's own terminal; @pid 0 = none: the agent serves a machine. @status as of waitpid(2) once @ended */
+struct guest_console {
+	pid_t pid;
+	int pid_fd; /* owned */
+	ev_io on_exit;
+	int status;
+	bool ended;
+};
+
 struct guest {
 	struct loop *loop; /* borrowed: outlives it */
+	struct guest_console console;
 	struct guest_link link;
 	struct guest_job *jobs; /* owned */
 	uint32_t last_id, njobs;
@@ -125,6 +135,13 @@ int spawn_job(struct guest_job *j, const struct agent_open *o);
 
 /** file_request() - serve a file request. @out gets the body of the answer after its status. Return: 0, or -errno for the answer */
 int file_request(int root_fd, uint8_t type, struct agent_in *body, struct buf *out);
+
+/** console_start() - start @argv as the terminal's program; the loop ends when it has. Return: 0 or -errno */
+int console_start(struct guest *g, char *const *argv);
+/** console_hang_up() - what a machine would take as its power switch. Return: 0 or -ESRCH */
+int console_hang_up(const struct guest *g);
+/** console_end() - after the loop: end as the program did, or by SIGTERM when it runs still. Return: an exit status */
+int console_end(struct guest *g);
 
 /** identity_apply() - hostname, addresses, clock, entropy. Tries all. Return: 0 or the first -errno */
 int identity_apply(const struct agent_identity *i);

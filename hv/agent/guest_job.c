@@ -102,10 +102,12 @@ static void source_start(struct guest_job *j, int which)
 	ev_io_start(j->g->loop->ev, &src->io);
 }
 
-static void kill_group(const struct guest_job *j, int number)
+/* In its first moments a program leads no group yet: then it is alone. Return: 0 or -errno */
+static int kill_group(const struct guest_job *j, int number)
 {
-	if (!j->reaped)
-		(void)kill(-j->pid, number);
+	if (j->reaped)
+		return -ESRCH;
+	return kill(-j->pid, number) < 0 && kill(j->pid, number) < 0 ? -errno : 0;
 }
 
 static void on_deadline(struct ev_loop *ev, ev_timer *w, int events)
@@ -114,7 +116,7 @@ static void on_deadline(struct ev_loop *ev, ev_timer *w, int events)
 
 	(void)events;
 	ev_timer_stop(ev, w);
-	kill_group(j, SIGKILL);
+	(void)kill_group(j, SIGKILL);
 }
 
 /* After CLOSE: patience with the program is over. After its end: with whoever holds its pipes. */
@@ -125,7 +127,7 @@ static void on_patience(struct ev_loop *ev, ev_timer *w, int events)
 	(void)events;
 	ev_timer_stop(ev, w);
 	if (j->closing) {
-		kill_group(j, SIGKILL);
+		(void)kill_group(j, SIGKILL);
 		return;
 	}
 	j->cutoff = true;
@@ -348,18 +350,15 @@ int job_resize(struct guest_job *j, uint16_t cols, uint16_t rows, uint16_t xpix,
 
 int job_signal(struct guest_job *j, uint32_t number)
 {
-	pid_t group = j->pid;
+	pid_t front = -1;
 
 	if (number == 0 || number >= NSIG)
 		return -EINVAL;
-	if (j->reaped)
-		return -ESRCH;
-	if (j->kind == AGENT_KIND_PTY && j->in_fd >= 0) {
-		pid_t front = tcgetpgrp(j->in_fd);
-
-		group = front > 0 ? front : group;
-	}
-	return kill(-group, (int)number) < 0 ? -errno : 0;
+	if (j->kind == AGENT_KIND_PTY && j->in_fd >= 0 && !j->reaped)
+		front = tcgetpgrp(j->in_fd);
+	if (front > 0 && front != j->pid)
+		return kill(-front, (int)number) < 0 ? -errno : 0;
+	return kill_group(j, (int)number);
 }
 
 void job_close(struct guest_job *j)
@@ -370,8 +369,8 @@ void job_close(struct guest_job *j)
 	}
 	j->closing = true;
 	j->attached = false;
-	kill_group(j, SIGHUP);
-	kill_group(j, SIGCONT); /* a stopped program would never learn of it */
+	(void)kill_group(j, SIGHUP);
+	(void)kill_group(j, SIGCONT); /* a stopped program would never learn of it */
 	input_close(j);
 	for (int s = 0; s < 2; s++)
 		source_end(&j->out[s]);
@@ -381,8 +380,8 @@ void job_close(struct guest_job *j)
 void job_end_all(struct guest *g)
 {
 	while (g->jobs) {
-		kill_group(g->jobs, SIGHUP);
-		kill_group(g->jobs, SIGCONT);
+		(void)kill_group(g->jobs, SIGHUP);
+		(void)kill_group(g->jobs, SIGCONT);
 		job_free(g->jobs);
 	}
 }

@@ -252,7 +252,7 @@ int guest_init(struct guest *g, struct loop *loop, const char *root)
 
 	memset(g, 0, sizeof(*g));
 	g->loop = loop;
-	l->fd = l->listen_fd = -1;
+	l->fd = l->listen_fd = g->console.pid_fd = -1;
 	ev_init(&l->on_read, on_read);
 	ev_init(&l->on_write, on_write);
 	ev_init(&l->on_accept, on_accept);

@@ -133,18 +133,22 @@ static int on_identity(struct guest *g, struct agent_frame *f, struct buf *out)
 	struct agent_identity i;
 	int r = agent_get_identity(&f->body, &i);
 
-	(void)g;
 	(void)out;
-	return r < 0 ? r : identity_apply(&i);
+	if (r < 0)
+		return r;
+	return g->console.pid ? -EOPNOTSUPP : identity_apply(&i); /* name and clock would be the host's */
 }
 
 static int on_power(struct guest *g, struct agent_frame *f, struct buf *out)
 {
 	uint32_t how = agent_get_u32(&f->body);
 
-	(void)g;
 	(void)out;
-	return agent_get_done(&f->body) ? power_request(how) : -EPROTO;
+	if (!agent_get_done(&f->body))
+		return -EPROTO;
+	if (!g->console.pid)
+		return power_request(how);
+	return how == AGENT_POWER_OFF ? console_hang_up(g) : -EOPNOTSUPP;
 }
 
 static serve_fn *const serve[AGENT_REQUESTS] = {

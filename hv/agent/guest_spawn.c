@@ -81,7 +81,7 @@ static void set_environment(const struct agent_open *o)
 	if (!getenv("HOME"))
 		(void)setenv("HOME", "/root", 1);
 	if (!getenv("SHELL"))
-		(void)setenv("SHELL", "/bin/sh", 1);
+		(void)setenv("SHELL", access("/bin/bash", X_OK) == 0 ? "/bin/bash" : "/bin/sh", 1);
 	if (o->kind == AGENT_KIND_PTY)
 		(void)setenv("TERM", "xterm-256color", 1);
 	for (size_t i = 0; o->env[i]; i++) {

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/../lib.sh"
 D=$T/root
 make --no-print-directory install DESTDIR="$D" PREFIX=/usr >"$T/install.log" 2>&1 || fail "make install"
-for file in usr/bin/terrarium usr/sbin/terrariumd usr/sbin/terrarium-netd usr/libexec/terrarium/vmnet.sh \
+for file in usr/bin/terrarium usr/sbin/terrariumd usr/sbin/terrarium-netd usr/libexec/terrarium/vmnet.sh usr/libexec/terrarium/terrarium-agent \
 	usr/share/man/man1/terrarium.1 usr/share/man/man5/terrarium.conf.5 usr/share/man/man8/terrariumd.8 usr/share/man/man8/terrarium-netd.8 \
 	etc/terrarium/terrarium.conf.example lib/systemd/system/terrariumd.service usr/lib/sysusers.d/terrarium.conf usr/lib/tmpfiles.d/terrarium.conf; do
 	[ -s "$D/$file" ] || fail "$file is not installed"

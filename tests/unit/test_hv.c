@@ -348,6 +348,7 @@ static struct {
 	unsigned asked, quitted, resets, finished, attached;
 	bool last_adopted;
 	enum hv_accel accel;
+	bool has_agent;
 } drv;
 
 static int fake_plan(const struct plan_input *in, struct spawn_plan *p, struct err *e)
@@ -359,6 +360,8 @@ static int fake_plan(const struct plan_input *in, struct spawn_plan *p, struct e
 	(void)plan_arg(p, "%s", in->cmdline);
 	(void)plan_want(p, NETD_FD_STREAM);
 	(void)plan_want(p, NETD_FD_RING);
+	if (drv.has_agent)
+		(void)plan_want(p, NETD_FD_STREAM);
 	p->ring_bytes = in->ring_bytes;
 	return 0;
 }
@@ -366,7 +369,8 @@ static int fake_plan(const struct plan_input *in, struct spawn_plan *p, struct e
 static int fake_attach(struct hv_vm *vm, void *instance, int *fds, const struct netd_slot_info *info, struct hv_console *console,
 		       struct err *e)
 {
-	(void)vm;
+	int agent = plan_take(info, fds, NETD_FD_STREAM, 1);
+
 	*(int *)instance = 1;
 	drv.attached++;
 	drv.last_adopted = console->adopted;
@@ -374,6 +378,10 @@ static int fake_attach(struct hv_vm *vm, void *instance, int *fds, const struct 
 	console->ring_fd = plan_take(info, fds, NETD_FD_RING, 0);
 	console->ring_bytes = info->ring_bytes;
 	console->kind = HV_CONSOLE_SOCKET;
+	if (agent >= 0) {
+		hv_agent_stream(vm, agent);
+		hv_agent_here(vm);
+	}
 	return console->fd >= 0 ? 0 : err_set(e, -EPROTO, "no console");
 }
 
@@ -433,7 +441,8 @@ static struct {
 	char why_offline[256];
 	int console_fd, ring_fd;
 	bool adopted;
-	unsigned online, offline, exits, consoles;
+	unsigned online, offline, exits, consoles, agents;
+	int agent_fd;
 	int exit_code, exit_signal;
 	bool restart_in_hook, stop_in_exit;
 } t;
@@ -467,6 +476,16 @@ static void hook_console(void *arg, struct hv_vm *vm, const struct hv_console *c
 	t.consoles++;
 }
 
+static void hook_agent(void *arg, struct hv_vm *vm, int fd)
+{
+	(void)arg;
+	(void)vm;
+	assert_true(t.consoles > 0);
+	(void)fd_close(t.agent_fd);
+	t.agent_fd = fd;
+	t.agents++;
+}
+
 static void hook_exit(void *arg, struct hv_vm *vm, int code, int signal)
 {
 	(void)arg;
@@ -492,7 +511,8 @@ static void hook_offline(void *arg, const char *why)
 }
 
 static const struct hv_hooks hooks = {
-	.on_state = hook_state, .on_console = hook_console, .on_exit = hook_exit, .on_online = hook_online, .on_offline = hook_offline,
+	.on_state = hook_state, .on_console = hook_console, .on_agent = hook_agent, .on_exit = hook_exit, .on_online = hook_online,
+	.on_offline = hook_offline,
 };
 
 static void write_text(const char *dir, const char *name, const char *text)
@@ -547,7 +567,7 @@ static int setup(void **state)
 	memset(&t, 0, sizeof(t));
 	memset(&net, 0, sizeof(net));
 	memset(&drv, 0, sizeof(drv));
-	t.console_fd = t.ring_fd = net.fd = net.listen_fd = -1;
+	t.console_fd = t.ring_fd = t.agent_fd = net.fd = net.listen_fd = -1;
 	for (int i = 0; i <= SLOTS; i++) {
 		for (int k = 0; k < NETD_FDS_MAX; k++)
 			net.slots[i].near[k] = net.slots[i].far[k] = -1;
@@ -582,6 +602,7 @@ static int teardown(void **state)
 	loop_finish(&t.loop);
 	t.console_fd = fd_close(t.console_fd);
 	t.ring_fd = fd_close(t.ring_fd);
+	t.agent_fd = fd_close(t.agent_fd);
 	(void)snprintf(command, sizeof(command), "%s/images/micro", t.dir);
 	for (const char *const *f = (const char *const[]){ "vmlinux", "initrd", "manifest.json", NULL }; *f; f++) {
 		char path[192];
@@ -1312,6 +1333,75 @@ static void adopts_what_it_knows_and_clears_the_rest(void **state)
 	assert_true(is_clear());
 }
 
+/* What the process wrote is read through @fd, and the other way round. */
+static void check_agent_stream(int far)
+{
+	char byte = 0;
+
+	assert_int_equal(write(far, "h", 1), 1);
+	assert_int_equal(read(t.agent_fd, &byte, 1), 1);
+	assert_int_equal(byte, 'h');
+	assert_int_equal(write(t.agent_fd, "g", 1), 1);
+	assert_int_equal(read(far, &byte, 1), 1);
+	assert_int_equal(byte, 'g');
+}
+
+static void agent_stream_is_given_and_given_again(void **state)
+{
+	int far;
+
+	(void)state;
+	drv.has_agent = true;
+	go_online();
+	assert_int_equal(hv_vm_agent_renew(t.vm), -ENOTCONN);
+	assert_int_equal(hv_vm_start(t.vm, NULL), 0);
+	assert_true(until(is_booting));
+	assert_int_equal(t.agents, 1);
+	far = find_slot(id_a)->far[2];
+	check_agent_stream(far);
+	/* The first who had it hangs up: the process sees nothing of that. */
+	t.agent_fd = fd_close(t.agent_fd);
+	assert_int_equal(hv_vm_agent_renew(t.vm), 0);
+	assert_int_equal(t.agents, 2);
+	check_agent_stream(far);
+	assert_int_equal(state_now(), HV_BOOTING);
+	hv_vm_agent_seen(t.vm);
+	assert_int_equal(state_now(), HV_READY);
+	hv_vm_agent_seen(t.vm);
+	assert_int_equal(hv_vm_stop(t.vm, HV_STOP_KILL, NULL), 0);
+	assert_true(until(is_stopped));
+	hv_vm_agent_seen(t.vm);
+	assert_int_equal(state_now(), HV_STOPPED);
+	assert_int_equal(hv_vm_agent_renew(t.vm), -ENOTCONN);
+	assert_int_equal(t.agents, 2);
+}
+
+static void agent_stream_of_an_adopted_machine(void **state)
+{
+	static const uint8_t want[NETD_FDS_MAX] = { NETD_FD_STREAM, NETD_FD_RING, NETD_FD_STREAM };
+	struct slot *s = new_slot(id_a, NETD_NET_NAT);
+
+	(void)state;
+	give_fds(s, want, 3, RING);
+	create();
+	t.vm = make(id_a);
+	assert_true(until(is_online));
+	assert_int_equal(t.agents, 1);
+	check_agent_stream(s->far[2]);
+}
+
+static void adopted_machine_of_before_has_no_agent(void **state)
+{
+	(void)state;
+	(void)left_over(id_a);
+	create();
+	t.vm = make(id_a);
+	assert_true(until(is_online));
+	assert_int_equal(t.consoles, 1);
+	assert_int_equal(t.agents, 0);
+	assert_int_equal(hv_vm_agent_renew(t.vm), -ENOTCONN);
+}
+
 static void adopted_before_its_prompt_still_boots(void **state)
 {
 	(void)state;
@@ -1672,6 +1762,9 @@ int main(void)
 		T(lost_answer_to_spawn_is_adopted),
 		T(stop_without_the_helper_is_finished_later),
 		T(adopts_what_it_knows_and_clears_the_rest),
+		T(agent_stream_is_given_and_given_again),
+		T(agent_stream_of_an_adopted_machine),
+		T(adopted_machine_of_before_has_no_agent),
 		T(adopted_before_its_prompt_still_boots),
 		T(adopted_with_a_full_ring_is_ready),
 		T(adopts_the_last_output_of_the_dead),

@@ -35,6 +35,17 @@ void hv_event_accel(struct hv_vm *vm, enum hv_accel accel)
 	(void)accel;
 }
 
+void hv_agent_stream(struct hv_vm *vm, int fd)
+{
+	(void)vm;
+	(void)fd;
+}
+
+void hv_agent_here(struct hv_vm *vm)
+{
+	(void)vm;
+}
+
 struct loop *hv_vm_loop(const struct hv_vm *vm)
 {
 	(void)vm;
@@ -213,6 +224,28 @@ static void local_command_is_split(void **state)
 	assert_string_equal(plan.or_binary, "shell");
 }
 
+static void local_agent_runs_the_command(void **state)
+{
+	static const uint8_t want[] = { NETD_FD_PTY, NETD_FD_RING, NETD_FD_STREAM };
+
+	(void)state;
+	in.local_agent = "";
+	assert_int_equal(hv_driver_local.plan(&in, &plan, NULL), 0);
+	assert_string_equal(lines(), "/bin/bash\n-l\n");
+	assert_int_equal(plan.nwant, 2);
+	memset(&plan, 0, sizeof(plan));
+	in.local_agent = "agent";
+	assert_int_equal(hv_driver_local.plan(&in, &plan, NULL), 0);
+	assert_string_equal(lines(), "terrarium-agent\n--fd=3\n--\n/bin/bash\n-l\n");
+	assert_string_equal(plan.binary, "agent");
+	assert_null(plan.or_binary);
+	assert_int_equal(plan.nwant, sizeof(want));
+	assert_memory_equal(plan.want, want, sizeof(want));
+	memset(&plan, 0, sizeof(plan));
+	in.local_command = " ";
+	assert_int_equal(hv_driver_local.plan(&in, &plan, NULL), -EINVAL);
+}
+
 static void empty_local_command_is_refused(void **state)
 {
 	(void)state;
@@ -280,6 +313,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(too_long_a_line_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(other_machines_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(local_command_is_split, setup, teardown),
+		cmocka_unit_test_setup_teardown(local_agent_runs_the_command, setup, teardown),
 		cmocka_unit_test_setup_teardown(empty_local_command_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(plan_numbers_follow_the_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(plan_overflow_is_remembered, setup, teardown),
