@@ -51,9 +51,10 @@ SNP      := hv/snp/certs.c hv/snp/chain.c hv/snp/check.c hv/snp/crl.c hv/snp/fir
             hv/snp/measure.c hv/snp/policy.c hv/snp/policy_json.c hv/snp/report.c hv/snp/roots.c hv/snp/sha.c \
             hv/snp/signature.c hv/snp/vek.c hv/snp/verify.c hv/snp/vmsa.c
 VERITY   := hv/verity/verity.c
-CTL      := gateway/ctl/cmd_audit.c gateway/ctl/cmd_config_check.c gateway/ctl/cmd_login.c gateway/ctl/cmd_snp_fetch.c \
-            gateway/ctl/cmd_snp_id_block.c gateway/ctl/cmd_snp_measure.c gateway/ctl/cmd_snp_verify.c \
-            gateway/ctl/cmd_user.c gateway/ctl/cmd_verity_hash.c gateway/ctl/cmd_verity_verify.c gateway/ctl/cmd_vm.c \
+HOST     := hv/host/check.c hv/host/live.c hv/host/record.c
+CTL      := gateway/ctl/cmd_audit.c gateway/ctl/cmd_config_check.c gateway/ctl/cmd_host_check.c gateway/ctl/cmd_login.c \
+            gateway/ctl/cmd_snp_fetch.c gateway/ctl/cmd_snp_id_block.c gateway/ctl/cmd_snp_measure.c \
+            gateway/ctl/cmd_snp_verify.c gateway/ctl/cmd_user.c gateway/ctl/cmd_verity_hash.c gateway/ctl/cmd_verity_verify.c gateway/ctl/cmd_vm.c \
             gateway/ctl/ctl.c gateway/ctl/list.c gateway/ctl/login.c gateway/ctl/rest.c gateway/ctl/rfc3339.c \
             gateway/ctl/table.c
 GATEWAY  := gateway/api.c gateway/api_ask.c gateway/api_host.c gateway/api_invite.c gateway/api_people.c \
@@ -67,7 +68,7 @@ GATEWAY  := gateway/api.c gateway/api_ask.c gateway/api_host.c gateway/api_invit
 # --- programs ----------------------------------------------------------------------------------------------------------
 terrariumd_SRC      := gateway/main.c $(GATEWAY) $(AUTH) $(HV) $(OUTGOING) $(BASE)
 terrarium-netd_SRC  := netsetup/main.c $(NETSETUP) $(BASE)
-terrarium_SRC       := gateway/ctl/main.c $(CTL) $(SNP) $(VERITY) gateway/settings.c base/cli.c base/conf.c base/err.c base/fd.c base/hex.c \
+terrarium_SRC       := gateway/ctl/main.c $(CTL) $(SNP) $(VERITY) $(HOST) gateway/settings.c base/cli.c base/conf.c base/err.c base/fd.c base/hex.c \
                        base/buf.c base/httpc.c base/loop.c
 terrarium-agent_SRC := hv/agent/guest.c $(AGENT_GUEST) base/buf.c base/fd.c base/log.c base/loop.c
 
@@ -188,7 +189,7 @@ install-image: image
 # Unit tests: tests/unit/test_X.c, cmocka, always with sanitizers; they link what they need out of one archive (a test may define
 # stand-ins for functions of other files: those are then not pulled in).
 UNIT := $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
-LIB_SRC := $(BASE) $(OUTGOING) $(NETSETUP) $(HV) $(sort $(AGENT_HOST) $(AGENT_GUEST)) $(AUTH) $(GATEWAY) $(SNP) $(VERITY) $(CTL)
+LIB_SRC := $(BASE) $(OUTGOING) $(NETSETUP) $(HV) $(sort $(AGENT_HOST) $(AGENT_GUEST)) $(AUTH) $(GATEWAY) $(SNP) $(VERITY) $(HOST) $(CTL)
 S := build/san
 ifneq ($(SAN),1)
 $S/obj/%.o: %.c

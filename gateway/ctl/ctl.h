@@ -11,6 +11,7 @@ struct err;
 
 /* The commands, one file each; results are those of base/cli.h. */
 int cmd_config_check(int argc, char **argv);
+int cmd_host_check(int argc, char **argv);
 int cmd_snp_fetch(int argc, char **argv);
 int cmd_snp_id_block(int argc, char **argv);
 int cmd_snp_measure(int argc, char **argv);
