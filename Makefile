@@ -245,7 +245,7 @@ build/tests-web.stamp: tests/web/package-lock.json tests/node/package-lock.json
 	$(Q)node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' || \
 		{ cd tests/node && npm ci --no-audit --no-fund --loglevel=error; }
 	@touch $@
-node: build/tests-web.stamp build/web.stamp
+node: build/tests-web.stamp build/web.stamp build/tests/preamble
 	$(Q)tests/runner node $(sort $(wildcard tests/web/*.test.mjs))
 
 # Drives hv/ without a gateway, for the stories about machines.
@@ -253,6 +253,12 @@ build/tests/hv_boot: build/obj/tests/run/hv_boot.o $(HV:%.c=build/obj/%.o) $(OUT
 	$(SAY) LINK $@
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK) -o $@ $^ $(shell $(PKG_CONFIG) --libs jansson libcurl) -lev -linih -lpthread
+
+# What the gateway would send to a browser that begins in the middle: for tests/web/preamble.test.mjs.
+build/tests/preamble: build/obj/tests/run/preamble.o build/obj/gateway/modes.o build/obj/gateway/sgr.o
+	$(SAY) LINK $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK) -o $@ $^
 
 # What stories about the helper are told with: a gateway in miniature, and a stand-in for a guest.
 build/tests/netdc build/tests/tapwire: build/tests/%: build/obj/tests/run/%.o $(BASE:%.c=build/obj/%.o)

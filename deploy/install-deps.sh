@@ -15,7 +15,8 @@ BUILD="make:make gcc:gcc libc6-dev pkgconf libwebsockets-dev libwebsockets-evlib
 	zstd:zstd lz4:lz4 xz-utils:xz"
 RUN="qemu-system-x86:qemu-system-x86_64 slirp4netns:slirp4netns uidmap:newuidmap util-linux:unshare iproute2:ip"
 TEST="$RUN libcmocka-dev clang:clang clang-tidy:clang-tidy libclang-rt-dev valgrind:valgrind libc6-dbg chromium:chromium fonts-dejavu-core
-	nftables:nft iputils-ping:ping procps:ps socat:socat git:git curl:curl"
+	nftables:nft iputils-ping:ping procps:ps socat:socat git:git curl:curl bsdutils:script vim:vim less:less nano:nano htop:htop mc:mc
+	tmux:tmux"
 
 die() { echo "install-deps: $*" >&2; exit 1; }
 

@@ -9,21 +9,17 @@ import { SerializeAddon } from "@xterm/addon-serialize";
 import { Unicode11Addon } from "@xterm/addon-unicode11";
 import { WebLinksAddon } from "@xterm/addon-web-links";
 import { Terminal } from "@xterm/xterm";
+import { screen_text } from "./modes.js";
 import { is_reply } from "./replies.js";
 import { palette } from "./palette.js";
 import { SafePoint } from "./safepoint.js";
+import { SETTLE } from "./settle.js";
 
 const FONT = 'ui-monospace, "SF Mono", "Cascadia Mono", "JetBrains Mono", "DejaVu Sans Mono", Menlo, Consolas, "Liberation Mono", monospace';
 const SCROLLBACK_LINES = 5000;
 const SCROLLBAR_PX = 10, FONT_LEAST_PX = 5;
 const OSC52_MAX = 100_000; /* base64 characters that the machine may put into the clipboard */
 const TITLE_MAX = 80;
-
-/*
- * Leave every mode that a program may have set, keep what is on the screen, go to a fresh line at its end. Not RIS (ESC c): that would
- * also throw away the scrollback.
- */
-const SETTLE = "\x1b\\\x1b[?1049l\x1b[!p\x1b[?1000;1002;1003;1004;1005;1006;1015;2004;9;1;6;66;45l\x1b[?7;25h\x1b[4l\x1b[r\x1b(B\x0f\x1b[0m\x1b[999;1H\r\n";
 
 const utf8 = new TextEncoder();
 
@@ -144,7 +140,7 @@ export class Term {
 	save(limit) {
 		const { cols, rows } = this;
 		for (let scrollback = SCROLLBACK_LINES; scrollback >= 50; scrollback = Math.floor(scrollback / 2)) {
-			const text = this.#serialize.serialize({ scrollback });
+			const text = screen_text(this.#xterm, this.#serialize, scrollback);
 			if (text.length <= limit)
 				return { text, offset: this.#safe.offset, cols, rows };
 		}
