@@ -51,6 +51,7 @@ SNP      := hv/snp/certs.c hv/snp/chain.c hv/snp/check.c hv/snp/crl.c hv/snp/fir
             hv/snp/measure.c hv/snp/policy.c hv/snp/policy_json.c hv/snp/report.c hv/snp/roots.c hv/snp/sha.c \
             hv/snp/signature.c hv/snp/vek.c hv/snp/verify.c hv/snp/vmsa.c
 VERITY   := hv/verity/verity.c
+SEAL     := hv/seal/curve.c hv/seal/record.c hv/seal/seal.c
 HOST     := hv/host/check.c hv/host/live.c hv/host/record.c
 CTL      := gateway/ctl/cmd_audit.c gateway/ctl/cmd_config_check.c gateway/ctl/cmd_host_check.c gateway/ctl/cmd_login.c \
             gateway/ctl/cmd_snp_fetch.c gateway/ctl/cmd_snp_id_block.c gateway/ctl/cmd_snp_measure.c \
@@ -189,7 +190,7 @@ install-image: image
 # Unit tests: tests/unit/test_X.c, cmocka, always with sanitizers; they link what they need out of one archive (a test may define
 # stand-ins for functions of other files: those are then not pulled in).
 UNIT := $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
-LIB_SRC := $(BASE) $(OUTGOING) $(NETSETUP) $(HV) $(sort $(AGENT_HOST) $(AGENT_GUEST)) $(AUTH) $(GATEWAY) $(SNP) $(VERITY) $(HOST) $(CTL)
+LIB_SRC := $(BASE) $(OUTGOING) $(NETSETUP) $(HV) $(sort $(AGENT_HOST) $(AGENT_GUEST)) $(AUTH) $(GATEWAY) $(SNP) $(VERITY) $(SEAL) $(HOST) $(CTL)
 S := build/san
 ifneq ($(SAN),1)
 $S/obj/%.o: %.c
