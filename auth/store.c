@@ -8,6 +8,7 @@
 #include "auth/audit.h"
 #include "auth/db.h"
 #include "auth/invite.h"
+#include "auth/prefs.h"
 #include "auth/rulebook.h"
 #include "auth/token.h"
 #include "base/err.h"
@@ -36,6 +37,7 @@ static const char *const migrations[] = {
 	"CREATE INDEX vm_owner ON vm (owner);",
 	TOKEN_SCHEMA,
 	INVITE_SCHEMA,
+	PREFS_SCHEMA,
 };
 
 

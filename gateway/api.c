@@ -40,6 +40,8 @@ static const struct http_route routes[] = {
 	ANY(GET, "/api/v1/attach", attach_without_upgrade),
 	FOR(USER, GET, "/api/v1/session", api_session_get, ALL),
 	FOR(USER, DELETE, "/api/v1/session", api_session_delete, ALL),
+	FOR(USER, GET, "/api/v1/settings", api_prefs_get, NONE),
+	FOR(USER, PUT, "/api/v1/settings", api_prefs_put, NONE),
 	FOR(USER, GET, "/api/v1/host", api_host_get, ALL),
 	FOR(USER, GET, "/api/v1/vms", api_vm_list, VM),
 	FOR(USER, POST, "/api/v1/vms", api_vm_create, VM),

@@ -138,6 +138,8 @@ void api_token_list(struct http_call *call);
 void api_token_make(struct http_call *call);
 void api_token_drop(struct http_call *call);
 void api_token_rotate(struct http_call *call);
+void api_prefs_get(struct http_call *call);
+void api_prefs_put(struct http_call *call);
 void api_session_get(struct http_call *call);
 void api_session_post(struct http_call *call);
 void api_session_delete(struct http_call *call);

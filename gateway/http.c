@@ -14,7 +14,7 @@
 #define HEAD_LINES_MAX 2048
 #define CONTENT_LENGTH_DIGITS 9
 
-static const char *const method_names[] = { "GET", "HEAD", "POST", "DELETE", "" };
+static const char *const method_names[] = { "GET", "HEAD", "POST", "PUT", "DELETE", "" };
 _Static_assert(sizeof(method_names) / sizeof(method_names[0]) == HTTP_METHOD_COUNT, "every method has a name");
 
 static const struct {
@@ -366,6 +366,11 @@ static void no_such_route(const struct http_app *app, struct http_call *call, co
 	}
 }
 
+bool http_has_body(enum http_method m)
+{
+	return m == HTTP_POST || m == HTTP_PUT;
+}
+
 /* --- the gate --- */
 
 static int refuse(struct http_response *resp, int status, const char *code, const char *detail)
@@ -385,10 +390,10 @@ static int check_framing(const struct http_app *app, const struct http_request *
 		return refuse(resp, 400, "transfer_encoding", "Request bodies need Content-Length, not Transfer-Encoding.");
 	if (req->content_length && parse_length(req->content_length, &len) < 0)
 		return refuse(resp, 400, "content_length", "Content-Length is not a plain number.");
-	if (len > 0 && req->method != HTTP_POST)
-		return refuse(resp, 400, "unexpected_body", "Only POST may have a body.");
-	if (req->method == HTTP_POST && !req->content_length)
-		return refuse(resp, 411, "length_required", "POST needs Content-Length.");
+	if (len > 0 && !http_has_body(req->method))
+		return refuse(resp, 400, "unexpected_body", "Only POST and PUT may have a body.");
+	if (http_has_body(req->method) && !req->content_length)
+		return refuse(resp, 411, "length_required", "A body needs Content-Length.");
 	if (len > http_body_max(app, req))
 		return refuse(resp, 413, "too_large", "The body is larger than this path takes.");
 	return 0;
@@ -468,9 +473,9 @@ int http_gate(const struct http_app *app, const struct http_request *req, struct
 		no_such_route(app, &call, allow[0] ? allow : "GET, HEAD");
 		return resp->status;
 	}
-	if (status == 0 && (req->method == HTTP_POST || req->method == HTTP_DELETE))
+	if (status == 0 && (http_has_body(req->method) || req->method == HTTP_DELETE))
 		status = check_write(app, req, resp);
-	if (status == 0 && req->method == HTTP_POST && strspn(req->content_length, "0") != strlen(req->content_length) &&
+	if (status == 0 && http_has_body(req->method) && strspn(req->content_length, "0") != strlen(req->content_length) &&
 	    !is_json_type(req->content_type))
 		status = refuse(resp, 415, "json_only", "Bodies are application/json.");
 	if (status == 0 && req->content_length)
@@ -557,7 +562,7 @@ void http_answer(const struct http_app *app, const struct http_request *req, str
 		return;
 	if ((route->flags & HTTP_SIGNED_IN) && refuse_who(route, &call.who, resp))
 		return;
-	if (req->method == HTTP_POST) {
+	if (http_has_body(req->method)) {
 		call.json = read_json(&call);
 		if (!call.json) {
 			if (!resp->status)

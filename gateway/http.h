@@ -26,7 +26,7 @@ struct name_list;
 #define HTTP_EXTRA_MAX	  16	   /* headers that the application asks for by name */
 #define WS_SUBPROTOCOL	  "terrarium.v1"
 
-enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_DELETE, HTTP_OTHER, HTTP_METHOD_COUNT };
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_OTHER, HTTP_METHOD_COUNT };
 
 /**
  * struct http_request - a request as it came; strings are borrowed, NULL when the header is absent
@@ -68,7 +68,7 @@ struct http_response {
  * struct http_call - a request on its way through a handler
  * @id:   what stood for {id} in the path
  * @who:  of routes with HTTP_SIGNED_IN
- * @json: the body of a POST, an object; an empty body is an empty object. Borrowed
+ * @json: the body, an object; an empty body is an empty object. Borrowed
  */
 struct http_call {
 	void *app;
@@ -122,6 +122,9 @@ void http_response_finish(struct http_response *resp);
  * Return: 0; or the status of a refusal, with @resp filled.
  */
 int http_gate(const struct http_app *app, const struct http_request *req, struct http_response *resp);
+
+/** http_has_body() - requests with this method have a body, if only an empty one */
+bool http_has_body(enum http_method m);
 
 /** http_body_max() - bytes that the body of this request may have, by its route */
 size_t http_body_max(const struct http_app *app, const struct http_request *req);

@@ -336,7 +336,7 @@ static int copy_path(struct exchange *x, struct lws *wsi)
 		enum http_method method;
 	} methods[] = {
 		{ WSI_TOKEN_GET_URI, HTTP_GET },      { WSI_TOKEN_HEAD_URI, HTTP_HEAD },   { WSI_TOKEN_POST_URI, HTTP_POST },
-		{ WSI_TOKEN_DELETE_URI, HTTP_DELETE }, { WSI_TOKEN_PUT_URI, HTTP_OTHER },   { WSI_TOKEN_PATCH_URI, HTTP_OTHER },
+		{ WSI_TOKEN_DELETE_URI, HTTP_DELETE }, { WSI_TOKEN_PUT_URI, HTTP_PUT },   { WSI_TOKEN_PATCH_URI, HTTP_OTHER },
 		{ WSI_TOKEN_OPTIONS_URI, HTTP_OTHER },
 	};
 
@@ -540,13 +540,13 @@ static int on_request(struct conn *c)
 {
 	if (!c->x || c->x->answered)
 		return -1;
-	/* A POST waits for its body, even for an empty one: the library says when it is complete. */
-	return c->x->req.method == HTTP_POST ? 0 : answer(c);
+	/* A method that has a body waits for it, even for an empty one: the library says when it is complete. */
+	return http_has_body(c->x->req.method) ? 0 : answer(c);
 }
 
 static int on_body(struct conn *c, const void *data, size_t len)
 {
-	if (!c->x || c->x->answered || c->x->req.method != HTTP_POST)
+	if (!c->x || c->x->answered || !http_has_body(c->x->req.method))
 		return -1;
 	if (len == 0)
 		return 0;
@@ -557,7 +557,7 @@ static int on_body(struct conn *c, const void *data, size_t len)
 /* One answer for each request, however often the library says so. */
 static int on_body_complete(struct conn *c)
 {
-	if (!c->x || c->x->answered || c->x->req.method != HTTP_POST)
+	if (!c->x || c->x->answered || !http_has_body(c->x->req.method))
 		return -1;
 	return answer(c);
 }

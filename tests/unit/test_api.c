@@ -181,7 +181,7 @@ static void ask_into(struct http_response *resp, enum http_method m, const char 
 		q.path = plain;
 		q.query = query + 1;
 	}
-	if (m == HTTP_POST) {
+	if (http_has_body(m)) {
 		q.body = body ? body : "";
 		q.body_len = strlen(q.body);
 		(void)snprintf(length, sizeof(length), "%zu", q.body_len);
@@ -306,7 +306,8 @@ static void machines_need_a_session(void **state)
 		{ HTTP_GET, "/api/v1/vms" },	  { HTTP_POST, "/api/v1/vms" },		{ HTTP_GET, "/api/v1/vms/x" },
 		{ HTTP_DELETE, "/api/v1/vms/x" }, { HTTP_POST, "/api/v1/vms/x/start" }, { HTTP_POST, "/api/v1/vms/x/stop" },
 		{ HTTP_POST, "/api/v1/vms/x/restart" }, { HTTP_GET, "/api/v1/vms/x/streams" }, { HTTP_POST, "/api/v1/streams/x/tickets" },
-		{ HTTP_GET, "/api/v1/host" },	  { HTTP_DELETE, "/api/v1/session" },
+		{ HTTP_GET, "/api/v1/host" },	  { HTTP_GET, "/api/v1/settings" },	{ HTTP_PUT, "/api/v1/settings" },
+		{ HTTP_DELETE, "/api/v1/session" },
 	};
 
 	(void)state;
@@ -317,6 +318,32 @@ static void machines_need_a_session(void **state)
 	for (size_t i = 2; i < 9; i++)
 		if (ask(rows[i].m, rows[i].path, "{}", NULL) != 404)
 			fail_msg("%s", rows[i].path);
+}
+
+/* How somebody likes the page: kept for that person, as it came, within bounds. */
+static void settings_follow_the_person(void **state)
+{
+	char large[17000];
+	json_t *j = NULL;
+
+	(void)state;
+	sign_in("ann@x.org");
+	assert_int_equal(ask(HTTP_GET, "/api/v1/settings", NULL, &j), 200);
+	assert_int_equal(json_object_size(j), 0);
+	json_decref(j);
+	assert_int_equal(ask(HTTP_PUT, "/api/v1/settings", "{\"theme\":\"dark\",\"font\":\"\xc3\xbc\"}", NULL), 200);
+	assert_int_equal(ask(HTTP_PUT, "/api/v1/settings", "[1]", NULL), 400);
+	(void)snprintf(large, sizeof(large), "{\"x\":\"%*s\"}", 16380, "");
+	assert_int_equal(ask(HTTP_PUT, "/api/v1/settings", large, NULL), 413);
+	sign_in("bob@x.org");
+	assert_int_equal(ask(HTTP_GET, "/api/v1/settings", NULL, &j), 200);
+	assert_int_equal(json_object_size(j), 0);
+	json_decref(j);
+	sign_in("ann@x.org");
+	assert_int_equal(ask(HTTP_GET, "/api/v1/settings", NULL, &j), 200);
+	assert_string_equal(text(j, "theme"), "dark");
+	assert_string_equal(text(j, "font"), "\xc3\xbc");
+	json_decref(j);
 }
 
 /* Make a machine; its id goes to @id. */
@@ -648,6 +675,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(sign_in_and_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(bad_sign_ins, setup, teardown),
 		cmocka_unit_test_setup_teardown(machines_need_a_session, setup, teardown),
+		cmocka_unit_test_setup_teardown(settings_follow_the_person, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_machine_and_its_life, setup, teardown),
 		cmocka_unit_test_setup_teardown(specs_and_keys_are_checked, setup, teardown),
 		cmocka_unit_test_setup_teardown(others_see_nothing, setup, teardown),
