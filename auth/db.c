@@ -21,7 +21,7 @@
  * the death of the machine without corruption; what was promised to an administrator is committed with FULL instead.
  */
 #define BUSY_MS	       200
-#define STATEMENTS_MAX 96
+#define STATEMENTS_MAX 192
 
 /* A struct db_row is a sqlite3_stmt; the name keeps sqlite3 out of the header. */
 struct kept {

@@ -10,6 +10,7 @@
 #include "auth/invite.h"
 #include "auth/prefs.h"
 #include "auth/rulebook.h"
+#include "auth/share.h"
 #include "auth/token.h"
 #include "base/err.h"
 
@@ -38,6 +39,7 @@ static const char *const migrations[] = {
 	TOKEN_SCHEMA,
 	INVITE_SCHEMA,
 	PREFS_SCHEMA,
+	SHARE_SCHEMA,
 };
 
 

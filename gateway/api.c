@@ -52,6 +52,13 @@ static const struct http_route routes[] = {
 	FOR(USER, POST, "/api/v1/vms/{id}/restart", api_vm_restart, VM),
 	FOR(USER, GET, "/api/v1/vms/{id}/streams", api_vm_streams, VM),
 	FOR(USER, POST, "/api/v1/streams/{id}/tickets", api_ticket_create, VM),
+	FOR(USER, GET, "/api/v1/streams/{id}/shares", api_share_list, VM),
+	FOR(USER, POST, "/api/v1/streams/{id}/shares", api_share_make, VM),
+	ANY(POST, "/api/v1/shares/redeem", api_share_redeem),
+	FOR(USER, POST, "/api/v1/shares/{id}", api_share_change, VM),
+	FOR(USER, DELETE, "/api/v1/shares/{id}", api_share_drop, VM),
+	ANY(POST, "/api/v1/shares/{id}/tickets", api_share_ticket),
+	FOR(USER, DELETE, "/api/v1/viewers/{id}", api_viewer_remove, VM),
 	{ .method = HTTP_POST, .path = "/api/v1/rules/import", .run = api_rule_import, .flags = HTTP_SIGNED_IN, .role = ROLE_ADMIN,
 	  .scope = SCOPE_RULES, .body_max = API_IMPORT_MAX },
 	FOR(AUDITOR, GET, "/api/v1/rules/export", api_rule_export, RULES),
@@ -142,6 +149,11 @@ static int identify(void *app, const struct http_request *req, struct who *who, 
 	return 0;
 }
 
+int api_identify(struct http_call *call, struct err *e)
+{
+	return identify(call->app, call->req, &call->who, e);
+}
+
 int api_limit(struct http_call *call, int64_t *out)
 {
 	char text[8], *end;
@@ -198,6 +210,7 @@ void api_app(struct http_app *app, struct api *api)
 		.origins = &api->settings->origin_list,
 		.identify = identify,
 		.on_nobody = api_session_nobody,
+		.guests = api->settings->share_open,
 		.on_other = api_page,
 		.app = api,
 	};

@@ -26,7 +26,7 @@ struct store;
 struct tickets;
 
 /* What is counted for each account, however many addresses it comes from. */
-enum account_limit { ACCOUNT_SIGN_IN, ACCOUNT_TOKEN, ACCOUNT_ASK, ACCOUNT_MAIL /* to that address */, ACCOUNT_LIMIT_COUNT };
+enum account_limit { ACCOUNT_SIGN_IN, ACCOUNT_TOKEN, ACCOUNT_ASK, ACCOUNT_MAIL /* to that address */, ACCOUNT_SHARE, ACCOUNT_LIMIT_COUNT };
 
 /**
  * struct api - what the handlers of docs/protocol.md work with; everything borrowed
@@ -48,7 +48,7 @@ struct api {
 	struct attach_hub *hub;
 	struct mailer *mailer; /* NULL where no mail server is configured */
 	struct askers *askers; /* NULL where nobody may ask to be let in */
-	struct peer_limit *sign_in_limit;
+	struct peer_limit *sign_in_limit, *share_limit; /* share_limit: NULL for none */
 	struct peer_limit *account_limits[ACCOUNT_LIMIT_COUNT]; /* NULL: none */
 	const struct metrics *metrics;
 	char proxy_headers[HTTP_EXTRA_MAX][72]; /* lower case, with the colon; filled by api_app() */
@@ -68,6 +68,9 @@ int api_limit(struct http_call *call, int64_t *out);
 
 /** api_proxy_header() - value of a header in which a proxy speaks, NULL when absent. @name: as configured */
 const char *api_proxy_header(const struct http_call *call, const char *name);
+
+/** api_identify() - for routes that anybody may ask: who is it? Return: 0 with call->who, positive for nobody, negative with @e */
+int api_identify(struct http_call *call, struct err *e);
 
 /** api_signin_waits() - too many failures from this address: refuses with 429. Return: true if refused */
 bool api_signin_waits(struct http_call *call);
@@ -140,6 +143,13 @@ void api_token_drop(struct http_call *call);
 void api_token_rotate(struct http_call *call);
 void api_prefs_get(struct http_call *call);
 void api_prefs_put(struct http_call *call);
+void api_share_list(struct http_call *call);
+void api_share_make(struct http_call *call);
+void api_share_change(struct http_call *call);
+void api_share_drop(struct http_call *call);
+void api_share_redeem(struct http_call *call);
+void api_share_ticket(struct http_call *call);
+void api_viewer_remove(struct http_call *call);
 void api_session_get(struct http_call *call);
 void api_session_post(struct http_call *call);
 void api_session_delete(struct http_call *call);

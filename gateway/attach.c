@@ -16,8 +16,7 @@
  * Output: sent <= credit + window. The stream keeps a controller's bytes until they are sent. A viewer
  * whose next byte has left the ring is skipped ahead: gap, preamble, on from a safe place near the end.
  *
- * Control: at most one attachment of a stream controls; the newest that asks wins. When it goes, the newest
- * of the others that ever asked and did not release gets it.
+ * Control: at most one attachment of a stream controls; see attach_control.c.
  */
 #include "gateway/attach_priv.h"
 
@@ -44,15 +43,11 @@
 #define RESUME_BYTES   16384u
 #define SKIP_BYTES     65536u /* a viewer that fell behind goes on so far before the end */
 #define VIEWERS_MAX    32     /* attachments of one stream */
+#define BY_SHARE_MAX   24     /* of them by shares: whoever has a link cannot keep the owner out */
 
 static struct attach *from_viewer(struct viewer *v)
 {
 	return container_of(v, struct attach, viewer);
-}
-
-static bool controls(const struct attach *a)
-{
-	return a->viewer.stream && stream_controller(a->viewer.stream) == &a->viewer;
 }
 
 static uint64_t now_us(void)
@@ -71,20 +66,19 @@ void attach_ask_to_write(struct attach *a)
 	a->t->want_write(a->conn);
 }
 
-static void say(struct attach *a, unsigned what)
+void attach_say(struct attach *a, unsigned what)
 {
 	a->say |= what;
 	attach_ask_to_write(a);
 }
 
-/* An ERROR that does not end the connection. */
-static void notice(struct attach *a, const char *code)
+void attach_notice(struct attach *a, const char *code)
 {
 	a->notice = code;
-	say(a, SAY_NOTICE);
+	attach_say(a, SAY_NOTICE);
 }
 
-static void pause_client(struct attach *a, bool paused)
+void attach_pause_client(struct attach *a, bool paused)
 {
 	if (a->paused == paused)
 		return;
@@ -92,53 +86,18 @@ static void pause_client(struct attach *a, bool paused)
 	a->t->pause_input(a->conn, paused);
 }
 
-/* --- control --------------------------------------------------------------------------------------------- */
-
-static void say_to_all(struct stream *s, unsigned what)
-{
-	for (struct viewer *v = stream_viewers(s); v; v = v->next)
-		say(from_viewer(v), what);
-}
-
-/* Put @a, or nobody, in control; both sides of the change hear of it. */
-static void give_control(struct stream *s, struct attach *a)
-{
-	struct viewer *old = stream_controller(s);
-
-	if (old == (a ? &a->viewer : NULL))
-		return;
-	stream_control(s, a ? &a->viewer : NULL);
-	if (old) {
-		pause_client(from_viewer(old), false);
-		say(from_viewer(old), SAY_ROLE);
-	}
-	if (a)
-		say(a, SAY_ROLE);
-	say_to_all(s, SAY_VIEWERS);
-}
-
-/* The controller goes or lets go: the newest who still wants control has it. */
-static void hand_over(struct stream *s)
-{
-	struct viewer *v = stream_viewers(s);
-
-	while (v && !from_viewer(v)->wants_control)
-		v = v->next;
-	give_control(s, v ? from_viewer(v) : NULL);
-}
-
 void attach_leave(struct attach *a)
 {
 	struct stream *s = a->viewer.stream;
-	bool had_control = controls(a);
+	bool had_control = attach_controls(a);
 
 	if (!s)
 		return;
 	attach_tell(a, ATTACH_CLOSED);
 	stream_leave(&a->viewer);
 	if (had_control)
-		hand_over(s);
-	say_to_all(s, SAY_VIEWERS);
+		attach_hand_over(s);
+	attach_say_to_all(s, SAY_VIEWERS);
 }
 
 /* --- refusing and closing -------------------------------------------------------------------------------- */
@@ -175,12 +134,12 @@ void attach_refuse(struct attach *a, uint16_t code, const char *message)
 	a->hub->n.refused++;
 	(void)snprintf(a->reason, sizeof(a->reason), "%s", message);
 	a->deadline_ms = loop_now_ms() + CLOSE_MS;
-	pause_client(a, true);
+	attach_pause_client(a, true);
 	attach_leave(a);
 	if (s && (code == WIRE_CLOSE_LOGIN || code == WIRE_CLOSE_REVOKED))
 		stream_expect_nobody(s);
 	a->say = 0;
-	say(a, SAY_GOODBYE);
+	attach_say(a, SAY_GOODBYE);
 }
 
 void attach_hang_up(struct attach *a, uint16_t code, const char *reason)
@@ -337,23 +296,38 @@ static size_t next_exit(struct attach *a, uint8_t *buf)
 
 static const char *role_text(const struct attach *a)
 {
-	return controls(a) ? "controller" : "viewer";
+	return attach_controls(a) ? "controller" : "viewer";
+}
+
+/* The machine as this client may know it: by a share one sees a terminal, not what is behind it. */
+static json_t *vm_json(const struct attach *a)
+{
+	static const char *const seen[] = { "id", "name", "state", "state_ms", "can_resize" };
+	struct machine *m = machine_of_stream(a->viewer.stream);
+	json_t *vm = m ? machine_json(m) : json_null(), *part;
+
+	if (!a->right.share || !m)
+		return vm;
+	part = json_object();
+	for (size_t i = 0; i < sizeof(seen) / sizeof(seen[0]); i++)
+		(void)json_object_set(part, seen[i], json_object_get(vm, seen[i]));
+	json_decref(vm);
+	return part;
 }
 
 static json_t *welcome(const struct attach *a)
 {
 	struct stream *s = a->viewer.stream;
 	struct stream_state st = stream_state(s);
-	struct machine *m = machine_of_stream(s);
-	json_t *vm = m ? machine_json(m) : json_null();
 	char epoch[17];
 
 	wire_epoch_text(st.epoch, epoch);
-	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:i, s:i, s:I, s:i, s:b, s:o}", "stream",
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:i, s:i, s:I, s:i, s:b, s:o, s:I, s:b}", "stream",
 			 stream_id(s), "epoch", epoch, "ring_start", (json_int_t)st.start, "out_offset",
 			 (json_int_t)a->sent, "in_offset", (json_int_t)a->acked, "role", role_text(a), "cols",
 			 (int)st.size.cols, "rows", (int)st.size.rows, "window", (json_int_t)a->viewer.window,
-			 "keepalive_ms", KEEPALIVE_MS, "can_resize", (int)st.pty, "vm", vm);
+			 "keepalive_ms", KEEPALIVE_MS, "can_resize", (int)st.pty, "vm", vm_json(a), "viewer",
+			 (json_int_t)a->id, "may_control", (int)attach_may_control(a));
 }
 
 static json_t *event_epoch(const struct attach *a)
@@ -369,36 +343,22 @@ static json_t *event_role(const struct attach *a)
 {
 	struct stream_state st = stream_state(a->viewer.stream);
 
-	return json_pack("{s:s, s:s, s:I}", "type", "role", "role", role_text(a), "in_offset",
-			 (json_int_t)st.wanted);
+	return json_pack("{s:s, s:s, s:I, s:b}", "type", "role", "role", role_text(a), "in_offset",
+			 (json_int_t)st.wanted, "may_control", (int)attach_may_control(a));
 }
 
 static json_t *event_vm(const struct attach *a)
 {
-	struct machine *m = machine_of_stream(a->viewer.stream);
-
-	return json_pack("{s:s, s:o}", "type", "vm", "vm", m ? machine_json(m) : json_null());
-}
-
-static json_t *event_viewers(const struct attach *a)
-{
-	json_t *list = json_array();
-
-	for (struct viewer *v = stream_viewers(a->viewer.stream); v; v = v->next) {
-		const struct attach *other = from_viewer(v);
-
-		(void)json_array_append_new(
-			list, json_pack("{s:s, s:s}", "email", other->who.email, "role", role_text(other)));
-	}
-	return json_pack("{s:s, s:o}", "type", "viewers", "viewers", list);
+	return json_pack("{s:s, s:o}", "type", "vm", "vm", vm_json(a));
 }
 
 static json_t *error_notice(const struct attach *a)
 {
-	return json_pack("{s:s, s:s, s:i}", "code", a->notice, "message",
-			 strcmp(a->notice, "read_only") == 0 ? "this attachment only watches"
-							     : "this attachment may not take control",
-			 "retry_after_ms", 0);
+	const char *words = strcmp(a->notice, "read_only") == 0	     ? "this attachment only watches" :
+			    strcmp(a->notice, "no_such_viewer") == 0 ? "whom that was meant for has gone" :
+								       "this attachment may not do that with control";
+
+	return json_pack("{s:s, s:s, s:i}", "code", a->notice, "message", words, "retry_after_ms", 0);
 }
 
 static json_t *error_goodbye(const struct attach *a)
@@ -432,7 +392,7 @@ static const struct {
 } sayings[] = {
 	{ SAY_WELCOME, WIRE_WELCOME, welcome, NULL },	  { SAY_EPOCH, WIRE_EVENT, event_epoch, NULL },
 	{ SAY_ROLE, WIRE_EVENT, event_role, NULL },	  { SAY_SIZE, WIRE_SIZE, NULL, next_size },
-	{ SAY_VM, WIRE_EVENT, event_vm, NULL },		  { SAY_VIEWERS, WIRE_EVENT, event_viewers, NULL },
+	{ SAY_VM, WIRE_EVENT, event_vm, NULL },		  { SAY_VIEWERS, WIRE_EVENT, attach_event_viewers, NULL },
 	{ SAY_NOTICE, WIRE_ERROR, error_notice, NULL },	  { SAY_PONG, WIRE_PONG, NULL, next_pong },
 	{ SAY_GOODBYE, WIRE_ERROR, error_goodbye, NULL },
 };
@@ -493,9 +453,9 @@ static void on_epoch(struct attach *a)
 	a->acked = st.wanted;
 	a->gap = false;
 	set_window(a, &st);
-	pause_client(a, false);
+	attach_pause_client(a, false);
 	if (!(a->say & SAY_WELCOME))
-		say(a, SAY_EPOCH);
+		attach_say(a, SAY_EPOCH);
 }
 
 static void on_written(struct attach *a)
@@ -503,7 +463,7 @@ static void on_written(struct attach *a)
 	struct stream_state st = stream_state(a->viewer.stream);
 
 	if (a->paused && st.held <= RESUME_BYTES)
-		pause_client(a, false);
+		attach_pause_client(a, false);
 	if (!attach_ack_waits(a, &st))
 		return;
 	if (st.written - a->acked >= ACK_BYTES)
@@ -523,9 +483,9 @@ void attach_on_news(struct viewer *v, unsigned news)
 	if (news & VIEWER_EPOCH)
 		on_epoch(a);
 	if (news & VIEWER_SIZE)
-		say(a, SAY_SIZE);
+		attach_say(a, SAY_SIZE);
 	if (news & VIEWER_VM)
-		say(a, SAY_VM);
+		attach_say(a, SAY_VM);
 	if (news & VIEWER_INPUT)
 		on_written(a);
 	if ((news & VIEWER_OUTPUT) && !a->asked && has_more(a))
@@ -534,13 +494,16 @@ void attach_on_news(struct viewer *v, unsigned news)
 
 /* --- what the client says -------------------------------------------------------------------------------- */
 
-static size_t viewer_count(const struct stream *s)
+/* Is there room for @a, which has not joined? */
+static bool is_full(struct stream *s, const struct attach *a)
 {
-	size_t n = 0;
+	size_t all = 0, by_share = 0;
 
-	for (const struct viewer *v = stream_viewers(s); v; v = v->next)
-		n++;
-	return n;
+	for (struct viewer *v = stream_viewers(s); v; v = v->next) {
+		all++;
+		by_share += from_viewer(v)->right.share != 0;
+	}
+	return all >= VIEWERS_MAX || (a->right.share && by_share >= BY_SHARE_MAX);
 }
 
 /* Where output begins for a client that says it holds output of @h->epoch up to @h->out_offset. */
@@ -565,15 +528,14 @@ static uint32_t wished_window(const struct wire_hello *h)
 	return h->window < WINDOW_MAX ? (uint32_t)h->window : WINDOW_MAX;
 }
 
-static void join(struct attach *a, struct stream *s, const struct wire_hello *h, enum stream_role role)
+static void join(struct attach *a, struct stream *s, const struct wire_hello *h)
 {
 	struct stream_state st = stream_state(s);
 	bool same_epoch = h->has_epoch && h->epoch == st.epoch;
 
 	a->phase = LIVE;
 	a->deadline_ms = 0;
-	a->may_control = role == ROLE_CONTROLLER;
-	a->wants_control = a->may_control && !h->viewer;
+	a->joined_s = (int64_t)time(NULL);
 	a->asked_window = wished_window(h);
 	/* Who comes back sends again what was not written; to others, input begins behind what is held. */
 	a->acked = same_epoch ? st.written : st.wanted;
@@ -581,50 +543,62 @@ static void join(struct attach *a, struct stream *s, const struct wire_hello *h,
 	stream_join(s, &a->viewer);
 	set_window(a, &st);
 	find_start(a, h, &st);
-	if (a->wants_control) {
-		give_control(s, a);
-		if (h->size.cols > 0)
-			stream_resize(
-				s, &a->viewer,
-				(struct ring_size){ h->size.cols, h->size.rows, h->size.xpix, h->size.ypix });
-	}
+	attach_begin_control(a, !h->viewer);
+	if (attach_controls(a) && h->size.cols > 0)
+		stream_resize(s, &a->viewer,
+			      (struct ring_size){ h->size.cols, h->size.rows, h->size.xpix, h->size.ypix });
 	attach_tell(a, ATTACH_OPENED);
-	say_to_all(s, SAY_VIEWERS);
+	attach_say_to_all(s, SAY_VIEWERS);
 	a->say = SAY_WELCOME | SAY_VIEWERS;
 	attach_ask_to_write(a);
+}
+
+/* The stream that a ticket was for, if @a may still have it. NULL after a refusal. */
+static struct stream *find_stream(struct attach *a, const char *id)
+{
+	const struct attach_hub *hub = a->hub;
+	const struct attach_claim claim = attach_claim(a);
+	struct stream *s;
+
+	if (a->right.share && (a->right.ends_s <= (int64_t)time(NULL) || !attach_hub_allows(hub, &claim))) {
+		attach_refuse(a, WIRE_CLOSE_REVOKED, "this link has ended");
+		return NULL;
+	}
+	s = machine_stream_find(hub->machines, a->right.share ? a->right.owner : a->who.person, id);
+	/* Somebody else's may be watched, and no more, with a ticket that was noted in the audit log. */
+	if (!s && !a->right.share && a->who.role >= ROLE_OPERATOR) {
+		s = machine_stream_any(hub->machines, id);
+		a->right.role = ROLE_VIEWER;
+		a->need = ROLE_OPERATOR;
+	}
+	if (!s)
+		attach_refuse(a, WIRE_CLOSE_NO_STREAM, "there is no such stream");
+	return s;
 }
 
 static void on_hello(struct attach *a, const struct wire_hello *h)
 {
 	struct attach_hub *hub = a->hub;
-	enum stream_role role = ROLE_VIEWER;
 	struct stream_state st;
 	struct stream *s;
 
-	if (ticket_take(hub->tickets, h->ticket, &a->who, h->stream, loop_now_ms(), &role) < 0) {
+	if (ticket_take(hub->tickets, h->ticket, &a->who, h->stream, loop_now_ms(), &a->right) < 0) {
+		a->right = (struct ticket_right){ 0 };
 		attach_refuse(a, WIRE_CLOSE_LOGIN, "the ticket is unknown, spent or too old: get a new one");
 		return;
 	}
-	s = machine_stream_find(hub->machines, a->who.person, h->stream);
-	/* Somebody else's may be watched, and no more, with a ticket that was noted in the audit log. */
-	if (!s && a->who.role >= ROLE_OPERATOR) {
-		s = machine_stream_any(hub->machines, h->stream);
-		role = ROLE_VIEWER;
-		a->need = ROLE_OPERATOR;
-	}
-	if (!s) {
-		attach_refuse(a, WIRE_CLOSE_NO_STREAM, "there is no such stream");
+	s = find_stream(a, h->stream);
+	if (!s)
 		return;
-	}
 	st = stream_state(s);
-	if (viewer_count(s) >= VIEWERS_MAX)
+	if (is_full(s, a))
 		attach_refuse(a, WIRE_CLOSE_TOO_MANY, "too many attachments of this stream");
 	else if (h->has_epoch && st.epoch == 0 && loop_now_ms() - hub->born_ms < ADOPT_MS)
 		attach_refuse(a, WIRE_CLOSE_NOT_READY, "the machines are still being found: try again at once");
 	else if (h->has_epoch && h->epoch == st.epoch && h->out_offset > st.end)
 		attach_refuse(a, WIRE_CLOSE_MALFORMED, "out_offset is past the end of the output");
 	else
-		join(a, s, h, role);
+		join(a, s, h);
 }
 
 static void on_input(struct attach *a, const struct wire_msg *m)
@@ -632,8 +606,8 @@ static void on_input(struct attach *a, const struct wire_msg *m)
 	struct stream *s = a->viewer.stream;
 	struct stream_state st;
 
-	if (!controls(a)) {
-		notice(a, "read_only");
+	if (!attach_controls(a)) {
+		attach_notice(a, "read_only");
 		return;
 	}
 	a->typed = true;
@@ -656,16 +630,16 @@ static void on_input(struct attach *a, const struct wire_msg *m)
 	a->stale_input = false;
 	st = stream_state(s);
 	if (st.held > PAUSE_BYTES)
-		pause_client(a, true);
+		attach_pause_client(a, true);
 }
 
 static void on_resize(struct attach *a, const struct wire_size *w)
 {
-	if (controls(a))
+	if (attach_controls(a))
 		stream_resize(a->viewer.stream, &a->viewer,
 			      (struct ring_size){ w->cols, w->rows, w->xpix, w->ypix });
 	else
-		notice(a, "read_only");
+		attach_notice(a, "read_only");
 }
 
 static void on_credit(struct attach *a, uint64_t offset)
@@ -684,22 +658,6 @@ static void on_credit(struct attach *a, uint64_t offset)
 		attach_ask_to_write(a);
 }
 
-static void on_action(struct attach *a, enum wire_action action)
-{
-	struct stream *s = a->viewer.stream;
-
-	if (action == WIRE_TAKE && !a->may_control) {
-		notice(a, "forbidden");
-	} else if (action == WIRE_TAKE) {
-		a->wants_control = true;
-		give_control(s, a);
-	} else {
-		a->wants_control = false;
-		if (controls(a))
-			hand_over(s);
-	}
-}
-
 static void on_message(struct attach *a, const struct wire_msg *m)
 {
 	switch (m->type) {
@@ -715,10 +673,10 @@ static void on_message(struct attach *a, const struct wire_msg *m)
 	case WIRE_PING:
 		a->pong_clock = m->clock;
 		a->pong_us = now_us();
-		say(a, SAY_PONG);
+		attach_say(a, SAY_PONG);
 		break;
 	case WIRE_ACTION:
-		on_action(a, m->action);
+		attach_on_action(a, m->action.what, m->action.to);
 		break;
 	default:
 		attach_refuse(a, WIRE_CLOSE_MALFORMED, "a second HELLO");

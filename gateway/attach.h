@@ -37,6 +37,17 @@ struct attach_transport {
 	void (*pause_input)(void *conn, bool paused);
 };
 
+/**
+ * struct attach_claim - by what right somebody is at a terminal
+ * @need: the role at least that this attachment takes, more than a user's where an operator watches
+ * @right: with the share by which it came, if one
+ */
+struct attach_claim {
+	const struct who *who;
+	enum role need;
+	const struct ticket_right *right;
+};
+
 /** attach_hub_create() - what all attachments share. Borrowed: loop, machines, tickets */
 int attach_hub_create(struct attach_hub **out, struct loop *loop, struct machines *machines,
 		      struct tickets *tickets);
@@ -82,24 +93,38 @@ void attach_hub_revoke(struct attach_hub *hub, const uint8_t session_hash[SESSIO
 /**
  * attach_hub_check() - the list has changed, or a date in it has come: close with 4403 whoever may not be
  * here any more
- * @may: may call no attach_ function; @need: the role at least that this attachment takes, more than a user's
- *       where it watches somebody else's stream
+ * @may: may call no attach_ function
  *
  * Return: how many were closed.
  */
-size_t attach_hub_check(struct attach_hub *hub, bool (*may)(void *arg, const struct who *who, enum role need),
-			void *arg);
+size_t attach_hub_check(struct attach_hub *hub, bool (*may)(void *arg, const struct attach_claim *claim), void *arg);
+
+/** attach_hub_guard() - @fn decides about everybody who comes by a share, at that moment. NULL: nobody is asked */
+void attach_hub_guard(struct attach_hub *hub, bool (*fn)(void *arg, const struct attach_claim *claim), void *arg);
+
+/** attach_hub_allows() - what the guard says */
+bool attach_hub_allows(const struct attach_hub *hub, const struct attach_claim *claim);
+
+/** attach_hub_end_share() - a share is no more: its tickets are void, its sockets close with 4403 */
+void attach_hub_end_share(struct attach_hub *hub, int64_t share, const char *reason);
+
+/** attach_hub_send_away() - the same for one address among those who came by it */
+void attach_hub_send_away(struct attach_hub *hub, int64_t share, const char *email, const char *reason);
+
+/** attach_hub_set_share_role() - who came by this share may do more, or less, from now on */
+void attach_hub_set_share_role(struct attach_hub *hub, int64_t share, enum stream_role role);
 
 /**
  * struct attach_view - an attachment as administrators see it; strings are borrowed during the call
  * @reason:  why it closes; empty while it is open
  * @since_s: seconds since 1970; @idle_ms: since the last keystroke
+ * @share:   by which it came, or 0
  */
 struct attach_view {
 	uint64_t id;
 	const char *email, *address, *stream, *reason;
 	enum stream_role role;
-	int64_t since_s;
+	int64_t since_s, share;
 	uint64_t idle_ms, bytes_in, bytes_out;
 };
 

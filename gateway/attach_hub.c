@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 
 #include "base/buf.h"
@@ -37,7 +38,8 @@ struct attach *attach_create(struct attach_hub *hub, const struct attach_transpo
 		a->next->prev = a;
 	hub->all = a;
 	hub->count++;
-	a->id = ++hub->n.opened;
+	hub->n.opened++;
+	a->id = hub->next_id++;
 	a->opened_ms = a->typed_ms = loop_now_ms();
 	if (!ev_is_active(&hub->sweep))
 		ev_timer_again(hub->loop->ev, &hub->sweep);
@@ -83,6 +85,8 @@ static void on_sweep(struct ev_loop *ev, ev_timer *timer, int events)
 			attach_hang_up(a, a->close_code, a->reason);
 		else if (a->phase == WAITING && now_ms >= a->deadline_ms)
 			attach_refuse(a, WIRE_CLOSE_IDLE, "no HELLO within 5 seconds");
+		else if (a->right.share && a->right.ends_s <= now_s)
+			attach_refuse(a, WIRE_CLOSE_REVOKED, "this link has ended");
 		else if (a->who.expires_at <= now_s)
 			attach_refuse(a, WIRE_CLOSE_LOGIN, "the session has expired: sign in again");
 	}
@@ -121,6 +125,10 @@ int attach_hub_create(struct attach_hub **out, struct loop *loop, struct machine
 	hub->machines = machines;
 	hub->tickets = tickets;
 	hub->born_ms = loop_now_ms();
+	/* A number of another process must not name somebody in this one; JSON holds 53 bits. */
+	if (getrandom(&hub->next_id, sizeof(hub->next_id), GRND_NONBLOCK) < 0)
+		hub->next_id = (uint64_t)time(NULL);
+	hub->next_id = hub->next_id % (1ULL << 52) + 1;
 	ev_timer_init(&hub->sweep, on_sweep, 0., SWEEP_S);
 	ev_timer_init(&hub->ack, on_ack, 0., ATTACH_ACK_S);
 	*out = hub;
@@ -164,7 +172,8 @@ static struct attach_view view_of(const struct attach *a, uint64_t now_ms, int64
 		.bytes_out = a->bytes_out,
 		.stream = a->viewer.stream ? stream_id(a->viewer.stream) : "",
 		.reason = a->reason,
-		.role = a->may_control && a->wants_control ? ROLE_CONTROLLER : ROLE_VIEWER,
+		.share = a->right.share,
+		.role = attach_may_control(a) && a->wants_control ? ROLE_CONTROLLER : ROLE_VIEWER,
 		.since_s = now_s - (int64_t)((now_ms - a->opened_ms) / 1000),
 		.idle_ms = now_ms - a->typed_ms,
 	};
@@ -198,14 +207,54 @@ void attach_tell(const struct attach *a, enum attach_change what)
 		a->hub->on_change(a->hub->on_change_arg, what, &v);
 }
 
-size_t attach_hub_check(struct attach_hub *hub, bool (*may)(void *arg, const struct who *who, enum role need),
-			void *arg)
+struct attach_claim attach_claim(const struct attach *a)
+{
+	return (struct attach_claim){ .who = &a->who, .need = a->need, .right = &a->right };
+}
+
+void attach_hub_guard(struct attach_hub *hub, bool (*fn)(void *arg, const struct attach_claim *claim), void *arg)
+{
+	hub->guard = fn;
+	hub->guard_arg = arg;
+}
+
+bool attach_hub_allows(const struct attach_hub *hub, const struct attach_claim *claim)
+{
+	return !hub->guard || hub->guard(hub->guard_arg, claim);
+}
+
+void attach_hub_send_away(struct attach_hub *hub, int64_t share, const char *email, const char *reason)
+{
+	ticket_drop_share(hub->tickets, share); /* others fetch a new one */
+	for (struct attach *a = hub->all, *next; a; a = next) {
+		next = a->next;
+		if (a->right.share == share && (!email || strcmp(a->who.email, email) == 0))
+			attach_refuse(a, WIRE_CLOSE_REVOKED, reason);
+	}
+}
+
+void attach_hub_end_share(struct attach_hub *hub, int64_t share, const char *reason)
+{
+	attach_hub_send_away(hub, share, NULL, reason);
+}
+
+void attach_hub_set_share_role(struct attach_hub *hub, int64_t share, enum stream_role role)
+{
+	ticket_drop_share(hub->tickets, share);
+	for (struct attach *a = hub->all; a; a = a->next)
+		if (a->right.share == share && a->phase != CLOSING)
+			attach_set_right(a, role);
+}
+
+size_t attach_hub_check(struct attach_hub *hub, bool (*may)(void *arg, const struct attach_claim *claim), void *arg)
 {
 	size_t closed = 0;
 
 	for (struct attach *a = hub->all, *next; a; a = next) {
+		const struct attach_claim claim = attach_claim(a);
+
 		next = a->next;
-		if (a->phase == CLOSING || may(arg, &a->who, a->need))
+		if (a->phase == CLOSING || may(arg, &claim))
 			continue;
 		attach_refuse(a, WIRE_CLOSE_REVOKED, "your access has ended");
 		closed++;

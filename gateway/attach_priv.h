@@ -3,15 +3,17 @@
 #define GATEWAY_ATTACH_PRIV_H
 
 /*
- * Shared by attach.c (the state machine of one attachment) and attach_hub.c (all of them); everybody else
- * uses attach.h.
+ * Shared by attach.c (the state machine of one attachment), attach_control.c (who may type) and attach_hub.c (all of
+ * them); everybody else uses attach.h.
  */
 
 #include <ev.h>
+#include <jansson.h>
 
 #include "auth/auth.h"
 #include "gateway/attach.h"
 #include "gateway/viewer.h"
+#include "gateway/wire.h"
 
 struct loop;
 
@@ -34,7 +36,9 @@ struct attach {
 	enum phase phase;
 	unsigned say;
 	uint64_t deadline_ms; /* WAITING: for HELLO; CLOSING: for the goodbye */
-	bool may_control, wants_control;
+	struct ticket_right right;
+	bool lent; /* the owner has handed control to one whose right does not hold it */
+	bool wants_control;
 	bool asked;	 /* want_write() was called and attach_next() has not run dry since */
 	bool paused;	 /* pause_input() */
 	bool gap;	 /* a gap frame with a preamble comes next */
@@ -49,6 +53,7 @@ struct attach {
 	const char *notice; /* static */
 	uint16_t close_code;
 	char reason[96];
+	int64_t joined_s;
 	uint64_t id, opened_ms, typed_ms, bytes_in, bytes_out; /* for attach_hub_each() */
 	char address[ATTACH_ADDRESS_BYTES];
 };
@@ -64,10 +69,13 @@ struct attach_hub {
 	struct attach *all;
 	size_t count;
 	uint64_t born_ms;
+	uint64_t next_id;
 	ev_timer sweep, ack;
 	struct attach_counters n;
 	void (*on_change)(void *arg, enum attach_change what, const struct attach_view *v);
 	void *on_change_arg;
+	bool (*guard)(void *arg, const struct attach_claim *claim);
+	void *guard_arg;
 };
 
 /** attach_tell() - the one who watches the hub hears of it. While @a still has its stream */
@@ -82,6 +90,33 @@ void attach_ask_to_write(struct attach *a);
 /** attach_ack_waits() - input was written and is not acknowledged; attach_ack_due() - and it is time to */
 bool attach_ack_waits(const struct attach *a, const struct stream_state *st);
 bool attach_ack_due(const struct attach *a, const struct stream_state *st);
+
+/** attach_say() - @what, of enum say, is to be said; attach_say_to_all() - to every attachment of a stream */
+void attach_say(struct attach *a, unsigned what);
+void attach_say_to_all(struct stream *s, unsigned what);
+
+/** attach_notice() - an ERROR that does not end the connection. @code: static */
+void attach_notice(struct attach *a, const char *code);
+
+/** attach_pause_client() - read on from the client, or not */
+void attach_pause_client(struct attach *a, bool paused);
+
+/** attach_claim() - by what right it is here; borrowed from @a */
+struct attach_claim attach_claim(const struct attach *a);
+
+/* attach_control.c */
+/** attach_controls() - it does now; attach_may_control() - it may; attach_is_guest() - by an open share, without an account */
+bool attach_controls(const struct attach *a);
+bool attach_may_control(const struct attach *a);
+bool attach_is_guest(const struct attach *a);
+/** attach_begin_control() - it has joined its stream and, if it @asks, controls where that is due */
+void attach_begin_control(struct attach *a, bool asks);
+/** attach_hand_over() - the controller goes or lets go: the newest who still wants control has it */
+void attach_hand_over(struct stream *s);
+void attach_on_action(struct attach *a, enum wire_action what, uint64_t to);
+/** attach_set_right() - what it may do has changed */
+void attach_set_right(struct attach *a, enum stream_role role);
+json_t *attach_event_viewers(const struct attach *a);
 
 /** attach_leave() - let go of the stream and of control */
 void attach_leave(struct attach *a);

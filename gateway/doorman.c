@@ -8,6 +8,7 @@
 
 #include "auth/access.h"
 #include "auth/audit.h"
+#include "auth/share.h"
 #include "auth/store.h"
 #include "auth/token.h"
 #include "base/err.h"
@@ -33,14 +34,40 @@ static void expect(struct doorman *d, int64_t at_s)
 		d->until_s = at_s;
 }
 
-static bool may_be_here(void *arg, const struct who *who, enum role need)
+static bool listed(struct doorman *d, const char *email, enum role need)
 {
-	struct doorman *d = arg;
 	struct grant g;
-	bool ok = auth_check(d->c.access, who->email, d->now_s, &g, NULL) == 0 && g.role >= need;
+	bool ok = auth_check(d->c.access, email, d->now_s, &g, NULL) == 0 && g.role >= need;
 
 	expect(d, g.until_s);
 	return ok;
+}
+
+/* Who came by a share may stay as long as it is there, and its owner. */
+static bool share_holds(struct doorman *d, const struct ticket_right *right)
+{
+	char owner[EMAIL_BYTES];
+	struct share s;
+
+	return share_get(store_db(d->c.store), right->share, d->now_s, &s, NULL) == 0 &&
+	       store_person_email(d->c.store, right->owner, owner, NULL) == 0 && listed(d, owner, ROLE_USER);
+}
+
+static bool may_be_here(void *arg, const struct attach_claim *c)
+{
+	struct doorman *d = arg;
+	bool guest = c->right->share && c->who->person == 0;
+
+	return (guest || listed(d, c->who->email, c->need)) && (!c->right->share || share_holds(d, c->right));
+}
+
+/* The same at another time than that of a look. */
+static bool may_come_in(void *arg, const struct attach_claim *c)
+{
+	struct doorman *d = arg;
+
+	d->now_s = time(NULL);
+	return may_be_here(d, c);
 }
 
 static void stop_machine(struct doorman *d, struct machine *m, const char *email, const char *why)
@@ -82,7 +109,8 @@ static int look_at_person(void *arg, int64_t person, const char *email)
 	bool here = auth_check(d->c.access, email, d->now_s, &g, NULL) == 0;
 
 	expect(d, g.until_s);
-	if (!here && (store_session_drop_email(d->c.store, email, &e) < 0 || token_drop_email(store_db(d->c.store), email, &e) < 0))
+	if (!here && (store_session_drop_email(d->c.store, email, &e) < 0 || token_drop_email(store_db(d->c.store), email, &e) < 0 ||
+		      share_drop_email(store_db(d->c.store), email, &e) < 0))
 		log_err("%s", e.msg);
 	for (struct machine *m = NULL; (here || d->c.stop_machines) && (m = machine_next(d->c.machines, person, m));)
 		look_at_machine(d, m, email, here ? &g : NULL);
@@ -133,6 +161,7 @@ struct doorman *doorman_create(const struct doorman_config *c)
 		return NULL;
 	d->c = *c;
 	ev_timer_init(&d->date, on_date, 0., 0.);
+	attach_hub_guard(d->c.hub, may_come_in, d);
 	doorman_look(d);
 	return d;
 }
@@ -141,6 +170,7 @@ struct doorman *doorman_destroy(struct doorman *d)
 {
 	if (!d)
 		return NULL;
+	attach_hub_guard(d->c.hub, NULL, NULL);
 	loop_cancel(d->c.loop, &d->look);
 	ev_timer_stop(d->c.loop->ev, &d->date);
 	free(d);
@@ -170,22 +200,35 @@ void doorman_look(struct doorman *d)
 	loop_defer(d->c.loop, &d->look, on_look);
 }
 
-static bool not_this_one(void *arg, const struct who *who, enum role need)
+struct kick {
+	struct doorman *d;
+	const char *email;
+};
+
+/* Neither this one's, nor by a share of this one's. */
+static bool not_this_one(void *arg, const struct attach_claim *c)
 {
-	(void)need;
-	return strcmp(arg, who->email) != 0;
+	const struct kick *k = arg;
+	char owner[EMAIL_BYTES];
+
+	if (strcmp(k->email, c->who->email) == 0)
+		return false;
+	return !c->right->share ||
+	       (store_person_email(k->d->c.store, c->right->owner, owner, NULL) == 0 && strcmp(k->email, owner) != 0);
 }
 
 long doorman_kick(struct doorman *d, const char *email)
 {
 	char name[EMAIL_BYTES];
+	struct kick k = { .d = d, .email = name };
 	struct err e = { 0 };
 
 	(void)strncpy(name, email, sizeof(name) - 1);
 	name[sizeof(name) - 1] = '\0';
-	if (store_session_drop_email(d->c.store, name, &e) < 0 || token_drop_email(store_db(d->c.store), name, &e) < 0) {
+	if (store_session_drop_email(d->c.store, name, &e) < 0 || token_drop_email(store_db(d->c.store), name, &e) < 0 ||
+	    share_drop_email(store_db(d->c.store), name, &e) < 0) {
 		log_err("%s", e.msg);
 		return -1;
 	}
-	return (long)attach_hub_check(d->c.hub, not_this_one, name);
+	return (long)attach_hub_check(d->c.hub, not_this_one, &k);
 }

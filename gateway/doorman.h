@@ -16,7 +16,7 @@ struct store;
 
 /*
  * Cuts people off at once: when the list changes, and when a date in it comes, every live terminal and every person with a machine is looked at
- * again. Who may not be here any more loses sockets (4403), sessions, tokens, and by policy the machines. A machine whose lifetime is over stops.
+ * again. Who may not be here any more loses sockets (4403), sessions, tokens, what was shared with others, and by policy the machines. A machine whose lifetime is over stops.
  */
 
 /** struct doorman_config - borrowed; @audit may be NULL; @stop_machines: policy for the machines of people who are removed */
@@ -40,7 +40,7 @@ void doorman_look(struct doorman *d);
 /** doorman_machine_up() - it runs now: may it, and for how long? */
 void doorman_machine_up(struct doorman *d, const struct machine *m);
 
-/** doorman_kick() - end the sessions, tokens and sockets of one address; it may sign in again. Return: sockets closed, or negative with the database */
+/** doorman_kick() - end the sessions, tokens, shares and sockets of one address, and who came by those shares; it may sign in again. Return: sockets closed, or negative with the database */
 long doorman_kick(struct doorman *d, const char *email);
 
 #endif

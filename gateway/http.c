@@ -504,6 +504,10 @@ int http_upgrade(const struct http_app *app, const struct http_request *req, str
 	r = app->identify(app->app, req, who, &e);
 	if (r == 0 && who->bearer && !(who->scopes & SCOPE_VM))
 		return refuse(resp, 403, "wrong_scope", "This token is not for terminals; its scopes say what it is for.");
+	if (r > 0 && app->guests && !http_bearer(req)) {
+		*who = (struct who){ .email = HTTP_GUEST, .expires_at = INT64_MAX };
+		return 0;
+	}
 	if (r == 0)
 		return 0;
 	if (r < 0)

@@ -24,6 +24,7 @@ struct name_list;
 #define HTTP_HEAD_MAX	  4096	   /* bytes of an answer's head */
 #define HTTP_NONCE_BYTES  33
 #define HTTP_EXTRA_MAX	  16	   /* headers that the application asks for by name */
+#define HTTP_GUEST "guest" /* in place of the e-mail of somebody without an account */
 #define WS_SUBPROTOCOL	  "terrarium.v1"
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_OTHER, HTTP_METHOD_COUNT };
@@ -100,6 +101,7 @@ struct http_route {
  * @proxy_authorization: the header Authorization is written by a proxy into every request, so it says nothing about who made one and excuses
  *            from nothing
  * @on_nobody: fills the 401
+ * @guests: a page may open a websocket with nobody signed in; what it may then do, its ticket says
  * @on_other: a GET or HEAD that no route has; true when it was answered
  */
 struct http_app {
@@ -109,6 +111,7 @@ struct http_app {
 	bool proxy_authorization;
 	int (*identify)(void *app, const struct http_request *req, struct who *who, struct err *e);
 	void (*on_nobody)(struct http_call *call);
+	bool guests;
 	bool (*on_other)(struct http_call *call);
 	void *app;
 };
@@ -132,7 +135,7 @@ size_t http_body_max(const struct http_app *app, const struct http_request *req)
 /** http_answer() - find the route and fill @resp; for requests that passed the gate, with their whole body */
 void http_answer(const struct http_app *app, const struct http_request *req, struct http_response *resp);
 
-/** http_upgrade() - may this websocket be opened, and whose is it? Return: 0 with @who, or the status of a refusal as http_gate() */
+/** http_upgrade() - may this websocket be opened, and whose is it? Return: 0 with @who (a guest: no person), or the status of a refusal as http_gate() */
 int http_upgrade(const struct http_app *app, const struct http_request *req, struct http_response *resp, struct who *who);
 
 /** http_head() - write status line and headers of an answer. Return: 0, -ENOMEM or -ENOSPC */

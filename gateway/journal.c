@@ -145,6 +145,8 @@ void journal_terminal(void *arg, enum attach_change what, const struct attach_vi
 	json_t *facts = json_pack("{s:I, s:s}", "terminal", (json_int_t)v->id, "role",
 				  v->role == ROLE_CONTROLLER ? "controller" : "viewer");
 
+	if (v->share)
+		(void)json_object_set_new(facts, "share", json_integer((json_int_t)v->share));
 	if (what == ATTACH_CLOSED) {
 		ev.action = "terminal.close";
 		ev.detail = v->reason;

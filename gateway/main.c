@@ -59,6 +59,10 @@
 #define ACCOUNT_ASK_MS	      600000
 #define ACCOUNT_MAIL_BURST    5 /* invitations to one address */
 #define ACCOUNT_MAIL_MS	      60000
+#define ACCOUNT_SHARE_BURST   60 /* links made and followed by one account */
+#define ACCOUNT_SHARE_MS      1000
+#define SHARE_BURST	      120 /* wrong links from one address, and guests, of whom a class room may come from one */
+#define SHARE_MS	      1000
 
 /* Everything that main() puts together, in the order in which it is made; taken apart in reverse. */
 struct gateway {
@@ -82,7 +86,7 @@ struct gateway {
 	struct machines *machines;
 	struct tickets *tickets;
 	struct attach_hub *hub;
-	struct peer_limit *sign_in_limit, *account_limits[ACCOUNT_LIMIT_COUNT];
+	struct peer_limit *sign_in_limit, *share_limit, *account_limits[ACCOUNT_LIMIT_COUNT];
 	struct listeners *listeners;
 	struct api api;
 	struct http_app app;
@@ -175,10 +179,12 @@ static int make_terminals(struct gateway *g, struct err *e)
 	g->account_limits[ACCOUNT_TOKEN] = peer_limit_create(ACCOUNT_TOKEN_BURST, ACCOUNT_TOKEN_MS);
 	g->account_limits[ACCOUNT_ASK] = peer_limit_create(ACCOUNT_ASK_BURST, ACCOUNT_ASK_MS);
 	g->account_limits[ACCOUNT_MAIL] = peer_limit_create(ACCOUNT_MAIL_BURST, ACCOUNT_MAIL_MS);
+	g->account_limits[ACCOUNT_SHARE] = peer_limit_create(ACCOUNT_SHARE_BURST, ACCOUNT_SHARE_MS);
+	g->share_limit = peer_limit_create(SHARE_BURST, SHARE_MS);
 	for (size_t i = 0; i < ACCOUNT_LIMIT_COUNT; i++)
 		if (!g->account_limits[i])
 			return err_set(e, -ENOMEM, "no memory for the limits");
-	if (!g->tickets || !g->sign_in_limit || attach_hub_create(&g->hub, &g->loop, g->machines, g->tickets) < 0)
+	if (!g->tickets || !g->sign_in_limit || !g->share_limit || attach_hub_create(&g->hub, &g->loop, g->machines, g->tickets) < 0)
 		return err_set(e, -ENOMEM, "no memory for the terminals");
 	attach_hub_watch(g->hub, journal_terminal, g->journal);
 	return 0;
@@ -191,7 +197,7 @@ static int make_server(struct gateway *g, struct err *e)
 
 	g->api = (struct api){ .settings = &g->settings, .store = g->store, .demo = g->demo, .access = g->access, .audit = g->audit,
 			       .book = g->book, .signins = g->signins, .doorman = g->doorman, .machines = g->machines,
-			       .tickets = g->tickets, .hub = g->hub, .mailer = g->mailer, .askers = g->askers, .sign_in_limit = g->sign_in_limit, .metrics = &g->metrics,
+			       .tickets = g->tickets, .hub = g->hub, .mailer = g->mailer, .askers = g->askers, .sign_in_limit = g->sign_in_limit, .share_limit = g->share_limit, .metrics = &g->metrics,
 			       .now_s = wall_s, .now_ms = loop_now_ms };
 	memcpy(g->api.account_limits, g->account_limits, sizeof(g->api.account_limits));
 	api_app(&g->app, &g->api);
@@ -332,6 +338,7 @@ static void finish(struct gateway *g)
 	g->hub = attach_hub_destroy(g->hub);
 	g->tickets = tickets_destroy(g->tickets);
 	g->sign_in_limit = peer_limit_destroy(g->sign_in_limit);
+	g->share_limit = peer_limit_destroy(g->share_limit);
 	for (size_t i = 0; i < ACCOUNT_LIMIT_COUNT; i++)
 		g->account_limits[i] = peer_limit_destroy(g->account_limits[i]);
 	g->machines = machines_destroy(g->machines);

@@ -50,6 +50,7 @@ static const struct conf_key keys[] = {
 	KEY(smtp_password_file, CONF_STR, 0, 0, "", "file with the password for it"),
 	KEY(smtp_ca_file, CONF_STR, 0, 0, "", "certificate authorities for the mail server, PEM; empty: the system's"),
 	KEY(request_access, CONF_BOOL, 0, 0, "no", "people who are refused may ask to be let in"),
+	KEY(share_open, CONF_BOOL, 0, 0, "no", "people may let others watch their terminal who have no account here, by a link"),
 	KEY(max_connections, CONF_INT, 16, 200000, "8192", "connections in all"),
 	KEY(connections_per_address, CONF_INT, 4, 200000, "512", "connections from one address (IPv6: one /64)"),
 	KEY(log_level, CONF_STR, 0, 0, "info", "error, warn, info or debug"),

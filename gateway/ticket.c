@@ -22,7 +22,7 @@ struct ticket {
 	char stream_id[STREAM_ID_BYTES];
 	int64_t person;
 	uint64_t expires_ms;
-	enum stream_role role;
+	struct ticket_right right;
 	bool live;
 };
 
@@ -73,12 +73,18 @@ static bool same(const void *a, const void *b, size_t len)
 	return diff == 0;
 }
 
-static bool too_many(struct tickets *t, const struct who *who)
+/* Whose tickets are counted together. Persons' rows are positive. */
+static int64_t counted_as(const struct who *who, const struct ticket_right *right)
+{
+	return who->person == 0 && right->share ? -right->share : who->person;
+}
+
+static bool too_many(struct tickets *t, const struct who *who, int64_t person_row)
 {
 	size_t session = 0, person = 0;
 
 	for (size_t i = 0; i < t->count; i++) {
-		if (!at(t, i)->live || at(t, i)->person != who->person)
+		if (!at(t, i)->live || at(t, i)->person != person_row)
 			continue;
 		person++;
 		session += memcmp(at(t, i)->session_hash, who->session_hash, SESSION_HASH_BYTES) == 0;
@@ -89,13 +95,19 @@ static bool too_many(struct tickets *t, const struct who *who)
 int ticket_issue(struct tickets *t, const struct who *who, const char *stream_id, enum stream_role role,
 		 uint64_t now_ms, char out[TICKET_TEXT])
 {
+	return ticket_issue_for(t, who, stream_id, &(const struct ticket_right){ .role = role }, now_ms, out);
+}
+
+int ticket_issue_for(struct tickets *t, const struct who *who, const char *stream_id, const struct ticket_right *right,
+		     uint64_t now_ms, char out[TICKET_TEXT])
+{
 	size_t len = strlen(stream_id);
-	struct ticket new = { .person = who->person, .expires_ms = now_ms + TICKET_LIFE_MS, .role = role, .live = true };
+	struct ticket new = { .person = counted_as(who, right), .expires_ms = now_ms + TICKET_LIFE_MS, .right = *right, .live = true };
 
 	if (len >= sizeof(new.stream_id))
 		return -EINVAL;
 	drop_expired(t, now_ms);
-	if (too_many(t, who))
+	if (too_many(t, who, new.person))
 		return -EAGAIN;
 	if (getrandom(new.secret, sizeof(new.secret), GRND_NONBLOCK) != sizeof(new.secret))
 		return -EIO;
@@ -111,7 +123,7 @@ int ticket_issue(struct tickets *t, const struct who *who, const char *stream_id
 }
 
 int ticket_take(struct tickets *t, const char *text, const struct who *who, const char *stream_id,
-		uint64_t now_ms, enum stream_role *role)
+		uint64_t now_ms, struct ticket_right *right)
 {
 	struct ticket *found = NULL;
 	uint8_t secret[SECRET_BYTES];
@@ -129,7 +141,15 @@ int ticket_take(struct tickets *t, const char *text, const struct who *who, cons
 	/* Shown is spent, whoever shows it. */
 	fits = found->expires_ms > now_ms && strcmp(found->stream_id, stream_id) == 0 &&
 	       same(found->session_hash, who->session_hash, SESSION_HASH_BYTES);
-	*role = found->role;
+	*right = found->right;
 	explicit_bzero(found, sizeof(*found));
 	return fits ? 0 : -EACCES;
+}
+
+void ticket_drop_share(struct tickets *t, int64_t share)
+{
+	for (size_t i = 0; i < t->count; i++) {
+		if (at(t, i)->live && at(t, i)->right.share == share)
+			explicit_bzero(at(t, i), sizeof(struct ticket));
+	}
 }

@@ -21,6 +21,17 @@ struct tickets;
 
 enum stream_role { ROLE_VIEWER, ROLE_CONTROLLER };
 
+/**
+ * struct ticket_right - what a ticket, and then an attachment, is good for
+ * @share: the share (auth/share.h) by which somebody comes to the stream of @owner, a person's row; 0: it is one's
+ *         own stream, or one that an operator watches
+ * @ends_s: when the share ends, seconds since 1970
+ */
+struct ticket_right {
+	enum stream_role role;
+	int64_t share, owner, ends_s;
+};
+
 struct tickets *tickets_create(void);
 struct tickets *tickets_destroy(struct tickets *t);
 
@@ -29,10 +40,20 @@ int ticket_issue(struct tickets *t, const struct who *who, const char *stream_id
 		 uint64_t now_ms, char out[TICKET_TEXT]);
 
 /**
- * ticket_take() - spend a ticket; all of session, stream and time must fit. Return: 0 with @role, or
+ * ticket_issue_for() - the same with a share. Guests, who have no session, count by share: their tickets are only
+ * good for sockets without one
+ */
+int ticket_issue_for(struct tickets *t, const struct who *who, const char *stream_id, const struct ticket_right *right,
+		     uint64_t now_ms, char out[TICKET_TEXT]);
+
+/**
+ * ticket_take() - spend a ticket; all of session, stream and time must fit. Return: 0 with @right, or
  * -EACCES
  */
 int ticket_take(struct tickets *t, const char *text, const struct who *who, const char *stream_id,
-		uint64_t now_ms, enum stream_role *role);
+		uint64_t now_ms, struct ticket_right *right);
+
+/** ticket_drop_share() - tickets that wait for this share are worth nothing any more */
+void ticket_drop_share(struct tickets *t, int64_t share);
 
 #endif

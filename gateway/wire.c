@@ -165,6 +165,7 @@ static const char *get_hello(const uint8_t *body, size_t len, struct wire_msg *o
 static const char *get_action(const uint8_t *body, size_t len, struct wire_msg *out)
 {
 	const char *why = NULL, *what;
+	const json_t *to;
 	json_t *json;
 
 	if (len > WIRE_ACTION_MAX)
@@ -173,12 +174,20 @@ static const char *get_action(const uint8_t *body, size_t len, struct wire_msg *
 	if (!json)
 		return "ACTION is not a JSON object";
 	what = json_string_value(json_object_get(json, "do"));
+	to = json_object_get(json, "to");
 	if (what && strcmp(what, "take") == 0)
-		out->action = WIRE_TAKE;
+		out->action.what = WIRE_TAKE;
 	else if (what && strcmp(what, "release") == 0)
-		out->action = WIRE_RELEASE;
+		out->action.what = WIRE_RELEASE;
+	else if (what && strcmp(what, "give") == 0)
+		out->action.what = WIRE_GIVE;
 	else
 		why = "unknown ACTION";
+	if (!why && out->action.what == WIRE_GIVE) {
+		out->action.to = (uint64_t)json_integer_value(to);
+		if (!json_is_integer(to) || json_integer_value(to) < 0)
+			why = "to is not the id of a viewer";
+	}
 	json_decref(json);
 	return why;
 }

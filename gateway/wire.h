@@ -27,7 +27,7 @@ enum wire_type {
 /* Flags of OUTPUT. */
 enum { WIRE_REPLAY = 1, WIRE_GAP = 2, WIRE_PREAMBLE = 4 };
 
-enum wire_action { WIRE_TAKE, WIRE_RELEASE };
+enum wire_action { WIRE_TAKE, WIRE_RELEASE, WIRE_GIVE };
 
 /* Close codes; messages that cannot be kept to the protocol get the first one of ours. */
 enum wire_close {
@@ -59,6 +59,7 @@ struct wire_hello {
 
 /**
  * struct wire_msg - a message from the browser
+ * @action: @to: whom WIRE_GIVE gives to
  * @offset: of INPUT and CREDIT; @data, @len: of INPUT, in the caller's buffer
  */
 struct wire_msg {
@@ -72,7 +73,10 @@ struct wire_msg {
 		} input;
 		struct wire_size size;
 		uint64_t credit, clock;
-		enum wire_action action;
+		struct {
+			enum wire_action what;
+			uint64_t to;
+		} action;
 	};
 };
 

@@ -80,7 +80,7 @@ export class Bar {
 	viewers(viewers, me) {
 		const strangers = watched_by(viewers, me), others = viewers.filter(({ email }) => email === me).length - 1;
 		put("watchers", others > 0 ? t("bar.more_here", { count: others }) : "");
-		$("watchers").title = viewers.map((v) => t("bar.viewer", { email: v.email, role: word("role", v.role) })).join("\n");
+		$("watchers").title = viewers.map((v) => t("bar.viewer", { email: v.email, role: word("role", v.controlling ? "controller" : "viewer") })).join("\n");
 		show("watchers", others > 0);
 		put("watched", strangers.length > 0 ? t("bar.watched_by", { who: strangers.join(", ") }) : "");
 		show("watched", strangers.length > 0);

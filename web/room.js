@@ -287,7 +287,7 @@ export class Room {
 
 	#on_viewers(viewers) {
 		this.#bar.viewers(viewers, this.who.email);
-		if (!viewers.some(({ role }) => role === "controller"))
+		if (!viewers.some(({ controlling }) => controlling))
 			this.#link.take(); /* who had it is gone */
 	}
 

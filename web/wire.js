@@ -94,9 +94,9 @@ export function encode_ping(clock) {
 	return bytes;
 }
 
-/** @param {"take"|"release"} what @returns {Uint8Array} */
-export function encode_action(what) {
-	return json_frame(ACTION, { do: what }, UP_MAX);
+/** @param {"take"|"release"|"give"} what @param {number} [to] id of the viewer that is given control @returns {Uint8Array} */
+export function encode_action(what, to) {
+	return json_frame(ACTION, { do: what, to }, UP_MAX);
 }
 
 /* --- from the server ---------------------------------------------------------------------------------------------- */

@@ -62,13 +62,48 @@ void attach_hub_each(const struct attach_hub *hub, void (*fn)(void *arg, const s
 	(void)arg;
 }
 
-size_t attach_hub_check(struct attach_hub *hub, bool (*may)(void *arg, const struct who *who, enum role need),
-			void *arg)
+size_t attach_hub_check(struct attach_hub *hub, bool (*may)(void *arg, const struct attach_claim *claim), void *arg)
 {
 	(void)hub;
 	(void)may;
 	(void)arg;
 	return 0;
+}
+
+void attach_hub_guard(struct attach_hub *hub, bool (*fn)(void *arg, const struct attach_claim *claim), void *arg)
+{
+	(void)hub;
+	(void)fn;
+	(void)arg;
+}
+
+bool attach_hub_allows(const struct attach_hub *hub, const struct attach_claim *claim)
+{
+	(void)hub;
+	(void)claim;
+	return true;
+}
+
+void attach_hub_end_share(struct attach_hub *hub, int64_t share, const char *reason)
+{
+	(void)hub;
+	(void)share;
+	(void)reason;
+}
+
+void attach_hub_send_away(struct attach_hub *hub, int64_t share, const char *email, const char *reason)
+{
+	(void)hub;
+	(void)share;
+	(void)email;
+	(void)reason;
+}
+
+void attach_hub_set_share_role(struct attach_hub *hub, int64_t share, enum stream_role role)
+{
+	(void)hub;
+	(void)share;
+	(void)role;
 }
 
 static void nothing_to_do(void *arg)
@@ -147,14 +182,15 @@ static void set_up(void)
 	api_app(&app, &api);
 }
 
-#define PATHS 13
+#define PATHS 16
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char *const paths[PATHS] = { "/api/v1/session", "/api/v1/vms", "/api/v1/vms/%s/start", "/api/v1/vms/%s/stop",
 					     "/api/v1/vms/%s/restart", "/api/v1/streams/%s.console/tickets", "/api/v1/signin", "/api/v1/signin/look",
 					     "/api/v1/rules", "/api/v1/rules/import", "/api/v1/tokens", "/api/v1/invitations",
-					     "/api/v1/access-requests" };
+					     "/api/v1/access-requests", "/api/v1/streams/%s.console/shares", "/api/v1/shares/1",
+					     "/api/v1/shares/redeem" };
 	const char *pattern;
 	struct http_request q = { .method = HTTP_POST, .version = "HTTP/1.1", .query = "", .cookie = cookie };
 	struct http_response resp;

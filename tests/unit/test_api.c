@@ -74,13 +74,48 @@ void attach_hub_each(const struct attach_hub *hub, void (*fn)(void *arg, const s
 	(void)arg;
 }
 
-size_t attach_hub_check(struct attach_hub *hub, bool (*may)(void *arg, const struct who *who, enum role need),
-			void *arg)
+size_t attach_hub_check(struct attach_hub *hub, bool (*may)(void *arg, const struct attach_claim *claim), void *arg)
 {
 	(void)hub;
 	(void)may;
 	(void)arg;
 	return 0;
+}
+
+void attach_hub_guard(struct attach_hub *hub, bool (*fn)(void *arg, const struct attach_claim *claim), void *arg)
+{
+	(void)hub;
+	(void)fn;
+	(void)arg;
+}
+
+bool attach_hub_allows(const struct attach_hub *hub, const struct attach_claim *claim)
+{
+	(void)hub;
+	(void)claim;
+	return true;
+}
+
+void attach_hub_end_share(struct attach_hub *hub, int64_t share, const char *reason)
+{
+	(void)hub;
+	(void)share;
+	(void)reason;
+}
+
+void attach_hub_send_away(struct attach_hub *hub, int64_t share, const char *email, const char *reason)
+{
+	(void)hub;
+	(void)share;
+	(void)email;
+	(void)reason;
+}
+
+void attach_hub_set_share_role(struct attach_hub *hub, int64_t share, enum stream_role role)
+{
+	(void)hub;
+	(void)share;
+	(void)role;
 }
 
 static int64_t now_s(void)

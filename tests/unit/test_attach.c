@@ -796,11 +796,10 @@ static void watched(void **state)
 	world_finish(&w);
 }
 
-static bool is_user(void *arg, const struct who *who, enum role need)
+static bool is_user(void *arg, const struct attach_claim *claim)
 {
 	(void)arg;
-	(void)who;
-	return need <= ROLE_USER;
+	return claim->need <= ROLE_USER;
 }
 
 /* Who is no operator any more keeps the own terminal, and no look into others'. */

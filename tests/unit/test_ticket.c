@@ -16,7 +16,7 @@ static const struct who anna = { .person = 1, .session_hash = { 1 } },
 static void spent_once(void **state)
 {
 	struct tickets *t = tickets_create();
-	enum stream_role role = ROLE_VIEWER;
+	struct ticket_right right = { 0 };
 	char text[TICKET_TEXT], other[TICKET_TEXT];
 
 	(void)state;
@@ -24,11 +24,11 @@ static void spent_once(void **state)
 	assert_int_equal(ticket_issue(t, &anna, "s", ROLE_VIEWER, 1000, other), 0);
 	assert_int_equal(strlen(text), TICKET_TEXT - 1);
 	assert_string_not_equal(text, other);
-	assert_int_equal(ticket_take(t, text, &anna, "s", 1001, &role), 0);
-	assert_int_equal(role, ROLE_CONTROLLER);
-	assert_int_equal(ticket_take(t, text, &anna, "s", 1001, &role), -EACCES);
-	assert_int_equal(ticket_take(t, other, &anna, "s", 1001, &role), 0);
-	assert_int_equal(role, ROLE_VIEWER);
+	assert_int_equal(ticket_take(t, text, &anna, "s", 1001, &right), 0);
+	assert_int_equal(right.role, ROLE_CONTROLLER);
+	assert_int_equal(ticket_take(t, text, &anna, "s", 1001, &right), -EACCES);
+	assert_int_equal(ticket_take(t, other, &anna, "s", 1001, &right), 0);
+	assert_int_equal(right.role, ROLE_VIEWER);
 	assert_null(tickets_destroy(t));
 	assert_null(tickets_destroy(NULL));
 }
@@ -37,26 +37,26 @@ static void spent_once(void **state)
 static void bound(void **state)
 {
 	struct tickets *t = tickets_create();
-	enum stream_role role;
+	struct ticket_right right;
 	char text[TICKET_TEXT], upper[TICKET_TEXT];
 
 	(void)state;
 	assert_int_equal(ticket_issue(t, &anna, "s", ROLE_VIEWER, 0, text), 0);
-	assert_int_equal(ticket_take(t, text, &bert, "s", 1, &role), -EACCES);
-	assert_int_equal(ticket_take(t, text, &anna, "s", 1, &role), -EACCES);
+	assert_int_equal(ticket_take(t, text, &bert, "s", 1, &right), -EACCES);
+	assert_int_equal(ticket_take(t, text, &anna, "s", 1, &right), -EACCES);
 	assert_int_equal(ticket_issue(t, &anna, "s", ROLE_VIEWER, 0, text), 0);
-	assert_int_equal(ticket_take(t, text, &anna, "s2", 1, &role), -EACCES);
+	assert_int_equal(ticket_take(t, text, &anna, "s2", 1, &right), -EACCES);
 	assert_int_equal(ticket_issue(t, &anna, "s", ROLE_VIEWER, 0, text), 0);
-	assert_int_equal(ticket_take(t, text, &anna, "s", TICKET_LIFE_MS, &role), -EACCES);
+	assert_int_equal(ticket_take(t, text, &anna, "s", TICKET_LIFE_MS, &right), -EACCES);
 	assert_int_equal(ticket_issue(t, &anna, "s", ROLE_VIEWER, 0, text), 0);
-	assert_int_equal(ticket_take(t, text, &anna, "s", TICKET_LIFE_MS - 1, &role), 0);
+	assert_int_equal(ticket_take(t, text, &anna, "s", TICKET_LIFE_MS - 1, &right), 0);
 	memset(upper, 'g', sizeof(upper) - 1);
 	upper[TICKET_TEXT - 1] = '\0';
-	assert_int_equal(ticket_take(t, upper, &anna, "s", 1, &role), -EACCES);
-	assert_int_equal(ticket_take(t, "", &anna, "s", 1, &role), -EACCES);
+	assert_int_equal(ticket_take(t, upper, &anna, "s", 1, &right), -EACCES);
+	assert_int_equal(ticket_take(t, "", &anna, "s", 1, &right), -EACCES);
 	/* An empty place looks like a ticket of zeroes. */
 	memset(upper, '0', sizeof(upper) - 1);
-	assert_int_equal(ticket_take(t, upper, &(struct who){ 0 }, "", 1, &role), -EACCES);
+	assert_int_equal(ticket_take(t, upper, &(struct who){ 0 }, "", 1, &right), -EACCES);
 	assert_int_equal(ticket_issue(t, &anna, "a stream id that is longer than any that exists",
 				      ROLE_VIEWER, 0, text),
 			 0);
@@ -69,7 +69,7 @@ static void bound(void **state)
 static void bounded(void **state)
 {
 	struct tickets *t = tickets_create();
-	enum stream_role role;
+	struct ticket_right right;
 	char first[TICKET_TEXT], text[TICKET_TEXT];
 
 	(void)state;
@@ -87,7 +87,7 @@ static void bounded(void **state)
 
 		assert_int_equal(ticket_issue(t, &who, "s", ROLE_VIEWER, 0, text), 0);
 	}
-	assert_int_equal(ticket_take(t, first, &bert, "s", 1, &role), -EACCES); /* the oldest went */
+	assert_int_equal(ticket_take(t, first, &bert, "s", 1, &right), -EACCES); /* the oldest went */
 	tickets_destroy(t);
 
 	t = tickets_create();

@@ -101,7 +101,11 @@ static void check_c2s(const struct wire_msg *m, const json_t *f)
 		assert_int_equal(m->clock, u64(f, "clock"));
 		break;
 	default:
-		assert_int_equal(m->action, strcmp(text(json, "do"), "take") == 0 ? WIRE_TAKE : WIRE_RELEASE);
+		assert_int_equal(m->action.what, strcmp(text(json, "do"), "take") == 0 ? WIRE_TAKE :
+						 strcmp(text(json, "do"), "give") == 0 ? WIRE_GIVE :
+											 WIRE_RELEASE);
+		if (m->action.what == WIRE_GIVE)
+			assert_int_equal(m->action.to, number(json, "to"));
 		break;
 	}
 }

@@ -19,7 +19,7 @@ const encoders = {
 	RESIZE: (f) => wire.encode_resize(f),
 	CREDIT: (f) => wire.encode_credit(Number(f.offset)),
 	PING: (f) => wire.encode_ping(Number(f.clock)),
-	ACTION: (f) => wire.encode_action(f.json.do),
+	ACTION: (f) => wire.encode_action(f.json.do, f.json.to),
 };
 
 /* A parsed message in the words of the vectors. */

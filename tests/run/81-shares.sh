@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# One terminal, several people: what comes by a link may do what the link says and no more, whatever its client sends (tests/run/shares.mjs); and
+# how that looks in two browsers, one of which signs in on its way to the terminal (tests/web/share_story.mjs).
+. "$(dirname "$0")/../lib.sh"
+. tests/signin.sh
+needs_modules oidc-provider ws
+export IDP_PORT=$((PORT + 1)) STATE=$T/state
+
+oidc_identity corp "http://127.0.0.1:$IDP_PORT"
+start_identity_gateway --share-open=on --quota-lifetime=0s --per-person=2
+node tests/run/shares.mjs || fail "shares"
