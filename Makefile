@@ -59,15 +59,15 @@ CTL      := gateway/ctl/cmd_audit.c gateway/ctl/cmd_config_check.c gateway/ctl/c
             gateway/ctl/ctl.c gateway/ctl/list.c gateway/ctl/login.c gateway/ctl/rest.c gateway/ctl/rfc3339.c \
             gateway/ctl/table.c
 GATEWAY  := gateway/api.c gateway/api_ask.c gateway/api_host.c gateway/api_invite.c gateway/api_people.c gateway/api_prefs.c \
-            gateway/api_rules.c gateway/api_session.c gateway/api_share.c gateway/api_signin.c gateway/api_token.c gateway/api_vm.c \
-            gateway/askers.c gateway/attach.c gateway/attach_control.c gateway/attach_hub.c gateway/doorman.c gateway/http.c \
+            gateway/api_rules.c gateway/api_session.c gateway/api_share.c gateway/api_signin.c gateway/api_stream.c gateway/api_token.c gateway/api_vm.c \
+            gateway/agent_tie.c gateway/askers.c gateway/attach.c gateway/attach_control.c gateway/attach_hub.c gateway/doorman.c gateway/http.c \
             gateway/identities.c gateway/invite_text.c gateway/journal.c gateway/listen.c gateway/machine.c \
-            gateway/mailer.c gateway/metrics.c gateway/modes.c gateway/peer.c gateway/quota.c gateway/ring.c \
-            gateway/sched.c gateway/server.c gateway/settings.c gateway/sgr.c gateway/stream.c gateway/ticket.c \
+            gateway/mailer.c gateway/metrics.c gateway/modes.c gateway/peer.c gateway/quota.c gateway/ring.c gateway/ring_dir.c \
+            gateway/sched.c gateway/server.c gateway/settings.c gateway/sgr.c gateway/shell.c gateway/stream.c gateway/ticket.c \
             gateway/wire.c
 
 # --- programs ----------------------------------------------------------------------------------------------------------
-terrariumd_SRC      := gateway/main.c $(GATEWAY) $(AUTH) $(HV) $(OUTGOING) $(BASE)
+terrariumd_SRC      := gateway/main.c $(GATEWAY) $(AUTH) $(HV) $(AGENT_HOST) $(OUTGOING) $(BASE)
 terrarium-netd_SRC  := netsetup/main.c $(NETSETUP) $(BASE)
 terrarium_SRC       := gateway/ctl/main.c $(CTL) $(SNP) $(VERITY) $(HOST) gateway/settings.c base/cli.c base/conf.c base/err.c base/fd.c base/hex.c \
                        base/buf.c base/httpc.c base/loop.c

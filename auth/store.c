@@ -40,6 +40,13 @@ static const char *const migrations[] = {
 	INVITE_SCHEMA,
 	PREFS_SCHEMA,
 	SHARE_SCHEMA,
+	"ALTER TABLE vm ADD COLUMN boot BLOB NOT NULL DEFAULT x'00000000000000000000000000000000';"
+	"CREATE TABLE shell ("
+	"  id BLOB PRIMARY KEY CHECK (length(id) = 8),"
+	"  vm BLOB NOT NULL REFERENCES vm (id) ON DELETE CASCADE,"
+	"  created_s INTEGER NOT NULL, position INTEGER NOT NULL, state INTEGER NOT NULL, code INTEGER NOT NULL,"
+	"  signal INTEGER NOT NULL, name TEXT NOT NULL, reason TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX shell_vm ON shell (vm);",
 };
 
 
@@ -314,6 +321,85 @@ int store_vm_each(struct store *s, int (*fn)(void *arg, const struct vm_row *row
 		}
 	}
 	return r;
+}
+
+int store_vm_boot(struct store *s, const uint8_t vm[16], uint8_t boot[16], struct err *e)
+{
+	static const char sql[] = "SELECT boot FROM vm WHERE id = ?1";
+	struct db_row *row = db_start(s->db, sql, DB_VALUES(DB_BLOB(vm, 16)));
+	int r = db_step(s->db, row, "look for the machine", e);
+
+	if (r <= 0)
+		return r == 0 ? STORE_E_NONE : r;
+	r = db_blob(row, 0, boot, 16);
+	db_end(row);
+	return r < 0 ? err_set(e, r, "the database holds a bad machine") : 0;
+}
+
+int store_vm_set_boot(struct store *s, const uint8_t vm[16], const uint8_t boot[16], struct err *e)
+{
+	static const char sql[] = "UPDATE vm SET boot = ?2 WHERE id = ?1";
+
+	return db_run(s->db, sql, "note the guest", e, DB_VALUES(DB_BLOB(vm, 16), DB_BLOB(boot, 16)));
+}
+
+int store_shell_put(struct store *s, const struct shell_row *row, struct err *e)
+{
+	static const char sql[] = "INSERT OR REPLACE INTO shell (id, vm, created_s, position, state, code, signal, name, reason)"
+				  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+
+	return db_run(s->db, sql, "keep the shell", e,
+		      DB_VALUES(DB_BLOB(row->id, sizeof(row->id)), DB_BLOB(row->vm, sizeof(row->vm)), DB_INT(row->created_s),
+				DB_INT(row->position), DB_INT(row->state), DB_INT(row->code), DB_INT(row->signal), DB_TEXT(row->name),
+				DB_TEXT(row->reason)));
+}
+
+int store_shell_drop(struct store *s, const uint8_t vm[16], const uint8_t id[8], struct err *e)
+{
+	static const char sql[] = "DELETE FROM shell WHERE vm = ?1 AND id = ?2";
+
+	return db_run(s->db, sql, "forget the shell", e, DB_VALUES(DB_BLOB(vm, 16), DB_BLOB(id, 8)));
+}
+
+static int read_shell(struct db_row *from, struct shell_row *row)
+{
+	int64_t state = db_int(from, 4);
+
+	memset(row, 0, sizeof(*row));
+	row->created_s = db_int(from, 2);
+	row->position = (uint32_t)db_int(from, 3);
+	row->state = state == SHELL_OPEN || state == SHELL_EXITED ? (enum shell_state)state : SHELL_LOST;
+	row->code = (int)db_int(from, 5);
+	row->signal = (int)db_int(from, 6);
+	return db_blob(from, 0, row->id, sizeof(row->id)) < 0 || db_blob(from, 1, row->vm, sizeof(row->vm)) < 0 ||
+			       db_text(from, 7, row->name, sizeof(row->name)) < 0 || db_text(from, 8, row->reason, sizeof(row->reason)) < 0 ?
+		       -EBADMSG :
+		       0;
+}
+
+int store_shell_each(struct store *s, const uint8_t vm[16], int (*fn)(void *arg, const struct shell_row *row), void *arg, struct err *e)
+{
+	static const char sql[] = "SELECT id, vm, created_s, position, state, code, signal, name, reason FROM shell WHERE vm = ?1"
+				  " AND (position, id) > (?2, ?3) ORDER BY position, id LIMIT 1";
+	struct shell_row at = { 0 };
+	int64_t position = -1;
+
+	/* One row at a time: @fn may change the table. */
+	for (;;) {
+		struct db_row *row = db_start(s->db, sql, DB_VALUES(DB_BLOB(vm, 16), DB_INT(position), DB_BLOB(at.id, sizeof(at.id))));
+		int r = db_step(s->db, row, "read the shells", e);
+
+		if (r <= 0)
+			return r;
+		r = read_shell(row, &at);
+		db_end(row);
+		if (r < 0)
+			return err_set(e, r, "the database holds a bad shell");
+		position = at.position;
+		r = fn(arg, &at);
+		if (r != 0)
+			return r;
+	}
 }
 
 int store_writable(struct store *s, struct err *e)

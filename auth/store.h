@@ -86,6 +86,29 @@ int store_vm_drop(struct store *s, const uint8_t id[16], struct err *e);
 /** store_vm_each() - call @fn for every row, oldest first; a non-zero result of @fn ends the walk and is returned */
 int store_vm_each(struct store *s, int (*fn)(void *arg, const struct vm_row *row), void *arg, struct err *e);
 
+/* A shell has ended by itself, or with its guest. */
+enum shell_state { SHELL_OPEN, SHELL_EXITED, SHELL_LOST };
+
+/** struct shell_row - a shell of a machine over restarts; @reason: why it was lost */
+struct shell_row {
+	uint8_t vm[16], id[8];
+	int64_t created_s;
+	uint32_t position;
+	enum shell_state state;
+	int code, signal;
+	char name[80], reason[80];
+};
+
+/** store_shell_put() - keep a shell, in place of its former row. They go with their machine's row */
+int store_shell_put(struct store *s, const struct shell_row *row, struct err *e);
+int store_shell_drop(struct store *s, const uint8_t vm[16], const uint8_t id[8], struct err *e);
+/** store_shell_each() - the shells of a machine by position; @fn may change their rows; non-zero ends the walk and is returned */
+int store_shell_each(struct store *s, const uint8_t vm[16], int (*fn)(void *arg, const struct shell_row *row), void *arg, struct err *e);
+
+/** store_vm_boot() - the agent of a machine: its boot id, zeroes when none was met. store_vm_set_boot() - note another */
+int store_vm_boot(struct store *s, const uint8_t vm[16], uint8_t boot[16], struct err *e);
+int store_vm_set_boot(struct store *s, const uint8_t vm[16], const uint8_t boot[16], struct err *e);
+
 /** store_writable() - for /readyz: one page is really written, so that a full disk or a read-only one shows */
 int store_writable(struct store *s, struct err *e);
 

@@ -8,16 +8,13 @@
 #include "base/err.h"
 #include "gateway/api.h"
 #include "gateway/machine.h"
-#include "gateway/stream.h"
-#include "gateway/ticket.h"
 
-/* Machines, their streams, and the tickets to attach. */
+/* Machines. */
 
 #define LIST_LIMIT_DEFAULT 50
 #define LIST_LIMIT_MAX	   200
 #define KEY_BYTES	   64 /* of an Idempotency-Key; the store has room for 79 */
 #define OFFLINE_RETRY_S	   2  /* the helper is looked for every second */
-#define TICKETS_RETRY_S	   30 /* the life of a ticket */
 
 static void no_machine(struct http_call *call)
 {
@@ -254,45 +251,4 @@ void api_vm_delete(struct http_call *call)
 
 	if (m)
 		after(call, m, "vm.delete", machine_delete(m, &e), &e);
-}
-
-/* --- streams --- */
-
-void api_vm_streams(struct http_call *call)
-{
-	const struct machine *m = find(call);
-	json_t *vm = m ? machine_json(m) : NULL;
-
-	if (m)
-		http_json(call->resp, 200, json_pack("{s:O, s:n}", "items", json_object_get(vm, "streams"), "next"));
-	json_decref(vm);
-}
-
-void api_ticket_create(struct http_call *call)
-{
-	const struct api *api = call->app;
-	struct stream *s = machine_stream_find(api->machines, call->who.person, call->id);
-	const char *role = "controller";
-	char ticket[TICKET_TEXT];
-	int r;
-
-	if (!s) {
-		http_problem(call->resp, 404, "not_found", "You have no such stream.");
-		return;
-	}
-	if (json_unpack(call->json, "{s?s}", "role", &role) < 0 || (strcmp(role, "controller") != 0 && strcmp(role, "viewer") != 0)) {
-		http_problem(call->resp, 400, "bad_request", "role is \"controller\" or \"viewer\".");
-		return;
-	}
-	r = ticket_issue(api->tickets, &call->who, stream_id(s), role[0] == 'c' ? ROLE_CONTROLLER : ROLE_VIEWER, api->now_ms(),
-			 ticket);
-	if (r == 0) {
-		http_json(call->resp, 201,
-			  json_pack("{s:s, s:i}", "ticket", ticket, "expires_in_ms", TICKET_LIFE_MS));
-	} else if (r == -EAGAIN) {
-		http_problem(call->resp, 429, "slow_down", "Too many unused tickets; attach with one, or wait.");
-		http_header(call->resp, "Retry-After", "%d", TICKETS_RETRY_S);
-	} else {
-		http_problem(call->resp, 503, "overloaded", "No randomness for a ticket; try again.");
-	}
 }

@@ -288,7 +288,7 @@ static size_t next_exit(struct attach *a, uint8_t *buf)
 
 	if (!has_exit(a, &st))
 		return 0;
-	attach_hang_up(a, WIRE_CLOSE_DONE, "exit");
+	attach_hang_up(a, WIRE_CLOSE_DONE, st.why[0] ? st.why : "exit");
 	return wire_exit(buf, st.exit_code, (uint8_t)st.exit_signal);
 }
 
@@ -513,8 +513,8 @@ static void find_start(struct attach *a, const struct wire_hello *h, const struc
 	if (h->has_epoch && h->epoch == st->epoch && h->out_offset >= st->start) {
 		a->sent = h->out_offset;
 		a->hub->n.resumes++;
-	} else if (st->epoch != 0 && (h->has_epoch || st->start > 0)) {
-		go_to(a, st->start);
+	} else if (st->epoch != 0 && (h->has_epoch || st->lasting > 0)) {
+		go_to(a, st->lasting);
 	}
 	a->viewer.credit = a->sent;
 }
@@ -593,7 +593,7 @@ static void on_hello(struct attach *a, const struct wire_hello *h)
 	st = stream_state(s);
 	if (is_full(s, a))
 		attach_refuse(a, WIRE_CLOSE_TOO_MANY, "too many attachments of this stream");
-	else if (h->has_epoch && st.epoch == 0 && loop_now_ms() - hub->born_ms < ADOPT_MS)
+	else if (st.waits || (h->has_epoch && st.epoch == 0 && loop_now_ms() - hub->born_ms < ADOPT_MS))
 		attach_refuse(a, WIRE_CLOSE_NOT_READY, "the machines are still being found: try again at once");
 	else if (h->has_epoch && h->epoch == st.epoch && h->out_offset > st.end)
 		attach_refuse(a, WIRE_CLOSE_MALFORMED, "out_offset is past the end of the output");

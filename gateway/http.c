@@ -14,7 +14,7 @@
 #define HEAD_LINES_MAX 2048
 #define CONTENT_LENGTH_DIGITS 9
 
-static const char *const method_names[] = { "GET", "HEAD", "POST", "PUT", "DELETE", "" };
+static const char *const method_names[] = { "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "" };
 _Static_assert(sizeof(method_names) / sizeof(method_names[0]) == HTTP_METHOD_COUNT, "every method has a name");
 
 static const struct {
@@ -368,7 +368,7 @@ static void no_such_route(const struct http_app *app, struct http_call *call, co
 
 bool http_has_body(enum http_method m)
 {
-	return m == HTTP_POST || m == HTTP_PUT;
+	return m == HTTP_POST || m == HTTP_PUT || m == HTTP_PATCH;
 }
 
 /* --- the gate --- */
@@ -391,7 +391,7 @@ static int check_framing(const struct http_app *app, const struct http_request *
 	if (req->content_length && parse_length(req->content_length, &len) < 0)
 		return refuse(resp, 400, "content_length", "Content-Length is not a plain number.");
 	if (len > 0 && !http_has_body(req->method))
-		return refuse(resp, 400, "unexpected_body", "Only POST and PUT may have a body.");
+		return refuse(resp, 400, "unexpected_body", "Only POST, PUT and PATCH may have a body.");
 	if (http_has_body(req->method) && !req->content_length)
 		return refuse(resp, 411, "length_required", "A body needs Content-Length.");
 	if (len > http_body_max(app, req))

@@ -27,7 +27,7 @@ struct name_list;
 #define HTTP_GUEST "guest" /* in place of the e-mail of somebody without an account */
 #define WS_SUBPROTOCOL	  "terrarium.v1"
 
-enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_OTHER, HTTP_METHOD_COUNT };
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE, HTTP_OTHER, HTTP_METHOD_COUNT };
 
 /**
  * struct http_request - a request as it came; strings are borrowed, NULL when the header is absent

@@ -12,10 +12,14 @@
 #include "auth/store.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/hex.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "gateway/agent_tie.h"
 #include "gateway/quota.h"
+#include "gateway/ring_dir.h"
+#include "gateway/shell.h"
 #include "gateway/stream.h"
 
 #define CONSOLE_SUFFIX ".console"
@@ -25,8 +29,10 @@
  * @next:     in the registry, oldest first
  * @vm:       owned; destroyed only in stopped, failed or requested
  * @console:  owned
+ * @tie:      owned; to the agent in the guest. NULL until there was a way to one
+ * @shells:   owned
  * @deleting: freed as soon as it has stopped
- * @up:       as the last event said
+ * @up:       as the last event said; @was_ready: as the last state
  * @gone:     the free that is put off, for hv's hooks must not destroy a machine
  */
 struct machine {
@@ -35,12 +41,14 @@ struct machine {
 	struct loop_task gone;
 	struct hv_vm *vm;
 	struct stream *console;
+	struct agent_tie *tie;
+	struct shells *shells;
 	struct vm_spec spec;
 	uint8_t id[MACHINE_ID_BYTES];
 	char id_text[MACHINE_ID_TEXT];
 	char key[sizeof(((struct vm_row *)0)->key)];
 	int64_t owner, created_s;
-	bool deleting, up;
+	bool deleting, up, was_ready;
 };
 
 struct machines {
@@ -49,6 +57,7 @@ struct machines {
 	struct sched *sched; /* borrowed */
 	struct hv *hv;	     /* owned */
 	struct machine *first, **last;
+	struct shells_shared shells;
 	void (*on_event)(void *arg, const struct machine *m, enum machine_event what, const char *reason);
 	void *arg;
 	uint64_t created, deleted, failed;
@@ -92,6 +101,8 @@ static void free_machine(struct machine *m)
 	loop_cancel(m->ms->loop, &m->gone);
 	if (m->vm)
 		m->vm = hv_vm_destroy(m->vm);
+	m->shells = shells_destroy(m->shells);
+	m->tie = agent_tie_destroy(m->tie);
 	m->console = stream_destroy(m->console);
 	free(m);
 }
@@ -104,6 +115,19 @@ static void on_output(void *arg, const uint8_t *data, size_t len)
 }
 
 static const struct stream_hooks stream_hooks = { .on_output = on_output };
+
+/* Everybody who looks at one of its terminals hears of it. */
+static void notify(struct machine *m)
+{
+	stream_notify(m->console);
+	for (struct shell *sh = m->shells ? shell_next(m->shells, NULL) : NULL; sh; sh = shell_next(m->shells, sh))
+		stream_notify(shell_stream(sh));
+}
+
+static void on_shells(void *arg)
+{
+	notify(arg);
+}
 
 /* A machine of @row, known to hv, in the registry. Return: the machine, or NULL without memory. */
 static struct machine *add_machine(struct machines *ms, const struct vm_row *row, const struct vm_spec *spec)
@@ -121,7 +145,8 @@ static struct machine *add_machine(struct machines *ms, const struct vm_row *row
 	memcpy(m->key, row->key, sizeof(m->key));
 	hex_encode(m->id, sizeof(m->id), m->id_text);
 	(void)snprintf(stream_name, sizeof(stream_name), "%s" CONSOLE_SUFFIX, m->id_text);
-	if (stream_create(&m->console, ms->loop, ms->sched, stream_name, &stream_hooks, m) == 0)
+	if (stream_create(&m->console, ms->loop, ms->sched, stream_name, &stream_hooks, m) == 0 &&
+	    shells_create(&m->shells, &ms->shells, m->id, on_shells, m, NULL) == 0)
 		m->vm = hv_vm_create(ms->hv, m->id, &m->spec, m);
 	if (!m->vm) {
 		free_machine(m);
@@ -139,6 +164,7 @@ static int forget(struct machine *m, struct err *e)
 	if (r < 0)
 		return r;
 	log_info("machine %s deleted", m->id_text);
+	shells_forget(m->shells);
 	tell(m, MACHINE_GONE, "");
 	m->ms->deleted++;
 	unlink_machine(m);
@@ -173,6 +199,13 @@ static void note_state(struct machine *m, const struct hv_view *view)
 	tell(m, up ? MACHINE_UP : view->state == HV_FAILED ? MACHINE_FAILED : MACHINE_STOPPED, view->reason);
 }
 
+static void guest_gone(struct machine *m, const char *why)
+{
+	if (m->tie)
+		agent_tie_rest(m->tie);
+	shells_end(m->shells, why);
+}
+
 static void on_state(void *arg, struct hv_vm *vm)
 {
 	struct machines *ms = arg;
@@ -185,7 +218,12 @@ static void on_state(void *arg, struct hv_vm *vm)
 	if (view.state == HV_FAILED)
 		ms->failed++;
 	note_state(m, &view);
-	stream_notify(m->console);
+	if (at_rest(view.state) || view.state == HV_PLACING)
+		guest_gone(m, "the machine has stopped");
+	else if (view.state == HV_BOOTING && m->was_ready)
+		shells_end(m->shells, "the machine was started anew"); /* its agent will be another one: on_agent() follows */
+	m->was_ready = view.state == HV_READY;
+	notify(m);
 	if (m->deleting && at_rest(view.state))
 		loop_defer(ms->loop, &m->gone, run_gone);
 }
@@ -210,8 +248,68 @@ static void on_exit_hook(void *arg, struct hv_vm *vm, int code, int signal)
 
 static void on_online(void *arg)
 {
-	(void)arg;
+	struct machines *ms = arg;
+
 	log_info("the helper is connected");
+	/* What was not found running has ended while nobody looked. */
+	for (struct machine *m = ms->first; m; m = m->next) {
+		if (at_rest(state_of(m)))
+			shells_end(m->shells, "the machine has stopped");
+	}
+}
+
+/* --- its agent --- */
+
+static void on_tie_state(void *arg)
+{
+	notify(arg);
+}
+
+static int on_renew(void *arg)
+{
+	const struct machine *m = arg;
+
+	return hv_vm_agent_renew(m->vm);
+}
+
+/* A guest that has just booted, or a clone of one, is told who it is. */
+static void introduce(const struct machine *m, const uint8_t boot_id[AGENT_BOOT_BYTES])
+{
+	uint8_t before[AGENT_BOOT_BYTES] = { 0 };
+	struct err e = { 0 };
+
+	if (store_vm_boot(m->ms->store, m->id, before, &e) == 0 && memcmp(before, boot_id, sizeof(before)) == 0)
+		return;
+	agent_tie_identify(m->tie, m->spec.name);
+	if (store_vm_set_boot(m->ms->store, m->id, boot_id, &e) < 0)
+		log_warn("machine %s: %s", m->id_text, e.msg);
+}
+
+static void on_tie_ready(void *arg, const uint8_t boot_id[AGENT_BOOT_BYTES])
+{
+	struct machine *m = arg;
+	struct hv_view view;
+
+	hv_vm_view(m->vm, &view);
+	if (strcmp(view.driver ? view.driver : "", "local") != 0) /* name and clock would be the host's */
+		introduce(m, boot_id);
+	shells_ready(m->shells, agent_tie_host(m->tie));
+	hv_vm_agent_seen(m->vm);
+}
+
+static const struct agent_tie_hooks tie_hooks = { .on_state = on_tie_state, .renew = on_renew, .on_ready = on_tie_ready };
+
+static void on_agent(void *arg, struct hv_vm *vm, int fd)
+{
+	struct machine *m = hv_vm_owner(vm);
+
+	(void)arg;
+	if (!m->tie)
+		m->tie = agent_tie_create(m->ms->loop, &tie_hooks, m);
+	if (m->tie)
+		agent_tie_use(m->tie, fd);
+	else
+		(void)fd_close(fd);
 }
 
 static void on_offline(void *arg, const char *why)
@@ -221,7 +319,7 @@ static void on_offline(void *arg, const char *why)
 }
 
 static const struct hv_hooks hv_hooks = {
-	.on_state = on_state, .on_console = on_console, .on_exit = on_exit_hook, .on_online = on_online, .on_offline = on_offline,
+	.on_state = on_state, .on_console = on_console, .on_agent = on_agent, .on_exit = on_exit_hook, .on_online = on_online, .on_offline = on_offline,
 };
 
 /* --- the registry --- */
@@ -250,6 +348,11 @@ static int load_row(void *arg, const struct vm_row *row)
 	return add_machine(l->ms, row, &spec) ? 0 : err_set(l->e, -ENOMEM, "no memory for the machines");
 }
 
+static bool is_stream(void *arg, const char *name)
+{
+	return machine_stream_any(arg, name);
+}
+
 int machines_create(struct machines **out, struct loop *loop, struct store *store, struct sched *sched,
 		    const struct machines_config *c, struct err *e)
 {
@@ -265,9 +368,19 @@ int machines_create(struct machines **out, struct loop *loop, struct store *stor
 	ms->last = &ms->first;
 	ms->on_event = c->on_event;
 	ms->arg = c->arg;
+	ms->shells = (struct shells_shared){ .loop = loop, .sched = sched, .store = store,
+					     .ring_bytes = c->hv.ring_bytes, .max = c->shells_max };
+	(void)snprintf(ms->shells.ring_dir, sizeof(ms->shells.ring_dir), "%s", c->ring_dir ? c->ring_dir : "");
+	r = ms->shells.ring_dir[0] ? ring_dir_prepare(ms->shells.ring_dir, e) : 0;
+	if (r < 0) {
+		free(ms);
+		return r;
+	}
 	r = hv_create(&ms->hv, loop, &c->hv, &hv_hooks, ms, e);
 	if (r == 0)
 		r = store_vm_each(store, load_row, &loading, e);
+	if (r == 0)
+		shells_sweep(&ms->shells, is_stream, ms);
 	if (r < 0) {
 		(void)machines_destroy(ms);
 		return r;
@@ -320,12 +433,27 @@ struct machine *machine_find(struct machines *ms, int64_t person, const char *id
 	return NULL;
 }
 
+/* Its stream of that name: of the console, or of a shell. */
+static struct stream *stream_of(const struct machine *m, const char *stream_name)
+{
+	const size_t len = MACHINE_ID_TEXT - 1;
+	struct shell *sh;
+
+	if (strncmp(m->id_text, stream_name, len) != 0 || stream_name[len] != '.')
+		return NULL;
+	if (strcmp(stream_name + len, CONSOLE_SUFFIX) == 0)
+		return m->console;
+	sh = shell_find(m->shells, stream_name + len + 1);
+	return sh ? shell_stream(sh) : NULL;
+}
+
 struct stream *machine_stream_find(struct machines *ms, int64_t person, const char *stream_name)
 {
-	for (struct machine *m = ms->first; m; m = m->next)
-		if (m->owner == person && strcmp(stream_id(m->console), stream_name) == 0)
-			return m->console;
-	return NULL;
+	struct stream *s = NULL;
+
+	for (struct machine *m = ms->first; m && !s; m = m->next)
+		s = m->owner == person ? stream_of(m, stream_name) : NULL;
+	return s;
 }
 
 struct machine *machine_find_any(struct machines *ms, const char *id)
@@ -347,10 +475,11 @@ struct machine *machine_next_any(struct machines *ms, const struct machine *afte
 
 struct stream *machine_stream_any(struct machines *ms, const char *stream_name)
 {
-	for (struct machine *m = ms->first; m; m = m->next)
-		if (strcmp(stream_id(m->console), stream_name) == 0)
-			return m->console;
-	return NULL;
+	struct stream *s = NULL;
+
+	for (struct machine *m = ms->first; m && !s; m = m->next)
+		s = stream_of(m, stream_name);
+	return s;
 }
 
 int64_t machine_owner(const struct machine *m)
@@ -371,6 +500,31 @@ bool machine_up(const struct machine *m)
 struct machine *machine_of_stream(struct stream *s)
 {
 	return stream_arg(s);
+}
+
+struct stream *machine_console(const struct machine *m)
+{
+	return m->console;
+}
+
+struct agent_host *machine_agent(const struct machine *m)
+{
+	return m->tie && agent_tie_state(m->tie) == AGENT_TIE_READY ? agent_tie_host(m->tie) : NULL;
+}
+
+struct shells *machine_shells(const struct machine *m)
+{
+	return m->shells;
+}
+
+struct shell *machine_shell_of(struct stream *s)
+{
+	return shell_of_stream(machine_of_stream(s)->shells, s);
+}
+
+int machine_shell_open(struct machine *m, const struct shell_wish *wish, struct shell **out, struct err *e)
+{
+	return shell_open(m->shells, machine_agent(m), wish, out, e);
 }
 
 /* --- what people ask for --- */
@@ -542,6 +696,20 @@ static void time_text(int64_t s, char out[32])
 	(void)strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
 }
 
+static json_t *streams_json(const struct machine *m)
+{
+	json_t *list = json_pack("[{s:s, s:s}]", "id", stream_id(m->console), "kind", "console");
+
+	for (struct shell *sh = shell_next(m->shells, NULL); sh; sh = shell_next(m->shells, sh))
+		(void)json_array_append_new(list, json_pack("{s:s, s:s}", "id", stream_id(shell_stream(sh)), "kind", "shell"));
+	return list;
+}
+
+static const char *agent_word(const struct machine *m)
+{
+	return agent_tie_state_name(m->tie ? agent_tie_state(m->tie) : AGENT_TIE_NONE);
+}
+
 json_t *machine_json(const struct machine *m)
 {
 	struct hv_view v;
@@ -549,13 +717,31 @@ json_t *machine_json(const struct machine *m)
 
 	hv_vm_view(m->vm, &v);
 	time_text(m->created_s, created);
-	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:I, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:s, s:[{s:s, s:s}]}", "id",
+	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:I, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:s, s:s, s:o}", "id",
 			 m->id_text, "name", m->spec.name, "image", m->spec.image, "cpus", (int)m->spec.cpus, "memory",
 			 (json_int_t)m->spec.memory_bytes, "network", vm_net_name(m->spec.net), "state", hv_state_name(v.state), "state_ms",
 			 (json_int_t)(loop_now_ms() - v.state_since_ms), "reason", text_or_null(v.reason), "driver",
 			 v.driver ? v.driver : "", "accel", v.accel ? v.accel : "", "can_resize", v.can_resize, "ip4",
 			 text_or_null(v.ip4), "ip6", text_or_null(v.ip6), "gateway4", text_or_null(v.gw4), "created_at", created,
-			 "streams", "id", stream_id(m->console), "kind", "console");
+			 "agent", agent_word(m), "streams", streams_json(m));
+}
+
+static void agent_metrics(const struct machines *ms, struct buf *out)
+{
+	uint32_t ready = 0, open = 0;
+
+	for (const struct machine *m = ms->first; m; m = m->next) {
+		ready += machine_agent(m) != NULL;
+		open += shells_open_count(m->shells);
+	}
+	(void)buf_printf(out,
+			 "# TYPE terrarium_agents_ready gauge\nterrarium_agents_ready %u\n"
+			 "# TYPE terrarium_shells gauge\nterrarium_shells %u\n"
+			 "# TYPE terrarium_shells_opened_total counter\nterrarium_shells_opened_total %llu\n"
+			 "# TYPE terrarium_shell_output_bytes_total counter\nterrarium_shell_output_bytes_total %llu\n"
+			 "# TYPE terrarium_shell_input_bytes_total counter\nterrarium_shell_input_bytes_total %llu\n",
+			 ready, open, (unsigned long long)ms->shells.opened, (unsigned long long)ms->shells.bytes_out,
+			 (unsigned long long)ms->shells.bytes_in);
 }
 
 void machines_metrics(const struct machines *ms, struct buf *out)
@@ -566,6 +752,7 @@ void machines_metrics(const struct machines *ms, struct buf *out)
 	for (const struct machine *m = ms->first; m; m = m->next)
 		counts[state_of(m)]++;
 	hv_host(ms->hv, &host);
+	agent_metrics(ms, out);
 	(void)buf_printf(out, "# TYPE terrarium_machines gauge\n");
 	for (int s = 0; s < HV_STATE_COUNT; s++)
 		(void)buf_printf(out, "terrarium_machines{state=\"%s\"} %u\n", hv_state_name((enum hv_state)s), counts[s]);

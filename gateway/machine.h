@@ -9,12 +9,16 @@
 
 #include "hv/hv.h"
 
+struct agent_host;
 struct err;
 struct loop;
 struct machine;
 struct machines;
 struct quota;
 struct sched;
+struct shell;
+struct shell_wish;
+struct shells;
 struct store;
 struct stream;
 
@@ -24,7 +28,7 @@ struct stream;
  */
 #define MACHINE_ID_BYTES 16
 #define MACHINE_ID_TEXT	 33
-#define STREAM_ID_BYTES	 48 /* "<32 hex>.console" and room */
+#define STREAM_ID_BYTES	 64 /* "<32 hex>.console", "<32 hex>.<16 hex>" and room */
 
 /* Positive outcomes, beside negative errno with @e filled. */
 enum {
@@ -38,9 +42,15 @@ enum {
 /* What happens to a machine by itself, or after it was asked for; in the order of a life. */
 enum machine_event { MACHINE_UP /* starts, or was found running */, MACHINE_STOPPED, MACHINE_FAILED, MACHINE_GONE, MACHINE_EVENT_COUNT };
 
-/** struct machines_config - @on_event: @reason in words, may be empty; may stop no machine. NULL for none */
+/**
+ * struct machines_config - what machines need to be told
+ * @ring_dir:   where the rings of shells are kept; NULL or "": no shells. @shells_max: of one machine
+ * @on_event: @reason in words, may be empty; may stop no machine. NULL for none
+ */
 struct machines_config {
 	struct hv_config hv;
+	const char *ring_dir;
+	uint32_t shells_max;
 	void (*on_event)(void *arg, const struct machine *m, enum machine_event what, const char *reason);
 	void *arg;
 };
@@ -109,8 +119,23 @@ json_t *machine_json(const struct machine *m);
 /** machine_stream_find() - stream by its id, only if its machine belongs to @person; NULL otherwise */
 struct stream *machine_stream_find(struct machines *ms, int64_t person, const char *stream_id);
 
-/** machine_stream_of() - the machine behind a stream of this registry */
+/** machine_of_stream() - the machine behind a stream of this registry */
 struct machine *machine_of_stream(struct stream *s);
+
+/** machine_console() - the stream of its console */
+struct stream *machine_console(const struct machine *m);
+
+/** machine_agent() - for requests to the agent in its guest (hv/agent/host.h); NULL while it does not answer. Valid until the loop turns */
+struct agent_host *machine_agent(const struct machine *m);
+
+/** machine_shells() - its shells (gateway/shell.h) */
+struct shells *machine_shells(const struct machine *m);
+
+/** machine_shell_of() - the shell behind a stream, NULL for a console */
+struct shell *machine_shell_of(struct stream *s);
+
+/** machine_shell_open() - Return: as shell_open() */
+int machine_shell_open(struct machine *m, const struct shell_wish *wish, struct shell **out, struct err *e);
 
 /** machines_metrics() - append Prometheus lines */
 struct buf;

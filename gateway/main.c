@@ -158,14 +158,16 @@ static int make_journal(struct gateway *g, struct err *e)
 static int make_machines(struct gateway *g, struct err *e)
 {
 	const struct settings *s = &g->settings;
+	char ring_dir[sizeof(s->state_dir) + 8];
 	struct machines_config c = {
 		.hv = { .helper_socket = s->helper_socket, .driver = s->driver, .images = s->images, .machine = s->machine,
 			.accel = s->accel, .state_dir = s->state_dir, .local_command = s->local_command,
 			.local_console = s->local_console, .local_agent = s->local_agent, .ring_bytes = (uint32_t)s->ring_size,
 			.boot_deadline_ms = s->boot_deadline, .stop_deadline_ms = s->stop_deadline },
-		.on_event = journal_machine, .arg = g->journal,
+		.ring_dir = ring_dir, .shells_max = (uint32_t)s->shells_per_machine, .on_event = journal_machine, .arg = g->journal,
 	};
 
+	(void)snprintf(ring_dir, sizeof(ring_dir), "%s%s", s->ring_dir[0] ? s->ring_dir : s->state_dir, s->ring_dir[0] ? "" : "/rings");
 	if (sched_create(&g->sched, &g->loop) < 0)
 		return err_set(e, -ENOMEM, "no memory for the scheduler");
 	return machines_create(&g->machines, &g->loop, g->store, g->sched, &c, e);

@@ -17,6 +17,8 @@
  *   far they reach. After a SIGKILL the offset is found behind the last byte that is not the sentinel. (Binary output that ends in
  *   just these bytes, killed in that microsecond, loses them.) Input to a PTY is counted after write(2) has returned.
  *
+ *   Given bytes (ring_put()): whoever gives them keeps them until he is told that they lie here, so they are copied first and counted then.
+ *
  * Dropping the oldest bytes: start = offset of the current snapshot of the mode tracker. Before bytes are
  * overwritten the tracker runs over them into the other snapshot, and "current" is switched: then start is
  * behind them. So the modes at start are always known, each byte is parsed at most once, and an idle
@@ -248,6 +250,26 @@ ssize_t ring_read(struct ring *r, int fd, size_t want)
 	return n == -ECONNRESET ? read_socket(r, fd, want) : n;
 }
 
+/* One store makes them count. */
+static void slot_set(struct ring_slot *slot, uint64_t offset)
+{
+	atomic_store_explicit(&slot->base, offset, memory_order_release);
+}
+
+void ring_put(struct ring *r, const uint8_t *data, size_t len)
+{
+	uint64_t end = ring_end(r);
+
+	make_room(r, end + len);
+	memcpy(write_at(r, end), data, len);
+	slot_set(slot_now(r->header->out, &r->header->out_now), end + len);
+}
+
+void ring_set_written(struct ring *r, uint64_t offset)
+{
+	slot_set(slot_now(r->header->in, &r->header->in_now), offset);
+}
+
 ssize_t ring_write(struct ring *r, int fd, const void *data, size_t len)
 {
 	struct ring_slot *slot = slot_turn(r->header->in, &r->header->in_now);
@@ -348,7 +370,7 @@ static bool header_valid(const struct ring *r)
 	start = h->snap[snap].offset;
 	if (start > end || end - start > r->size || !modes_valid(&h->snap[snap].modes))
 		return false;
-	return r->kind == RING_SOCKET ||
+	return r->kind != RING_PTY ||
 	       (filled >= end && filled - end <= FILL_AHEAD && filled - start <= r->size) ||
 	       (filled == 0 && end == 0);
 }

@@ -20,7 +20,8 @@ struct ring_header;
 #define RING_READ_MAX  65536u /* bytes of one read */
 #define RING_SLACK     65536u /* of its size, what a read may need: all but so many of the newest bytes are always kept */
 
-enum ring_kind { RING_PTY = 1, RING_SOCKET = 2 };
+/* How bytes get into it: read from a PTY, read from a socket, or given by ring_put(). */
+enum ring_kind { RING_PTY = 1, RING_SOCKET = 2, RING_GIVEN = 3 };
 
 /**
  * struct ring - a mapping; embedded in its stream; zeroed = not open
@@ -69,6 +70,9 @@ const uint8_t *ring_at(const struct ring *r, uint64_t offset);
  */
 ssize_t ring_read(struct ring *r, int fd, size_t want);
 
+/** ring_put() - for RING_GIVEN: the next @len bytes, at most RING_READ_MAX. A SIGKILL leaves all of them or none */
+void ring_put(struct ring *r, const uint8_t *data, size_t len);
+
 /** ring_modes() - the terminal's modes at ring_start() */
 const struct modes *ring_modes(const struct ring *r);
 
@@ -77,6 +81,9 @@ uint64_t ring_written(const struct ring *r);
 
 /** ring_write() - give input to the console. Return: bytes taken, -EAGAIN, -EINTR, or -errno */
 ssize_t ring_write(struct ring *r, int fd, const void *data, size_t len);
+
+/** ring_set_written() - for RING_GIVEN: input before @offset has reached its reader */
+void ring_set_written(struct ring *r, uint64_t offset);
 
 /** ring_size() - the terminal's size, kept for the next process; zeroes when never set */
 struct ring_size ring_size(const struct ring *r);

@@ -336,7 +336,7 @@ static int copy_path(struct exchange *x, struct lws *wsi)
 		enum http_method method;
 	} methods[] = {
 		{ WSI_TOKEN_GET_URI, HTTP_GET },      { WSI_TOKEN_HEAD_URI, HTTP_HEAD },   { WSI_TOKEN_POST_URI, HTTP_POST },
-		{ WSI_TOKEN_DELETE_URI, HTTP_DELETE }, { WSI_TOKEN_PUT_URI, HTTP_PUT },   { WSI_TOKEN_PATCH_URI, HTTP_OTHER },
+		{ WSI_TOKEN_DELETE_URI, HTTP_DELETE }, { WSI_TOKEN_PUT_URI, HTTP_PUT },   { WSI_TOKEN_PATCH_URI, HTTP_PATCH },
 		{ WSI_TOKEN_OPTIONS_URI, HTTP_OTHER },
 	};
 

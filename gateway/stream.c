@@ -20,11 +20,15 @@
  * more bytes. A console may stay open in the hands of a grandchild, so after the exit, silence for GRACE_S
  * counts as its end, too.
  *
+ * A shell's bytes come from its owner (struct stream_line) and are in the ring as soon as they come. Its gate is to say how much more is
+ * wanted: what has been asked for cannot be put off, so it asks only for what the controller's window has room for.
+ *
  *   unopened -> open -> (eof, exited) -> ended -> open (next epoch) ...
  */
 #include "gateway/stream.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -63,6 +67,8 @@ struct stream {
 	void *arg;
 	char id[STREAM_ID_BYTES];
 	int fd; /* owned; -1 when there is no console */
+	struct stream_line *line; /* borrowed; NULL for a console, and at the end */
+	uint64_t given;		  /* with a line: input offset up to which it has taken */
 	struct ring ring;
 	struct sched_source source;
 	ev_io writer; /* runs while input is held and the console is open */
@@ -76,6 +82,8 @@ struct stream {
 	struct ring_size size;
 	bool eof, exited, ended;
 	bool deaf; /* the console takes no input any more */
+	bool up;   /* the line's far end is there */
+	char why[80];
 	int exit_code, exit_signal;
 };
 
@@ -116,9 +124,26 @@ static void tell_output(struct stream *s)
 	tell(s, NULL, VIEWER_OUTPUT);
 }
 
+/* How far a line may send: one window less than there is room for, for that is on its way; but never nothing. */
+static void ask_for_more(struct stream *s)
+{
+	const struct viewer *c = s->controller;
+	uint64_t end = ring_end(&s->ring), left = room(s), least = c ? c->credit : 0, limit;
+
+	limit = left == UINT64_MAX ? end : end + left;
+	limit = limit > s->line->window ? limit - s->line->window : 0;
+	if (left == UINT64_MAX)
+		limit = end;
+	if (limit < least)
+		limit = least;
+	s->line->ops->take(s->line, limit < end ? limit : end);
+}
+
 /* Open or shut the way from the console to the ring. */
 static void gate(struct stream *s)
 {
+	if (s->line)
+		ask_for_more(s);
 	if (s->fd < 0 || s->eof)
 		return;
 	if (room(s) >= ROOM_LEAST) {
@@ -147,11 +172,12 @@ static void on_linger(struct ev_loop *ev, ev_timer *timer, int events)
 
 static void let_go(struct stream *s)
 {
+	s->line = NULL;
+	ev_timer_stop(s->loop->ev, &s->linger);
 	if (s->fd < 0)
 		return;
 	sched_source_shut(&s->source);
 	ev_io_stop(s->loop->ev, &s->writer);
-	ev_timer_stop(s->loop->ev, &s->linger);
 	s->fd = fd_close(s->fd);
 }
 
@@ -340,6 +366,18 @@ static ssize_t give(struct stream *s, const void *data, size_t len)
 	return n == -EAGAIN ? 0 : n;
 }
 
+/* Offset of the next byte that stream_input() takes. */
+static uint64_t wanted(const struct stream *s)
+{
+	return (s->line ? s->given : written(s)) + s->held.len;
+}
+
+/* Will nothing that is typed ever be read? */
+static bool is_deaf(const struct stream *s)
+{
+	return is_open(s) && !s->line && (s->fd < 0 || s->eof || s->deaf);
+}
+
 static void on_writable(struct ev_loop *ev, ev_io *io, int events)
 {
 	struct stream *s = container_of(io, struct stream, writer);
@@ -358,19 +396,30 @@ static void on_writable(struct ev_loop *ev, ev_io *io, int events)
 	tell(s, NULL, VIEWER_INPUT);
 }
 
+/* To the line, and what it does not take to those that wait. */
+static int line_input(struct stream *s, const uint8_t *data, size_t len)
+{
+	size_t n = s->held.len == 0 && s->up ? s->line->ops->write(s->line, data, len) : 0;
+
+	s->given += n;
+	return n < len && buf_add(&s->held, data + n, len - n) < 0 ? STREAM_E_FULL : 0;
+}
+
 int stream_input(struct stream *s, uint64_t offset, const uint8_t *data, size_t len)
 {
-	uint64_t wanted = written(s) + s->held.len;
+	uint64_t known = wanted(s);
 	ssize_t n = 0;
 
-	if (is_open(s) && (s->fd < 0 || s->eof || s->deaf))
+	if (is_deaf(s))
 		return STREAM_E_ENDED;
-	if (offset > wanted)
+	if (offset > known)
 		return STREAM_E_AHEAD;
-	if (wanted - offset >= len)
+	if (known - offset >= len)
 		return 0;
-	data += wanted - offset;
-	len -= wanted - offset;
+	data += known - offset;
+	len -= known - offset;
+	if (s->line)
+		return line_input(s, data, len);
 	if (s->fd >= 0 && s->held.len == 0) {
 		n = give(s, data, len);
 		if (n < 0) {
@@ -401,6 +450,8 @@ static void apply_size(struct stream *s)
 	ring_set_size(&s->ring, s->size);
 	if (s->fd >= 0 && s->ring.kind == RING_PTY && ioctl(s->fd, TIOCSWINSZ, &ws) < 0)
 		log_debug("stream %s: TIOCSWINSZ failed: %s", s->id, strerror(errno));
+	if (s->line)
+		s->line->ops->resize(s->line, s->size);
 }
 
 void stream_resize(struct stream *s, const struct viewer *by, struct ring_size size)
@@ -417,24 +468,37 @@ void stream_resize(struct stream *s, const struct viewer *by, struct ring_size s
 
 /* --- viewers --------------------------------------------------------------------------------------------- */
 
+/* A console that has to wait is not read: all that is kept stays. A line sends another window. */
+static uint64_t lasting(const struct stream *s)
+{
+	uint64_t start = ring_start(&s->ring), end = ring_end(&s->ring), least;
+
+	least = s->line ? end + s->line->window + RING_SLACK : 0;
+	least = least > s->ring.size ? least - s->ring.size : 0;
+	return least > start ? least : start;
+}
+
 struct stream_state stream_state(const struct stream *s)
 {
 	struct stream_state st = {
 		.written = written(s),
-		.wanted = written(s) + s->held.len,
-		.held = s->held.len,
+		.wanted = wanted(s),
+		.held = wanted(s) - written(s),
 		.ended = s->ended,
 		.exit_code = s->exit_code,
 		.exit_signal = s->exit_signal,
 		.size = s->size,
+		.why = s->why,
+		.waits = s->line && !s->up,
 	};
 
 	if (is_open(s)) {
 		st.epoch = ring_epoch(&s->ring);
 		st.start = ring_start(&s->ring);
 		st.end = ring_end(&s->ring);
-		st.pty = s->ring.kind == RING_PTY;
-		st.ring_bytes = s->ring.size;
+		st.lasting = lasting(s);
+		st.pty = s->ring.kind != RING_SOCKET;
+		st.ring_bytes = s->ring.size - (s->line ? s->line->window : 0);
 	}
 	return st;
 }
@@ -479,7 +543,7 @@ struct viewer *stream_controller(const struct stream *s)
 
 void stream_control(struct stream *s, struct viewer *v)
 {
-	if (s->controller && !v && s->fd >= 0)
+	if (s->controller && !v && (s->fd >= 0 || s->line))
 		linger(s, s->controller->credit);
 	else if (v)
 		ev_timer_stop(s->loop->ev, &s->linger);
@@ -563,7 +627,9 @@ static void forget(struct stream *s)
 	let_go(s);
 	drop_mark(s);
 	ring_close(&s->ring);
-	s->eof = s->exited = s->ended = s->deaf = false;
+	s->eof = s->exited = s->ended = s->deaf = s->up = false;
+	s->given = 0;
+	s->why[0] = '\0';
 	s->exit_code = s->exit_signal = 0;
 	s->untold = 0;
 }
@@ -602,6 +668,83 @@ int stream_open(struct stream *s, const struct hv_console *c)
 		linger(s, ring_start(&s->ring));
 	gate(s);
 	return 0;
+}
+
+/* --- lines ----------------------------------------------------------------------------------------------- */
+
+int stream_open_line(struct stream *s, struct stream_line *line, int ring_fd, uint32_t ring_bytes, bool adopt)
+{
+	int r;
+
+	forget(s);
+	r = ring_open(&s->ring, ring_fd, ring_bytes, RING_GIVEN, adopt);
+	if (r == RING_E_FRESH) {
+		ring_close(&s->ring);
+		r = -EBADMSG;
+	}
+	if (r < 0)
+		return r;
+	s->line = line;
+	s->size = ring_size(&s->ring);
+	s->given = ring_written(&s->ring);
+	if (adopt)
+		linger(s, ring_start(&s->ring));
+	return 0;
+}
+
+/* What waited goes on its way. */
+static void push(struct stream *s)
+{
+	size_t n = s->held.len > 0 ? s->line->ops->write(s->line, (const uint8_t *)s->held.data, s->held.len) : 0;
+
+	s->given += n;
+	buf_eat(&s->held, n);
+	if (s->held.len == 0)
+		buf_finish(&s->held);
+}
+
+void stream_line_up(struct stream *s, uint64_t written_now)
+{
+	if (!s->line || s->up)
+		return;
+	s->up = true;
+	s->given = written_now;
+	ring_set_written(&s->ring, written_now);
+	apply_size(s);
+	push(s);
+	gate(s);
+}
+
+void stream_line_output(struct stream *s, const uint8_t *data, size_t len)
+{
+	if (!s->line)
+		return;
+	ring_put(&s->ring, data, len);
+	if (s->hooks->on_output)
+		s->hooks->on_output(s->arg, data, len);
+	gate(s);
+	tell(s, NULL, VIEWER_OUTPUT);
+}
+
+void stream_line_moved(struct stream *s, uint64_t written_now)
+{
+	if (!s->line)
+		return;
+	if (written_now > written(s) && written_now <= s->given)
+		ring_set_written(&s->ring, written_now);
+	push(s);
+	tell(s, NULL, VIEWER_INPUT);
+}
+
+void stream_line_end(struct stream *s, int code, int signal, const char *why)
+{
+	if (!s->line)
+		return;
+	(void)snprintf(s->why, sizeof(s->why), "%s", why);
+	s->exited = s->eof = true;
+	s->exit_code = code;
+	s->exit_signal = signal;
+	end(s);
 }
 
 void stream_notify(struct stream *s)

@@ -13,11 +13,12 @@ struct sched;
 struct stream;
 
 /*
- * A stream: the terminal bytes of one console (later: of one shell), with absolute offsets. It owns the
- * console FD and the replay ring, outlives every attachment, and is served by the scheduler. Knows neither
- * websockets nor users.
+ * A stream: the terminal bytes of one console or one shell, with absolute offsets. It owns the replay ring and a
+ * console's FD, outlives every attachment, and a console is served by the scheduler. Knows neither websockets nor
+ * users.
  *
- * This header is for the owner of the stream (gateway/machine.c); attachments use gateway/viewer.h.
+ * This header is for the owner of the stream (gateway/machine.c, gateway/shell.c); attachments use
+ * gateway/viewer.h.
  */
 
 /* What the stream tells its owner; all run on the loop. */
@@ -57,6 +58,47 @@ int stream_open(struct stream *s, const struct hv_console *c);
  * attachment gets EXIT
  */
 void stream_exit(struct stream *s, int code, int signal);
+
+/* --- streams whose bytes come from elsewhere than a descriptor --- */
+
+struct ring_size;
+struct stream_line;
+
+/* What the stream asks of the far end; none may call the stream before it returns. */
+struct stream_line_ops {
+	/* Input. Return: bytes taken; when fewer, stream_line_moved() follows as soon as there is room. */
+	size_t (*write)(struct stream_line *line, const uint8_t *data, size_t len);
+	/* Output before @offset is safe and wanted: more may come, up to @offset + window. */
+	void (*take)(struct stream_line *line, uint64_t offset);
+	void (*resize)(struct stream_line *line, struct ring_size size);
+};
+
+/** struct stream_line - embedded in the owner. @window: bytes that may come unasked for */
+struct stream_line {
+	const struct stream_line_ops *ops;
+	uint32_t window;
+};
+
+/**
+ * stream_open_line() - serve what the owner gives; consumes @ring_fd
+ * @line:  borrowed until stream_line_end() or stream_destroy()
+ * @adopt: go on with the ring as it is
+ *
+ * Nobody attaches before stream_line_up(). Return: 0; -EBADMSG when the ring to go on with is damaged; or -errno.
+ */
+int stream_open_line(struct stream *s, struct stream_line *line, int ring_fd, uint32_t ring_bytes, bool adopt);
+
+/** stream_line_up() - the far end is there and has input up to @written. Again: does nothing */
+void stream_line_up(struct stream *s, uint64_t written);
+
+/** stream_line_output() - the next output, at most 64 KiB: lies in the ring when this returns */
+void stream_line_output(struct stream *s, const uint8_t *data, size_t len);
+
+/** stream_line_moved() - the far end has input up to @written for certain, or room for more */
+void stream_line_moved(struct stream *s, uint64_t written);
+
+/** stream_line_end() - nothing more comes: EXIT for every attachment. @why: copied; closes them, "" = it has just ended */
+void stream_line_end(struct stream *s, int code, int signal, const char *why);
 
 /** stream_notify() - the machine's state changed: every attachment gets an EVENT of type "vm" */
 void stream_notify(struct stream *s);

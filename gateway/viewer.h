@@ -48,18 +48,22 @@ struct viewer {
  * struct stream_state - how things stand
  * @epoch:    0 = never opened
  * @start, @end: offsets of the oldest byte kept and after the newest
+ * @lasting: what is kept from here on is not pushed out by output that is on its way already
  * @written:  input offset up to which the console has taken; @wanted: offset of the next byte that
  * stream_input() takes
- * @held:     wanted - written
- * @ended:    the last byte has been read and the process has exited with @exit_code or @exit_signal
+ * @held:     wanted - written: taken from clients, and not yet by what reads it
+ * @ended:    the last byte has been read and the process has exited with @exit_code or @exit_signal; @why: more
+ *            about it, or ""
+ * @waits:    the far end is still being looked for: nobody may join
  * @size:     zeroes when unknown
  * @pty:      the size reaches what runs there
- * @ring_bytes: how much the ring can hold; 0 when never opened
+ * @ring_bytes: how much the ring can hold beside what comes unasked for; 0 when never opened
  */
 struct stream_state {
-	uint64_t epoch, start, end, written, wanted, held;
-	bool ended, pty;
+	uint64_t epoch, start, lasting, end, written, wanted, held;
+	bool ended, pty, waits;
 	int exit_code, exit_signal;
+	const char *why;
 	struct ring_size size;
 	uint32_t ring_bytes;
 };

@@ -17,7 +17,7 @@
 #define WIRE_OUTPUT_HEAD 10   /* bytes in front of OUTPUT's data */
 #define WIRE_SIZE_MAX	4096  /* columns or rows */
 #define WIRE_TICKET_TEXT 65
-#define WIRE_STREAM_TEXT 48
+#define WIRE_STREAM_TEXT 64
 
 enum wire_type {
 	WIRE_HELLO = 0x01, WIRE_INPUT, WIRE_RESIZE, WIRE_CREDIT, WIRE_PING, WIRE_ACTION,

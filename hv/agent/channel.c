@@ -168,15 +168,19 @@ static const char *on_data(struct agent_channel *c, struct host_source *src, str
 static const char *on_credit(struct agent_channel *c, struct agent_frame *f)
 {
 	uint64_t taken = agent_get_u64(&f->body), limit = agent_get_u64(&f->body);
+	bool moved;
 
 	if (!agent_get_done(&f->body) || f->stream != AGENT_STDIN || taken < c->in_base || taken > c->in_sent || limit < c->in_limit ||
 	    limit < taken)
 		return "credit out of place";
+	moved = taken > c->in_base;
 	buf_eat(&c->in, (size_t)(taken - c->in_base));
 	c->in_base = taken;
 	c->in_limit = limit;
 	host_wake(c->h);
-	if (c->wants_room && c->in.len < AGENT_INPUT_BYTES / 2) {
+	if (moved && c->hooks->on_taken)
+		c->hooks->on_taken(c->arg);
+	if (c->hooks && c->wants_room && c->in.len < AGENT_INPUT_BYTES / 2) {
 		c->wants_room = false;
 		c->hooks->on_room(c->arg);
 	}

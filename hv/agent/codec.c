@@ -444,6 +444,23 @@ int agent_get_job(struct agent_in *in, struct agent_job *j)
 	return 0;
 }
 
+void agent_put_front(struct buf *b, const struct agent_front *f)
+{
+	agent_put_u32(b, f->job);
+	agent_put_u32(b, f->pid);
+	agent_put_str(b, f->program);
+	agent_put_str(b, f->cwd);
+}
+
+int agent_get_front(struct agent_in *in, struct agent_front *f)
+{
+	f->job = agent_get_u32(in);
+	f->pid = agent_get_u32(in);
+	f->program = agent_get_str(in, AGENT_PROGRAM_BYTES - 1);
+	f->cwd = agent_get_str(in, AGENT_PATH_MAX);
+	return in->bad || f->job == 0 ? -EPROTO : 0;
+}
+
 void agent_put_stat(struct buf *b, const struct agent_stat *s)
 {
 	agent_put_u32(b, s->mode);

@@ -139,6 +139,18 @@ struct agent_stat {
 	uint64_t size, mtime_ns;
 };
 
+#define AGENT_PROGRAM_BYTES 16U /* as the kernel keeps it, with NUL */
+
+/** struct agent_front - what runs in the foreground of a PTY. @program: its name; @cwd: where it is. Either may be "" */
+struct agent_front {
+	uint32_t job, pid;
+	const char *program, *cwd;
+};
+
+void agent_put_front(struct buf *b, const struct agent_front *f);
+/** agent_get_front() - one of several; strings lie in the body. Return: 0 or -EPROTO */
+int agent_get_front(struct agent_in *in, struct agent_front *f);
+
 void agent_put_stat(struct buf *b, const struct agent_stat *s);
 int agent_get_stat(struct agent_in *in, struct agent_stat *s);
 

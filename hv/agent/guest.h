@@ -120,6 +120,8 @@ void job_detach_all(struct guest *g);
 void job_describe(const struct guest_job *j, struct agent_job *out);
 int job_resize(struct guest_job *j, uint16_t cols, uint16_t rows, uint16_t xpix, uint16_t ypix);
 int job_signal(struct guest_job *j, uint32_t number);
+/** job_front() - what runs in the foreground of a PTY; "" where it cannot be told. Return: 0, or -ENOTTY for other jobs */
+int job_front(const struct guest_job *j, uint32_t *pid, char program[AGENT_PROGRAM_BYTES], char cwd[AGENT_PATH_MAX + 1]);
 void job_close(struct guest_job *j);
 /** job_end_all() - hang up on every program and forget it, without waiting */
 void job_end_all(struct guest *g);

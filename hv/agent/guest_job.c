@@ -6,7 +6,9 @@
  * reaped, outputs read to their ends, END and EXIT sent, CLOSE from the host. Only CLOSE frees it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -359,6 +361,28 @@ int job_signal(struct guest_job *j, uint32_t number)
 	if (front > 0 && front != j->pid)
 		return kill(-front, (int)number) < 0 ? -errno : 0;
 	return kill_group(j, (int)number);
+}
+
+int job_front(const struct guest_job *j, uint32_t *pid, char program[AGENT_PROGRAM_BYTES], char cwd[AGENT_PATH_MAX + 1])
+{
+	char path[64];
+	pid_t front;
+	ssize_t n;
+
+	if (j->kind != AGENT_KIND_PTY || j->in_fd < 0)
+		return -ENOTTY;
+	front = tcgetpgrp(j->in_fd);
+	if (front <= 0)
+		front = j->pid;
+	*pid = (uint32_t)front;
+	(void)snprintf(path, sizeof(path), "/proc/%d/comm", (int)front);
+	if (fd_read_file(AT_FDCWD, path, program, AGENT_PROGRAM_BYTES) < 0)
+		program[0] = '\0';
+	program[strcspn(program, "\n")] = '\0';
+	(void)snprintf(path, sizeof(path), "/proc/%d/cwd", (int)front);
+	n = readlink(path, cwd, AGENT_PATH_MAX);
+	cwd[n > 0 ? n : 0] = '\0';
+	return 0;
 }
 
 void job_close(struct guest_job *j)

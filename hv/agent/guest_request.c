@@ -4,6 +4,8 @@
 
 #include "hv/agent/guest.h"
 
+#define FRONT_MAX AGENT_DATA_MAX /* bytes of one answer */
+
 /* One request: reads @f->body, adds the body of the answer after the status. Returns 0 or -errno; -EPROTO is a malformed request. */
 typedef int serve_fn(struct guest *g, struct agent_frame *f, struct buf *out);
 
@@ -87,6 +89,33 @@ static int on_list(struct guest *g, struct agent_frame *f, struct buf *out)
 	return 0;
 }
 
+/* As many as fit: the next request goes on after the last one. */
+static int on_front(struct guest *g, struct agent_frame *f, struct buf *out)
+{
+	uint32_t after = agent_get_u32(&f->body), n = 0;
+	const struct guest_job *j;
+	struct buf list = BUF_INIT(FRONT_MAX);
+
+	if (!agent_get_done(&f->body))
+		return -EPROTO;
+	while (n < AGENT_LIST_MAX && (j = job_after(g, after)) != NULL) {
+		char program[AGENT_PROGRAM_BYTES], cwd[AGENT_PATH_MAX + 1];
+		struct agent_front front = { .job = j->id, .program = program, .cwd = cwd };
+
+		after = j->id;
+		if (job_front(j, &front.pid, program, cwd) < 0)
+			continue;
+		if (FRONT_MAX - list.len < sizeof(program) + sizeof(cwd) + 8)
+			break;
+		agent_put_front(&list, &front);
+		n++;
+	}
+	agent_put_u32(out, n);
+	agent_put_bytes(out, list.data, list.len);
+	buf_finish(&list);
+	return 0;
+}
+
 static int on_resize(struct guest *g, struct agent_frame *f, struct buf *out)
 {
 	struct guest_job *j = job_find(g, f->job);
@@ -156,7 +185,7 @@ static serve_fn *const serve[AGENT_REQUESTS] = {
 	[AGENT_RESIZE] = on_resize, [AGENT_SIGNAL] = on_signal,	 [AGENT_CLOSE] = on_close,   [AGENT_STAT] = on_file,
 	[AGENT_READDIR] = on_file,  [AGENT_READ] = on_file,	 [AGENT_WRITE] = on_file,    [AGENT_RENAME] = on_file,
 	[AGENT_REMOVE] = on_file,   [AGENT_MKDIR] = on_file,	 [AGENT_IDENTITY] = on_identity,
-	[AGENT_POWER] = on_power,
+	[AGENT_POWER] = on_power,   [AGENT_FRONT] = on_front,
 };
 
 /* A job that is being closed may still be spoken to by a host that does not know of it yet: that is not wrong. */
@@ -182,12 +211,12 @@ bool guest_request(struct guest *g, struct agent_frame *f)
 
 	if (f->type == AGENT_DATA || f->type == AGENT_CREDIT || f->type == AGENT_END)
 		return on_stream(g, f);
-	if (f->type >= AGENT_REQUESTS || f->stream != 0)
+	if (f->type >= AGENT_DATA || f->stream != 0)
 		return false;
 	start = guest_begin(g, &head);
 	body = out->len;
 	agent_put_u32(out, 0);
-	r = serve[f->type] ? serve[f->type](g, f, out) : -EOPNOTSUPP;
+	r = f->type < AGENT_REQUESTS && serve[f->type] ? serve[f->type](g, f, out) : -EOPNOTSUPP; /* of a later version, say */
 	if (r < 0) {
 		out->len = body;
 		agent_put_u32(out, (uint32_t)r);

@@ -175,8 +175,9 @@ static const char *on_hello(struct agent_host *h, struct agent_frame *f)
 		return "an unexpected greeting";
 	if (memcmp(hello.nonce, h->hello.nonce, sizeof(hello.nonce)) != 0)
 		return NULL; /* meant for a predecessor */
-	if (hello.highest != AGENT_VERSION)
+	if (hello.highest < AGENT_VERSION_LOWEST || hello.highest > AGENT_VERSION)
 		return "another version of the protocol";
+	h->version = hello.highest;
 	h->state = HOST_READY;
 	h->reader.tail = h->hello.tail;
 	for (struct agent_channel *c = h->channels; c; c = c->next)
@@ -290,7 +291,7 @@ struct agent_host *agent_host_create(struct loop *loop, const struct agent_host_
 
 static int choose_hello(struct agent_hello *hello)
 {
-	*hello = (struct agent_hello){ .lowest = AGENT_VERSION, .highest = AGENT_VERSION };
+	*hello = (struct agent_hello){ .lowest = AGENT_VERSION_LOWEST, .highest = AGENT_VERSION };
 	if (getrandom(hello->nonce, sizeof(hello->nonce), 0) != (ssize_t)sizeof(hello->nonce))
 		return -EIO;
 	memcpy(&hello->tail, hello->nonce, sizeof(hello->tail));
@@ -330,6 +331,19 @@ int agent_host_connect(struct agent_host *h, int fd)
 	if (r < 0)
 		hang_up(h);
 	return r;
+}
+
+void agent_host_disconnect(struct agent_host *h)
+{
+	if (h->state == HOST_DOWN)
+		return;
+	hang_up(h);
+	end_asks(h, -ENOTCONN);
+}
+
+unsigned agent_host_version(const struct agent_host *h)
+{
+	return h->state == HOST_READY ? h->version : 0;
 }
 
 struct agent_host *agent_host_destroy(struct agent_host *h)

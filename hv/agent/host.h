@@ -28,6 +28,12 @@ struct agent_host *agent_host_create(struct loop *loop, const struct agent_host_
 /** agent_host_connect() - talk over @fd, which may have been used by an earlier process; consumes it. Return: 0 or -errno */
 int agent_host_connect(struct agent_host *h, int fd);
 
+/** agent_host_disconnect() - hang up; requests under way are answered -ENOTCONN, on_lost() is not called. Channels go on after a connect */
+void agent_host_disconnect(struct agent_host *h);
+
+/** agent_host_version() - of the protocol, as agreed with the agent; 0 while there is none */
+unsigned agent_host_version(const struct agent_host *h);
+
 /** agent_host_destroy() - hang up; its channels go too, their jobs stay in the guest. Callbacks may call it. Return: NULL */
 struct agent_host *agent_host_destroy(struct agent_host *h);
 
@@ -52,6 +58,8 @@ struct agent_channel_hooks {
 	void (*on_end)(void *arg, enum agent_stream stream);
 	/* Input was refused or cut short before; there is room now. */
 	void (*on_room)(void *arg);
+	/* The guest has more of the input than before: see agent_channel_input(). May be NULL. */
+	void (*on_taken)(void *arg);
 	/* After the last output. */
 	void (*on_exit)(void *arg, int status, unsigned signal);
 };

@@ -37,6 +37,7 @@ struct agent_host {
 	struct agent_reader reader;
 	struct buf out;
 	struct agent_hello hello;
+	uint16_t version; /* agreed on */
 	uint32_t seq;
 	struct host_ask *asks; /* owned */
 	size_t nasks;

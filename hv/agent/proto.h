@@ -31,7 +31,9 @@
  * not taken stays with the agent; when its ring is full it stops reading the program, which blocks: nothing is lost. EXIT follows the END of all output.
  */
 
-#define AGENT_VERSION	  1
+#define AGENT_VERSION	  2 /* 2: AGENT_FRONT, and what is unknown is answered -EOPNOTSUPP */
+#define AGENT_VERSION_LOWEST 1
+#define AGENT_VERSION_FRONT  2
 #define AGENT_MAGIC	  "terrAGNT" /* 8 bytes, no NUL */
 #define AGENT_PAD	  0xffU
 #define AGENT_HEAD_BYTES  16U
@@ -71,6 +73,7 @@ enum agent_type {
 	AGENT_MKDIR,  /* u32 mode, path */
 	AGENT_IDENTITY, /* struct agent_identity */
 	AGENT_POWER,  /* u32 enum agent_power; the answer comes first */
+	AGENT_FRONT,  /* u32 after: jobs with higher numbers; reply u32 count, count struct agent_front: of jobs with a PTY; none: that was all */
 	AGENT_REQUESTS,
 
 	AGENT_DATA = 0x40, /* u64 offset, bytes */

@@ -7,11 +7,14 @@
  * exactly one file of a test program.
  */
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "base/fd.h"
 #include "gateway/stream.h"
+#include "gateway/viewer.h"
 #include "hv/hv.h"
 
 struct hv {
@@ -150,6 +153,17 @@ void hv_vm_console_seen(struct hv_vm *vm, const uint8_t *data, size_t len)
 	fake_seen += len;
 }
 
+void hv_vm_agent_seen(struct hv_vm *vm)
+{
+	(void)vm;
+}
+
+int hv_vm_agent_renew(struct hv_vm *vm)
+{
+	(void)vm;
+	return -ENOTCONN;
+}
+
 void hv_vm_view(const struct hv_vm *vm, struct hv_view *out)
 {
 	*out = (struct hv_view){ .state = vm->state, .reason = vm->reason, .driver = "local", .accel = "", .ip4 = "10.0.0.2" };
@@ -203,6 +217,63 @@ int stream_open(struct stream *s, const struct hv_console *c)
 void stream_exit(struct stream *s, int code, int signal)
 {
 	s->exit_code = signal ? -signal : code;
+}
+
+/* Shells: there is no agent in these tests, so none is ever opened. */
+int stream_open_line(struct stream *s, struct stream_line *line, int ring_fd, uint32_t ring_bytes, bool adopt)
+{
+	(void)s;
+	(void)line;
+	(void)ring_bytes;
+	(void)adopt;
+	(void)fd_close(ring_fd);
+	return -EBADMSG;
+}
+
+void stream_line_up(struct stream *s, uint64_t written)
+{
+	(void)s;
+	(void)written;
+}
+
+void stream_line_output(struct stream *s, const uint8_t *data, size_t len)
+{
+	(void)s;
+	(void)data;
+	(void)len;
+}
+
+void stream_line_moved(struct stream *s, uint64_t written)
+{
+	(void)s;
+	(void)written;
+}
+
+void stream_line_end(struct stream *s, int code, int signal, const char *why)
+{
+	(void)s;
+	(void)code;
+	(void)signal;
+	(void)why;
+}
+
+void stream_resize(struct stream *s, const struct viewer *by, struct ring_size size)
+{
+	(void)s;
+	(void)by;
+	(void)size;
+}
+
+struct stream_state stream_state(const struct stream *s)
+{
+	(void)s;
+	return (struct stream_state){ .why = "" };
+}
+
+struct viewer *stream_viewers(const struct stream *s)
+{
+	(void)s;
+	return NULL;
 }
 
 void stream_notify(struct stream *s)

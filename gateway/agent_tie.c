@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation
+ *
+ *   NONE --use()--> CONNECTING --hello--> READY --lost, no answer to a pulse--> CONNECTING ... --hung up, rest()--> NONE
+ *
+ * A virtio-serial port does not tell that the agent behind it has died, so a request is made every PULSE_S: without an answer another way is asked
+ * for, which may well be the same port, until there is somebody to answer.
+ */
+#include "gateway/agent_tie.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "hv/agent/host.h"
+
+#define PULSE_S	     10.
+#define PULSE_MS     10000 /* a busy guest under software emulation takes seconds */
+#define RETRY_S	     1.
+#define IDENTITY_MS  10000
+
+struct agent_tie {
+	struct loop *loop;			  /* borrowed, like hooks and arg */
+	const struct agent_tie_hooks *hooks;
+	void *arg;
+	struct agent_host *host; /* owned */
+	enum agent_tie_state state;
+	ev_timer pulse, retry;
+	bool pulse_waits;
+};
+
+static const char *const state_names[] = { "none", "connecting", "ready" };
+_Static_assert(sizeof(state_names) / sizeof(state_names[0]) == AGENT_TIE_STATE_COUNT, "a word for every state");
+
+const char *agent_tie_state_name(enum agent_tie_state s)
+{
+	return state_names[s];
+}
+
+static void set_state(struct agent_tie *t, enum agent_tie_state s)
+{
+	if (t->state == s)
+		return;
+	t->state = s;
+	if (s != AGENT_TIE_READY)
+		ev_timer_stop(t->loop->ev, &t->pulse);
+	t->hooks->on_state(t->arg);
+}
+
+static void renew_later(struct agent_tie *t)
+{
+	t->pulse_waits = false;
+	set_state(t, AGENT_TIE_CONNECTING);
+	ev_timer_again(t->loop->ev, &t->retry);
+}
+
+static void on_retry(struct ev_loop *ev, ev_timer *timer, int events)
+{
+	struct agent_tie *t = container_of(timer, struct agent_tie, retry);
+
+	(void)events;
+	ev_timer_stop(ev, timer);
+	if (t->hooks->renew(t->arg) < 0)
+		set_state(t, AGENT_TIE_NONE);
+}
+
+static void on_pulse_answer(void *arg, int status, struct agent_in *in)
+{
+	struct agent_tie *t = arg;
+
+	(void)in;
+	t->pulse_waits = false;
+	if (status != -ETIMEDOUT || t->state != AGENT_TIE_READY)
+		return;
+	log_info("a guest's agent does not answer; it is greeted anew");
+	agent_host_disconnect(t->host);
+	renew_later(t);
+}
+
+static void on_pulse(struct ev_loop *ev, ev_timer *timer, int events)
+{
+	struct agent_tie *t = container_of(timer, struct agent_tie, pulse);
+
+	(void)ev;
+	(void)events;
+	if (!t->pulse_waits)
+		t->pulse_waits = agent_host_ask(t->host, AGENT_HEALTH, 0, NULL, PULSE_MS, on_pulse_answer, t) == 0;
+}
+
+static void on_ready(void *arg, const uint8_t boot_id[AGENT_BOOT_BYTES])
+{
+	struct agent_tie *t = arg;
+
+	set_state(t, AGENT_TIE_READY);
+	ev_timer_again(t->loop->ev, &t->pulse);
+	t->hooks->on_ready(t->arg, boot_id);
+}
+
+static void on_lost(void *arg, const char *why)
+{
+	struct agent_tie *t = arg;
+
+	log_debug("the conversation with a guest's agent ended: %s", why);
+	renew_later(t);
+}
+
+static const struct agent_host_hooks host_hooks = { .on_ready = on_ready, .on_lost = on_lost };
+
+struct agent_tie *agent_tie_create(struct loop *loop, const struct agent_tie_hooks *hooks, void *arg)
+{
+	struct agent_tie *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->loop = loop;
+	t->hooks = hooks;
+	t->arg = arg;
+	ev_timer_init(&t->pulse, on_pulse, PULSE_S, PULSE_S);
+	ev_timer_init(&t->retry, on_retry, 0., RETRY_S);
+	t->host = agent_host_create(loop, &host_hooks, t);
+	return t->host ? t : agent_tie_destroy(t);
+}
+
+static void drop(struct agent_tie *t)
+{
+	ev_timer_stop(t->loop->ev, &t->pulse);
+	ev_timer_stop(t->loop->ev, &t->retry);
+}
+
+struct agent_tie *agent_tie_destroy(struct agent_tie *t)
+{
+	if (!t)
+		return NULL;
+	drop(t);
+	t->host = agent_host_destroy(t->host);
+	free(t);
+	return NULL;
+}
+
+void agent_tie_use(struct agent_tie *t, int fd)
+{
+	int r;
+
+	drop(t);
+	r = agent_host_connect(t->host, fd);
+	if (r < 0)
+		log_warn("a guest's agent cannot be greeted: %s", strerror(-r));
+	t->pulse_waits = false;
+	set_state(t, AGENT_TIE_CONNECTING);
+	if (r < 0)
+		renew_later(t);
+}
+
+void agent_tie_rest(struct agent_tie *t)
+{
+	drop(t);
+	agent_host_disconnect(t->host);
+	set_state(t, AGENT_TIE_NONE);
+}
+
+enum agent_tie_state agent_tie_state(const struct agent_tie *t)
+{
+	return t->state;
+}
+
+struct agent_host *agent_tie_host(const struct agent_tie *t)
+{
+	return t->host;
+}
+
+static void on_identified(void *arg, int status, struct agent_in *in)
+{
+	(void)arg;
+	(void)in;
+	if (status < 0 && status != -ENOTCONN)
+		log_warn("a guest could not be told who it is: %s", strerror(-status));
+}
+
+void agent_tie_identify(struct agent_tie *t, const char *hostname)
+{
+	struct agent_identity i = { .hostname = hostname, .entropy_len = sizeof(i.entropy) };
+	struct buf body = BUF_INIT(512);
+	struct timespec now;
+	int r = -EIO;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	i.clock_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	if (getrandom(i.entropy, sizeof(i.entropy), 0) == (ssize_t)sizeof(i.entropy)) {
+		agent_put_identity(&body, &i);
+		r = agent_host_ask(t->host, AGENT_IDENTITY, 0, &body, IDENTITY_MS, on_identified, t);
+	}
+	explicit_bzero(i.entropy, sizeof(i.entropy));
+	buf_finish(&body);
+	if (r < 0)
+		log_warn("a guest cannot be told who it is: %s", strerror(-r));
+}
