@@ -148,7 +148,8 @@ $O/terrarium-agent: $(terrarium-agent_SRC:%.c=$O/obj/%.o)
 
 # --- the guest image ---------------------------------------------------------------------------------------------------
 image: build/images/micro/manifest.json
-build/images/micro/manifest.json: deploy/guest/build.sh $(shell find deploy/guest/rootfs -type f)
+# With SAN=1 the programs are in another place, and none of them fits a guest.
+build/images/micro/manifest.json: deploy/guest/build.sh $(shell find deploy/guest/rootfs -type f) $(if $(filter 1,$(SAN)),,build/terrarium-agent)
 	$(SAY) IMAGE micro
 	$(Q)deploy/guest/build.sh
 
@@ -250,7 +251,7 @@ node: build/tests-web.stamp build/web.stamp build/tests/preamble
 	$(Q)tests/runner node $(sort $(wildcard tests/web/*.test.mjs))
 
 # Drives hv/ without a gateway, for the stories about machines.
-build/tests/hv_boot: build/obj/tests/run/hv_boot.o $(HV:%.c=build/obj/%.o) $(OUTGOING:%.c=build/obj/%.o) $(BASE:%.c=build/obj/%.o)
+build/tests/hv_boot: $(patsubst %.c,build/obj/%.o,tests/run/hv_boot.c tests/run/hv_boot_agent.c $(HV) $(AGENT_HOST)) $(OUTGOING:%.c=build/obj/%.o) $(BASE:%.c=build/obj/%.o)
 	$(SAY) LINK $@
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK) -o $@ $^ $(shell $(PKG_CONFIG) --libs jansson libcurl) -lev -linih -lpthread

@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "hv/agent/proto.h"
 #include "hv/cmdline.h"
 #include "hv/driver.h"
 #include "hv/qmp.h"
@@ -21,6 +22,7 @@
 #define PIDS_MAX	64	    /* a thread for each CPU, the main loop, RCU, a few workers */
 #define LOG_KEEP	512	    /* bytes of what QEMU prints; they go into the reason of a failure */
 #define LOG_READS_A_TURN 16
+#define AGENT_PORT_ID	"agent-port"
 
 /* --- the command line -------------------------------------------------------------------------------------------------- */
 
@@ -46,6 +48,15 @@ static const char *const always[] = {
 #define MACHINE_MICROVM "microvm,rtc=on,acpi=on"
 #define MACHINE_Q35	"q35,usb=off,smbus=off,sata=off,vmport=off"
 
+/* One port beside port 0, which is for consoles: each has two queues, and the preset is 31 ports. */
+static void plan_agent(bool microvm, struct spawn_plan *p)
+{
+	option(p, "-device", microvm ? "virtio-serial-device,max_ports=2" : "virtio-serial-pci,max_ports=2");
+	(void)plan_arg(p, "-chardev");
+	(void)plan_arg(p, "socket,id=agent,fd=%d", plan_want(p, NETD_FD_STREAM));
+	option(p, "-device", "virtserialport,id=" AGENT_PORT_ID ",chardev=agent,name=" AGENT_PORT_NAME);
+}
+
 static void plan_devices(const struct plan_input *in, bool microvm, struct spawn_plan *p)
 {
 	const uint8_t *mac = in->net->mac;
@@ -58,6 +69,7 @@ static void plan_devices(const struct plan_input *in, bool microvm, struct spawn
 	(void)plan_arg(p, "-chardev");
 	(void)plan_arg(p, "socket,id=qmp,fd=%d", plan_want(p, NETD_FD_STREAM));
 	option(p, "-mon", "chardev=qmp,mode=control");
+	plan_agent(microvm, p);
 	if (!plan_has_tap(in))
 		return;
 	(void)plan_arg(p, "-netdev");
@@ -210,6 +222,15 @@ static void on_status(struct instance *in, const json_t *ret)
 	hv_event(in->vm, HV_EV_BROKEN, why);
 }
 
+/* An agent has opened its port: the first one, or another after a reboot or its own end. */
+static void on_port(struct instance *in, const json_t *data)
+{
+	const char *id = json_string_value(json_object_get(data, "id"));
+
+	if (id && strcmp(id, AGENT_PORT_ID) == 0 && json_is_true(json_object_get(data, "open")))
+		hv_agent_here(in->vm);
+}
+
 static void on_event(struct instance *in, const struct qmp_message *m)
 {
 	if (strcmp(m->name, "SHUTDOWN") == 0)
@@ -218,6 +239,8 @@ static void on_event(struct instance *in, const struct qmp_message *m)
 		hv_event(in->vm, HV_EV_RESET, NULL);
 	else if (strcmp(m->name, "GUEST_PANICKED") == 0)
 		hv_event(in->vm, HV_EV_BROKEN, "the guest's kernel panicked");
+	else if (strcmp(m->name, "VSERPORT_CHANGE") == 0)
+		on_port(in, m->data);
 	else if (strcmp(m->name, "STOP") == 0)
 		(void)qmp_send(in->qmp, "query-status");
 }
@@ -251,6 +274,7 @@ static int qemu_attach(struct hv_vm *vm, void *instance, int *fds, const struct 
 	struct instance *in = instance;
 	_close_ int con = plan_take(info, fds, NETD_FD_STREAM, 0);
 	_close_ int qmp = plan_take(info, fds, NETD_FD_STREAM, 1);
+	_close_ int agent = plan_take(info, fds, NETD_FD_STREAM, 2); /* -1 when it was started before machines had one */
 	_close_ int log = plan_take(info, fds, NETD_FD_LOG, 0);
 	_close_ int ring = plan_take(info, fds, NETD_FD_RING, 0);
 
@@ -267,6 +291,9 @@ static int qemu_attach(struct hv_vm *vm, void *instance, int *fds, const struct 
 	ev_io_init(&in->log_readable, on_log, in->log_fd, EV_READ);
 	in->log_readable.data = in;
 	ev_io_start(hv_vm_loop(vm)->ev, &in->log_readable);
+	hv_agent_stream(vm, fd_take(&agent));
+	if (console->adopted)
+		hv_agent_here(vm); /* the port may have been open for long */
 	console->kind = HV_CONSOLE_SOCKET;
 	console->fd = fd_take(&con);
 	console->ring_fd = fd_take(&ring);

@@ -3,14 +3,14 @@
 #
 # Builds a guest image out of Debian packages: kernel, initrd, manifest.json.
 #
-#   build.sh [--out DIR] [--cache DIR]        default: build/images/micro, build/cache
+#   build.sh [--out DIR] [--cache DIR] [--agent FILE]      default: build/images/micro, build/cache, build/terrarium-agent
 #
 # Theory of operation. Four packages of the host's own Debian release are fetched with apt-get (which checks them against the
 # signed lists) into a cache and unpacked; nothing of them is executed but busybox, to ask for its applets. Out of them come
 #
 #   vmlinux   the ELF kernel inside the bzImage, so that QEMU enters it by PVH: no decompression in the guest (0.2 s and more under
 #             software emulation);
-#   initrd    the whole system: busybox, bash, terminfo, the few modules that a virtio guest needs, and rootfs/ beside this file.
+#   initrd    the whole system: busybox, bash, terminfo, the few modules that a virtio guest needs, terrarium-agent, and rootfs/ beside this file.
 #
 # No root, no device nodes, no mounts. The archive is written entry by entry from a list, never from a directory, so that owners, times,
 # link counts and order do not depend on who builds it and on which file system: the same packages give the same bytes.
@@ -22,9 +22,12 @@ here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 out=$top/build/images/micro
 cache=$top/build/cache
+agent=$top/build/terrarium-agent
 
 # What the guest needs beyond what its kernel has built in. Dependencies are added by themselves.
-MODULES="virtio_mmio virtio_pci virtio_net virtio-rng button evdev"
+MODULES="virtio_mmio virtio_pci virtio_net virtio_console virtio-rng button evdev"
+# Loaded by /etc/rc where the device is there.
+MORE_MODULES="vmw_vsock_virtio_transport"
 TERMINFO="xterm xterm-256color xterm-color screen screen-256color tmux tmux-256color vt100 vt220 linux ansi dumb"
 
 # One person is root here and alone: mitigations and kaslr protect nobody inside. The rest saves time under software emulation, and
@@ -40,12 +43,15 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	--out) out=${2:?--out needs a directory}; shift 2 ;;
 	--cache) cache=${2:?--cache needs a directory}; shift 2 ;;
-	*) die "unknown argument $1; usage: build.sh [--out DIR] [--cache DIR]" ;;
+	--agent) agent=${2:?--agent needs a file}; shift 2 ;;
+	*) die "unknown argument $1; usage: build.sh [--out DIR] [--cache DIR] [--agent FILE]" ;;
 	esac
 done
-for tool in apt-get apt-cache dpkg-deb lz4 zstd xz sha256sum od; do
+for tool in apt-get apt-cache dpkg-deb lz4 zstd xz sha256sum od strip; do
 	command -v "$tool" >/dev/null || die "$tool is missing; deploy/install-deps.sh build installs it"
 done
+
+[ -x "$agent" ] || die "$agent is missing; make builds it"
 
 mkdir -p "$out" "$cache/debs" "$cache/apt/lists/partial" "$cache/apt/archives/partial"
 out=$(cd "$out" && pwd)
@@ -221,6 +227,7 @@ write_archive() {
 	link usr/sbin/halt poweroff
 	file usr/bin/busybox 755 "$busybox"
 	file usr/bin/bash 755 "$(find_one -path '*bin/bash-static')"
+	file usr/sbin/terrarium-agent 755 "$work/terrarium-agent"
 	while read -r path; do
 		[ -e "$here/rootfs/${path#usr/}" ] || link "$path" "/usr/bin/busybox"
 	done <"$work/applets"
@@ -261,7 +268,8 @@ manifest() {
 		printf '    "%s": { "sha256": "%s", "size": %d }' "$name" "$(sha256sum <"$work/$name" | cut -c1-64)" "$(stat -c %s "$work/$name")"
 		[ $name = initrd ] && echo || echo ,
 	done
-	printf '  },\n  "packages": ['
+	printf '  },\n  "agent": { "path": "usr/sbin/terrarium-agent", "sha256": "%s", "size": %d },\n  "packages": [' \
+		"$(sha256sum <"$work/terrarium-agent" | cut -c1-64)" "$(stat -c %s "$work/terrarium-agent")"
 	for deb in "${debs[@]}"; do
 		[ $first = 1 ] || printf ,
 		first=0
@@ -278,13 +286,14 @@ busybox=$(find_one -name busybox -type f -path '*bin/busybox')
 "$busybox" --list-full | sed 's,^\(s\?bin\)/,usr/\1/,' | grep -v -e '/busybox$' -e '^linuxrc$' -e '/\(halt\|reboot\)$' | sort -u >"$work/applets"
 mkdir "$work/ko"
 module_order=
-for module in $MODULES; do
+for module in $MODULES $MORE_MODULES; do
 	add_module "$module"
 done
 modules_dep >"$work/modules.dep"
 for module in $MODULES; do
 	[ ! -e "$work/ko/${module//-/_}.ko" ] || echo "$module"
 done >"$work/modules"
+strip -o "$work/terrarium-agent" "$agent"
 say "kernel $release"
 extract_vmlinux
 write_archive | zstd -q -19 -T1 --no-progress >"$work/initrd"

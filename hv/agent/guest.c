@@ -6,6 +6,7 @@
  * transports are a port of the hypervisor, vsock from the host, a socket that it was given, or for tests a unix socket of mode 0600. It never opens
  * a network connection.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -22,6 +23,17 @@
 #include "base/log.h"
 #include "hv/agent/guest.h"
 
+#define SYS_PORTS  "/sys/class/virtio-ports"
+#define SEEK_MIN_S 0.01
+#define SEEK_MAX_S 1.0
+
+/** struct seeker - looks for the port until it is there */
+struct seeker {
+	struct guest *g; /* borrowed */
+	ev_timer again;
+	bool listens;
+};
+
 struct options {
 	const char *port, *unix_path, *root;
 	char *const *command;
@@ -34,7 +46,8 @@ static void usage(FILE *to)
 {
 	(void)fprintf(to, "usage: terrarium-agent [--port=FILE | --vsock[=PORT] | --unix=PATH] [--root=DIR]\n"
 			  "       terrarium-agent --fd=N [--root=DIR] -- COMMAND...\n"
-			  "  --port=FILE   a virtio-serial port (default /dev/virtio-ports/" AGENT_PORT_NAME ")\n"
+			  "  --port=FILE   a virtio-serial port; without any of these three, the one named " AGENT_PORT_NAME "\n"
+			  "                as soon as it is there, and vsock\n"
 			  "  --vsock=PORT  listen for the host on AF_VSOCK (default port %u)\n"
 			  "  --unix=PATH   listen on a unix socket, mode 0600\n"
 			  "  --fd=N        a socket that is open already; COMMAND runs on this terminal, and the agent ends with it\n"
@@ -95,6 +108,40 @@ static int listen_vsock(unsigned port)
 	return fd_take(&fd);
 }
 
+static int open_port(const char *path)
+{
+	int fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Where no udev makes /dev/virtio-ports, the kernel knows the name. @port: "vport1p1" */
+static bool is_ours(const char *port)
+{
+	char path[128], name[64] = "";
+
+	if (port[0] == '.' || snprintf(path, sizeof(path), SYS_PORTS "/%s/name", port) >= (int)sizeof(path))
+		return false;
+	return fd_read_file(AT_FDCWD, path, name, sizeof(name)) > 0 && strcmp(name, AGENT_PORT_NAME "\n") == 0;
+}
+
+static int find_port(void)
+{
+	DIR *dir = opendir(SYS_PORTS);
+	struct dirent *d;
+	char path[300];
+	int fd = -ENOENT;
+
+	while (dir && fd == -ENOENT && (d = readdir(dir))) { /* NOLINT(concurrency-mt-unsafe) */
+		(void)snprintf(path, sizeof(path), "/dev/%s", d->d_name);
+		if (is_ours(d->d_name))
+			fd = open_port(path);
+	}
+	if (dir)
+		(void)closedir(dir);
+	return fd;
+}
+
 static int listen_unix(const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -111,7 +158,30 @@ static int listen_unix(const char *path)
 	return fd_take(&fd);
 }
 
-static int open_transport(struct guest *g, const struct options *o)
+/* Which way leads to the host is found out, and while the guest starts neither may be there yet. */
+static void seek(struct ev_loop *ev, ev_timer *w, int events)
+{
+	struct seeker *s = w->data;
+	int port = find_port();
+
+	(void)events;
+	if (!s->listens) {
+		int fd = listen_vsock(AGENT_VSOCK_PORT);
+
+		s->listens = fd >= 0;
+		if (fd >= 0)
+			guest_listen(s->g, fd);
+	}
+	if (port >= 0) {
+		guest_use(s->g, port, true);
+		ev_timer_stop(ev, w);
+		return;
+	}
+	w->repeat = w->repeat < SEEK_MAX_S ? w->repeat * 1.5 : SEEK_MAX_S;
+	ev_timer_again(ev, w);
+}
+
+static int open_transport(struct guest *g, const struct options *o, struct seeker *s)
 {
 	int fd;
 
@@ -124,11 +194,15 @@ static int open_transport(struct guest *g, const struct options *o)
 		fd = o->is_vsock ? listen_vsock(o->vsock_port) : listen_unix(o->unix_path);
 		if (fd >= 0)
 			guest_listen(g, fd);
-	} else {
-		fd = open(o->port, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-		fd = fd < 0 ? -errno : fd;
+	} else if (o->port) {
+		fd = open_port(o->port);
 		if (fd >= 0)
 			guest_use(g, fd, true);
+	} else {
+		ev_timer_init(&s->again, seek, 0., SEEK_MIN_S);
+		s->again.data = s;
+		ev_timer_start(g->loop->ev, &s->again);
+		fd = 0;
 	}
 	return fd < 0 ? fd : 0;
 }
@@ -136,7 +210,8 @@ static int open_transport(struct guest *g, const struct options *o)
 int main(int argc, char **argv)
 {
 	static struct guest g; /* its buffers are too large for a small stack */
-	struct options o = { .port = "/dev/virtio-ports/" AGENT_PORT_NAME, .root = "/", .vsock_port = AGENT_VSOCK_PORT, .fd = -1 };
+	struct options o = { .root = "/", .vsock_port = AGENT_VSOCK_PORT, .fd = -1 };
+	struct seeker seeker = { .g = &g };
 	struct loop loop;
 	int r;
 
@@ -154,7 +229,7 @@ int main(int argc, char **argv)
 	if (r == 0)
 		r = guest_init(&g, &loop, o.root);
 	if (r == 0)
-		r = open_transport(&g, &o);
+		r = open_transport(&g, &o, &seeker);
 	if (r < 0) {
 		log_err("cannot start: %s", strerror(-r));
 		return 1;

@@ -66,13 +66,13 @@ struct guest_link {
 	size_t in_at, in_len;
 };
 
-/** struct guest_console - the program on the agent's own terminal; @pid 0 = none: the agent serves a machine. @status as of waitpid(2) once @ended */
+/** struct guest_console - the program on the agent's own terminal; @pid 0 = none: the agent serves a machine. @status as of waitpid(2) once @ended; @asked: was told to hang up */
 struct guest_console {
 	pid_t pid;
 	int pid_fd; /* owned */
 	ev_io on_exit;
 	int status;
-	bool ended;
+	bool ended, asked;
 };
 
 struct guest {
@@ -141,7 +141,7 @@ int file_request(int root_fd, uint8_t type, struct agent_in *body, struct buf *o
 /** console_start() - start @argv as the terminal's program; the loop ends when it has. Return: 0 or -errno */
 int console_start(struct guest *g, char *const *argv);
 /** console_hang_up() - what a machine would take as its power switch. Return: 0 or -ESRCH */
-int console_hang_up(const struct guest *g);
+int console_hang_up(struct guest *g);
 /** console_end() - after the loop: end as the program did, or by SIGTERM when it runs still. Return: an exit status */
 int console_end(struct guest *g);
 

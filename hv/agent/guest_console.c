@@ -71,8 +71,9 @@ int console_start(struct guest *g, char *const *argv)
 	return 0;
 }
 
-int console_hang_up(const struct guest *g)
+int console_hang_up(struct guest *g)
 {
+	g->console.asked = true;
 	return g->console.pid > 0 && kill(-g->console.pid, SIGHUP) == 0 ? 0 : -ESRCH;
 }
 
@@ -86,6 +87,8 @@ int console_end(struct guest *g)
 	c->pid_fd = fd_close(c->pid_fd);
 	if (number == 0)
 		return WEXITSTATUS(c->status);
+	if (number == SIGHUP && c->asked)
+		return 0;
 	(void)console_hang_up(g);
 	(void)signal(number, SIG_DFL);
 	(void)kill(getpid(), number);

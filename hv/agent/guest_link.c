@@ -11,6 +11,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <linux/vm_sockets.h>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -229,14 +230,30 @@ void guest_use(struct guest *g, int fd, bool is_port)
 	ev_io_start(g->loop->ev, &l->on_read);
 }
 
+/* By vsock the guest's own users could come as well, from itself. */
+static bool is_host(const struct sockaddr_vm *peer)
+{
+	return peer->svm_family != AF_VSOCK || peer->svm_cid == VMADDR_CID_HOST;
+}
+
 static void on_accept(struct ev_loop *ev, ev_io *w, int events)
 {
-	int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	union {
+		struct sockaddr any;
+		struct sockaddr_vm vm;
+		struct sockaddr_storage room;
+	} peer = { .any.sa_family = AF_UNSPEC };
+	socklen_t len = sizeof(peer);
+	int fd = accept4(w->fd, &peer.any, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)ev;
 	(void)events;
-	if (fd >= 0)
+	if (fd >= 0 && is_host(&peer.vm)) {
 		guest_use(w->data, fd, false);
+	} else if (fd >= 0) {
+		log_warn("refused a connection that does not come from the host");
+		(void)fd_close(fd);
+	}
 }
 
 void guest_listen(struct guest *g, int fd)

@@ -24,7 +24,8 @@ for name in vmlinux initrd manifest.json; do
 	cmp "$work/a/$name" "$work/b/$name" || fail "$name differs between two builds"
 done
 
-node - "$work/a" <<'JS' || fail "the manifest does not describe the files"
+strip -o "$work/agent" build/terrarium-agent
+node - "$work/a" "$work/agent" <<'JS' || fail "the manifest does not describe the files"
 const fs = require("node:fs"), crypto = require("node:crypto"), assert = require("node:assert");
 const dir = process.argv[2], m = JSON.parse(fs.readFileSync(`${dir}/manifest.json`, "utf8"));
 for (const name of [m.kernel, m.initrd]) {
@@ -32,6 +33,8 @@ for (const name of [m.kernel, m.initrd]) {
 	assert.equal(bytes.length, m.files[name].size);
 	assert.equal(crypto.createHash("sha256").update(bytes).digest("hex"), m.files[name].sha256);
 }
+const agent = fs.readFileSync(process.argv[3]);
+assert.deepEqual(m.agent, { path: "usr/sbin/terrarium-agent", sha256: crypto.createHash("sha256").update(agent).digest("hex"), size: agent.length });
 assert.equal(m.ready, "\x1b]7717;ready\x07");
 assert.ok(m.memory_min >= 64 << 20 && m.cmdline.includes("console=ttyS0,") && m.packages.length === 4);
 JS

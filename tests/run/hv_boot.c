@@ -8,6 +8,10 @@
  *   state=NAME reason=TEXT accel=NAME wait until the machine is so (accel: of the host, "decided" for any)
  *   send=TEXT expect=TEXT             type; wait for TEXT on the console (each looks behind the last match); \n and \e are known
  *   turn=MS                           serve for so long
+ *   agent                             wait until the guest's agent answers; the next time: until one answers anew
+ *   health name=HOST off              ask it; replied=STATUS waits for the answer
+ *   exec=COMMAND pty=COMMAND          start a program through it, without a command the login shell; what it prints is there for "expect" too
+ *   type=TEXT size=COLSxROWS          for that program; exit=STATUS waits for its end
  *   show                              print what may be shown of the machine and the host
  *   crash                             end by SIGKILL, as a gateway dies; the end of the words ends without stopping anything
  *
@@ -30,12 +34,13 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "hv/hv.h"
+#include "tests/run/hv_boot_agent.h"
 
 #define SEEN_MAX   (4U << 20)
 #define RING_BYTES (1 << 20)
 
 struct settings {
-	char socket[108], driver[24], images[256], machine[16], accel[16], state_dir[256], command[256], console[16], id[33], log[16], network[16];
+	char socket[108], driver[24], images[256], machine[16], accel[16], state_dir[256], command[256], console[16], agent[24], id[33], log[16], network[16];
 	uint64_t wait, boot, stop, memory;
 	int64_t cpus, cols, rows;
 };
@@ -50,6 +55,7 @@ static const struct conf_key keys[] = {
 	KEY(state_dir, CONF_STR, ".", "for the accelerator probe"),
 	KEY(command, CONF_STR, "/bin/sh -i", "of the local driver"),
 	KEY(console, CONF_STR, "pty", "of the local driver"),
+	KEY(agent, CONF_STR, "", "of the local driver: its name in the helper's list"),
 	KEY(network, CONF_STR, "nat", "nat, isolated or none"),
 	KEY(id, CONF_STR, "00112233445566778899aabbccddeeff", "of the machine"),
 	KEY(log, CONF_STR, "warn", "log level"),
@@ -177,6 +183,19 @@ static void on_console(void *arg, struct hv_vm *vm, const struct hv_console *c)
 	ev_io_start(b.loop.ev, &b.readable);
 }
 
+static void on_agent(void *arg, struct hv_vm *vm, int fd)
+{
+	(void)arg;
+	(void)vm;
+	say("agent's stream");
+	talk_connect(fd);
+}
+
+static void on_agent_answer(void)
+{
+	hv_vm_agent_seen(b.vm);
+}
+
 static void on_exit_hook(void *arg, struct hv_vm *vm, int code, int signal)
 {
 	(void)arg;
@@ -198,7 +217,8 @@ static void on_offline(void *arg, const char *why)
 }
 
 static const struct hv_hooks hooks = {
-	.on_state = on_state, .on_console = on_console, .on_exit = on_exit_hook, .on_online = on_online, .on_offline = on_offline,
+	.on_state = on_state, .on_console = on_console, .on_agent = on_agent, .on_exit = on_exit_hook, .on_online = on_online,
+	.on_offline = on_offline,
 };
 
 /* --- words --- */
@@ -335,6 +355,9 @@ static const struct word {
 	{ "start", do_start, false },  { "stop", do_stop, false },	{ "kill", do_kill, false },  { "reset", do_reset, false },
 	{ "show", do_show, false },    { "crash", do_crash, false },	{ "send", do_send, false },  { "state", is_state, true },
 	{ "reason", is_reason, true }, { "accel", is_accel, true },	{ "expect", is_seen, true }, { "turn", do_turn, false },
+	{ "agent", talk_is_answered, true }, { "health", talk_health, false }, { "name", talk_name, false }, { "off", talk_off, false },
+	{ "exec", talk_exec, false },  { "pty", talk_pty, false },	{ "type", talk_type, false }, { "size", talk_size, false },
+	{ "exit", talk_is_exit, true }, { "replied", talk_is_replied, true },
 };
 
 /* Turns \n and \e into what they mean. */
@@ -375,7 +398,7 @@ static int create(struct err *e)
 {
 	struct hv_config c = {
 		.helper_socket = b.s.socket, .driver = b.s.driver, .images = b.s.images, .machine = b.s.machine, .accel = b.s.accel,
-		.state_dir = b.s.state_dir, .local_command = b.s.command, .local_console = b.s.console, .ring_bytes = RING_BYTES,
+		.state_dir = b.s.state_dir, .local_command = b.s.command, .local_console = b.s.console, .local_agent = b.s.agent, .ring_bytes = RING_BYTES,
 		.boot_deadline_ms = b.s.boot, .stop_deadline_ms = b.s.stop,
 	};
 	struct vm_spec spec;
@@ -384,6 +407,8 @@ static int create(struct err *e)
 
 	if (r == 0)
 		r = hex_decode(b.s.id, id, sizeof(id));
+	if (r == 0)
+		talk_init(&b.loop, &b.seen, on_agent_answer);
 	if (r == 0)
 		r = hv_create(&b.hv, &b.loop, &c, &hooks, NULL, e);
 	if (r < 0)
@@ -423,6 +448,7 @@ int main(int argc, char **argv)
 	for (int i = first; good && i < argc; i++)
 		good = run_word(argv[i]);
 	hv_destroy(b.hv);
+	talk_finish();
 	close_console();
 	buf_finish(&b.seen);
 	loop_finish(&b.loop);

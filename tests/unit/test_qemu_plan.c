@@ -103,11 +103,14 @@ static int teardown(void **state)
 	"terrarium.ip6=fd77::8/64 terrarium.gw6=fd77::1 terrarium.size=120x40\n"
 #define CHANNELS \
 	"-chardev\nsocket,id=console,fd=3\n-serial\nchardev:console\n-chardev\nsocket,id=qmp,fd=4\n-mon\nchardev=qmp,mode=control\n"
+#define AGENT(BUS) \
+	"-device\nvirtio-serial-" BUS ",max_ports=2\n-chardev\nsocket,id=agent,fd=5\n" \
+	"-device\nvirtserialport,id=agent-port,chardev=agent,name=org.terrarium.agent\n"
 #define RNG "-object\nrng-builtin,id=rng\n-device\n"
 
 static void microvm_with_tcg(void **state)
 {
-	static const uint8_t want[] = { NETD_FD_STREAM, NETD_FD_STREAM, NETD_FD_TAP, NETD_FD_LOG, NETD_FD_RING };
+	static const uint8_t want[] = { NETD_FD_STREAM, NETD_FD_STREAM, NETD_FD_STREAM, NETD_FD_TAP, NETD_FD_LOG, NETD_FD_RING };
 
 	(void)state;
 	assert_int_equal(hv_driver_qemu.plan(&in, &plan, NULL), 0);
@@ -115,7 +118,7 @@ static void microvm_with_tcg(void **state)
 	assert_string_equal(lines(), HEAD "-M\nmicrovm,rtc=on,acpi=on\n-accel\ntcg,tb-size=64\n-cpu\nmax\n-smp\n1\n-m\n256M\n"
 					  "-kernel\n/img/vmlinux\n-initrd\n/img/initrd\n-append\n"
 					  "console=ttyS0 quiet tsc_early_khz=2299998 tsc=reliable " NET_WORDS RNG
-					  "virtio-rng-device,rng=rng\n" CHANNELS "-netdev\ntap,id=net,fd=5,vhost=off\n"
+					  "virtio-rng-device,rng=rng\n" CHANNELS AGENT("device") "-netdev\ntap,id=net,fd=6,vhost=off\n"
 					  "-device\nvirtio-net-device,netdev=net,mac=02:54:00:00:00:07\n");
 	assert_int_equal(plan.nwant, sizeof(want));
 	assert_memory_equal(plan.want, want, sizeof(want));
@@ -134,7 +137,7 @@ static void q35_with_kvm(void **state)
 	assert_int_equal(hv_driver_qemu.plan(&in, &plan, NULL), 0);
 	assert_string_equal(lines(), HEAD "-M\nq35,usb=off,smbus=off,sata=off,vmport=off\n-accel\nkvm\n-cpu\nhost\n-smp\n4\n-m\n1024M\n"
 					  "-kernel\n/img/vmlinux\n-initrd\n/img/initrd\n-append\nconsole=ttyS0 quiet " NET_WORDS RNG
-					  "virtio-rng-pci,rng=rng\n" CHANNELS "-netdev\ntap,id=net,fd=5,vhost=off\n"
+					  "virtio-rng-pci,rng=rng\n" CHANNELS AGENT("pci") "-netdev\ntap,id=net,fd=6,vhost=off\n"
 					  "-device\nvirtio-net-pci,romfile=,netdev=net,mac=02:54:00:00:00:07\n");
 	assert_int_equal(plan.cpu_percent, 450);
 }
@@ -150,7 +153,7 @@ static void without_a_network(void **state)
 	assert_int_equal(hv_driver_qemu.plan(&in, &plan, NULL), 0);
 	assert_non_null(strstr(lines(), "-append\nconsole=ttyS0 quiet terrarium.probe terrarium.host=alice\n"));
 	assert_null(strstr(lines(), "netdev"));
-	assert_int_equal(plan.nwant, 4);
+	assert_int_equal(plan.nwant, 5);
 	for (size_t i = 0; i < plan.nwant; i++)
 		assert_int_not_equal(plan.want[i], NETD_FD_TAP);
 }
