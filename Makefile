@@ -262,6 +262,13 @@ build/tests/preamble: build/obj/tests/run/preamble.o build/obj/gateway/modes.o b
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK) -o $@ $^
 
+# A sealed terminal without SNP, for tests of what comes after the report.
+build/tests/sealed_shell: $(patsubst %.c,build/obj/%.o,tests/run/sealed_shell.c hv/agent/sealed.c hv/agent/sealed_pty.c $(SEAL) \
+		base/buf.c base/fd.c base/hex.c base/log.c base/loop.c)
+	$(SAY) LINK $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK) -o $@ $^ -lmbedcrypto -lev
+
 # What stories about the helper are told with: a gateway in miniature, and a stand-in for a guest.
 build/tests/netdc build/tests/tapwire: build/tests/%: build/obj/tests/run/%.o $(BASE:%.c=build/obj/%.o)
 	$(SAY) LINK $@
