@@ -41,7 +41,7 @@ NETSETUP := netsetup/caller.c netsetup/cgroup.c netsetup/config.c netsetup/ends.
 HV       := hv/bootwatch.c hv/ch.c hv/ch_api.c hv/cmdline.c hv/frames.c hv/helper.c hv/hv.c hv/image.c hv/local.c \
             hv/plan.c hv/probe.c hv/qemu.c hv/qmp.c hv/spec.c hv/sync.c hv/tsc.c hv/vm.c
 AUTH     := auth/access.c auth/audit.c auth/db.c auth/demo.c auth/email.c auth/hypha.c auth/identity.c auth/invite.c \
-            auth/jwt.c auth/keyset.c auth/oidc.c auth/oidc_device.c auth/oidc_meta.c auth/prefs.c auth/proxy.c auth/rule_csv.c \
+            auth/jwt.c auth/keyset.c auth/oidc.c auth/oidc_device.c auth/oidc_meta.c auth/prefs.c auth/proxy.c auth/recording.c auth/rule_csv.c \
             auth/rule_json.c auth/rulebook.c auth/rules.c auth/secret.c auth/session.c auth/share.c auth/signin.c auth/store.c \
             auth/token.c
 AGENT_HOST  := hv/agent/codec.c hv/agent/host.c hv/agent/channel.c
@@ -54,16 +54,16 @@ VERITY   := hv/verity/verity.c
 SEAL     := hv/seal/curve.c hv/seal/record.c hv/seal/seal.c
 HOST     := hv/host/check.c hv/host/live.c hv/host/record.c
 CTL      := gateway/ctl/cmd_audit.c gateway/ctl/cmd_config_check.c gateway/ctl/cmd_host_check.c gateway/ctl/cmd_login.c \
-            gateway/ctl/cmd_snp_fetch.c gateway/ctl/cmd_snp_id_block.c gateway/ctl/cmd_snp_measure.c \
+            gateway/ctl/cmd_recording.c gateway/ctl/cmd_snp_fetch.c gateway/ctl/cmd_snp_id_block.c gateway/ctl/cmd_snp_measure.c \
             gateway/ctl/cmd_snp_verify.c gateway/ctl/cmd_user.c gateway/ctl/cmd_verity_hash.c gateway/ctl/cmd_verity_verify.c gateway/ctl/cmd_vm.c \
             gateway/ctl/ctl.c gateway/ctl/list.c gateway/ctl/login.c gateway/ctl/rest.c gateway/ctl/rfc3339.c \
             gateway/ctl/table.c
 GATEWAY  := gateway/api.c gateway/api_ask.c gateway/api_host.c gateway/api_invite.c gateway/api_people.c gateway/api_prefs.c \
-            gateway/api_rules.c gateway/api_session.c gateway/api_share.c gateway/api_signin.c gateway/api_stream.c gateway/api_token.c gateway/api_vm.c \
-            gateway/agent_tie.c gateway/askers.c gateway/attach.c gateway/attach_control.c gateway/attach_hub.c gateway/doorman.c gateway/http.c \
+            gateway/api_record.c gateway/api_rules.c gateway/api_session.c gateway/api_share.c gateway/api_signin.c gateway/api_stream.c gateway/api_token.c gateway/api_vm.c \
+            gateway/agent_tie.c gateway/askers.c gateway/attach.c gateway/attach_control.c gateway/attach_hub.c gateway/cast.c gateway/doorman.c gateway/http.c \
             gateway/identities.c gateway/invite_text.c gateway/journal.c gateway/listen.c gateway/machine.c \
-            gateway/mailer.c gateway/metrics.c gateway/modes.c gateway/peer.c gateway/quota.c gateway/ring.c gateway/ring_dir.c \
-            gateway/sched.c gateway/server.c gateway/settings.c gateway/sgr.c gateway/shell.c gateway/stream.c gateway/ticket.c \
+            gateway/mailer.c gateway/metrics.c gateway/modes.c gateway/peer.c gateway/quota.c gateway/recorder.c gateway/ring.c gateway/ring_dir.c \
+            gateway/sched.c gateway/scribe.c gateway/server.c gateway/settings.c gateway/sgr.c gateway/shell.c gateway/stream.c gateway/ticket.c \
             gateway/wire.c
 
 # --- programs ----------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@
 #include "auth/db.h"
 #include "auth/invite.h"
 #include "auth/prefs.h"
+#include "auth/recording.h"
 #include "auth/rulebook.h"
 #include "auth/share.h"
 #include "auth/token.h"
@@ -47,6 +48,7 @@ static const char *const migrations[] = {
 	"  created_s INTEGER NOT NULL, position INTEGER NOT NULL, state INTEGER NOT NULL, code INTEGER NOT NULL,"
 	"  signal INTEGER NOT NULL, name TEXT NOT NULL, reason TEXT NOT NULL) STRICT, WITHOUT ROWID;"
 	"CREATE INDEX shell_vm ON shell (vm);",
+	RECORDING_SCHEMA,
 };
 
 

@@ -19,6 +19,7 @@ struct machines;
 struct mailer;
 struct metrics;
 struct peer_limit;
+struct recorder;
 struct rulebook;
 struct settings;
 struct signins;
@@ -47,6 +48,7 @@ struct api {
 	struct tickets *tickets;
 	struct attach_hub *hub;
 	struct mailer *mailer; /* NULL where no mail server is configured */
+	struct recorder *recorder;
 	struct askers *askers; /* NULL where nobody may ask to be let in */
 	struct peer_limit *sign_in_limit, *share_limit; /* share_limit: NULL for none */
 	struct peer_limit *account_limits[ACCOUNT_LIMIT_COUNT]; /* NULL: none */
@@ -167,6 +169,17 @@ void api_stream_get(struct http_call *call);
 void api_stream_edit(struct http_call *call);
 void api_stream_close(struct http_call *call);
 void api_ticket_create(struct http_call *call);
+void api_recording_start(struct http_call *call);
+void api_recording_stop(struct http_call *call);
+void api_recording_list(struct http_call *call);
+void api_recording_get(struct http_call *call);
+void api_recording_content(struct http_call *call);
+void api_recording_rename(struct http_call *call);
+void api_recording_delete(struct http_call *call);
+void api_admin_recording_list(struct http_call *call);
+void api_admin_recording_get(struct http_call *call);
+void api_admin_recording_content(struct http_call *call);
+void api_admin_recording_delete(struct http_call *call);
 void api_host_get(struct http_call *call);
 void api_health(struct http_call *call);
 void api_ready(struct http_call *call);

@@ -315,6 +315,13 @@ static json_t *vm_json(const struct attach *a)
 	return part;
 }
 
+static const char *recording_text(const struct stream_state *st)
+{
+	static const char *const names[] = { [STREAM_UNRECORDED] = "off", [STREAM_RECORDED] = "output", [STREAM_RECORDED_TYPING] = "input" };
+
+	return names[st->recording];
+}
+
 static json_t *welcome(const struct attach *a)
 {
 	struct stream *s = a->viewer.stream;
@@ -322,12 +329,19 @@ static json_t *welcome(const struct attach *a)
 	char epoch[17];
 
 	wire_epoch_text(st.epoch, epoch);
-	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:i, s:i, s:I, s:i, s:b, s:o, s:I, s:b}", "stream",
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:i, s:i, s:I, s:i, s:b, s:s, s:o, s:I, s:b}", "stream",
 			 stream_id(s), "epoch", epoch, "ring_start", (json_int_t)st.start, "out_offset",
 			 (json_int_t)a->sent, "in_offset", (json_int_t)a->acked, "role", role_text(a), "cols",
 			 (int)st.size.cols, "rows", (int)st.size.rows, "window", (json_int_t)a->viewer.window,
-			 "keepalive_ms", KEEPALIVE_MS, "can_resize", (int)st.pty, "vm", vm_json(a), "viewer",
+			 "keepalive_ms", KEEPALIVE_MS, "can_resize", (int)st.pty, "recording", recording_text(&st), "vm", vm_json(a), "viewer",
 			 (json_int_t)a->id, "may_control", (int)attach_may_control(a));
+}
+
+static json_t *event_recording(const struct attach *a)
+{
+	struct stream_state st = stream_state(a->viewer.stream);
+
+	return json_pack("{s:s, s:s, s:s}", "type", "recording", "recording", recording_text(&st), "reason", st.recording_end);
 }
 
 static json_t *event_epoch(const struct attach *a)
@@ -394,6 +408,7 @@ static const struct {
 	{ SAY_ROLE, WIRE_EVENT, event_role, NULL },	  { SAY_SIZE, WIRE_SIZE, NULL, next_size },
 	{ SAY_VM, WIRE_EVENT, event_vm, NULL },		  { SAY_VIEWERS, WIRE_EVENT, attach_event_viewers, NULL },
 	{ SAY_NOTICE, WIRE_ERROR, error_notice, NULL },	  { SAY_PONG, WIRE_PONG, NULL, next_pong },
+	{ SAY_RECORDING, WIRE_EVENT, event_recording, NULL },
 	{ SAY_GOODBYE, WIRE_ERROR, error_goodbye, NULL },
 };
 
@@ -486,6 +501,8 @@ void attach_on_news(struct viewer *v, unsigned news)
 		attach_say(a, SAY_SIZE);
 	if (news & VIEWER_VM)
 		attach_say(a, SAY_VM);
+	if (news & VIEWER_RECORDING)
+		attach_say(a, SAY_RECORDING);
 	if (news & VIEWER_INPUT)
 		on_written(a);
 	if ((news & VIEWER_OUTPUT) && !a->asked && has_more(a))

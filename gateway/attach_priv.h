@@ -23,7 +23,7 @@ enum phase { WAITING, LIVE, CLOSING };
 
 /* What has to be said, in the order of saying it. */
 enum say { SAY_WELCOME = 1, SAY_EPOCH = 2, SAY_ROLE = 4, SAY_SIZE = 8, SAY_VM = 16, SAY_VIEWERS = 32, SAY_NOTICE = 64, SAY_PONG = 128,
-	   SAY_GOODBYE = 256 };
+	   SAY_GOODBYE = 256, SAY_RECORDING = 512 };
 
 struct attach {
 	struct viewer viewer;

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "gateway/settings.h"
 
@@ -25,6 +26,7 @@ static const struct {
 	{ 201, "Created" },
 	{ 202, "Accepted" },
 	{ 204, "No Content" },
+	{ 206, "Partial Content" },
 	{ 303, "See Other" },
 	{ 304, "Not Modified" },
 	{ 400, "Bad Request" },
@@ -36,6 +38,7 @@ static const struct {
 	{ 409, "Conflict" },
 	{ 411, "Length Required" },
 	{ 413, "Content Too Large" },
+	{ 416, "Range Not Satisfiable" },
 	{ 422, "Unprocessable Content" },
 	{ 415, "Unsupported Media Type" },
 	{ 421, "Misdirected Request" },
@@ -69,6 +72,9 @@ void http_response_finish(struct http_response *resp)
 {
 	buf_finish(&resp->head);
 	buf_finish(&resp->body);
+	if (resp->from_file)
+		resp->file = fd_close(resp->file);
+	resp->from_file = false;
 }
 
 /* Back to an empty answer. */
@@ -79,8 +85,10 @@ static void start_over(struct http_response *resp, int status)
 	resp->status = status;
 }
 
-size_t http_body_len(const struct http_response *resp)
+uint64_t http_body_len(const struct http_response *resp)
 {
+	if (resp->from_file)
+		return resp->file_len;
 	return resp->fixed ? resp->fixed_len : resp->body.len;
 }
 
@@ -174,7 +182,8 @@ static int add_policy(const struct http_response *resp, struct buf *out)
 
 	if (!page)
 		return buf_printf(out, "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n");
-	r = buf_printf(out, "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'");
+	r = buf_printf(out, "Content-Security-Policy: default-src 'none'; script-src 'self'%s; style-src 'self'",
+		       resp->wasm ? " 'wasm-unsafe-eval'" : "");
 	if (r == 0 && resp->nonce[0])
 		r = buf_printf(out, " 'nonce-%s'", resp->nonce);
 	if (r == 0)
@@ -191,7 +200,7 @@ int http_head(const struct http_response *resp, struct buf *out)
 	if (r == 0 && resp->type && !bodyless)
 		r = buf_printf(out, "Content-Type: %s\r\n", resp->type);
 	if (r == 0 && !bodyless)
-		r = buf_printf(out, "Content-Length: %zu\r\n", http_body_len(resp));
+		r = buf_printf(out, "Content-Length: %llu\r\n", (unsigned long long)http_body_len(resp));
 	if (r == 0)
 		r = buf_printf(out, "Cache-Control: %s\r\n", resp->cache ? resp->cache : "no-store");
 	if (r == 0)
@@ -301,6 +310,70 @@ static int parse_length(const char *text, size_t *out)
 		v = v * 10 + (size_t)(text[i] - '0');
 	*out = v;
 	return 0;
+}
+
+/* --- files --- */
+
+/* A number within a range. Return: where it ends. */
+static const char *read_position(const char *at, uint64_t *out, bool *given)
+{
+	size_t digits = strspn(at, "0123456789");
+
+	*given = digits > 0 && digits < 19;
+	*out = 0;
+	for (size_t i = 0; i < digits && *given; i++)
+		*out = *out * 10 + (uint64_t)(at[i] - '0');
+	return at + digits;
+}
+
+/* "bytes=A-B", "bytes=A-" or "bytes=-N". Return: 0; -EINVAL: not one of these, so the whole is sent; -ERANGE: nothing of it is there. */
+static int parse_range(const char *text, uint64_t size, uint64_t *from, uint64_t *len)
+{
+	uint64_t first, last;
+	bool has_first, has_last;
+	const char *at;
+
+	if (strncasecmp(text, "bytes=", 6) != 0)
+		return -EINVAL;
+	at = read_position(text + 6, &first, &has_first);
+	if (*at != '-')
+		return -EINVAL;
+	at = read_position(at + 1, &last, &has_last);
+	if (*at || (!has_first && !has_last) || (has_first && has_last && last < first))
+		return -EINVAL;
+	if (!has_first) {
+		first = last < size ? size - last : 0;
+		has_last = false;
+	}
+	if (first >= size)
+		return -ERANGE;
+	*from = first;
+	*len = has_last && last < size - 1 ? last - first + 1 : size - first;
+	return 0;
+}
+
+void http_file(struct http_call *call, const char *type, int fd, uint64_t size)
+{
+	struct http_response *resp = call->resp;
+	uint64_t from = 0, len = size;
+	int r = call->req->range ? parse_range(call->req->range, size, &from, &len) : -EINVAL;
+
+	if (r == -ERANGE) {
+		(void)fd_close(fd);
+		http_problem(resp, 416, "bad_range", "There is nothing in that range.");
+		http_header(resp, "Content-Range", "bytes */%llu", (unsigned long long)size);
+		return;
+	}
+	resp->status = r == 0 ? 206 : 200;
+	resp->type = type;
+	resp->from_file = true;
+	resp->file = fd;
+	resp->file_at = from;
+	resp->file_len = len;
+	http_header(resp, "Accept-Ranges", "bytes");
+	if (r == 0)
+		http_header(resp, "Content-Range", "bytes %llu-%llu/%llu", (unsigned long long)from,
+			    (unsigned long long)(from + len - 1), (unsigned long long)size);
 }
 
 /* --- routes --- */

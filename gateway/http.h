@@ -40,7 +40,7 @@ enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DE
 struct http_request {
 	enum http_method method;
 	const char *version, *path, *query;
-	const char *host, *origin, *cookie, *content_type, *content_length, *transfer_encoding, *accept_encoding, *if_none_match;
+	const char *host, *origin, *cookie, *content_type, *content_length, *transfer_encoding, *accept_encoding, *if_none_match, *range;
 	const char *fetch_site, *marker, *idempotency_key, *if_match, *authorization, *proxy_authorization;
 	const char *extra[HTTP_EXTRA_MAX];
 	const char *ws_version, *ws_protocols;
@@ -53,7 +53,9 @@ struct http_request {
  * struct http_response - an answer; begins zeroed by http_response_init(), ends by http_response_finish()
  * @type:  content type; NULL without a body
  * @head:  further header lines, each ended by CR LF
- * @body:  owned; or else @fixed, borrowed for the life of the process
+ * @body:  owned; or else @fixed, borrowed for the life of the process; or else, @from_file, @file_len bytes from @file_at on of
+ *         @file, owned, which are read as the client takes them
+ * @wasm:  the page may compile WebAssembly
  * @nonce: of styles, for the page; "" otherwise
  */
 struct http_response {
@@ -62,6 +64,9 @@ struct http_response {
 	struct buf head, body;
 	const uint8_t *fixed;
 	size_t fixed_len;
+	int file;
+	uint64_t file_at, file_len;
+	bool from_file, wasm;
 	char nonce[HTTP_NONCE_BYTES];
 };
 
@@ -126,9 +131,6 @@ void http_response_finish(struct http_response *resp);
  */
 int http_gate(const struct http_app *app, const struct http_request *req, struct http_response *resp);
 
-/** http_has_body() - requests with this method have a body, if only an empty one */
-bool http_has_body(enum http_method m);
-
 /** http_body_max() - bytes that the body of this request may have, by its route */
 size_t http_body_max(const struct http_app *app, const struct http_request *req);
 
@@ -141,8 +143,18 @@ int http_upgrade(const struct http_app *app, const struct http_request *req, str
 /** http_head() - write status line and headers of an answer. Return: 0, -ENOMEM or -ENOSPC */
 int http_head(const struct http_response *resp, struct buf *out);
 
-/** http_body_len() - bytes of the body, owned or fixed */
-size_t http_body_len(const struct http_response *resp);
+/** http_has_body() - does a request with this method carry one? */
+bool http_has_body(enum http_method m);
+
+/**
+ * http_file() - answer with a file, or with the part that a Range asks for (one range; several are answered by the whole)
+ * @fd:   consumed
+ * @size: bytes of it
+ */
+void http_file(struct http_call *call, const char *type, int fd, uint64_t size);
+
+/** http_body_len() - bytes of the body, owned, fixed or of a file */
+uint64_t http_body_len(const struct http_response *resp);
 
 /** http_problem() - RFC 9457 answer; a former content of @resp is dropped. @code: for programs, @detail: for people */
 void http_problem(struct http_response *resp, int status, const char *code, const char *detail, ...)

@@ -123,6 +123,21 @@ void journal_machine(void *arg, const struct machine *m, enum machine_event what
 	json_decref(owner);
 }
 
+void journal_recording(void *arg, enum record_event what, const struct recording_row *row)
+{
+	static const char *const actions[] = { [RECORD_STARTED] = "recording.start", [RECORD_REFUSED] = "recording.refused",
+					       [RECORD_ENDED] = "recording.end", [RECORD_EXPIRED] = "recording.expired" };
+	const struct journal *j = arg;
+	char email[EMAIL_BYTES] = "";
+	json_t *facts;
+
+	_Static_assert(sizeof(actions) / sizeof(actions[0]) == RECORD_EVENT_COUNT, "an action for each event");
+	(void)store_person_email(j->c.store, row->owner, email, NULL);
+	facts = json_pack("{s:s, s:s, s:I}", "owner", email, "stream", row->stream, "bytes", (json_int_t)row->size);
+	add(j, &(const struct audit_event){ .actor = "system", .action = actions[what], .object = row->id, .after = facts, .detail = row->reason });
+	json_decref(facts);
+}
+
 static bool too_often(struct journal *j, const char *email)
 {
 	struct peer account;

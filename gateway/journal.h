@@ -6,6 +6,7 @@
 
 #include "gateway/attach.h"
 #include "gateway/machine.h"
+#include "gateway/recorder.h"
 
 struct access;
 struct audit;
@@ -36,6 +37,9 @@ void journal_doorman(struct journal *j, struct doorman *d);
 
 /** journal_machine() - as struct machines_config's on_event; @arg: the journal */
 void journal_machine(void *arg, const struct machine *m, enum machine_event what, const char *reason);
+
+/** journal_recording() - as struct recorder_config's on_event; @arg: the journal */
+void journal_recording(void *arg, enum record_event what, const struct recording_row *row);
 
 /** journal_terminal() - as attach_hub_watch() wants it; @arg: the journal */
 void journal_terminal(void *arg, enum attach_change what, const struct attach_view *v);

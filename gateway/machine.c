@@ -59,7 +59,8 @@ struct machines {
 	struct machine *first, **last;
 	struct shells_shared shells;
 	void (*on_event)(void *arg, const struct machine *m, enum machine_event what, const char *reason);
-	void *arg;
+	void (*on_stream)(void *stream_arg, struct stream *s);
+	void *arg, *stream_arg;
 	uint64_t created, deleted, failed;
 };
 
@@ -80,6 +81,12 @@ static void tell(const struct machine *m, enum machine_event what, const char *r
 {
 	if (m->ms->on_event)
 		m->ms->on_event(m->ms->arg, m, what, reason ? reason : "");
+}
+
+static void tell_stream(const struct machine *m, struct stream *s)
+{
+	if (m->ms->on_stream)
+		m->ms->on_stream(m->ms->stream_arg, s);
 }
 
 /* --- life of a machine --- */
@@ -236,6 +243,8 @@ static void on_console(void *arg, struct hv_vm *vm, const struct hv_console *c)
 	(void)arg;
 	if (r < 0)
 		log_err("machine %s: its console cannot be served: %s", m->id_text, strerror(-r));
+	else
+		tell_stream(m, m->console);
 }
 
 static void on_exit_hook(void *arg, struct hv_vm *vm, int code, int signal)
@@ -332,6 +341,7 @@ struct loading {
 static int load_row(void *arg, const struct vm_row *row)
 {
 	const struct loading *l = arg;
+	struct machine *m;
 	struct vm_spec spec;
 	struct err e = { 0 };
 	json_t *json = json_loads(row->spec, JSON_REJECT_DUPLICATES, NULL);
@@ -345,7 +355,12 @@ static int load_row(void *arg, const struct vm_row *row)
 		log_err("the database holds a machine that cannot be read: %s", e.msg);
 		return 0;
 	}
-	return add_machine(l->ms, row, &spec) ? 0 : err_set(l->e, -ENOMEM, "no memory for the machines");
+	m = add_machine(l->ms, row, &spec);
+	if (!m)
+		return err_set(l->e, -ENOMEM, "no memory for the machines");
+	for (struct shell *sh = NULL; (sh = shell_next(m->shells, sh));)
+		tell_stream(m, shell_stream(sh));
+	return 0;
 }
 
 static bool is_stream(void *arg, const char *name)
@@ -368,6 +383,8 @@ int machines_create(struct machines **out, struct loop *loop, struct store *stor
 	ms->last = &ms->first;
 	ms->on_event = c->on_event;
 	ms->arg = c->arg;
+	ms->on_stream = c->on_stream;
+	ms->stream_arg = c->stream_arg;
 	ms->shells = (struct shells_shared){ .loop = loop, .sched = sched, .store = store,
 					     .ring_bytes = c->hv.ring_bytes, .max = c->shells_max };
 	(void)snprintf(ms->shells.ring_dir, sizeof(ms->shells.ring_dir), "%s", c->ring_dir ? c->ring_dir : "");
@@ -482,6 +499,11 @@ struct stream *machine_stream_any(struct machines *ms, const char *stream_name)
 	return s;
 }
 
+const char *machine_name(const struct machine *m)
+{
+	return m->spec.name;
+}
+
 int64_t machine_owner(const struct machine *m)
 {
 	return m->owner;
@@ -524,7 +546,11 @@ struct shell *machine_shell_of(struct stream *s)
 
 int machine_shell_open(struct machine *m, const struct shell_wish *wish, struct shell **out, struct err *e)
 {
-	return shell_open(m->shells, machine_agent(m), wish, out, e);
+	int r = shell_open(m->shells, machine_agent(m), wish, out, e);
+
+	if (r == 0)
+		tell_stream(m, shell_stream(*out));
+	return r;
 }
 
 /* --- what people ask for --- */

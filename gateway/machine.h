@@ -46,13 +46,15 @@ enum machine_event { MACHINE_UP /* starts, or was found running */, MACHINE_STOP
  * struct machines_config - what machines need to be told
  * @ring_dir:   where the rings of shells are kept; NULL or "": no shells. @shells_max: of one machine
  * @on_event: @reason in words, may be empty; may stop no machine. NULL for none
+ * @on_stream: a stream of a machine has been opened, fresh or found again; NULL for none
  */
 struct machines_config {
 	struct hv_config hv;
 	const char *ring_dir;
 	uint32_t shells_max;
 	void (*on_event)(void *arg, const struct machine *m, enum machine_event what, const char *reason);
-	void *arg;
+	void (*on_stream)(void *stream_arg, struct stream *s);
+	void *arg, *stream_arg;
 };
 
 /** machines_create() - load every row, connect hv, adopt what runs. Borrowed: loop, store, sched */
@@ -95,6 +97,9 @@ struct machine *machine_next_any(struct machines *ms, const struct machine *afte
 
 /** machine_stream_any() - stream by its id, whoever it belongs to; NULL when there is none */
 struct stream *machine_stream_any(struct machines *ms, const char *stream_id);
+
+/** machine_name() - as its spec has it */
+const char *machine_name(const struct machine *m);
 
 /** machine_owner() - the person's row; machine_created_s() - seconds since 1970; machine_up() - neither stopped nor failed */
 int64_t machine_owner(const struct machine *m);

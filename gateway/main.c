@@ -44,9 +44,11 @@
 #include "gateway/machine.h"
 #include "gateway/mailer.h"
 #include "gateway/metrics.h"
+#include "gateway/recorder.h"
 #include "gateway/sched.h"
 #include "gateway/server.h"
 #include "gateway/settings.h"
+#include "gateway/shell.h"
 #include "gateway/ticket.h"
 
 #define SIGN_IN_BURST	  10   /* wrong links from one address */
@@ -82,6 +84,7 @@ struct gateway {
 	struct journal *journal;
 	struct doorman *doorman;
 	struct demo *demo;
+	struct recorder *recorder;
 	struct sched *sched;
 	struct machines *machines;
 	struct tickets *tickets;
@@ -155,6 +158,40 @@ static int make_journal(struct gateway *g, struct err *e)
 	return g->journal ? 0 : err_set(e, -ENOMEM, "no memory");
 }
 
+static bool about_stream(void *arg, struct stream *s, int64_t *owner, char name[RECORDING_NAME_BYTES])
+{
+	const struct machine *m = machine_of_stream(s);
+	const struct shell *sh = m ? machine_shell_of(s) : NULL;
+
+	(void)arg;
+	if (!m)
+		return false;
+	*owner = machine_owner(m);
+	(void)snprintf(name, RECORDING_NAME_BYTES, "%s: %s", machine_name(m), sh ? shell_name(sh) : "console");
+	return true;
+}
+
+static void on_stream(void *arg, struct stream *s)
+{
+	struct gateway *g = arg;
+
+	if (g->recorder)
+		recorder_stream(g->recorder, s);
+}
+
+static int make_recorder(struct gateway *g, struct err *e)
+{
+	const struct settings *s = &g->settings;
+	char dir[sizeof(s->state_dir) + 16];
+	struct recorder_config c = { .loop = &g->loop, .db = store_db(g->store), .dir = dir, .input = s->record_input,
+				     .quota_bytes = s->record_quota, .retention_s = (int64_t)(s->record_retention / 1000),
+				     .about = about_stream, .on_event = journal_recording, .arg = g->journal };
+
+	(void)snprintf(dir, sizeof(dir), "%s/recordings", s->state_dir);
+	(void)record_mode_parse(s->recording, &c.mode); /* settings_resolve() has seen to it */
+	return recorder_create(&g->recorder, &c, e);
+}
+
 static int make_machines(struct gateway *g, struct err *e)
 {
 	const struct settings *s = &g->settings;
@@ -165,6 +202,7 @@ static int make_machines(struct gateway *g, struct err *e)
 			.local_console = s->local_console, .local_agent = s->local_agent, .ring_bytes = (uint32_t)s->ring_size,
 			.boot_deadline_ms = s->boot_deadline, .stop_deadline_ms = s->stop_deadline },
 		.ring_dir = ring_dir, .shells_max = (uint32_t)s->shells_per_machine, .on_event = journal_machine, .arg = g->journal,
+		.on_stream = on_stream, .stream_arg = g,
 	};
 
 	(void)snprintf(ring_dir, sizeof(ring_dir), "%s%s", s->ring_dir[0] ? s->ring_dir : s->state_dir, s->ring_dir[0] ? "" : "/rings");
@@ -199,7 +237,7 @@ static int make_server(struct gateway *g, struct err *e)
 
 	g->api = (struct api){ .settings = &g->settings, .store = g->store, .demo = g->demo, .access = g->access, .audit = g->audit,
 			       .book = g->book, .signins = g->signins, .doorman = g->doorman, .machines = g->machines,
-			       .tickets = g->tickets, .hub = g->hub, .mailer = g->mailer, .askers = g->askers, .sign_in_limit = g->sign_in_limit, .share_limit = g->share_limit, .metrics = &g->metrics,
+			       .tickets = g->tickets, .hub = g->hub, .mailer = g->mailer, .recorder = g->recorder, .askers = g->askers, .sign_in_limit = g->sign_in_limit, .share_limit = g->share_limit, .metrics = &g->metrics,
 			       .now_s = wall_s, .now_ms = loop_now_ms };
 	memcpy(g->api.account_limits, g->account_limits, sizeof(g->api.account_limits));
 	api_app(&g->app, &g->api);
@@ -319,6 +357,8 @@ static int start(struct gateway *g, struct err *e)
 	if (r == 0)
 		r = make_journal(g, e);
 	if (r == 0)
+		r = make_recorder(g, e);
+	if (r == 0)
 		r = make_machines(g, e);
 	if (r == 0)
 		r = make_terminals(g, e);
@@ -343,6 +383,7 @@ static void finish(struct gateway *g)
 	g->share_limit = peer_limit_destroy(g->share_limit);
 	for (size_t i = 0; i < ACCOUNT_LIMIT_COUNT; i++)
 		g->account_limits[i] = peer_limit_destroy(g->account_limits[i]);
+	g->recorder = recorder_destroy(g->recorder);
 	g->machines = machines_destroy(g->machines);
 	g->sched = sched_destroy(g->sched);
 	g->journal = journal_destroy(g->journal);

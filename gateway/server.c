@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <libwebsockets.h>
 
@@ -50,6 +51,7 @@
 #define SWEEP_S		   1.
 #define REQUEST_MS	   10000 /* from the first byte, or the head, to the last byte of a body */
 #define ANSWER_MS	   30000 /* to read an answer: 450 KiB at 15 KiB/s */
+#define ANSWER_PER_TURN	   16	 /* writes of 64 KiB, then others get their turn */
 #define HEAD_TIMEOUT_S	   5	 /* the library's own, for a head that drips */
 #define CLOSE_MS	   5000	 /* for a closing websocket */
 #define PING_MS		   25000 /* docs/protocol.md */
@@ -73,7 +75,8 @@ struct exchange {
 	struct http_response resp;
 	struct who who;
 	struct buf body, head;
-	size_t sent, text_len;
+	uint64_t sent;
+	size_t text_len;
 	bool answered;
 	char text[HEADERS_MAX + 1024];
 };
@@ -365,6 +368,7 @@ static int copy_headers(struct exchange *x, struct lws *wsi, const struct http_a
 		{ WSI_TOKEN_HTTP_ACCEPT_ENCODING, &q->accept_encoding },
 		{ WSI_TOKEN_HTTP_IF_NONE_MATCH, &q->if_none_match },
 		{ WSI_TOKEN_HTTP_IF_MATCH, &q->if_match },
+		{ WSI_TOKEN_HTTP_RANGE, &q->range },
 		{ WSI_TOKEN_HTTP_AUTHORIZATION, &q->authorization },
 		{ WSI_TOKEN_VERSION, &q->ws_version },
 		{ WSI_TOKEN_PROTOCOL, &q->ws_protocols },
@@ -414,28 +418,38 @@ static int begin_exchange(struct conn *c)
 
 /* --- writing an answer --- */
 
-static size_t answer_body_len(const struct exchange *x)
+static uint64_t answer_body_len(const struct exchange *x)
 {
 	return x->req.method == HTTP_HEAD || x->resp.status == 204 || x->resp.status == 304 ? 0 : http_body_len(&x->resp);
+}
+
+/* Copy @len bytes of the body, from @at on. A file that has become shorter gives less. */
+static size_t body_bytes(const struct http_response *resp, uint64_t at, uint8_t *out, size_t len)
+{
+	const uint8_t *body = resp->fixed ? resp->fixed : (const uint8_t *)resp->body.data;
+	ssize_t n;
+
+	if (!resp->from_file) {
+		memcpy(out, body + at, len);
+		return len;
+	}
+	n = pread(resp->file, out, len, (off_t)(resp->file_at + at));
+	return n < 0 ? 0 : (size_t)n;
 }
 
 /* Copy up to @cap bytes of the answer, from @x->sent on. */
 static size_t answer_bytes(const struct exchange *x, uint8_t *out, size_t cap)
 {
-	const uint8_t *body = x->resp.fixed ? x->resp.fixed : (const uint8_t *)x->resp.body.data;
-	size_t body_len = answer_body_len(x), n = 0, at;
+	uint64_t body_len = answer_body_len(x), at;
+	size_t n = 0;
 
 	if (x->sent < x->head.len) {
-		n = x->head.len - x->sent < cap ? x->head.len - x->sent : cap;
+		n = x->head.len - x->sent < cap ? (size_t)(x->head.len - x->sent) : cap;
 		memcpy(out, x->head.data + x->sent, n);
 	}
 	at = x->sent + n - x->head.len;
-	if (x->sent + n >= x->head.len && at < body_len && n < cap) {
-		size_t m = body_len - at < cap - n ? body_len - at : cap - n;
-
-		memcpy(out + n, body + at, m);
-		n += m;
-	}
+	if (x->sent + n >= x->head.len && at < body_len && n < cap)
+		n += body_bytes(&x->resp, at, out + n, body_len - at < cap - n ? (size_t)(body_len - at) : cap - n);
 	return n;
 }
 
@@ -456,17 +470,26 @@ static void swallow_rest(const struct conn *c)
 static int send_answer(struct conn *c)
 {
 	struct exchange *x = c->x;
-	size_t total = x->head.len + answer_body_len(x);
+	uint64_t total = x->head.len + answer_body_len(x);
 
-	while (x->sent < total) {
+	for (int turn = 0; x->sent < total; turn++) {
 		size_t n = answer_bytes(x, out_buffer + LWS_PRE, ATTACH_MSG_MAX);
-		ssize_t sent = send(lws_get_socket_fd(c->wsi), out_buffer + LWS_PRE, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t sent;
+
+		if (n == 0)
+			return -EIO;
+		if (turn == ANSWER_PER_TURN)
+			return -EAGAIN; /* a large file for somebody who is quick: others want their turn, too */
+		sent = send(lws_get_socket_fd(c->wsi), out_buffer + LWS_PRE, n, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (sent < 0 && errno == EINTR)
 			continue;
 		if (sent < 0)
 			return errno == EWOULDBLOCK ? -EAGAIN : -errno;
-		x->sent += (size_t)sent;
+		x->sent += (uint64_t)sent;
+		/* As long as something moves: a file of a gigabyte may take its time. */
+		if (x->resp.from_file && sent > 0)
+			c->deadline_ms = loop_now_ms() + ANSWER_MS;
 	}
 	swallow_rest(c);
 	return 0;

@@ -46,6 +46,10 @@ static const struct conf_key keys[] = {
 	KEY(quota_lifetime, CONF_MS, 0, 31536000000, "0s", "a machine stops for good this long after it was made, where no rule says else; 0s: never"),
 	KEY(session_life, CONF_MS, 60000, 31536000000, "7d", "time until a person must sign in again"),
 	KEY(token_life, CONF_MS, 60000, 31536000000, "90d", "time until an API token ends that was made without a date, as by terrarium login"),
+	KEY(recording, CONF_STR, 0, 0, "allowed", "recordings of terminals: off, allowed (people start and stop them) or always"),
+	KEY(record_retention, CONF_MS, 0, 315360000000, "30d", "a recording is deleted this long after it began; 0s: never"),
+	KEY(record_quota, CONF_BYTES, 128 << 10, 0x4000000000000, "1G", "bytes of recordings that one person may have"),
+	KEY(record_input, CONF_BOOL, 0, 0, "no", "record what is typed as well, where the terminal shows it"),
 	KEY(smtp_url, CONF_STR, 0, 0, "", "mail server for invitations: smtps://HOST:PORT, or smtp://HOST:PORT with STARTTLS; empty: texts to copy"),
 	KEY(smtp_from, CONF_STR, 0, 0, "", "address that mail comes from"),
 	KEY(smtp_user, CONF_STR, 0, 0, "", "name at the mail server; empty: none"),
@@ -301,7 +305,8 @@ static int check_words(const struct settings *s, struct err *e)
 	    one_of("identity", s->identity, identities, e) < 0 || one_of("log_level", s->log_level, levels, e) < 0)
 		return -EINVAL;
 	if (one_of("subject_binding", s->subject_binding, (const char *const[]){ "enforce", "warn", NULL }, e) < 0 ||
-	    one_of("on_removal", s->on_removal, (const char *const[]){ "stop", "keep", NULL }, e) < 0)
+	    one_of("on_removal", s->on_removal, (const char *const[]){ "stop", "keep", NULL }, e) < 0 ||
+	    one_of("recording", s->recording, (const char *const[]){ "off", "allowed", "always", NULL }, e) < 0)
 		return -EINVAL;
 	if (s->ring_size % 4096 != 0)
 		return err_set(e, -EINVAL, "ring_size must be a multiple of 4K");

@@ -60,6 +60,9 @@ struct settings {
 	char ring_dir[256];
 	int64_t shells_per_machine;
 	uint64_t quota_memory, quota_lifetime, token_life;
+	char recording[16];
+	bool record_input;
+	uint64_t record_retention, record_quota;
 	int64_t quota_cpus;
 
 	struct identity_settings identities[IDENTITIES_MAX];

@@ -73,7 +73,9 @@ struct stream {
 	struct sched_source source;
 	ev_io writer; /* runs while input is held and the console is open */
 	ev_timer grace, linger;
-	struct viewer *viewers, *controller; /* borrowed */
+	struct viewer *viewers, *controller, *recorder; /* borrowed */
+	enum stream_recording recording;
+	char recording_end[24];
 	uint64_t linger_end; /* while linger runs: output may grow up to here */
 	struct buf held;
 	struct mark *mark; /* owned; NULL until needed */
@@ -101,6 +103,8 @@ static void tell(struct stream *s, const struct viewer *but, unsigned news)
 		if (v != but)
 			v->on_news(v, news);
 	}
+	if (s->recorder)
+		s->recorder->on_news(s->recorder, news);
 }
 
 /* --- output ---------------------------------------------------------------------------------------------- */
@@ -396,6 +400,21 @@ static void on_writable(struct ev_loop *ev, ev_io *io, int events)
 	tell(s, NULL, VIEWER_INPUT);
 }
 
+enum stream_typing stream_shows_typing(const struct stream *s)
+{
+	struct termios t;
+
+	if (s->fd < 0 || s->ring.kind != RING_PTY || tcgetattr(s->fd, &t) < 0)
+		return STREAM_TYPING_UNKNOWN;
+	return (t.c_lflag & ICANON) && !(t.c_lflag & ECHO) ? STREAM_TYPING_HIDDEN : STREAM_TYPING_SHOWN;
+}
+
+static void tell_typed(struct stream *s, const uint8_t *data, size_t len)
+{
+	if (s->recorder->on_typed && stream_shows_typing(s) == STREAM_TYPING_SHOWN)
+		s->recorder->on_typed(s->recorder, data, len);
+}
+
 /* To the line, and what it does not take to those that wait. */
 static int line_input(struct stream *s, const uint8_t *data, size_t len)
 {
@@ -418,6 +437,8 @@ int stream_input(struct stream *s, uint64_t offset, const uint8_t *data, size_t 
 		return 0;
 	data += known - offset;
 	len -= known - offset;
+	if (s->recorder)
+		tell_typed(s, data, len);
 	if (s->line)
 		return line_input(s, data, len);
 	if (s->fd >= 0 && s->held.len == 0) {
@@ -490,6 +511,8 @@ struct stream_state stream_state(const struct stream *s)
 		.size = s->size,
 		.why = s->why,
 		.waits = s->line && !s->up,
+		.recording = s->recording,
+		.recording_end = s->recording_end,
 	};
 
 	if (is_open(s)) {
@@ -563,6 +586,19 @@ void stream_credited(struct viewer *v)
 		gate(v->stream);
 }
 
+void stream_record(struct stream *s, struct viewer *v, enum stream_recording how, const char *why)
+{
+	if (s->recorder)
+		s->recorder->stream = NULL;
+	s->recorder = v;
+	if (v)
+		v->stream = s;
+	s->recording = how;
+	(void)snprintf(s->recording_end, sizeof(s->recording_end), "%s", why);
+	for (struct viewer *each = s->viewers; each; each = each->next)
+		each->on_news(each, VIEWER_RECORDING);
+}
+
 /* --- the owner's side ------------------------------------------------------------------------------------ */
 
 int stream_create(struct stream **out, struct loop *loop, struct sched *sched, const char *id,
@@ -623,6 +659,8 @@ void *stream_arg(const struct stream *s)
 /* Forget the console that was there before. */
 static void forget(struct stream *s)
 {
+	if (s->recorder && is_open(s))
+		s->recorder->on_news(s->recorder, VIEWER_OUTPUT); /* what there is goes with the ring */
 	ev_timer_stop(s->loop->ev, &s->grace);
 	let_go(s);
 	drop_mark(s);

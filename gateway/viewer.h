@@ -25,22 +25,27 @@ enum viewer_news {
 	VIEWER_SIZE = 4,    /* another viewer changed the size */
 	VIEWER_VM = 8,	    /* the machine's state changed */
 	VIEWER_EPOCH = 16,  /* another process is behind the stream: offsets begin again */
+	VIEWER_RECORDING = 64, /* it is recorded from now on, or no longer */
 	VIEWER_GONE = 32,   /* the stream ends its life: let go of it now (the one news that asks for stream_leave()) */
 };
 
 /**
  * struct viewer - one attachment of a stream; embedded in it
  * @on_news: see above
+ * @on_typed: of the recorder: input that is taken, unless the terminal hides it; may be NULL
  * @credit:  output offset up to which it has consumed; @window: how far output may run ahead of that. Kept
  * by the attachment,
  *           which calls stream_credited() after a change; used only while it controls
  */
 struct viewer {
 	void (*on_news)(struct viewer *v, unsigned news);
+	void (*on_typed)(struct viewer *v, const uint8_t *data, size_t len);
 	uint64_t credit, window;
 	struct stream *stream; /* borrowed; NULL when it has not joined */
 	struct viewer *next, *prev;
 };
+
+enum stream_recording { STREAM_UNRECORDED, STREAM_RECORDED, STREAM_RECORDED_TYPING /* what is typed as well */ };
 
 #define STREAM_HELD_MAX 131072 /* bytes of input that wait for the console; attachments pause their clients long before */
 
@@ -57,6 +62,7 @@ struct viewer {
  * @waits:    the far end is still being looked for: nobody may join
  * @size:     zeroes when unknown
  * @pty:      the size reaches what runs there
+ * @recording: is it recorded? @recording_end: why it is no longer, a word for programs, or ""
  * @ring_bytes: how much the ring can hold beside what comes unasked for; 0 when never opened
  */
 struct stream_state {
@@ -66,6 +72,8 @@ struct stream_state {
 	const char *why;
 	struct ring_size size;
 	uint32_t ring_bytes;
+	enum stream_recording recording;
+	const char *recording_end;
 };
 
 struct stream_state stream_state(const struct stream *s);
@@ -122,6 +130,22 @@ enum { STREAM_E_AHEAD = 1, /* bytes before @offset are missing */
  * Return: 0 or STREAM_E_*.
  */
 int stream_input(struct stream *s, uint64_t offset, const uint8_t *data, size_t len);
+
+/**
+ * stream_record() - @v hears what viewers hear, but is none of them: it is not counted, controls nothing, and nobody
+ * waits for it. NULL for no longer
+ * @how: what all viewers are told; @why: the reason for an end, or "". Copied
+ */
+void stream_record(struct stream *s, struct viewer *v, enum stream_recording how, const char *why);
+
+/**
+ * stream_shows_typing() - does the terminal show what is typed now?
+ *
+ * HIDDEN is a line that is read without an echo, as passwords are. A program that takes single keys, an editor of lines
+ * say, shows them itself: SHOWN. UNKNOWN: the terminal is in a guest, where we cannot look.
+ */
+enum stream_typing { STREAM_TYPING_UNKNOWN, STREAM_TYPING_SHOWN, STREAM_TYPING_HIDDEN };
+enum stream_typing stream_shows_typing(const struct stream *s);
 
 /** stream_resize() - set the size; every viewer but @by hears of it */
 void stream_resize(struct stream *s, const struct viewer *by, struct ring_size size);

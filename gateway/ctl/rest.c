@@ -131,12 +131,12 @@ static int send_and_wait(const struct httpc_request *http, struct reply *p)
 
 static int call(const struct rest_request *req, struct reply *p)
 {
-	char url[REST_PATH_BYTES + LOGIN_URL_BYTES], match[64], origin[LOGIN_URL_BYTES + 16], bearer[LOGIN_TOKEN_BYTES + 32];
+	char url[REST_PATH_BYTES + LOGIN_URL_BYTES], match[64], range[64], origin[LOGIN_URL_BYTES + 16], bearer[LOGIN_TOKEN_BYTES + 32];
 	char *body = req->body ? json_dumps(req->body, JSON_COMPACT) : NULL;
 	bool post = strcmp(req->method, "POST") == 0;
 	struct httpc_request http = {
-		.method = req->method, .url = url, .headers = { "Content-Type: application/json", match },
-		.nheaders = req->match ? 2 : 1, .body = body ? body : post ? "" : NULL, .body_len = body ? strlen(body) : 0,
+		.method = req->method, .url = url, .headers = { "Content-Type: application/json" },
+		.nheaders = 1, .body = body ? body : post ? "" : NULL, .body_len = body ? strlen(body) : 0,
 		.limit_bytes = ANSWER_MAX, .deadline_ms = DEADLINE_MS,
 	};
 	struct target t;
@@ -148,6 +148,11 @@ static int call(const struct rest_request *req, struct reply *p)
 	http.ca_file = t.login.ca_file[0] ? t.login.ca_file : NULL;
 	(void)snprintf(url, sizeof(url), "%s%s", t.unix_path ? "http://localhost" : t.login.server, req->path);
 	(void)snprintf(match, sizeof(match), "If-Match: %s", req->match ? req->match : "");
+	(void)snprintf(range, sizeof(range), "Range: %s", req->range ? req->range : "");
+	if (req->match)
+		http.headers[http.nheaders++] = match;
+	if (req->range)
+		http.headers[http.nheaders++] = range;
 	add_headers(&http, &t, origin, bearer);
 	if (p->r == 0)
 		(void)send_and_wait(&http, p);

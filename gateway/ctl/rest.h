@@ -23,11 +23,11 @@ struct login;
  * @login:  this server, without a look at sockets; without a token it is asked as a page would. NULL otherwise
  * @path:   with its query, escaped
  * @body:   borrowed; NULL for none
- * @match:  value of If-Match or NULL
+ * @match:  value of If-Match or NULL; @range: of Range or NULL
  * @problem: gets what came with a refusal (new reference) or NULL; may be NULL
  */
 struct rest_request {
-	const char *socket, *method, *path, *match;
+	const char *socket, *method, *path, *match, *range;
 	const struct login *login;
 	const json_t *body;
 	json_t **problem;

@@ -27,6 +27,7 @@
 #include "gateway/settings.h"
 #include "gateway/ticket.h"
 #include "tests/unit/fake_hv.h"
+#include "tests/unit/fake_recorder.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -37,6 +38,7 @@ static struct settings settings;
 static struct metrics metrics;
 static struct loop loop;
 static struct api api;
+static struct recorder recorder;
 static struct http_app app;
 static char dir[] = "/tmp/fuzz_http_json.XXXXXX", cookie[SESSION_COOKIE_BYTES], vm[MACHINE_ID_TEXT];
 static uint64_t clock_ms;
@@ -169,6 +171,8 @@ static void set_up(void)
 	access.audit = api.audit;
 	api.access = access_create(&access);
 	api.signins = signins_create(&loop);
+	recorder.db = store_db(api.store);
+	api.recorder = &recorder;
 	api.askers = askers_create();
 	must(api.access != NULL && api.signins != NULL);
 	must(machines_create(&api.machines, &loop, api.store, NULL, &c, NULL) == 0);

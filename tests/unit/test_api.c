@@ -32,6 +32,7 @@
 #include "gateway/settings.h"
 #include "gateway/ticket.h"
 #include "tests/unit/fake_hv.h"
+#include "tests/unit/fake_recorder.h"
 
 static const uint8_t script[] = "export", script_br[] = "BR", script_gz[] = "GZIP", page[] = "<meta content=\"{{style-nonce}}\">{{style-nonce}}";
 
@@ -47,6 +48,7 @@ static struct settings settings;
 static struct metrics metrics;
 static struct loop loop;
 static struct api api;
+static struct recorder recorder;
 static struct http_app app;
 static char dir[64], cookie[SESSION_COOKIE_BYTES], bearer[TOKEN_TEXT_BYTES + 8];
 static uint16_t revoked;
@@ -168,6 +170,8 @@ static int setup(void **state)
 	open_access();
 	assert_int_equal(demo_create(&api.demo, settings.demo_people, dir, settings_base_url(&settings), NULL), 0);
 	assert_int_equal(machines_create(&api.machines, &loop, api.store, NULL, &c, NULL), 0);
+	recorder = (struct recorder){ .mode = RECORD_ALLOWED, .db = store_db(api.store) };
+	api.recorder = &recorder;
 	api.tickets = tickets_create();
 	api.sign_in_limit = peer_limit_create(3, 1000);
 	api_app(&app, &api);
@@ -514,6 +518,60 @@ static void tickets(void **state)
 	http_response_finish(&resp);
 }
 
+#define RECORDING "/api/v1/recordings/0123456789abcdef0123456789abcdef"
+
+/* Beginning, naming and dropping one's own; of others' not even that they are there. */
+static void recordings(void **state)
+{
+	static const struct {
+		int result, status;
+	} outcomes[] = { { RECORD_E_OFF, 403 }, { RECORD_E_ON, 409 }, { RECORD_E_FULL, 403 }, { RECORD_E_REST, 409 }, { 0, 201 } };
+	static const char *const names[] = { "{}", "{\"name\":\"\"}", "{\"name\":1}", "{\"name\":\"a\\nb\"}" };
+	char id[MACHINE_ID_TEXT], path[128];
+	json_t *j = NULL;
+
+	(void)state;
+	sign_in("ann@x.org");
+	make(id);
+	assert_int_equal(store_person_seen(api.store, "demo", "ann@x.org", "ann@x.org", clock_s, &recorder.owner, NULL), 0);
+	(void)snprintf(path, sizeof(path), "/api/v1/streams/%s.console/recording", id);
+	for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++) {
+		recorder.result = outcomes[i].result;
+		assert_int_equal(ask(HTTP_POST, path, "{}", NULL), outcomes[i].status);
+	}
+	assert_int_equal(ask(HTTP_GET, "/api/v1/recordings", NULL, &j), 200);
+	assert_string_equal(text(json_array_get(json_object_get(j, "items"), 0), "state"), "recording");
+	assert_string_equal(text(j, "mode"), "allowed");
+	json_decref(j);
+	assert_int_equal(ask(HTTP_GET, "/api/v1/recordings?cursor=x", NULL, NULL), 400);
+	assert_int_equal(ask(HTTP_GET, "/api/v1/admin/recordings", NULL, NULL), 403);
+	assert_int_equal(ask(HTTP_GET, RECORDING "/content", NULL, NULL), 200);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		assert_int_equal(ask(HTTP_PATCH, RECORDING, names[i], NULL), 400);
+	assert_int_equal(ask(HTTP_PATCH, RECORDING, "{\"name\":\"fern\"}", &j), 200);
+	assert_string_equal(text(j, "name"), "fern");
+	json_decref(j);
+	assert_int_equal(ask(HTTP_DELETE, path, NULL, NULL), 200);
+	sign_in("bob@x.org");
+	assert_int_equal(ask(HTTP_POST, path, "{}", NULL), 404);
+	assert_int_equal(ask(HTTP_DELETE, path, NULL, NULL), 404);
+	assert_int_equal(ask(HTTP_GET, RECORDING, NULL, NULL), 404);
+	assert_int_equal(ask(HTTP_GET, RECORDING "/content", NULL, NULL), 404);
+	assert_int_equal(ask(HTTP_PATCH, RECORDING, names[0], NULL), 404);
+	assert_int_equal(ask(HTTP_DELETE, RECORDING, NULL, NULL), 404);
+	by_control = true; /* an administrator */
+	assert_int_equal(ask(HTTP_GET, "/api/v1/admin/recordings?owner=bob@x.org", NULL, &j), 200);
+	assert_int_equal(json_array_size(json_object_get(j, "items")), 0);
+	json_decref(j);
+	assert_int_equal(ask(HTTP_GET, "/api/v1/admin/recordings?owner=ann@x.org", NULL, &j), 200);
+	assert_string_equal(text(json_array_get(json_object_get(j, "items"), 0), "owner"), "ann@x.org");
+	json_decref(j);
+	recorder.mode = RECORD_ALWAYS;
+	assert_int_equal(ask(HTTP_DELETE, "/api/v1/admin/recordings/0123456789abcdef0123456789abcdef", NULL, NULL), 204);
+	by_control = false;
+	assert_int_equal(recorder.deleted, 1);
+}
+
 /* Make a token by the session at hand; its text becomes @bearer. Return: its id. */
 static json_int_t take_token(const char *body)
 {
@@ -715,6 +773,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(specs_and_keys_are_checked, setup, teardown),
 		cmocka_unit_test_setup_teardown(others_see_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(tickets, setup, teardown),
+		cmocka_unit_test_setup_teardown(recordings, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_token_does_what_it_is_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(scopes_do_not_add_to_a_role, setup, teardown),
 		cmocka_unit_test_setup_teardown(token_wishes_are_checked, setup, teardown),

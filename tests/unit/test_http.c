@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/err.h"
 #include "gateway/http.h"
@@ -283,6 +284,40 @@ static void bodies_are_objects(void **state)
 	}
 }
 
+/* A part of a file, as RFC 9110 §14 counts it; what is no single range of bytes gets the whole. */
+static void files_and_their_parts(void **state)
+{
+	static const struct {
+		const char *range;
+		int status;
+		uint64_t from, len;
+	} rows[] = {
+		{ NULL, 200, 0, 10 },	       { "bytes=0-", 206, 0, 10 },     { "bytes=0-0", 206, 0, 1 },   { "bytes=9-", 206, 9, 1 },
+		{ "bytes=2-5", 206, 2, 4 },    { "bytes=2-999", 206, 2, 8 },   { "bytes=-3", 206, 7, 3 },    { "bytes=-99", 206, 0, 10 },
+		{ "bytes=10-", 416, 0, 0 },    { "bytes=-0", 416, 0, 0 },      { "bytes=5-2", 200, 0, 10 },  { "bytes=1-2,4-5", 200, 0, 10 },
+		{ "lines=1-2", 200, 0, 10 },   { "bytes=", 200, 0, 10 },       { "bytes=-", 200, 0, 10 },    { "bytes=a-b", 200, 0, 10 },
+		{ "bytes=0-18446744073709551615", 206, 0, 10 }, { "bytes=18446744073709551615-", 200, 0, 10 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct http_request q = request(HTTP_GET, "/things/a");
+		struct http_response resp;
+		struct http_call call = { .req = &q, .resp = &resp };
+
+		q.range = rows[i].range;
+		http_response_init(&resp);
+		http_file(&call, "text/plain", memfd_create("file", MFD_CLOEXEC), 10);
+		if (resp.status != rows[i].status || resp.from_file != (resp.status != 416) ||
+		    (resp.from_file && (resp.file_at != rows[i].from || http_body_len(&resp) != rows[i].len)))
+			fail_msg("%s: %d, %llu from %llu", rows[i].range ? rows[i].range : "none", resp.status,
+				 (unsigned long long)resp.file_len, (unsigned long long)resp.file_at);
+		assert_int_equal(resp.status == 206, strstr(resp.head.data, "Content-Range: bytes ") && resp.status != 416);
+		http_response_finish(&resp);
+		assert_false(resp.from_file);
+	}
+}
+
 static void upgrades(void **state)
 {
 	struct http_request q = request(HTTP_GET, "/api/v1/attach");
@@ -462,6 +497,7 @@ int main(void)
 		cmocka_unit_test(a_405_says_what_is_allowed),
 		cmocka_unit_test(nobody_and_failure_differ),
 		cmocka_unit_test(bodies_are_objects),
+		cmocka_unit_test(files_and_their_parts),
 		cmocka_unit_test(upgrades),
 		cmocka_unit_test(heads_carry_the_policy),
 		cmocka_unit_test(headers_are_read),
