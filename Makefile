@@ -38,8 +38,8 @@ OUTGOING := base/httpc.c
 NETSETUP := netsetup/caller.c netsetup/cgroup.c netsetup/config.c netsetup/ends.c netsetup/net.c netsetup/nft.c \
             netsetup/nl.c netsetup/ops.c netsetup/plan.c netsetup/privs.c netsetup/request.c netsetup/slot.c \
             netsetup/spawn.c netsetup/subnet.c netsetup/sysctl.c netsetup/tap.c netsetup/undertaker.c
-HV       := hv/bootwatch.c hv/ch.c hv/ch_api.c hv/cmdline.c hv/frames.c hv/helper.c hv/hv.c hv/image.c hv/local.c \
-            hv/plan.c hv/probe.c hv/qemu.c hv/qmp.c hv/spec.c hv/sync.c hv/tsc.c hv/vm.c
+HV       := hv/bootwatch.c hv/ch.c hv/ch_api.c hv/cmdline.c hv/confidential.c hv/frames.c hv/helper.c hv/hv.c hv/image.c hv/local.c \
+            hv/plan.c hv/probe.c hv/qemu.c hv/qemu_snp.c hv/qmp.c hv/spec.c hv/sync.c hv/tsc.c hv/vm.c
 AUTH     := auth/access.c auth/audit.c auth/db.c auth/demo.c auth/email.c auth/hypha.c auth/identity.c auth/invite.c \
             auth/jwt.c auth/keyset.c auth/oidc.c auth/oidc_device.c auth/oidc_meta.c auth/prefs.c auth/proxy.c auth/recording.c auth/rule_csv.c \
             auth/rule_json.c auth/rulebook.c auth/rules.c auth/secret.c auth/session.c auth/share.c auth/signin.c auth/store.c \
@@ -52,9 +52,11 @@ SNP      := hv/snp/certs.c hv/snp/chain.c hv/snp/check.c hv/snp/crl.c hv/snp/fir
             hv/snp/signature.c hv/snp/vek.c hv/snp/verify.c hv/snp/vmsa.c
 VERITY   := hv/verity/verity.c
 SEAL     := hv/seal/curve.c hv/seal/record.c hv/seal/seal.c
+LAUNCH   := hv/confidential.c hv/image.c hv/plan.c hv/qemu_snp.c hv/spec.c
 HOST     := hv/host/check.c hv/host/live.c hv/host/record.c
 CTL      := gateway/ctl/cmd_audit.c gateway/ctl/cmd_config_check.c gateway/ctl/cmd_host_check.c gateway/ctl/cmd_login.c \
-            gateway/ctl/cmd_recording.c gateway/ctl/cmd_snp_fetch.c gateway/ctl/cmd_snp_id_block.c gateway/ctl/cmd_snp_measure.c \
+            gateway/ctl/cmd_recording.c gateway/ctl/cmd_snp_fetch.c gateway/ctl/cmd_snp_id_block.c \
+            gateway/ctl/cmd_snp_measure.c gateway/ctl/cmd_snp_launch.c \
             gateway/ctl/cmd_snp_verify.c gateway/ctl/cmd_user.c gateway/ctl/cmd_verity_hash.c gateway/ctl/cmd_verity_verify.c gateway/ctl/cmd_vm.c \
             gateway/ctl/ctl.c gateway/ctl/list.c gateway/ctl/login.c gateway/ctl/rest.c gateway/ctl/rfc3339.c \
             gateway/ctl/table.c
@@ -67,9 +69,9 @@ GATEWAY  := gateway/api.c gateway/api_ask.c gateway/api_host.c gateway/api_invit
             gateway/wire.c
 
 # --- programs ----------------------------------------------------------------------------------------------------------
-terrariumd_SRC      := gateway/main.c $(GATEWAY) $(AUTH) $(HV) $(AGENT_HOST) $(OUTGOING) $(BASE)
+terrariumd_SRC      := gateway/main.c $(GATEWAY) $(AUTH) $(HV) $(AGENT_HOST) $(SNP) $(OUTGOING) $(BASE)
 terrarium-netd_SRC  := netsetup/main.c $(NETSETUP) $(BASE)
-terrarium_SRC       := gateway/ctl/main.c $(CTL) $(SNP) $(VERITY) $(HOST) gateway/settings.c base/cli.c base/conf.c base/err.c base/fd.c base/hex.c \
+terrarium_SRC       := gateway/ctl/main.c $(CTL) $(SNP) $(VERITY) $(HOST) $(LAUNCH) gateway/settings.c base/cli.c base/conf.c base/err.c base/fd.c base/hex.c \
                        base/buf.c base/httpc.c base/loop.c
 terrarium-agent_SRC := hv/agent/guest.c $(AGENT_GUEST) base/buf.c base/fd.c base/log.c base/loop.c
 
@@ -185,7 +187,7 @@ install: all
 install-image: image
 	$(SAY) INSTALL $(DESTDIR)$(STATEDIR)/images/micro
 	$(Q)install -d $(DESTDIR)$(STATEDIR)/images/micro
-	$(Q)install -m 644 $(addprefix build/images/micro/,vmlinux initrd manifest.json) $(DESTDIR)$(STATEDIR)/images/micro
+	$(Q)install -m 644 $(addprefix build/images/micro/,vmlinux vmlinuz initrd manifest.json) $(DESTDIR)$(STATEDIR)/images/micro
 
 # --- tests -------------------------------------------------------------------------------------------------------------
 # Unit tests: tests/unit/test_X.c, cmocka, always with sanitizers; they link what they need out of one archive (a test may define
@@ -251,10 +253,10 @@ node: build/tests-web.stamp build/web.stamp build/tests/preamble
 	$(Q)tests/runner node $(sort $(wildcard tests/web/*.test.mjs))
 
 # Drives hv/ without a gateway, for the stories about machines.
-build/tests/hv_boot: $(patsubst %.c,build/obj/%.o,tests/run/hv_boot.c tests/run/hv_boot_agent.c $(HV) $(AGENT_HOST)) $(OUTGOING:%.c=build/obj/%.o) $(BASE:%.c=build/obj/%.o)
+build/tests/hv_boot: $(patsubst %.c,build/obj/%.o,tests/run/hv_boot.c tests/run/hv_boot_agent.c $(HV) $(AGENT_HOST) $(SNP)) $(OUTGOING:%.c=build/obj/%.o) $(BASE:%.c=build/obj/%.o)
 	$(SAY) LINK $@
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LINK) -o $@ $^ $(shell $(PKG_CONFIG) --libs jansson libcurl) -lev -linih -lpthread
+	$(Q)$(CC) $(LINK) -o $@ $^ -lmbedx509 -lmbedcrypto $(shell $(PKG_CONFIG) --libs jansson libcurl) -lev -linih -lpthread
 
 # What the gateway would send to a browser that begins in the middle: for tests/web/preamble.test.mjs.
 build/tests/preamble: build/obj/tests/run/preamble.o build/obj/gateway/modes.o build/obj/gateway/sgr.o

@@ -67,7 +67,7 @@ int store_session_drop_email(struct store *s, const char *email, struct err *e);
 /** store_session_purge() - delete what has expired */
 int store_session_purge(struct store *s, int64_t now_s, struct err *e);
 
-#define STORE_SPEC_BYTES 2048
+#define STORE_SPEC_BYTES 8192
 
 /**
  * struct vm_row - a machine over restarts

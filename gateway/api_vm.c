@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "auth/access.h"
+#include "auth/store.h"
 #include "base/err.h"
 #include "gateway/api.h"
 #include "gateway/machine.h"
+#include "hv/confidential.h"
 
 /* Machines. */
 
@@ -144,6 +146,23 @@ static void created(struct http_call *call, const struct machine *m, bool again)
 	http_header(call->resp, "Location", "/api/v1/vms/%s", machine_id(m));
 }
 
+/* Whose a confidential machine is, its reports say by HOST_DATA: that is for us to fill in. */
+static int read_spec(struct http_call *call, struct vm_spec *spec, struct err *e)
+{
+	const struct api *api = call->app;
+	struct person_row person;
+	int r = json_object_get(call->json, "host_data") ? err_set(e, -EINVAL, "host_data says whose machine it is, and is not for choosing") : 0;
+
+	if (r == 0)
+		r = spec_parse(spec, call->json, e);
+	if (r < 0 || spec->confidential == VM_CONFIDENTIAL_NONE)
+		return r;
+	if (store_person_by_email(api->store, call->who.email, &person, e) != 0 || person.id != call->who.person)
+		return err_set(e, -EINVAL, "whose the machine would be is not known; sign in again");
+	r = confidential_owner(person.issuer, person.subject, spec->host_data);
+	return r < 0 ? err_set(e, r, "the owner has too long a name for HOST_DATA") : 0;
+}
+
 void api_vm_create(struct http_call *call)
 {
 	const struct api *api = call->app;
@@ -157,7 +176,7 @@ void api_vm_create(struct http_call *call)
 	if (api_needs_person(call) || read_key(call, &wish.key) < 0 || !read_grant(call, &g))
 		return;
 	spec_defaults(&spec);
-	if (spec_parse(&spec, call->json, &e) < 0) {
+	if (read_spec(call, &spec, &e) < 0) {
 		http_problem(call->resp, 400, "bad_spec", "%s.", e.msg);
 		return;
 	}

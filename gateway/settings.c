@@ -20,6 +20,7 @@ static const struct conf_key keys[] = {
 	KEY(state_dir, CONF_STR, 0, 0, "/var/lib/terrarium", "directory of the database and of the demo's sign-in links"),
 	KEY(helper_socket, CONF_STR, 0, 0, "/run/terrarium/netd.sock", "socket of terrarium-netd"),
 	KEY(driver, CONF_STR, 0, 0, "auto", "what runs machines: auto, cloud-hypervisor, qemu or local (a process on a PTY, for trying out)"),
+	KEY(snp_firmware, CONF_STR, 0, 0, "", "OVMF for confidential machines, with a place for kernel hashes; empty: where distributions have it"),
 	KEY(images, CONF_STR, 0, 0, "/var/lib/terrarium/images", "directory with one folder per guest image"),
 	KEY(machine, CONF_STR, 0, 0, "microvm", "QEMU's machine type: microvm or q35"),
 	KEY(accel, CONF_STR, 0, 0, "auto", "auto, kvm or tcg (software emulation)"),

@@ -11,6 +11,7 @@
 #include "hv/hv.h"
 #include "netsetup/proto.h"
 
+struct confidential;
 struct err;
 
 #define SPAWN_ARGC_MAX 128
@@ -59,6 +60,7 @@ int plan_take(const struct netd_slot_info *info, int *fds, enum netd_fd_kind kin
  * @net:     what the slot has
  * @kernel, @initrd, @cmdline: of the image, from its manifest
  * @tsc_khz: of the host; 0 = unknown
+ * @snp:     what a confidential machine is launched with; NULL for others
  * @probe:   the guest only shows that it boots
  */
 struct plan_input {
@@ -66,6 +68,7 @@ struct plan_input {
 	const struct netd_slot_info *net;
 	const char *kernel, *initrd, *cmdline, *machine;
 	const char *local_command, *local_console, *local_agent;
+	const struct confidential *snp;
 	enum hv_accel accel;
 	uint64_t tsc_khz;
 	uint32_t ring_bytes;

@@ -83,6 +83,11 @@ static bool has_binary(const struct netd_hello_reply *hello, const char *name)
 
 static const struct hv_driver *const all_drivers[] = { &hv_driver_ch, &hv_driver_qemu, &hv_driver_local };
 
+const struct hv_driver *hv_driver_for(const struct hv *hv, const struct vm_spec *spec)
+{
+	return spec->confidential != VM_CONFIDENTIAL_NONE ? &hv_driver_qemu : hv->driver;
+}
+
 /* "auto": Cloud Hypervisor where guests really run under KVM, QEMU where they do not or where that is not known yet. */
 static const struct hv_driver *choose_driver(const struct hv *hv)
 {
@@ -129,7 +134,7 @@ void hv_set_accel(struct hv *hv, enum hv_accel accel, const char *reason)
 	for (struct hv_vm *vm = hv->first; vm; vm = vm->next) {
 		if (vm->state == HV_PLACING && vm->waits_for_probe) {
 			vm->waits_for_probe = false;
-			vm->driver = hv->driver;
+			vm->driver = hv_driver_for(hv, &vm->spec);
 			vm_place(vm);
 		}
 	}
@@ -290,6 +295,7 @@ struct hv *hv_destroy(struct hv *hv)
 		free(vm);
 	}
 	helper_destroy(hv->helper);
+	confidential_host_finish(&hv->confidential);
 	free(hv);
 	return NULL;
 }

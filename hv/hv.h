@@ -74,6 +74,7 @@ enum hv_accel { HV_ACCEL_AUTO, HV_ACCEL_KVM, HV_ACCEL_TCG };
  * struct hv_config - borrowed strings must live as long as the hv
  * @helper_socket: path of terrarium-netd's socket
  * @driver:    "auto", "cloud-hypervisor", "qemu" or "local"
+ * @firmware:  OVMF for confidential machines; NULL or empty: where distributions have it
  * @images:    directory with one folder per image (vmlinux or bzImage, initrd, manifest.json)
  * @machine:   "microvm" or "q35"
  * @accel:     "auto", "kvm" or "tcg"
@@ -86,7 +87,7 @@ enum hv_accel { HV_ACCEL_AUTO, HV_ACCEL_KVM, HV_ACCEL_TCG };
  * @limits: shorter waits for tests; NULL = the presets
  */
 struct hv_config {
-	const char *helper_socket, *driver, *images, *machine, *accel, *state_dir, *local_command, *local_console,
+	const char *helper_socket, *driver, *firmware, *images, *machine, *accel, *state_dir, *local_command, *local_console,
 		*local_agent;
 	uint32_t ring_bytes;
 	uint64_t boot_deadline_ms, stop_deadline_ms;
@@ -167,6 +168,14 @@ void hv_vm_agent_seen(struct hv_vm *vm);
  * Return: 0, or -ENOTCONN: the machine has no stream to an agent now. Should there be one later, on_agent() comes unasked.
  */
 int hv_vm_agent_renew(struct hv_vm *vm);
+
+/**
+ * hv_vm_confidential() - what a confidential machine is launched with and must measure as; worked out from the files as they are now
+ *
+ * Reads the firmware the first time (4 MiB, some 20 ms). Return: 0, or negative with @e.
+ */
+struct confidential;
+int hv_vm_confidential(const struct hv_vm *vm, struct confidential *out, struct err *e);
 
 /**
  * struct hv_view - what may be shown

@@ -49,17 +49,17 @@ static int read_file_entry(const json_t *root, const char *name, uint64_t *size,
 }
 
 /* The kernel's own words: printable, and no quotes that would make the kernel read over spaces. */
-static int read_cmdline(struct image *out, const json_t *root, struct err *e)
+static int read_cmdline(char out[IMAGE_CMDLINE_MAX], const json_t *root, struct err *e)
 {
 	const char *s = json_string_value(json_object_get(root, "cmdline"));
 
-	if (!s || strlen(s) >= sizeof(out->cmdline))
+	if (!s || strlen(s) >= IMAGE_CMDLINE_MAX)
 		return err_set(e, -EINVAL, "\"cmdline\" must be a string of less than %d bytes", IMAGE_CMDLINE_MAX);
 	for (const char *c = s; *c; c++) {
 		if (*c < ' ' || *c > '~' || *c == '"')
 			return err_set(e, -EINVAL, "\"cmdline\" holds a byte that has no place on a kernel command line");
 	}
-	memcpy(out->cmdline, s, strlen(s) + 1);
+	memcpy(out, s, strlen(s) + 1);
 	return 0;
 }
 
@@ -75,10 +75,34 @@ static int read_ready(struct image *out, const json_t *root, struct err *e)
 	return 0;
 }
 
+/* Optional. Its command line is measured byte by byte: a blank at an end, which programs treat differently, is none. */
+static int read_confidential(struct image *out, const json_t *root, struct err *e)
+{
+	const json_t *part = json_object_get(root, "confidential");
+	struct image_confidential *c = &out->confidential;
+	size_t len;
+	int r;
+
+	if (!part)
+		return 0;
+	r = read_name(part, "kernel", c->kernel_name, sizeof(c->kernel_name), e);
+	if (r == 0)
+		r = read_file_entry(root, c->kernel_name, &c->kernel_size, c->kernel_digest, e);
+	if (r == 0)
+		r = read_cmdline(c->cmdline, part, e);
+	len = strlen(c->cmdline);
+	if (r == 0 && (len == 0 || c->cmdline[0] == ' ' || c->cmdline[len - 1] == ' '))
+		r = err_set(e, -EINVAL, "\"cmdline\" is empty, or has a blank at an end");
+	if (r < 0) {
+		err_prefix(e, "confidential");
+		return r;
+	}
+	return 0;
+}
+
 static int read_manifest(struct image *out, const json_t *root, struct err *e)
 {
 	json_int_t memory = json_integer_value(json_object_get(root, "memory_min"));
-	char initrd_digest[IMAGE_DIGEST_TEXT];
 	int r = read_name(root, "kernel", out->kernel_name, sizeof(out->kernel_name), e);
 
 	if (r == 0)
@@ -86,9 +110,9 @@ static int read_manifest(struct image *out, const json_t *root, struct err *e)
 	if (r == 0)
 		r = read_file_entry(root, out->kernel_name, &out->kernel_size, out->kernel_digest, e);
 	if (r == 0)
-		r = read_file_entry(root, out->initrd_name, &out->initrd_size, initrd_digest, e);
+		r = read_file_entry(root, out->initrd_name, &out->initrd_size, out->initrd_digest, e);
 	if (r == 0)
-		r = read_cmdline(out, root, e);
+		r = read_cmdline(out->cmdline, root, e);
 	if (r == 0)
 		r = read_ready(out, root, e);
 	if (r == 0 && memory < 0)
@@ -96,7 +120,7 @@ static int read_manifest(struct image *out, const json_t *root, struct err *e)
 	if (r < 0)
 		return r;
 	out->memory_min = (uint64_t)memory;
-	return 0;
+	return read_confidential(out, root, e);
 }
 
 int image_parse(struct image *out, const char *text, size_t len, struct err *e)
@@ -164,7 +188,9 @@ int image_load(struct image *out, const char *images, const char *name, struct e
 	out->kernel = find_file(dir, out->kernel_name, out->kernel_size, e);
 	if (out->kernel)
 		out->initrd = find_file(dir, out->initrd_name, out->initrd_size, e);
-	if (out->kernel && out->initrd)
+	if (out->initrd && out->confidential.kernel_name[0])
+		out->confidential.kernel = find_file(dir, out->confidential.kernel_name, out->confidential.kernel_size, e);
+	if (out->kernel && out->initrd && (out->confidential.kernel || !out->confidential.kernel_name[0]))
 		return 0;
 	image_finish(out);
 	return -ENOENT;
@@ -174,6 +200,8 @@ void image_finish(struct image *img)
 {
 	free(img->kernel);
 	free(img->initrd);
+	free(img->confidential.kernel);
+	img->confidential.kernel = NULL;
 	img->kernel = NULL;
 	img->initrd = NULL;
 }

@@ -17,15 +17,21 @@ struct err;
  * @kernel, @initrd: owned; absolute paths (image_load() only)
  * @kernel_name, @initrd_name: as in the manifest, without a folder
  * @kernel_size, @initrd_size: bytes, as the manifest says
- * @kernel_digest: SHA-256, hexadecimal
+ * @kernel_digest, @initrd_digest: SHA-256, hexadecimal
+ * @confidential: what confidential machines boot instead of kernel and command line; @confidential.kernel_name is empty when there is nothing
  * @ready: the bytes that the guest prints just before its first prompt; @ready_len of them
  * @memory_min: bytes that it needs
  */
 struct image {
 	char *kernel, *initrd;
+	struct image_confidential {
+		char *kernel; /* owned, as @kernel */
+		char kernel_name[64], kernel_digest[IMAGE_DIGEST_TEXT], cmdline[IMAGE_CMDLINE_MAX];
+		uint64_t kernel_size;
+	} confidential;
 	char kernel_name[64], initrd_name[64];
 	uint64_t kernel_size, initrd_size;
-	char kernel_digest[IMAGE_DIGEST_TEXT];
+	char kernel_digest[IMAGE_DIGEST_TEXT], initrd_digest[IMAGE_DIGEST_TEXT];
 	char cmdline[IMAGE_CMDLINE_MAX];
 	uint8_t ready[IMAGE_READY_MAX];
 	size_t ready_len;

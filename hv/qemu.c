@@ -12,6 +12,7 @@
 #include "base/loop.h"
 #include "hv/agent/proto.h"
 #include "hv/cmdline.h"
+#include "hv/confidential.h"
 #include "hv/driver.h"
 #include "hv/qmp.h"
 
@@ -80,22 +81,16 @@ static void plan_devices(const struct plan_input *in, bool microvm, struct spawn
 		       mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
 }
 
-static int qemu_plan(const struct plan_input *in, struct spawn_plan *p, struct err *e)
+/* What a plain machine boots, and how. */
+static int plan_boot(const struct plan_input *in, bool microvm, struct spawn_plan *p, struct err *e)
 {
-	bool microvm = strcmp(in->machine, "microvm") == 0, kvm = in->accel == HV_ACCEL_KVM;
+	bool kvm = in->accel == HV_ACCEL_KVM;
 	struct cmdline cmdline;
-	int r;
-
-	if (!microvm && strcmp(in->machine, "q35") != 0)
-		return err_set(e, -EINVAL, "machine must be \"microvm\" or \"q35\", not \"%s\"", in->machine);
 	/* A microvm has nothing to calibrate its time stamp counter against: without this, one boot in two hangs. */
-	r = cmdline_build(&cmdline, in, microvm ? in->tsc_khz : 0, e);
+	int r = cmdline_build(&cmdline, in, microvm ? in->tsc_khz : 0, e);
+
 	if (r < 0)
 		return r;
-	p->binary = "qemu";
-	(void)plan_arg(p, PROGRAM);
-	option(p, "-name", in->spec->name);
-	args(p, always);
 	option(p, "-M", microvm ? MACHINE_MICROVM : MACHINE_Q35);
 	option(p, "-accel", kvm ? "kvm" : "tcg,tb-size=64");
 	option(p, "-cpu", kvm ? "host" : "max");
@@ -106,12 +101,37 @@ static int qemu_plan(const struct plan_input *in, struct spawn_plan *p, struct e
 	option(p, "-kernel", in->kernel);
 	option(p, "-initrd", in->initrd);
 	option(p, "-append", cmdline.s);
+	return 0;
+}
+
+static int plan_confidential(const struct plan_input *in, struct spawn_plan *p, struct err *e)
+{
+	if (in->accel != HV_ACCEL_KVM)
+		return err_set(e, -EOPNOTSUPP, "a confidential machine needs KVM, and guests do not run under it here");
+	qemu_snp_plan(in->snp, in, p);
+	return 0;
+}
+
+static int qemu_plan(const struct plan_input *in, struct spawn_plan *p, struct err *e)
+{
+	bool microvm = strcmp(in->machine, "microvm") == 0 && !in->snp;
+	int r;
+
+	if (strcmp(in->machine, "microvm") != 0 && strcmp(in->machine, "q35") != 0)
+		return err_set(e, -EINVAL, "machine must be \"microvm\" or \"q35\", not \"%s\"", in->machine);
+	p->binary = "qemu";
+	(void)plan_arg(p, PROGRAM);
+	option(p, "-name", in->spec->name);
+	args(p, always);
+	r = in->snp ? plan_confidential(in, p, e) : plan_boot(in, microvm, p, e);
+	if (r < 0)
+		return r;
 	plan_devices(in, microvm, p);
 	(void)plan_want(p, NETD_FD_LOG);
 	(void)plan_want(p, NETD_FD_RING);
 	if (!plan_whole(p))
 		return err_set(e, -E2BIG, "the command line of QEMU is too long");
-	p->memory_max = in->spec->memory_bytes + OVERHEAD_BYTES;
+	p->memory_max = (in->snp ? confidential_memory(in->spec->memory_bytes) : in->spec->memory_bytes) + OVERHEAD_BYTES;
 	p->cpu_percent = in->spec->cpus * 100 + IO_PERCENT;
 	p->pids_max = PIDS_MAX;
 	p->ring_bytes = in->ring_bytes;

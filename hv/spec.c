@@ -6,13 +6,19 @@
 #include <stddef.h>
 #include <string.h>
 
+#include <mbedtls/base64.h>
+
 #include "base/err.h"
+#include "base/hex.h"
 
 #define COLS_MAX 1000 /* more than any screen; a terminal of 65535 columns only costs the guest memory */
 #define MIB	 (1ULL << 20)
 
 static const char *const net_names[] = { "nat", "isolated", "none" };
 _Static_assert(sizeof(net_names) / sizeof(net_names[0]) == VM_NET_COUNT, "one name for each enum vm_net");
+
+static const char *const confidential_names[] = { "none", "snp", "snp-debug" };
+_Static_assert(sizeof(confidential_names) / sizeof(confidential_names[0]) == VM_CONFIDENTIAL_COUNT, "one name for each enum vm_confidential");
 
 void spec_defaults(struct vm_spec *s)
 {
@@ -113,6 +119,55 @@ static int read_network(struct vm_spec *s, const json_t *v, struct err *e)
 	return err_set(e, -EINVAL, "network must be \"nat\", \"isolated\" or \"none\"");
 }
 
+const char *vm_confidential_name(enum vm_confidential c)
+{
+	return confidential_names[c];
+}
+
+static int read_confidential(struct vm_spec *s, const json_t *v, struct err *e)
+{
+	const char *text = json_string_value(v);
+
+	for (unsigned i = 0; text && i < VM_CONFIDENTIAL_COUNT; i++) {
+		if (json_string_length(v) == strlen(confidential_names[i]) && strcmp(text, confidential_names[i]) == 0) {
+			s->confidential = (enum vm_confidential)i;
+			return 0;
+		}
+	}
+	return err_set(e, -EINVAL, "confidential must be \"none\", \"snp\" or \"snp-debug\"");
+}
+
+static int read_host_data(struct vm_spec *s, const json_t *v, struct err *e)
+{
+	const char *text = json_string_value(v);
+
+	if (text && json_string_length(v) == strlen(text) && hex_decode(text, s->host_data, sizeof(s->host_data)) == 0)
+		return 0;
+	return err_set(e, -EINVAL, "host_data must be %zu hexadecimal digits", 2 * sizeof(s->host_data));
+}
+
+static int read_base64(const json_t *v, const char *key, uint8_t *out, size_t len, struct err *e)
+{
+	const char *text = json_string_value(v);
+	size_t n = 0;
+
+	if (text && mbedtls_base64_decode(out, len, &n, (const unsigned char *)text, json_string_length(v)) == 0 && n == len)
+		return 0;
+	return err_set(e, -EINVAL, "%s must be %zu bytes in base64", key, len);
+}
+
+static int read_id_block(struct vm_spec *s, const json_t *v, struct err *e)
+{
+	s->has_id = true;
+	return read_base64(v, "id_block", s->id_block, sizeof(s->id_block), e);
+}
+
+static int read_id_auth(struct vm_spec *s, const json_t *v, struct err *e)
+{
+	s->has_id = true;
+	return read_base64(v, "id_auth", s->id_auth, sizeof(s->id_auth), e);
+}
+
 static int read_size(const json_t *v, const char *key, uint16_t *out, struct err *e)
 {
 	uint64_t n = 0;
@@ -139,6 +194,7 @@ static const struct member {
 } members[] = {
 	{ "name", read_name },	     { "image", read_image }, { "cpus", read_cpus }, { "memory", read_memory },
 	{ "network", read_network }, { "cols", read_cols },   { "rows", read_rows },
+	{ "confidential", read_confidential }, { "host_data", read_host_data }, { "id_block", read_id_block }, { "id_auth", read_id_auth },
 };
 
 static const struct member *find_member(const char *name)
@@ -168,13 +224,47 @@ int spec_parse(struct vm_spec *s, const json_t *json, struct err *e)
 		if (r < 0)
 			return r;
 	}
+	if (next.has_id && (!json_object_get(json, "id_block") || !json_object_get(json, "id_auth")))
+		return err_set(e, -EINVAL, "id_block and id_auth belong together");
+	if (next.has_id && next.confidential == VM_CONFIDENTIAL_NONE)
+		return err_set(e, -EINVAL, "id_block and id_auth are for confidential machines");
 	*s = next;
 	return 0;
 }
 
+static json_t *base64_json(const uint8_t *data, size_t len)
+{
+	char text[4 * ((VM_ID_AUTH_BYTES + 2) / 3) + 1];
+	size_t n;
+
+	return mbedtls_base64_encode((unsigned char *)text, sizeof(text), &n, data, len) == 0 ? json_stringn(text, n) : NULL;
+}
+
+/* Members that plain machines do not have. */
+static json_t *confidential_json(const struct vm_spec *s, json_t *json)
+{
+	char hex[2 * sizeof(s->host_data) + 1];
+	int r;
+
+	hex_encode(s->host_data, sizeof(s->host_data), hex);
+	r = json_object_set_new(json, "confidential", json_string(confidential_names[s->confidential]));
+	if (r == 0)
+		r = json_object_set_new(json, "host_data", json_string(hex));
+	if (r == 0 && s->has_id)
+		r = json_object_set_new(json, "id_block", base64_json(s->id_block, sizeof(s->id_block)));
+	if (r == 0 && s->has_id)
+		r = json_object_set_new(json, "id_auth", base64_json(s->id_auth, sizeof(s->id_auth)));
+	if (r == 0)
+		return json;
+	json_decref(json);
+	return NULL;
+}
+
 json_t *spec_json(const struct vm_spec *s)
 {
-	return json_pack("{s:s, s:s, s:I, s:I, s:s, s:I, s:I}", "name", s->name, "image", s->image, "cpus", (json_int_t)s->cpus,
+	json_t *json = json_pack("{s:s, s:s, s:I, s:I, s:s, s:I, s:I}", "name", s->name, "image", s->image, "cpus", (json_int_t)s->cpus,
 			 "memory", (json_int_t)s->memory_bytes, "network", net_names[s->net], "cols", (json_int_t)s->cols, "rows",
 			 (json_int_t)s->rows);
+
+	return json && s->confidential != VM_CONFIDENTIAL_NONE ? confidential_json(s, json) : json;
 }

@@ -2,6 +2,7 @@
 #ifndef HV_SPEC_H
 #define HV_SPEC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,12 @@ struct err;
 #define VM_MEMORY_MIN (64ULL << 20)
 #define VM_MEMORY_MAX (16ULL << 30)
 
+/* Whose memory the host cannot read; hv/confidential.h has the recipes. */
+enum vm_confidential { VM_CONFIDENTIAL_NONE, VM_CONFIDENTIAL_SNP, VM_CONFIDENTIAL_SNP_DEBUG, VM_CONFIDENTIAL_COUNT };
+
+#define VM_ID_BLOCK_BYTES 96   /* snp_id_block() */
+#define VM_ID_AUTH_BYTES  4096 /* snp_id_auth() */
+
 enum vm_net { VM_NET_NAT, VM_NET_ISOLATED, VM_NET_NONE, VM_NET_COUNT };
 
 /**
@@ -21,6 +28,8 @@ enum vm_net { VM_NET_NAT, VM_NET_ISOLATED, VM_NET_NONE, VM_NET_COUNT };
  * @name:         host name of the guest: RFC 1123 label
  * @image:        name of a guest image; "micro"
  * @memory_bytes: multiple of 1 MiB
+ * @host_data:    HOST_DATA of a confidential machine's reports; whoever makes the machine for somebody fills it in, people cannot
+ * @id_block, @id_auth: what its owner has signed; with @has_id
  * @cols, @rows:  size of the terminal that will look at it first; 0 = unknown
  */
 struct vm_spec {
@@ -28,12 +37,18 @@ struct vm_spec {
 	uint32_t cpus;
 	uint64_t memory_bytes;
 	enum vm_net net;
+	enum vm_confidential confidential;
+	bool has_id;
+	uint8_t host_data[32], id_block[VM_ID_BLOCK_BYTES], id_auth[VM_ID_AUTH_BYTES];
 	uint16_t cols, rows;
 };
 
 /** vm_net_name() - as in JSON; vm_net_parse() - the first @len bytes of @text. Return: 0 or -EINVAL */
 const char *vm_net_name(enum vm_net net);
 int vm_net_parse(const char *text, size_t len, enum vm_net *out);
+
+/** vm_confidential_name() - as in JSON: "none", "snp" or "snp-debug" */
+const char *vm_confidential_name(enum vm_confidential c);
 
 /** spec_defaults() - 1 cpu, 256 MiB, image "micro", NAT */
 void spec_defaults(struct vm_spec *s);

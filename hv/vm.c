@@ -362,6 +362,37 @@ static int plan_guest(struct hv_vm *vm, struct plan_input *in, struct image *img
 	return 0;
 }
 
+/* The firmware is read once; a package that replaces it counts after a restart. */
+static int confidential_of(struct hv *hv, const struct vm_spec *spec, const struct image *img, struct confidential *out, struct err *e)
+{
+	int r = hv->confidential.image ? 0 : confidential_host_load(&hv->confidential, hv->c.firmware, e);
+
+	return r == 0 ? confidential_make(out, &hv->confidential, img, spec, e) : r;
+}
+
+int hv_vm_confidential(const struct hv_vm *vm, struct confidential *out, struct err *e)
+{
+	struct image img;
+	int r = image_load(&img, vm->hv->c.images, vm->spec.image, e);
+
+	if (r < 0)
+		return r;
+	r = confidential_of(vm->hv, &vm->spec, &img, out, e);
+	image_finish(&img);
+	return r;
+}
+
+static int plan_snp(struct hv_vm *vm, struct plan_input *in, const struct image *img, struct confidential *out, struct err *e)
+{
+	int r = confidential_of(vm->hv, &vm->spec, img, out, e);
+
+	if (r == 0)
+		r = confidential_host_cpu(&vm->hv->confidential, e);
+	in->snp = out;
+	in->kernel = img->confidential.kernel;
+	return r;
+}
+
 static int make_plan(struct hv_vm *vm, struct spawn_plan *plan, int *binary, struct err *e)
 {
 	const struct hv *hv = vm->hv;
@@ -370,8 +401,11 @@ static int make_plan(struct hv_vm *vm, struct spawn_plan *plan, int *binary, str
 		.spec = &vm->spec, .net = &vm->info, .machine = hv->c.machine, .local_command = hv->c.local_command,
 		.local_console = hv->c.local_console, .local_agent = hv->c.local_agent, .accel = vm->accel, .ring_bytes = hv->c.ring_bytes, .probe = vm->probe,
 	};
+	struct confidential snp;
 	int r = vm->driver->has_guest ? plan_guest(vm, &in, &img, e) : 0;
 
+	if (r == 0 && vm->spec.confidential != VM_CONFIDENTIAL_NONE)
+		r = plan_snp(vm, &in, &img, &snp, e);
 	if (r == 0)
 		r = vm->driver->plan(&in, plan, e);
 	image_finish(&img);
@@ -463,7 +497,7 @@ void vm_begin(struct hv_vm *vm)
 {
 	struct hv *hv = vm->hv;
 
-	vm->driver = hv->driver;
+	vm->driver = hv_driver_for(hv, &vm->spec);
 	vm->reason[0] = '\0';
 	vm->end = HV_STOPPED;
 	vm->again = false;

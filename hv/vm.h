@@ -13,6 +13,7 @@
 
 #include "base/loop.h"
 #include "hv/bootwatch.h"
+#include "hv/confidential.h"
 #include "hv/driver.h"
 #include "hv/helper.h"
 #include "hv/hv.h"
@@ -90,6 +91,7 @@ struct hv {
 	enum hv_accel accel; /* AUTO: being probed */
 	char accel_reason[384];
 	struct tsc tsc;
+	struct confidential_host confidential; /* image is NULL until it is needed */
 	struct hv_vm *first; /* owned */
 	struct helper_call list;
 	struct probe probe;
@@ -100,6 +102,8 @@ struct hv {
 struct hv_vm *hv_find(struct hv *hv, const uint8_t id[16]);
 /** hv_driver_of() - that of a process that was started by an earlier gateway */
 const struct hv_driver *hv_driver_of(const struct hv *hv, const struct netd_slot_info *info);
+/** hv_driver_for() - the one that a machine starts with: confidential ones run with QEMU */
+const struct hv_driver *hv_driver_for(const struct hv *hv, const struct vm_spec *spec);
 /** hv_set_accel() - the probe has ended: machines that wait for it go on */
 void hv_set_accel(struct hv *hv, enum hv_accel accel, const char *reason);
 /** hv_now_online() - every known machine is adopted or gone */

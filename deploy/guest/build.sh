@@ -30,9 +30,15 @@ MODULES="virtio_mmio virtio_pci virtio_net virtio_console virtio-rng button evde
 MORE_MODULES="vmw_vsock_virtio_transport"
 TERMINFO="xterm xterm-256color xterm-color screen screen-256color tmux tmux-256color vt100 vt220 linux ansi dumb"
 
+# Where a confidential machine's attestation reports come from; kernels for guests have them since 6.7, or not at all.
+REPORT_MODULES="tsm sev-guest"
+
 # One person is root here and alone: mitigations and kaslr protect nobody inside. The rest saves time under software emulation, and
 # panic=5 turns a dead kernel into a reset that the host sees.
 CMDLINE="console=ttyS0,115200 quiet loglevel=3 no_timer_check mitigations=off audit=0 lsm=, cryptomgr.notests 8250.nr_uarts=1 random.trust_cpu=on panic=1"
+# A confidential machine: whoever owns the host is not trusted, so mitigations stay on, nothing of the host's is believed to be random, and a
+# kernel that panics ends the machine. No word here depends on the machine: all of one image and size measure the same.
+CONFIDENTIAL_CMDLINE="console=ttyS0,115200 quiet loglevel=3 no_timer_check audit=0 8250.nr_uarts=1 random.trust_bootloader=off panic=-1"
 READY='\u001b]7717;ready\u0007'
 MEMORY_MIN=$((96 << 20))
 
@@ -264,11 +270,12 @@ manifest() {
 	printf '{\n  "format": 1,\n  "name": "micro",\n  "architecture": "x86_64",\n  "kernel": "vmlinux",\n  "initrd": "initrd",\n'
 	printf '  "release": "%s",\n  "cmdline": "%s",\n  "ready": "%s",\n' "$release" "$CMDLINE" "$READY"
 	printf '  "memory_min": %d,\n  "source_date_epoch": %d,\n  "files": {\n' "$MEMORY_MIN" "$epoch"
-	for name in vmlinux initrd; do
+	for name in vmlinux initrd vmlinuz; do
 		printf '    "%s": { "sha256": "%s", "size": %d }' "$name" "$(sha256sum <"$work/$name" | cut -c1-64)" "$(stat -c %s "$work/$name")"
-		[ $name = initrd ] && echo || echo ,
+		[ $name = vmlinuz ] && echo || echo ,
 	done
-	printf '  },\n  "agent": { "path": "usr/sbin/terrarium-agent", "sha256": "%s", "size": %d },\n  "packages": [' \
+	printf '  },\n  "confidential": { "kernel": "vmlinuz", "cmdline": "%s", "reports": %s },\n' "$CONFIDENTIAL_CMDLINE" "$reports"
+	printf '  "agent": { "path": "usr/sbin/terrarium-agent", "sha256": "%s", "size": %d },\n  "packages": [' \
 		"$(sha256sum <"$work/terrarium-agent" | cut -c1-64)" "$(stat -c %s "$work/terrarium-agent")"
 	for deb in "${debs[@]}"; do
 		[ $first = 1 ] || printf ,
@@ -289,6 +296,11 @@ module_order=
 for module in $MODULES $MORE_MODULES; do
 	add_module "$module"
 done
+reports=false
+for module in $REPORT_MODULES; do
+	! find "$modules" -name "$module.ko*" -o -name "${module//-/_}.ko*" | grep -q . || add_module "$module"
+	case " $module_order " in *" ${module//-/_} "*) [ "$module" != sev-guest ] || reports=true ;; esac
+done
 modules_dep >"$work/modules.dep"
 for module in $MODULES; do
 	[ ! -e "$work/ko/${module//-/_}.ko" ] || echo "$module"
@@ -296,11 +308,12 @@ done >"$work/modules"
 strip -o "$work/terrarium-agent" "$agent"
 say "kernel $release"
 extract_vmlinux
+cp "$bzimage" "$work/vmlinuz" # as Debian has signed it: OVMF loads and measures it
 write_archive | zstd -q -19 -T1 --no-progress >"$work/initrd"
 manifest >"$work/manifest.json"
 
 # The manifest last: who sees it sees the files that it speaks of.
-for name in vmlinux initrd manifest.json; do
+for name in vmlinux initrd vmlinuz manifest.json; do
 	chmod 644 "$work/$name"
 	cp --sparse=always "$work/$name" "$out/.$name.new"
 	mv -f "$out/.$name.new" "$out/$name"

@@ -16,7 +16,7 @@
  */
 
 struct options {
-	const char *id, *socket, *name, *image, *cpus, *memory, *network;
+	const char *id, *socket, *name, *image, *cpus, *memory, *network, *confidential;
 	bool json, force, all;
 };
 
@@ -86,6 +86,7 @@ int cmd_vm_create(int argc, char **argv)
 		{ .name = "cpus", .text = &o.cpus, .value = "N", .help = "processors" },
 		{ .name = "memory", .text = &o.memory, .value = "MIB", .help = "memory in MiB" },
 		{ .name = "network", .text = &o.network, .value = "NET", .help = "nat, isolated or none" },
+		{ .name = "confidential", .text = &o.confidential, .value = "C", .help = "snp: sealed from the host; snp-debug; none" },
 		COMMON_OPTIONS(o),
 		{ 0 },
 	};
@@ -96,7 +97,7 @@ int cmd_vm_create(int argc, char **argv)
 
 	if (r != CTL_GO)
 		return r;
-	spec = json_pack("{s:s*, s:s*, s:s*}", "name", o.name, "image", o.image, "network", o.network);
+	spec = json_pack("{s:s*, s:s*, s:s*, s:s*}", "name", o.name, "image", o.image, "network", o.network, "confidential", o.confidential);
 	r = add_number(spec, "cpus", o.cpus, 1, &e);
 	if (r == 0)
 		r = add_number(spec, "memory", o.memory, 1 << 20, &e);

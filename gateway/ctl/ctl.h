@@ -14,6 +14,8 @@ int cmd_config_check(int argc, char **argv);
 int cmd_host_check(int argc, char **argv);
 int cmd_snp_fetch(int argc, char **argv);
 int cmd_snp_id_block(int argc, char **argv);
+int cmd_snp_launch(int argc, char **argv);
+int cmd_snp_owner(int argc, char **argv);
 int cmd_snp_measure(int argc, char **argv);
 int cmd_snp_verify(int argc, char **argv);
 int cmd_audit_export(int argc, char **argv);

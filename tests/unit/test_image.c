@@ -36,6 +36,34 @@ static void reads_a_manifest(void **state)
 	assert_int_equal(img.kernel_size, 6);
 }
 
+#define PART "\"files\":{\"vmlinux\":{\"sha256\":\"" SHA "\",\"size\":6},\"initrd\":{\"sha256\":\"" SHA "\",\"size\":4}," \
+	     "\"vmlinuz\":{\"sha256\":\"" SHA "\",\"size\":9}}"
+
+static void reads_a_part_for_confidential_machines(void **state)
+{
+	static const char *const bad[] = {
+		"{\"kernel\":\"other\",\"cmdline\":\"a\"}", "{\"kernel\":\"vmlinuz\"}", "{\"kernel\":\"vmlinuz\",\"cmdline\":\"\"}",
+		"{\"kernel\":\"vmlinuz\",\"cmdline\":\" a\"}", "{\"kernel\":\"vmlinuz\",\"cmdline\":\"a \"}", "{}", "[]",
+		"{\"kernel\":\"../vmlinuz\",\"cmdline\":\"a\"}",
+	};
+	char text[1024];
+	struct image img;
+	struct err e = { 0 };
+	int n = snprintf(text, sizeof(text), "{" NAMES "," REST "," PART ",\"confidential\":{\"kernel\":\"vmlinuz\",\"cmdline\":\"a b\"}}");
+
+	(void)state;
+	assert_int_equal(image_parse(&img, text, (size_t)n, NULL), 0);
+	assert_string_equal(img.confidential.kernel_name, "vmlinuz");
+	assert_string_equal(img.confidential.cmdline, "a b");
+	assert_int_equal(img.confidential.kernel_size, 9);
+	assert_string_equal(img.initrd_digest, SHA);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		n = snprintf(text, sizeof(text), "{" NAMES "," REST "," PART ",\"confidential\":%s}", bad[i]);
+		assert_true(image_parse(&img, text, (size_t)n, &e) < 0);
+		assert_non_null(strstr(e.msg, "confidential"));
+	}
+}
+
 static void refuses_bad_manifests(void **state)
 {
 	static const char *const rows[] = {
@@ -116,7 +144,7 @@ static void finds_its_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(reads_a_manifest),
+		cmocka_unit_test(reads_a_manifest), cmocka_unit_test(reads_a_part_for_confidential_machines),
 		cmocka_unit_test(refuses_bad_manifests),
 		cmocka_unit_test(finds_its_files),
 	};

@@ -13,58 +13,9 @@
 #include "base/hex.h"
 #include "hv/snp/firmware.h"
 #include "hv/snp/measure.h"
+#include "tests/unit/firmware.h"
 
-/*
- * A firmware of our own: a pattern with the tables of OVMF near its end. The digests below were computed for it by a separate program
- * (Python's hashlib, written from the SEV-SNP ABI).
- */
-enum { SIZE = 8192, META_FROM_END = 0x400, SECTIONS = 5 };
-
-static const struct snp_section sections[SECTIONS] = {
-	{ 0x800000, 0x2000, SNP_SECTION_MEMORY },   { 0x802000, 0x1000, SNP_SECTION_SECRETS },
-	{ 0x803000, 0x1000, SNP_SECTION_CPUID },    { 0x804000, 0x1000, SNP_SECTION_SVSM_CAA },
-	{ 0x810000, 0x1000, SNP_SECTION_KERNEL_HASHES },
-};
-
-struct image {
-	uint8_t bytes[SIZE];
-	uint8_t *footer, *reset, *hashes, *metadata; /* the u16 length of each entry */
-	uint8_t *meta;				     /* header of the SEV metadata */
-};
-
-static uint8_t *put_entry(uint8_t *end, const char *guid, const uint32_t *words, size_t count)
-{
-	assert_int_equal(hex_decode(guid, end - 16, 16), 0);
-	put16(end - 18, (uint16_t)(18 + 4 * count));
-	for (size_t i = 0; i < count; i++)
-		put32(end - 18 - 4 * (count - i), words[i]);
-	return end - 18;
-}
-
-static void build(struct image *m)
-{
-	const uint32_t hashes[] = { 0x810c00, 0x400 }, reset = 0x80b004, from_end = META_FROM_END;
-
-	for (size_t i = 0; i < SIZE; i++)
-		m->bytes[i] = (uint8_t)(i * 31 + 7);
-	m->footer = put_entry(m->bytes + SIZE - 32, "de82b596b21ff745baeaa366c55a082d", NULL, 0);
-	m->reset = put_entry(m->footer, "de71f7007e1acb4f890e68c77e2fb44e", &reset, 1);
-	m->hashes = put_entry(m->reset - 4, "1f3755723b3a044b927b1da6efa8d454", hashes, 2);
-	m->metadata = put_entry(m->hashes - 8, "666588dc4a989847a75e5585a7bf67cc", &from_end, 1);
-	put16(m->footer, (uint16_t)(m->footer + 18 - (m->metadata - 4)));
-	m->meta = m->bytes + SIZE - META_FROM_END;
-	memcpy(m->meta, "ASEV", 4);
-	put32(m->meta + 4, 16 + 12 * SECTIONS);
-	put32(m->meta + 8, 1);
-	put32(m->meta + 12, SECTIONS);
-	for (size_t i = 0; i < SECTIONS; i++) {
-		put32(m->meta + 16 + 12 * i, sections[i].gpa);
-		put32(m->meta + 20 + 12 * i, sections[i].size);
-		put32(m->meta + 24 + 12 * i, sections[i].type);
-	}
-}
-
-static int parse(const struct image *m, struct snp_firmware *fw, struct err *e)
+static int parse(const struct image_of_firmware *m, struct snp_firmware *fw, struct err *e)
 {
 	return snp_firmware_parse((struct snp_bytes){ m->bytes, SIZE }, fw, e);
 }
@@ -72,7 +23,7 @@ static int parse(const struct image *m, struct snp_firmware *fw, struct err *e)
 static void tables_are_read(void **state)
 {
 	struct snp_firmware fw;
-	struct image m;
+	struct image_of_firmware m;
 
 	(void)state;
 	build(&m);
@@ -87,31 +38,31 @@ static void tables_are_read(void **state)
 
 /* What is done to a good image, and a word of the message that must follow. */
 struct damage {
-	void (*apply)(struct image *);
+	void (*apply)(struct image_of_firmware *);
 	const char *message;
 };
 
-static void no_footer(struct image *m) { m->footer[2] ^= 1; }
-static void long_table(struct image *m) { put16(m->footer, 0xffff); }
-static void short_table(struct image *m) { put16(m->footer, 17); }
-static void long_entry(struct image *m) { put16(m->reset, 0x4000); }
-static void short_entry(struct image *m) { put16(m->hashes, 17); }
-static void zero_entry(struct image *m) { put16(m->metadata, 0); }
-static void no_reset(struct image *m) { m->reset[2] ^= 1; }
-static void twice(struct image *m) { memcpy(m->metadata + 2, m->reset + 2, 16); }
-static void meta_outside(struct image *m) { put32(m->metadata - 4, SIZE + 1); }
-static void meta_at_end(struct image *m) { put32(m->metadata - 4, 15); }
-static void meta_signature(struct image *m) { m->meta[0] = 'B'; }
-static void meta_version(struct image *m) { put32(m->meta + 8, 2); }
-static void meta_length(struct image *m) { put32(m->meta + 4, 16 + 12 * SECTIONS - 1); }
-static void meta_too_long(struct image *m) { put32(m->meta + 4, META_FROM_END + 1); }
-static void many_items(struct image *m) { put32(m->meta + 12, 0xffffffff); }
-static void unknown_type(struct image *m) { put32(m->meta + 24, 0x77); }
-static void odd_address(struct image *m) { put32(m->meta + 16, 0x800001); }
-static void odd_size(struct image *m) { put32(m->meta + 20, 0x1001); }
-static void no_size(struct image *m) { put32(m->meta + 20, 0); }
-static void past_4g(struct image *m) { put32(m->meta + 16, 0xfffff000); }
-static void too_many_pages(struct image *m) { put32(m->meta + 20, 0x7ffff000); }
+static void no_footer(struct image_of_firmware *m) { m->footer[2] ^= 1; }
+static void long_table(struct image_of_firmware *m) { put16(m->footer, 0xffff); }
+static void short_table(struct image_of_firmware *m) { put16(m->footer, 17); }
+static void long_entry(struct image_of_firmware *m) { put16(m->reset, 0x4000); }
+static void short_entry(struct image_of_firmware *m) { put16(m->hashes, 17); }
+static void zero_entry(struct image_of_firmware *m) { put16(m->metadata, 0); }
+static void no_reset(struct image_of_firmware *m) { m->reset[2] ^= 1; }
+static void twice(struct image_of_firmware *m) { memcpy(m->metadata + 2, m->reset + 2, 16); }
+static void meta_outside(struct image_of_firmware *m) { put32(m->metadata - 4, SIZE + 1); }
+static void meta_at_end(struct image_of_firmware *m) { put32(m->metadata - 4, 15); }
+static void meta_signature(struct image_of_firmware *m) { m->meta[0] = 'B'; }
+static void meta_version(struct image_of_firmware *m) { put32(m->meta + 8, 2); }
+static void meta_length(struct image_of_firmware *m) { put32(m->meta + 4, 16 + 12 * SECTIONS - 1); }
+static void meta_too_long(struct image_of_firmware *m) { put32(m->meta + 4, META_FROM_END + 1); }
+static void many_items(struct image_of_firmware *m) { put32(m->meta + 12, 0xffffffff); }
+static void unknown_type(struct image_of_firmware *m) { put32(m->meta + 24, 0x77); }
+static void odd_address(struct image_of_firmware *m) { put32(m->meta + 16, 0x800001); }
+static void odd_size(struct image_of_firmware *m) { put32(m->meta + 20, 0x1001); }
+static void no_size(struct image_of_firmware *m) { put32(m->meta + 20, 0); }
+static void past_4g(struct image_of_firmware *m) { put32(m->meta + 16, 0xfffff000); }
+static void too_many_pages(struct image_of_firmware *m) { put32(m->meta + 20, 0x7ffff000); }
 
 static void damaged_tables_are_refused(void **state)
 {
@@ -129,7 +80,7 @@ static void damaged_tables_are_refused(void **state)
 	for (size_t i = 0; i < sizeof(damages) / sizeof(damages[0]); i++) {
 		struct snp_firmware fw;
 		struct err e = { 0 };
-		struct image m;
+		struct image_of_firmware m;
 
 		build(&m);
 		damages[i].apply(&m);
@@ -141,7 +92,7 @@ static void damaged_tables_are_refused(void **state)
 static void every_length_of_a_file_is_safe(void **state)
 {
 	struct snp_firmware fw;
-	struct image m;
+	struct image_of_firmware m;
 
 	(void)state;
 	build(&m);
@@ -185,7 +136,7 @@ static void digests_are_right(void **state)
 		  "afb8a57a832a3d68135e0deff450a0cc4dd6ab6c457ec2cad78aa4b268f703e90dc813957be43afc5e85ede8ef493219" },
 	};
 	struct snp_boot b = boot();
-	struct image m;
+	struct image_of_firmware m;
 
 	(void)state;
 	build(&m);
@@ -210,7 +161,7 @@ static void what_cannot_be_launched_is_not_measured(void **state)
 	struct snp_boot b = boot();
 	struct snp_measurement out;
 	struct err e = { 0 };
-	struct image m;
+	struct image_of_firmware m;
 	struct snp_launch launch = { .firmware = { m.bytes, SIZE }, .boot = &b, .vcpus = 1 };
 
 	(void)state;
