@@ -118,7 +118,7 @@ $O/obj/%.o: %.c
 	$(Q)$(CC) $(CPPFLAGS) $(FLAGS) -c -o $@ $<
 
 # --- the page, compiled in ---------------------------------------------------------------------------------------------
-WEB_SRC := $(wildcard web/*.html web/*.css web/*.js web/*.mjs web/*.svg web/*.webmanifest web/i18n/*.json)
+WEB_SRC := $(wildcard web/*.html web/*.css web/*.js web/*.mjs web/*.svg web/*.webmanifest web/i18n/*.json web/icons/*.png)
 build/web.stamp: web/package-lock.json
 	$(SAY) NPM web
 	@mkdir -p build

@@ -180,6 +180,9 @@ static int add_policy(const struct http_response *resp, struct buf *out)
 	bool page = resp->type && strncmp(resp->type, "text/html", 9) == 0;
 	int r;
 
+	/* A service worker is held to the policy that came with its script: it may fetch from here, as the page may. */
+	if (resp->type && strncmp(resp->type, "text/javascript", 15) == 0)
+		return buf_printf(out, "Content-Security-Policy: default-src 'none'; connect-src 'self'; frame-ancestors 'none'\r\n");
 	if (!page)
 		return buf_printf(out, "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n");
 	r = buf_printf(out, "Content-Security-Policy: default-src 'none'; script-src 'self'%s; style-src 'self'",
@@ -187,8 +190,8 @@ static int add_policy(const struct http_response *resp, struct buf *out)
 	if (r == 0 && resp->nonce[0])
 		r = buf_printf(out, " 'nonce-%s'", resp->nonce);
 	if (r == 0)
-		r = buf_printf(out, "; connect-src 'self'; img-src 'self' data:; font-src 'self'; manifest-src 'self'; "
-				    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'\r\n");
+		r = buf_printf(out, "; connect-src 'self'; img-src 'self' data:; font-src 'self'; worker-src 'self'; "
+				    "manifest-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'\r\n");
 	return r;
 }
 

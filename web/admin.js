@@ -84,6 +84,10 @@ async function enter() {
 	turn_to(wanted());
 }
 
+on_click("skip", (event) => {
+	event.preventDefault(); /* the hash names the part that shows */
+	$("main").focus();
+});
 on_click("theme", toggle_theme);
 on_click("sign-out", () => attempt(t("room.signing_out"), async () => {
 	await sign_out();

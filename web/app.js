@@ -7,6 +7,7 @@ import { show } from "./dom.js";
 import { find_machine } from "./machine.js";
 import { wear_theme } from "./prefs.js";
 import { Room } from "./room.js";
+import { install_worker } from "./install.js";
 import { forget_screen } from "./snapshot.js";
 import { offer_languages } from "./languages.js";
 import { t } from "./words.js";
@@ -17,6 +18,7 @@ let room = null;
 
 wear_theme();
 offer_languages();
+install_worker();
 
 /* After a room there was a page that somebody has used: it is not handed on, but loaded anew. */
 const door = new Door(() => room ? location.reload() : enter());

@@ -19,7 +19,10 @@ const out = process.argv[2] ?? "build";
 const PAGES = [
 	{ path: "/", file: "index.html", entries: ["app.js", "style.css"] },
 	{ path: "/admin", file: "admin.html", entries: ["admin.js", "admin.css", "style.css"] },
+	{ path: "/offline", file: "offline.html", entries: ["offline.js", "style.css"], nonce: false },
 ];
+/* Kept by the service worker beside what has a hash in its name. */
+const ICONS = ["icon-192.png", "icon-512.png", "maskable-512.png"];
 const ENTRIES = [...new Set(PAGES.flatMap(({ entries }) => entries))];
 const NONCE = "{{style-nonce}}";
 /* What must be read before, or without, any script is in English. */
@@ -33,7 +36,7 @@ const THIRD_PARTY = [
 
 const TYPES = {
 	html: "text/html; charset=utf-8", js: "text/javascript; charset=utf-8", css: "text/css; charset=utf-8", svg: "image/svg+xml",
-	txt: "text/plain; charset=utf-8", webmanifest: "application/manifest+json",
+	png: "image/png", txt: "text/plain; charset=utf-8", webmanifest: "application/manifest+json",
 };
 
 function fail(why) {
@@ -52,7 +55,7 @@ async function bundle() {
 	return { files, names };
 }
 
-function page({ path, file, entries }, names) {
+function page({ path, file, entries, nonce = true }, names) {
 	let html = readFileSync(join(web, file), "utf8");
 	for (const source of entries) {
 		if (!html.includes(`"${source}"`))
@@ -60,9 +63,21 @@ function page({ path, file, entries }, names) {
 		html = html.replace(`"${source}"`, `"${names.get(source)}"`);
 	}
 	html = html.replace(/\{\{words:([\w.]+)\}\}/g, (_, key) => WORDS[key] ?? fail(`${file} names the words ${key}, which there are none of`));
-	if (html.split(NONCE).length !== 2)
-		throw new Error(`${file} must hold the nonce once`);
-	return { path, body: Buffer.from(html), immutable: false, type: TYPES.html, nonce: true };
+	if (html.split(NONCE).length !== (nonce ? 2 : 1))
+		throw new Error(`${file} must hold the nonce ${nonce ? "once" : "not at all"}`);
+	return { path, body: Buffer.from(html), immutable: false, type: TYPES.html, nonce };
+}
+
+/* The service worker knows what it keeps, and by the hash of all that when it is another one. */
+async function worker(assets) {
+	const hash = createHash("sha256");
+	for (const { path, body } of assets)
+		hash.update(`${path} ${createHash("sha256").update(body).digest("hex")}\n`);
+	const result = await build({
+		entryPoints: ["worker.js"], bundle: true, minify: true, target: ["es2022"], write: false, legalComments: "none", absWorkingDir: web,
+		define: { SHELL: JSON.stringify(assets.map(({ path }) => path)), VERSION: JSON.stringify(hash.digest("hex").slice(0, 16)) },
+	});
+	return Buffer.from(result.outputFiles[0].contents);
 }
 
 function licences() {
@@ -89,12 +104,14 @@ function packed(body) {
 async function collect() {
 	const { files, names } = await bundle();
 	const plain = (path, body) => ({ path, body, immutable: false });
+	const own = (name, at = name) => plain(`/${name}`, readFileSync(join(web, at)));
+	const pages = PAGES.map((one) => page(one, names));
+	const shell = [
+		...pages.filter(({ nonce }) => !nonce), ...files, own("favicon.svg"), own("terrarium.webmanifest"),
+		...ICONS.map((name) => own(name, `icons/${name}`)),
+	];
 	return [
-		...PAGES.map((one) => page(one, names)),
-		...files,
-		plain("/favicon.svg", readFileSync(join(web, "favicon.svg"))),
-		plain("/terrarium.webmanifest", readFileSync(join(web, "terrarium.webmanifest"))),
-		plain("/licences.txt", licences()),
+		...pages.filter(({ nonce }) => nonce), ...shell, plain("/worker.js", await worker(shell)), plain("/licences.txt", licences()),
 	].map((asset, i) => ({
 		nonce: false, type: TYPES[asset.path.split(".").at(-1)], ...asset, symbol: `asset_${i}`,
 		etag: createHash("sha256").update(asset.body).digest("hex").slice(0, 32),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Where a person chooses the page's language: a list in the menu, at the door, and on the administrators' page. */
+import { reload } from "./leaving.js";
 import { LANGUAGES, choose_language, chosen_language, t } from "./words.js";
 
 /** Fill every list of languages. What is on the screen is kept over the reload that follows a choice. */
@@ -9,7 +10,7 @@ export function offer_languages() {
 		list.value = chosen_language();
 		list.addEventListener("change", () => {
 			choose_language(list.value);
-			location.reload();
+			reload();
 		});
 	}
 }

@@ -14,8 +14,8 @@
  *
  * Waiting starts short, since the usual reason is a gateway that restarts, and doubles up to a limit, with jitter so that a
  * thousand pages do not return in the same moment. A break counts as healed only after STABLE_MS: a server that accepts and then drops is not
- * hammered. A socket may be dead without saying so (a laptop that slept): PING every 15 s while somebody looks, at once on wake(),
- * and no byte in return for a while means dead. A peer that is only slow in reading is never dropped.
+ * hammered. A socket may be dead without saying so (a laptop that slept): PING every 15 s while somebody looks, at once on wake() and when somebody
+ * types after a silence, and no byte in return for a while means dead. A peer that is only slow in reading is never dropped.
  */
 import * as wire from "./wire.js";
 import { CREDIT_STEP, QUEUE_MAX, QUEUE_OFFLINE_MAX } from "./session.js";
@@ -26,7 +26,8 @@ export const WAIT_WATCHED_MAX_MS = 2_500, WAIT_MAX_MS = 15_000;
 const STABLE_MS = 1_000;
 const NOT_READY_MS = 400; /* 4503: the machine is about to have a console */
 const WELCOME_DEADLINE_MS = 15_000;
-const PING_EVERY_MS = 15_000, PONG_DEADLINE_MS = 10_000, PROBE_DEADLINE_MS = 2_000;
+const PING_EVERY_MS = 15_000, PONG_DEADLINE_MS = 10_000, PROBE_DEADLINE_MS = 1_500;
+const QUIET_MS = 5_000; /* after which typing asks whether anybody is there */
 const CREDIT_DELAY_MS = 16;
 
 /** Close codes that no further attempt heals, and what they mean for the page. */
@@ -44,6 +45,7 @@ export class Link {
 	#socket = null;
 	#exited = false;
 	#asked;
+	#heard = 0; /* when the last message came */
 
 	/**
 	 * @param {object} o
@@ -96,7 +98,8 @@ export class Link {
 			return false;
 		const taken = this.session.type(bytes, this.state === "open" ? QUEUE_MAX : QUEUE_OFFLINE_MAX);
 		this.#pump_input();
-		if (this.state === "waiting")
+		const quiet = this.state === "open" && this.o.now() - this.#heard > QUIET_MS && !this.#timers.has("pong");
+		if (this.state === "waiting" || quiet)
 			this.wake();
 		this.o.on.pending(this.session.unacknowledged);
 		return taken;
@@ -213,6 +216,7 @@ export class Link {
 
 	#on_message(data) {
 		this.#clear("pong");
+		this.#heard = this.o.now();
 		try {
 			const message = typeof data === "string" ? null : wire.decode(data);
 			if (!message)

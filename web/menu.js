@@ -40,7 +40,7 @@ function power_buttons(machine) {
 /**
  * @param {{email: string, role: string}} who
  * @param {import("./term.js").Term} term
- * @param {{facts: () => void, sign_out: () => Promise<void>, fit: () => void}} does
+ * @param {{facts: () => void, sign_out: () => Promise<void>, fit: () => void, transcript: () => void, send_key: () => void}} does
  */
 export function page_menu(who, term, does) {
 	put("menu-who", who.email);
@@ -54,6 +54,8 @@ export function page_menu(who, term, does) {
 	on_click("font-more", () => set_prefs({ font_px: prefs().font_px + 1 }));
 	on_click("reader", () => set_prefs({ screen_reader: !prefs().screen_reader }));
 	on_click("facts-open", close(does.facts));
+	on_click("transcript-open", close(does.transcript));
+	on_click("sendkey-open", close(does.send_key));
 	on_click("save-text", close(() => {
 		save_text(term);
 		term.focus();

@@ -7,18 +7,25 @@ import { Bar } from "./bar.js";
 import { copy, guard_paste, open_link } from "./clipboard.js";
 import { $, attempt, on_click, put, show, toast } from "./dom.js";
 import { Find } from "./find.js";
+import { full_screen_button } from "./fullscreen.js";
 import { Keys } from "./keys.js";
+import { ask_before_leaving, reload } from "./leaving.js";
 import { Link } from "./link.js";
 import { Machine } from "./machine.js";
 import { page_menu, power_menu } from "./menu.js";
 import { Overlay } from "./overlay.js";
 import { prefs, set_prefs, theme } from "./prefs.js";
 import { Progress } from "./progress.js";
+import { send_key_dialog } from "./sendkey.js";
 import { SerialSize, stty_line } from "./serial.js";
 import { Session } from "./session.js";
 import { keep_screen, kept_screen } from "./snapshot.js";
 import { Term } from "./term.js";
 import { Title } from "./title.js";
+import { Touch } from "./touch.js";
+import { transcript_dialog } from "./transcript.js";
+import { keep_in_view } from "./viewport.js";
+import { on_waking } from "./waking.js";
 import { SUBPROTOCOL } from "./wire.js";
 import { t } from "./words.js";
 
@@ -42,7 +49,7 @@ export class Room {
 	#overlay = new Overlay({
 		start: () => attempt(t("room.starting"), () => this.#machine.start()),
 		connect: () => this.#connect(),
-		reload: () => location.reload(),
+		reload,
 		take: () => this.#link.take(),
 		wake: () => this.#link.wake(),
 	});
@@ -65,12 +72,18 @@ export class Room {
 			copy: (text) => copy(text, t("room.machine_copied", { count: text.length })),
 			link: (uri) => attempt(t("room.opening_link"), () => open_link(uri)),
 		});
-		this.keys = new Keys((bytes) => this.#type(bytes), () => this.term.focus());
+		this.keys = new Keys((bytes) => this.#type(bytes), () => this.term.application_cursor);
 		this.find = new Find(this.term);
 		this.term.fit();
 		power_menu(() => this.#machine);
-		page_menu(who, this.term, { facts: () => this.#bar.open_facts(), sign_out: () => this.#sign_out(), fit: () => this.#fit() });
+		const back = () => this.term.focus();
+		page_menu(who, this.term, {
+			facts: () => this.#bar.open_facts(), sign_out: () => this.#sign_out(), fit: () => this.#fit(),
+			transcript: transcript_dialog(this.term, back),
+			send_key: send_key_dialog((bytes) => this.#type(bytes), () => this.term.application_cursor, back),
+		});
 		this.#listen();
+		this.#furnish();
 	}
 
 	/** Show this machine. */
@@ -116,14 +129,26 @@ export class Room {
 		}).observe($("terminal"));
 		guard_paste($("terminal"), this.term);
 		addEventListener("keydown", (event) => this.#key(event), { capture: true });
-		const wake = () => document.visibilityState === "visible" ? this.#link?.wake() : this.#keep();
-		addEventListener("online", wake);
-		addEventListener("pageshow", wake);
-		document.addEventListener("visibilitychange", wake);
+		on_waking(() => this.#link?.wake(), () => this.#keep());
 		addEventListener("pagehide", () => this.#keep());
 		on_click("find-open", () => this.find.open());
 		on_click("pill-act", () => this.term.focus());
 		on_click("serial-fix", () => this.#tell_size());
+	}
+
+	/* What makes the page fit for fingers, keyboards and ears. */
+	#furnish() {
+		const { field } = this.term;
+		field.setAttribute("aria-label", t("room.input"));
+		field.setAttribute("autocomplete", "off");
+		new Touch($("terminal"), this.term, (step) => set_prefs({ font_px: prefs().font_px + step }));
+		keep_in_view($("room"));
+		full_screen_button(() => this.term.focus());
+		ask_before_leaving(() => this.#link !== null && (this.term.busy || this.#session?.unacknowledged > 0) && !this.#machine?.off);
+		on_click("skip", (event) => {
+			event.preventDefault();
+			this.term.focus();
+		});
 	}
 
 	#keep() {
@@ -147,6 +172,7 @@ export class Room {
 		const does = {
 			KeyC: () => this.term.selection() && copy(this.term.selection(), t("room.copied")),
 			KeyF: () => this.find.open(),
+			KeyL: () => $("menu-open").focus(), /* the terminal takes Tab for itself: this is the way out of it */
 			KeyV: null,
 			Equal: () => set_prefs({ font_px: prefs().font_px + 1 }),
 			Minus: () => set_prefs({ font_px: prefs().font_px - 1 }),
@@ -213,6 +239,8 @@ export class Room {
 			return;
 		}
 		this.#bar.connected(state === "open");
+		if (state === "open" && this.#away)
+			put("said", t("said.back"));
 		this.#note_away(state !== "open" && state !== "ended");
 		this.#show_pill(reason);
 		if (state === "ended" && reason === "exited")
@@ -223,6 +251,7 @@ export class Room {
 		if (broken && !this.#away_timer)
 			this.#away_timer = setTimeout(() => {
 				this.#away = true;
+				put("said", t("said.away"));
 				this.#show_pill();
 			}, PILL_DELAY_MS);
 		if (broken)

@@ -20,6 +20,7 @@ const SCROLLBACK_LINES = 5000;
 const SCROLLBAR_PX = 10, FONT_LEAST_PX = 5;
 const OSC52_MAX = 100_000; /* base64 characters that the machine may put into the clipboard */
 const TITLE_MAX = 80;
+const BRACKETED_PASTE = 2004;
 
 const utf8 = new TextEncoder();
 
@@ -47,6 +48,7 @@ export class Term {
 	#writing = []; /* replay flags of what xterm has not parsed; the first is being parsed */
 	#on;
 	#font_px;
+	#prompts = false; /* the shell says when it waits for a command */
 
 	/**
 	 * @param {HTMLElement} host where it goes
@@ -78,6 +80,10 @@ export class Term {
 		x.onResize(({ cols, rows }) => on.size({ cols, rows }));
 		x.onTitleChange((title) => on.title(plain(title)));
 		x.onBell(() => this.#live && on.bell());
+		x.parser.registerCsiHandler({ prefix: "?", final: "h" }, (params) => {
+			this.#prompts ||= params.includes(BRACKETED_PASTE);
+			return false; /* xterm does what it says */
+		});
 		x.parser.registerOscHandler(52, (data) => this.#osc52(data));
 	}
 
@@ -257,6 +263,58 @@ export class Term {
 
 	scroll_to_end() {
 		this.#xterm.scrollToBottom();
+	}
+
+	/* --- what the page around it asks --------------------------------------------------------------------------- */
+
+	/** @returns {HTMLTextAreaElement} that typing goes to */
+	get field() {
+		return this.#xterm.textarea;
+	}
+
+	/** @returns {boolean} the program wants application cursor keys */
+	get application_cursor() {
+		return this.#xterm.modes.applicationCursorKeysMode;
+	}
+
+	/**
+	 * @returns {boolean} a program has the terminal, as far as one can tell from here: it uses the whole screen, or a shell that switches bracketed
+	 *          paste on at its prompts has switched it off
+	 */
+	get busy() {
+		const { buffer, modes } = this.#xterm;
+		return buffer.active.type === "alternate" || (this.#prompts && !modes.bracketedPasteMode);
+	}
+
+	/** @returns {number} the height of a line in pixels */
+	get line_px() {
+		return this.#screen_box().height / this.rows;
+	}
+
+	/**
+	 * Move as fingers or a wheel do: the scrollback; the program's own wheel where it has the mouse or the whole screen.
+	 * @param {number} lines down @returns {boolean} it was the scrollback
+	 */
+	scroll_lines(lines, clientX, clientY) {
+		const { buffer, modes } = this.#xterm;
+		if (buffer.active.type === "normal" && modes.mouseTrackingMode === "none") {
+			this.#xterm.scrollLines(lines);
+			return true;
+		}
+		const wheel = { deltaY: Math.sign(lines), deltaMode: WheelEvent.DOM_DELTA_LINE, clientX, clientY, bubbles: true, cancelable: true };
+		for (let i = 0; i < Math.abs(lines); i++)
+			this.#xterm.element.querySelector(".xterm-screen").dispatchEvent(new WheelEvent("wheel", wheel));
+		return false;
+	}
+
+	/** @returns {{before: string[], screen: string[]}} the lines of the scrollback and those that show, without trailing space */
+	text_parts() {
+		const buffer = this.#xterm.buffer.active, lines = [];
+		for (let i = 0; i < buffer.length; i++)
+			lines.push(buffer.getLine(i).translateToString(true));
+		while (lines.length > 0 && lines.at(-1) === "")
+			lines.pop();
+		return { before: lines.slice(0, buffer.baseY), screen: lines.slice(buffer.baseY) };
 	}
 
 	/** @param {string} text @param {"next"|"previous"} way @param {boolean} incremental while it is being typed */

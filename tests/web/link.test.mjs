@@ -254,16 +254,29 @@ test("a socket that died without a word: found by wake() within 2 s", async () =
 	const b = await opened();
 	b.last().say(with_u64(wire.PONG, 0, [0, 0, 0, 0]));
 	b.link.wake();
-	await b.clock.pass(2_000);
+	await b.clock.pass(1_400);
+	assert.equal(b.sockets[0].closed, false);
+	await b.clock.pass(500);
 	assert.equal(b.sockets[0].closed, true);
-	await b.clock.pass(100);
+	assert.equal(b.sockets.length, 2); /* another is on its way before the 2 s are over */
+});
+
+test("a socket that died without a word: found by typing into it", async () => {
+	const b = await opened();
+	b.last().say(with_u64(wire.PONG, 0, [0, 0, 0, 0]));
+	await b.clock.pass(6_000);
+	for (let i = 0; i < 10; i++) {
+		b.link.type(Uint8Array.of(65));
+		await b.clock.pass(170); /* further keys do not put it off */
+	}
+	assert.equal(b.sockets[0].closed, true);
 	assert.equal(b.sockets.length, 2);
 });
 
 test("any byte is life: a slow PONG behind output drops nothing", async () => {
 	const b = await opened();
 	b.link.wake();
-	await b.clock.pass(1_500);
+	await b.clock.pass(1_400);
 	b.last().say(output(0, [65]));
 	await b.clock.pass(5_000);
 	assert.equal(b.link.state, "open");

@@ -91,6 +91,14 @@ export class Wire {
 		this.#cut = false;
 	}
 
+	/** Connections of now carry nothing any more, and nobody tells them; new ones work. */
+	freeze() {
+		for (const socket of this.#sockets) {
+			socket.unpipe();
+			socket.pause();
+		}
+	}
+
 	close() {
 		this.cut();
 		this.server.close();
