@@ -123,6 +123,7 @@ bool api_page(struct http_call *call)
 		return false;
 	resp->status = 200;
 	resp->type = a->type;
+	resp->wasm = a->wasm;
 	if (a->nonce) {
 		answer_with_nonce(resp, a);
 		return true;

@@ -17,10 +17,11 @@ struct asset_body {
  * @etag:      quoted, from the SHA-256 of the identity body
  * @immutable: the name holds a hash of the content: may be cached for ever
  * @nonce:     the body holds ASSET_NONCE where the CSP style nonce of this response goes; then only the identity body exists
+ * @wasm:      a page that may compile WebAssembly
  */
 struct asset {
 	const char *path, *type, *etag;
-	bool immutable, nonce;
+	bool immutable, nonce, wasm;
 	struct asset_body identity, gzip, br;
 };
 

@@ -14,7 +14,7 @@ export const i_may = (role) => may(me.role, role);
 
 /** Off to the door; it leads back here. */
 export function go_sign_in() {
-	sessionStorage.setItem(BACK, `/admin${location.hash}`);
+	sessionStorage.setItem(BACK, `${location.pathname}${location.hash}`);
 	location.assign("/");
 }
 

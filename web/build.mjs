@@ -19,6 +19,8 @@ const out = process.argv[2] ?? "build";
 const PAGES = [
 	{ path: "/", file: "index.html", entries: ["app.js", "style.css"] },
 	{ path: "/admin", file: "admin.html", entries: ["admin.js", "admin.css", "style.css"] },
+	/* The player's terminal is WebAssembly: the policy of this page alone lets it be compiled. */
+	{ path: "/recordings", file: "recordings.html", entries: ["recordings.js", "recordings.css", "admin.css", "style.css"], wasm: true },
 	{ path: "/offline", file: "offline.html", entries: ["offline.js", "style.css"], nonce: false },
 ];
 /* Kept by the service worker beside what has a hash in its name. */
@@ -31,7 +33,7 @@ const WORDS = JSON.parse(readFileSync(join(web, "i18n/en.json"), "utf8"));
 /* Modules that end up in the browser: their licences ask to be named. */
 const THIRD_PARTY = [
 	"@xterm/xterm", "@xterm/addon-fit", "@xterm/addon-search", "@xterm/addon-serialize", "@xterm/addon-unicode11",
-	"@xterm/addon-web-links", "@xterm/addon-webgl",
+	"@xterm/addon-web-links", "@xterm/addon-webgl", "asciinema-player", "solid-js",
 ];
 
 const TYPES = {
@@ -55,7 +57,7 @@ async function bundle() {
 	return { files, names };
 }
 
-function page({ path, file, entries, nonce = true }, names) {
+function page({ path, file, entries, nonce = true, wasm = false }, names) {
 	let html = readFileSync(join(web, file), "utf8");
 	for (const source of entries) {
 		if (!html.includes(`"${source}"`))
@@ -65,7 +67,7 @@ function page({ path, file, entries, nonce = true }, names) {
 	html = html.replace(/\{\{words:([\w.]+)\}\}/g, (_, key) => WORDS[key] ?? fail(`${file} names the words ${key}, which there are none of`));
 	if (html.split(NONCE).length !== (nonce ? 2 : 1))
 		throw new Error(`${file} must hold the nonce ${nonce ? "once" : "not at all"}`);
-	return { path, body: Buffer.from(html), immutable: false, type: TYPES.html, nonce };
+	return { path, body: Buffer.from(html), immutable: false, type: TYPES.html, nonce, wasm };
 }
 
 /* The service worker knows what it keeps, and by the hash of all that when it is another one. */
@@ -113,7 +115,7 @@ async function collect() {
 	return [
 		...pages.filter(({ nonce }) => nonce), ...shell, plain("/worker.js", await worker(shell)), plain("/licences.txt", licences()),
 	].map((asset, i) => ({
-		nonce: false, type: TYPES[asset.path.split(".").at(-1)], ...asset, symbol: `asset_${i}`,
+		nonce: false, wasm: false, type: TYPES[asset.path.split(".").at(-1)], ...asset, symbol: `asset_${i}`,
 		etag: createHash("sha256").update(asset.body).digest("hex").slice(0, 32),
 		bodies: { identity: asset.body, ...(!asset.nonce && packed(asset.body)) },
 	}));
@@ -143,9 +145,9 @@ function write_bodies(assets) {
 
 function write_table(assets) {
 	const externs = [], rows = [];
-	for (const { symbol, path, type, etag, immutable, nonce, bodies } of assets) {
+	for (const { symbol, path, type, etag, immutable, nonce, wasm, bodies } of assets) {
 		const fields = [`.path = ${c_string(path)}`, `.type = ${c_string(type)}`, `.etag = ${c_string(`"${etag}"`)}`,
-			`.immutable = ${immutable}`, `.nonce = ${nonce}`];
+			`.immutable = ${immutable}`, `.nonce = ${nonce}`, `.wasm = ${wasm}`];
 		for (const [encoding, body] of Object.entries(bodies)) {
 			if (!body)
 				continue;

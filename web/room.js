@@ -16,6 +16,7 @@ import { page_menu, power_menu } from "./menu.js";
 import { Overlay } from "./overlay.js";
 import { prefs, set_prefs, theme } from "./prefs.js";
 import { Progress } from "./progress.js";
+import { RecordingMark } from "./recording.js";
 import { send_key_dialog } from "./sendkey.js";
 import { SerialSize, stty_line } from "./serial.js";
 import { Session } from "./session.js";
@@ -42,6 +43,7 @@ export class Room {
 	#link = null;
 	#session = null;
 	#title = new Title();
+	#recording = new RecordingMark(() => this.#session.stream, () => this.term.focus());
 	#can_resize = true;
 	#pending = 0;
 	#away_timer = 0;
@@ -288,6 +290,7 @@ export class Room {
 			toast(t("room.lost", { size: `${Math.ceil(lost / 1024)} KiB` }));
 		if (fresh && dropped > 0)
 			toast(t("room.anew"));
+		this.#recording.set(welcome.recording ?? "off");
 		this.#on_role(welcome.cols, welcome.rows);
 	}
 
@@ -312,6 +315,8 @@ export class Room {
 			this.#on_viewers(event.viewers);
 		else if (event.type === "role")
 			this.#on_role();
+		else if (event.type === "recording")
+			this.#recording.set(event.recording, event.reason);
 	}
 
 	#on_viewers(viewers) {
