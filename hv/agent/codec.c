@@ -526,3 +526,39 @@ int agent_get_identity(struct agent_in *in, struct agent_identity *i)
 	i->hostname = agent_get_str(in, 64);
 	return agent_get_done(in) ? 0 : -EPROTO;
 }
+
+static void put_piece(struct buf *b, const uint8_t *data, size_t len)
+{
+	agent_put_u32(b, (uint32_t)len);
+	if (len > 0)
+		agent_put_bytes(b, data, len);
+}
+
+void agent_put_report(struct buf *b, const struct agent_report *r)
+{
+	put_piece(b, r->report, r->report_len);
+	put_piece(b, r->certs, r->certs_len);
+}
+
+static const uint8_t *get_piece(struct agent_in *in, size_t max, size_t *len)
+{
+	const uint8_t *at;
+
+	*len = agent_get_u32(in);
+	if (in->bad || *len > max || *len > in->left) {
+		in->bad = true;
+		*len = 0;
+		return NULL;
+	}
+	at = in->at;
+	in->at += *len;
+	in->left -= *len;
+	return at;
+}
+
+int agent_get_report(struct agent_in *in, struct agent_report *r)
+{
+	r->report = get_piece(in, AGENT_REPORT_MAX, &r->report_len);
+	r->certs = get_piece(in, AGENT_CERTS_MAX, &r->certs_len);
+	return agent_get_done(in) && r->report_len > 0 ? 0 : -EPROTO;
+}

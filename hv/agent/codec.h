@@ -154,6 +154,18 @@ int agent_get_front(struct agent_in *in, struct agent_front *f);
 void agent_put_stat(struct buf *b, const struct agent_stat *s);
 int agent_get_stat(struct agent_in *in, struct agent_stat *s);
 
+/** struct agent_report - an attestation report and the host's certificates for it, which may be none; in the body */
+struct agent_report {
+	const uint8_t *report, *certs;
+	size_t report_len, certs_len;
+};
+
+#define AGENT_REPORT_MAX 4000U
+#define AGENT_CERTS_MAX	 16384U
+
+void agent_put_report(struct buf *b, const struct agent_report *r);
+int agent_get_report(struct agent_in *in, struct agent_report *r);
+
 #define AGENT_ADDRESSES_MAX 8U
 
 /** struct agent_address - for an interface; @family 4 or 6; @gateway all zero = none. Network byte order */

@@ -39,19 +39,20 @@ struct options {
 	char *const *command;
 	unsigned vsock_port;
 	int fd;
-	bool is_vsock;
+	bool is_vsock, sealed;
 };
 
 static void usage(FILE *to)
 {
-	(void)fprintf(to, "usage: terrarium-agent [--port=FILE | --vsock[=PORT] | --unix=PATH] [--root=DIR]\n"
+	(void)fprintf(to, "usage: terrarium-agent [--port=FILE | --vsock[=PORT] | --unix=PATH] [--root=DIR] [--sealed]\n"
 			  "       terrarium-agent --fd=N [--root=DIR] -- COMMAND...\n"
 			  "  --port=FILE   a virtio-serial port; without any of these three, the one named " AGENT_PORT_NAME "\n"
 			  "                as soon as it is there, and vsock\n"
 			  "  --vsock=PORT  listen for the host on AF_VSOCK (default port %u)\n"
 			  "  --unix=PATH   listen on a unix socket, mode 0600\n"
 			  "  --fd=N        a socket that is open already; COMMAND runs on this terminal, and the agent ends with it\n"
-			  "  --root=DIR    the files it may touch (default /)\n",
+			  "  --root=DIR    the files it may touch (default /)\n"
+			  "  --sealed      believe no host: start nothing for it but " AGENT_SEALED_PROGRAM ", show it no files\n",
 		      AGENT_VSOCK_PORT);
 }
 
@@ -73,6 +74,8 @@ static bool parse_one(struct options *o, const char *arg)
 		o->unix_path = arg + 7;
 	else if (strncmp(arg, "--root=", 7) == 0)
 		o->root = arg + 7;
+	else if (strcmp(arg, "--sealed") == 0)
+		o->sealed = true;
 	else if (strcmp(arg, "--vsock") == 0)
 		o->is_vsock = true;
 	else if (strncmp(arg, "--vsock=", 8) == 0 && parse_number(arg + 8, UINT_MAX - 1, &n) && n > 0) {
@@ -228,6 +231,7 @@ int main(int argc, char **argv)
 	r = loop_init(&loop);
 	if (r == 0)
 		r = guest_init(&g, &loop, o.root);
+	g.sealed = o.sealed;
 	if (r == 0)
 		r = open_transport(&g, &o, &seeker);
 	if (r < 0) {

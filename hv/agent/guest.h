@@ -81,6 +81,9 @@ struct guest {
 	struct guest_link link;
 	struct guest_job *jobs; /* owned */
 	uint32_t last_id, njobs;
+	bool sealed; /* proto.h: AGENT_SEALED_PROGRAM */
+	double report_tokens;
+	uint64_t report_ms; /* when they were counted last */
 	int root_fd; /* owned: paths begin here */
 	uint8_t boot_id[16];
 };

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <string.h>
 #include <sys/sysinfo.h>
 
 #include "hv/agent/guest.h"
+#include "hv/agent/report.h"
+
+#define REPORT_BURST	8.0 /* terminals opened at once */
+#define REPORT_EVERY_MS 1000.0
 
 #define FRONT_MAX AGENT_DATA_MAX /* bytes of one answer */
 
@@ -33,12 +38,20 @@ static void put_description(const struct guest_job *j, struct buf *out)
 	agent_put_job(out, &d);
 }
 
+/* Nothing that comes with it may change what it does. */
+static bool is_sealed_program(const struct agent_open *o)
+{
+	return o->kind == AGENT_KIND_EXEC && o->argv[0] && strcmp(o->argv[0], AGENT_SEALED_PROGRAM) == 0 && !o->env[0] && !o->cwd[0];
+}
+
 static int on_open(struct guest *g, struct agent_frame *f, struct buf *out)
 {
 	struct agent_open o;
 	struct guest_job *j;
 	int r = agent_get_open(&f->body, &o);
 
+	if (r == 0 && g->sealed && !is_sealed_program(&o))
+		r = -EPERM;
 	if (r == 0)
 		r = job_open(g, &o, &j);
 	if (r == 0)
@@ -165,6 +178,10 @@ static int on_identity(struct guest *g, struct agent_frame *f, struct buf *out)
 	(void)out;
 	if (r < 0)
 		return r;
+	if (g->sealed) {
+		i.entropy_len = 0;
+		i.clock_ns = 0;
+	}
 	return g->console.pid ? -EOPNOTSUPP : identity_apply(&i); /* name and clock would be the host's */
 }
 
@@ -180,13 +197,64 @@ static int on_power(struct guest *g, struct agent_frame *f, struct buf *out)
 	return how == AGENT_POWER_OFF ? console_hang_up(g) : -EOPNOTSUPP;
 }
 
+/* Refills what a conversation may ask of the processor, which all guests share. */
+static bool may_report(struct guest *g)
+{
+	uint64_t now = loop_now_ms();
+
+	g->report_tokens += (double)(now - g->report_ms) / REPORT_EVERY_MS;
+	if (g->report_tokens > REPORT_BURST || g->report_ms == 0)
+		g->report_tokens = REPORT_BURST;
+	g->report_ms = now;
+	if (g->report_tokens < 1)
+		return false;
+	g->report_tokens -= 1;
+	return true;
+}
+
+/*
+ * Blocks until the processor has answered. Safe because: that takes milliseconds; a host that makes it longer holds up a guest that it could stop
+ * altogether.
+ */
+static int on_report(struct guest *g, struct agent_frame *f, struct buf *out)
+{
+	const struct report_source source = report_source_default();
+	struct buf report = BUF_INIT(REPORT_BYTES_MAX), certs = BUF_INIT(REPORT_CERTS_MAX);
+	uint8_t data[REPORT_DATA_BYTES];
+	int r;
+
+	agent_get_bytes(&f->body, data, sizeof(data));
+	if (!agent_get_done(&f->body))
+		return -EPROTO;
+	r = may_report(g) ? report_take(&source, data, &report, &certs) : -EBUSY;
+	if (r == 0)
+		agent_put_report(out, &(struct agent_report){ .report = (const uint8_t *)report.data, .report_len = report.len,
+							      .certs = (const uint8_t *)certs.data, .certs_len = certs.len });
+	buf_finish(&report);
+	buf_finish(&certs);
+	return r == -EPROTO ? -EIO : r; /* the request itself was well formed */
+}
+
 static serve_fn *const serve[AGENT_REQUESTS] = {
 	[AGENT_HEALTH] = on_health, [AGENT_OPEN] = on_open,	 [AGENT_ATTACH] = on_attach, [AGENT_LIST] = on_list,
 	[AGENT_RESIZE] = on_resize, [AGENT_SIGNAL] = on_signal,	 [AGENT_CLOSE] = on_close,   [AGENT_STAT] = on_file,
 	[AGENT_READDIR] = on_file,  [AGENT_READ] = on_file,	 [AGENT_WRITE] = on_file,    [AGENT_RENAME] = on_file,
 	[AGENT_REMOVE] = on_file,   [AGENT_MKDIR] = on_file,	 [AGENT_IDENTITY] = on_identity,
-	[AGENT_POWER] = on_power,   [AGENT_FRONT] = on_front,
+	[AGENT_POWER] = on_power,   [AGENT_FRONT] = on_front, [AGENT_REPORT] = on_report,
 };
+
+/* What a host may ask of a guest that does not believe it. */
+static const bool for_sealed[AGENT_REQUESTS] = {
+	[AGENT_HEALTH] = true, [AGENT_OPEN] = true,	[AGENT_ATTACH] = true, [AGENT_LIST] = true,
+	[AGENT_CLOSE] = true,  [AGENT_IDENTITY] = true, [AGENT_POWER] = true,  [AGENT_REPORT] = true,
+};
+
+static int serve_one(struct guest *g, struct agent_frame *f, struct buf *out)
+{
+	if (f->type >= AGENT_REQUESTS || !serve[f->type])
+		return -EOPNOTSUPP; /* of a later version, say */
+	return g->sealed && !for_sealed[f->type] ? -EPERM : serve[f->type](g, f, out);
+}
 
 /* A job that is being closed may still be spoken to by a host that does not know of it yet: that is not wrong. */
 static bool on_stream(struct guest *g, struct agent_frame *f)
@@ -216,7 +284,7 @@ bool guest_request(struct guest *g, struct agent_frame *f)
 	start = guest_begin(g, &head);
 	body = out->len;
 	agent_put_u32(out, 0);
-	r = f->type < AGENT_REQUESTS && serve[f->type] ? serve[f->type](g, f, out) : -EOPNOTSUPP; /* of a later version, say */
+	r = serve_one(g, f, out);
 	if (r < 0) {
 		out->len = body;
 		agent_put_u32(out, (uint32_t)r);

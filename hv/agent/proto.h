@@ -51,6 +51,10 @@
 #define AGENT_VSOCK_PORT  7717U
 #define AGENT_OLDEST	  UINT64_MAX /* in ATTACH: whatever is still kept */
 
+/* A sealed guest believes no host: it starts nothing for it but this program, as AGENT_KIND_EXEC, which encrypts its terminal for the guest's owner
+ * (hv/seal/seal.h); no files, no clock, no randomness of the host's. Everything else is answered -EPERM. */
+#define AGENT_SEALED_PROGRAM "terrarium-sealed"
+
 #define AGENT_REPLY 0x80U /* or-ed to the type; the body then begins with i32 status, 0 or a negative errno (Linux, generic numbers) */
 
 enum agent_type {
@@ -74,6 +78,7 @@ enum agent_type {
 	AGENT_IDENTITY, /* struct agent_identity */
 	AGENT_POWER,  /* u32 enum agent_power; the answer comes first */
 	AGENT_FRONT,  /* u32 after: jobs with higher numbers; reply u32 count, count struct agent_front: of jobs with a PTY; none: that was all */
+	AGENT_REPORT, /* report data[64]; reply struct agent_report. -EOPNOTSUPP where the processor gives none; -EBUSY: asked too often, wait a second */
 	AGENT_REQUESTS,
 
 	AGENT_DATA = 0x40, /* u64 offset, bytes */

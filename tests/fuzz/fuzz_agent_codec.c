@@ -39,6 +39,23 @@ static void check_identity(struct agent_in in)
 		abort();
 }
 
+static void check_report(struct agent_in in)
+{
+	struct buf b = BUF_INIT(2U * AGENT_FRAME_MAX);
+	struct agent_report r, again;
+	struct agent_in second;
+
+	if (agent_get_report(&in, &r) < 0)
+		return;
+	if (r.report_len > AGENT_REPORT_MAX || r.certs_len > AGENT_CERTS_MAX)
+		abort();
+	agent_put_report(&b, &r);
+	second = (struct agent_in){ (const uint8_t *)b.data, b.len, false };
+	if (agent_get_report(&second, &again) < 0 || again.report_len != r.report_len || again.certs_len != r.certs_len)
+		abort();
+	buf_finish(&b);
+}
+
 static bool on_frame(void *arg, struct agent_frame *f)
 {
 	struct agent_reader *r = arg;
@@ -58,6 +75,7 @@ static bool on_frame(void *arg, struct agent_frame *f)
 	check_open(f->body);
 	check_job(f->body);
 	check_identity(f->body);
+	check_report(f->body);
 	return f->job % 7 != 6;
 }
 
@@ -73,6 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_open(whole);
 	check_job(whole);
 	check_identity(whole);
+	check_report(whole);
 	agent_reader_init(&r, data[0] & 1 ? AGENT_HELLO : AGENT_HELLO | AGENT_REPLY);
 	while (at < size) {
 		size_t n = size - at;

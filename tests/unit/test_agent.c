@@ -61,6 +61,7 @@ static _Noreturn void serve(int fd, const char *root)
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed test leaves nothing behind */
 	if (loop_init(&loop) < 0 || guest_init(&g, &loop, root) < 0)
 		_exit(1);
+	g.sealed = getenv("SEALED") != NULL;
 	guest_use(&g, fd, true);
 	loop_run(&loop);
 	guest_finish(&g);
@@ -677,6 +678,66 @@ static void test_agent_survives_nonsense(void **state)
 	stop(&w);
 }
 
+/* No processor here that would make a report; but whoever asks too often is told so before it is asked. */
+static void test_reports_are_counted(void **state)
+{
+	static const uint8_t data[64];
+	unsigned busy = 0;
+	struct world w;
+
+	(void)state;
+	start_on(&w, 0);
+	for (int i = 0; i < 12; i++) {
+		struct buf body = BUF_INIT(64);
+		int r;
+
+		agent_put_bytes(&body, data, sizeof(data));
+		r = ask(&w, AGENT_REPORT, &body);
+		assert_true(r == -EBUSY || r == -EOPNOTSUPP);
+		busy += r == -EBUSY;
+	}
+	assert_in_range(busy, 1, 4);
+	stop(&w);
+}
+
+/* A sealed guest starts nothing for the host, shows no files, and lets nobody push at its jobs. */
+static void test_sealed(void **state)
+{
+	static const enum agent_type refused[] = { AGENT_STAT, AGENT_READDIR, AGENT_READ, AGENT_WRITE, AGENT_RENAME, AGENT_REMOVE, AGENT_MKDIR,
+						   AGENT_RESIZE, AGENT_SIGNAL, AGENT_FRONT };
+	struct agent_open o = { .kind = AGENT_KIND_EXEC, .cwd = "", .argv = { "/bin/true" } };
+	struct buf body = BUF_INIT(65536);
+	struct world w;
+
+	(void)state;
+	setenv("SEALED", "1", 1);
+	start_on(&w, 0);
+	unsetenv("SEALED");
+	assert_int_equal(ask(&w, AGENT_HEALTH, &body), 0);
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+		assert_int_equal(ask(&w, refused[i], &body), -EPERM);
+	agent_put_open(&body, &o);
+	assert_int_equal(ask(&w, AGENT_OPEN, &body), -EPERM);
+	o.kind = AGENT_KIND_PTY;
+	o.argv[0] = NULL;
+	agent_put_open(&body, &o);
+	assert_int_equal(ask(&w, AGENT_OPEN, &body), -EPERM);
+	/* Its own program, but with what would let the host change it. */
+	o.kind = AGENT_KIND_EXEC;
+	o.argv[0] = AGENT_SEALED_PROGRAM;
+	o.env[0] = "LD_PRELOAD=/tmp/x.so";
+	agent_put_open(&body, &o);
+	assert_int_equal(ask(&w, AGENT_OPEN, &body), -EPERM);
+	o.env[0] = NULL;
+	o.cwd = "/tmp";
+	agent_put_open(&body, &o);
+	assert_int_equal(ask(&w, AGENT_OPEN, &body), -EPERM);
+	o.cwd = "";
+	agent_put_open(&body, &o);
+	assert_int_not_equal(ask(&w, AGENT_OPEN, &body), -EPERM);
+	stop(&w);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -684,7 +745,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_limits),	      cmocka_unit_test(test_exec_left_behind), cmocka_unit_test(test_ten_megabytes),
 		cmocka_unit_test(test_back_pressure), cmocka_unit_test(test_cut_anywhere),     cmocka_unit_test(test_reconnect),
 		cmocka_unit_test(test_list),	      cmocka_unit_test(test_files),	       cmocka_unit_test(test_paths_stay_inside),
-		cmocka_unit_test(test_agent_survives_nonsense),
+		cmocka_unit_test(test_agent_survives_nonsense), cmocka_unit_test(test_reports_are_counted), cmocka_unit_test(test_sealed),
 	};
 
 	if (argc == 4 && strcmp(argv[1], "agent") == 0)
