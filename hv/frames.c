@@ -19,6 +19,7 @@ static const size_t reply_size[NETD_OP_COUNT] = {
 	[NETD_VM_KILL] = sizeof(struct netd_head),
 	[NETD_LIST] = sizeof(struct netd_list_reply),
 	[NETD_ADOPT] = sizeof(struct netd_adopt_reply),
+	[NETD_CONNECT] = sizeof(struct netd_head),
 };
 
 static bool is_text(const char *s, size_t size)
@@ -112,6 +113,8 @@ static int check_body(const union helper_frame *f, unsigned op, size_t nfds, str
 		good = is_info(info);
 	if (good && (op == NETD_VM_SPAWN || op == NETD_ADOPT))
 		want = fds_of(info);
+	if (op == NETD_CONNECT)
+		want = 1;
 	if (!good || nfds != want)
 		return err_set(e, -EPROTO, "the helper's answer to request %u is malformed (%zu descriptors)", op, nfds);
 	return 0;

@@ -469,6 +469,16 @@ void helper_adopt(struct helper *h, struct helper_call *c, uint32_t slot, const 
 	submit(h, c);
 }
 
+void helper_connect(struct helper *h, struct helper_call *c, uint32_t slot)
+{
+	struct netd_connect *f = begin(h, c, NETD_CONNECT, sizeof(*f));
+
+	if (!f)
+		return;
+	f->slot = slot;
+	submit(h, c);
+}
+
 void helper_cancel(struct helper *h, struct helper_call *c)
 {
 	if (!c->pending)

@@ -89,6 +89,8 @@ void helper_spawn(struct helper *h, struct helper_call *c, uint32_t slot, uint16
 void helper_kill(struct helper *h, struct helper_call *c, uint32_t slot, enum netd_kill how);
 void helper_list(struct helper *h, struct helper_call *c, uint32_t from_slot);
 void helper_adopt(struct helper *h, struct helper_call *c, uint32_t slot, const uint8_t vm_id[16]);
+/** helper_connect() - the result's one FD leads to the process's own socket */
+void helper_connect(struct helper *h, struct helper_call *c, uint32_t slot);
 
 /** helper_cancel() - forget a call: its answer is dropped when it comes. Fine when it is not pending */
 void helper_cancel(struct helper *h, struct helper_call *c);

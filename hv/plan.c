@@ -12,12 +12,12 @@
 
 static bool is_numbered(enum netd_fd_kind kind)
 {
-	return kind == NETD_FD_TAP || kind == NETD_FD_STREAM || kind == NETD_FD_LISTEN;
+	return kind == NETD_FD_TAP || kind == NETD_FD_STREAM || kind == NETD_FD_LISTEN || kind == NETD_FD_DIR;
 }
 
 bool plan_returns(enum netd_fd_kind kind)
 {
-	return kind != NETD_FD_TAP;
+	return kind != NETD_FD_TAP && kind != NETD_FD_DIR;
 }
 
 int plan_arg(struct spawn_plan *p, const char *fmt, ...)

@@ -17,6 +17,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/log.h"
 
 #define COLS_PRESET 80
 #define ROWS_PRESET 24
@@ -122,6 +123,69 @@ static int open_listener(int *near, int *far)
 	return r;
 }
 
+/*
+ * Safe because: everything is done with the rights of the slot's uid, so nothing is reached by it that the process itself could not reach. It is
+ * reached by the FD, for the process may have put something else in place of the name; and only a socket of that uid is connected to.
+ */
+int ends_dir_connect(const struct ends_dir *dir)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	_close_ int file = -1;
+	_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct stat st;
+	int r = 0;
+
+	if (dir->fd < 0)
+		return -EOPNOTSUPP;
+	if (dir->uid)
+		(void)setfsuid(dir->uid);
+	file = openat(dir->fd, NETD_SOCKET_NAME, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || file < 0 || fstat(file, &st) < 0)
+		r = -errno;
+	else if (!S_ISSOCK(st.st_mode) || st.st_uid != (dir->uid ? dir->uid : geteuid()))
+		r = -EPERM;
+	(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d", file);
+	if (r == 0 && connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
+		r = -errno;
+	if (dir->uid)
+		(void)setfsuid(geteuid());
+	return r < 0 ? r : fd_take(&fd);
+}
+
+void ends_dir_remove(struct ends_dir *dir)
+{
+	if (dir->fd < 0)
+		return;
+	if (dir->uid)
+		(void)setfsuid(dir->uid);
+	(void)unlinkat(dir->fd, NETD_SOCKET_NAME, 0);
+	if (rmdir(dir->path) < 0)
+		log_warn("%s of a process that has ended cannot be removed: %s", dir->path, strerror(errno));
+	if (dir->uid)
+		(void)setfsuid(geteuid());
+	dir->fd = fd_close(dir->fd);
+}
+
+/* Of the slot's uid from the beginning. */
+static int open_dir(struct ends_dir *dir, int *far, uid_t uid)
+{
+	char path[] = "/tmp/terrarium-netd.XXXXXX";
+	int r = 0;
+
+	if (uid)
+		(void)setfsuid(uid);
+	if (!mkdtemp(path) || (dir->fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
+		r = -errno;
+	if (uid)
+		(void)setfsuid(geteuid());
+	if (r < 0)
+		return r;
+	dir->uid = uid;
+	(void)snprintf(dir->path, sizeof(dir->path), "%s", path);
+	*far = fcntl(dir->fd, F_DUPFD_CLOEXEC, 0);
+	return *far < 0 ? -errno : 0;
+}
+
 static int open_one(struct ends *out, size_t i, const struct netd_vm_spawn *s, uid_t uid)
 {
 	switch (s->want[i]) {
@@ -132,6 +196,8 @@ static int open_one(struct ends *out, size_t i, const struct netd_vm_spawn *s, u
 		return open_pair(&out->near[i], &out->child[out->nchild++]);
 	case NETD_FD_LISTEN:
 		return open_listener(&out->near[i], &out->child[out->nchild++]);
+	case NETD_FD_DIR:
+		return open_dir(&out->dir, &out->child[out->nchild++], uid);
 	case NETD_FD_RING:
 		return open_ring(&out->near[i], s->ring_bytes);
 	case NETD_FD_STDIO:
@@ -152,7 +218,7 @@ static int open_one(struct ends *out, size_t i, const struct netd_vm_spawn *s, u
 int ends_open(struct ends *out, const struct netd_vm_spawn *s, uid_t uid, struct err *e)
 {
 	memset(out, 0, sizeof(*out));
-	out->stdio_fd = -1;
+	out->stdio_fd = out->dir.fd = -1;
 	for (size_t i = 0; i < NETD_FDS_MAX; i++)
 		out->near[i] = out->child[i] = -1;
 	for (size_t i = 0; i < s->nwant; i++) {
@@ -176,6 +242,7 @@ void ends_close_far(struct ends *ends)
 void ends_close(struct ends *ends)
 {
 	ends_close_far(ends);
+	ends_dir_remove(&ends->dir);
 	for (size_t i = 0; i < NETD_FDS_MAX; i++)
 		ends->near[i] = fd_close(ends->near[i]);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/fd.h"
 #include "netsetup/config.h"
 #include "netsetup/net.h"
 #include "netsetup/slot.h"
@@ -153,6 +154,22 @@ static void do_adopt(struct ops *o, union netd_request *rq, struct slot *s)
 	caller_send(o->caller, &f);
 }
 
+static void do_connect(struct ops *o, union netd_request *rq, struct slot *s)
+{
+	struct caller_frame f;
+	struct err e = { 0 };
+	_close_ int fd = ends_dir_connect(&s->dir);
+
+	if (fd < 0) {
+		err_set(&e, fd, "CONNECT: slot %u: %s", s->plan.slot, strerror(-fd));
+		caller_refuse(o->caller, &rq->head, &e);
+		return;
+	}
+	begin_reply(&f, &rq->head, sizeof(f.head));
+	f.fds[f.nfds++] = fd;
+	caller_send(o->caller, &f);
+}
+
 #define HAS_PROCESS (SLOT_IN(SLOT_RUNNING) | SLOT_IN(SLOT_ENDING))
 
 /*
@@ -173,6 +190,7 @@ static const struct permit {
 	[NETD_VM_KILL] = { SLOT_IN(SLOT_RUNNING), -ESRCH, do_vm_kill },
 	[NETD_LIST] = { 0, 0, do_list },
 	[NETD_ADOPT] = { HAS_PROCESS | SLOT_IN(SLOT_EXITED), -ESRCH, do_adopt },
+	[NETD_CONNECT] = { SLOT_IN(SLOT_RUNNING), -ESRCH, do_connect },
 };
 
 static uint32_t slot_number(const union netd_request *rq)
@@ -186,6 +204,8 @@ static uint32_t slot_number(const union netd_request *rq)
 		return rq->vm_kill.slot;
 	case NETD_ADOPT:
 		return rq->adopt.slot;
+	case NETD_CONNECT:
+		return rq->connect.slot;
 	default:
 		return 0;
 	}

@@ -31,6 +31,7 @@ enum netd_op {
 	NETD_VM_KILL,
 	NETD_LIST,
 	NETD_ADOPT,
+	NETD_CONNECT,
 	NETD_OP_COUNT,
 	NETD_EXITED = 0x40, /* helper to gateway, unasked: the process of a slot has ended */
 };
@@ -147,13 +148,20 @@ enum netd_fd_kind {
 	 * more: only who holds the FD can connect, to /proc/self/fd/N, as often as needed.
 	 */
 	NETD_FD_LISTEN = 7,
-	NETD_FD_LAST = NETD_FD_LISTEN,
+	/*
+	 * (n) an O_PATH FD of a directory that only the process can enter: by /proc/self/fd/N it makes sockets there. To the one
+	 * named NETD_SOCKET_NAME leads CONNECT. Goes away with what the slot keeps.
+	 */
+	NETD_FD_DIR = 8,
+	NETD_FD_LAST = NETD_FD_DIR,
 };
+
+#define NETD_SOCKET_NAME "vsock"
 
 /**
  * struct netd_vm_spawn - start the process of an allocated slot
  * @binary:     index in the list of HELLO
- * @want:       nwant kinds; at most one of STDIO, PTY, LOG; at most one TAP, one RING
+ * @want:       nwant kinds; at most one of STDIO, PTY, LOG; at most one TAP, one RING, one DIR
  * @memory_max: bytes for the cgroup, 0 = the helper's own maximum; @cpu_percent: 100 = one core; @pids_max likewise
  * @ring_bytes: size of the RING memfd, multiple of 4096, at most 64 MiB; 0 without one
  * @argc:       strings in the tail, argv[0] included; @argv_bytes: its length
@@ -203,6 +211,12 @@ struct netd_adopt {
 struct netd_adopt_reply {
 	struct netd_head head;
 	struct netd_slot_info info;
+};
+
+/* CONNECT: a connection to the socket that the running process listens on in its DIR; one FD rides along. -ENOENT, -ECONNREFUSED: not yet */
+struct netd_connect {
+	struct netd_head head;
+	uint32_t slot, reserved;
 };
 
 struct netd_exited {

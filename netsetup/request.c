@@ -79,9 +79,9 @@ static enum request_verdict check_want(const struct netd_vm_spawn *s, struct err
 			return refused(e, -EINVAL, "VM_SPAWN: unknown kind of file descriptor");
 		count[s->want[i]]++;
 	}
-	if (count[NETD_FD_TAP] > 1 || count[NETD_FD_RING] > 1 ||
+	if (count[NETD_FD_TAP] > 1 || count[NETD_FD_RING] > 1 || count[NETD_FD_DIR] > 1 ||
 	    count[NETD_FD_STDIO] + count[NETD_FD_PTY] + count[NETD_FD_LOG] > 1)
-		return refused(e, -EINVAL, "VM_SPAWN: at most one TAP, one RING and one of STDIO, PTY and LOG");
+		return refused(e, -EINVAL, "VM_SPAWN: at most one TAP, one RING, one DIR and one of STDIO, PTY and LOG");
 	if ((count[NETD_FD_RING] == 0) != (s->ring_bytes == 0))
 		return refused(e, -EINVAL, "VM_SPAWN: ring_bytes and RING go together");
 	if (s->ring_bytes % RING_STEP || s->ring_bytes > RING_MAX)
@@ -148,6 +148,14 @@ static enum request_verdict check_adopt(const union netd_request *rq, const stru
 	return check_slot(rq->adopt.slot, lim, e);
 }
 
+static enum request_verdict check_connect(const union netd_request *rq, const struct request_limits *lim,
+					  struct err *e)
+{
+	if (rq->connect.reserved)
+		return broken(e, "CONNECT: reserved field is not zero");
+	return check_slot(rq->connect.slot, lim, e);
+}
+
 /* @size: exact, without the tail that only VM_SPAWN has. */
 static const struct shape {
 	const char *name;
@@ -161,6 +169,7 @@ static const struct shape {
 	[NETD_VM_KILL] = { "VM_KILL", sizeof(struct netd_vm_kill), check_vm_kill },
 	[NETD_LIST] = { "LIST", sizeof(struct netd_list), check_list },
 	[NETD_ADOPT] = { "ADOPT", sizeof(struct netd_adopt), check_adopt },
+	[NETD_CONNECT] = { "CONNECT", sizeof(struct netd_connect), check_connect },
 };
 
 const char *request_op_name(unsigned op)

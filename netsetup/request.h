@@ -22,6 +22,7 @@ union netd_request {
 	struct netd_vm_kill vm_kill;
 	struct netd_list list;
 	struct netd_adopt adopt;
+	struct netd_connect connect;
 	uint8_t bytes[NETD_FRAME_MAX + 1]; /* one more than any frame, so that a longer one is seen */
 };
 

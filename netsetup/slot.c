@@ -124,6 +124,7 @@ static void drop_ends(struct slot *s)
 {
 	for (size_t i = 0; i < NETD_FDS_MAX; i++)
 		s->near[i] = fd_close(s->near[i]);
+	ends_dir_remove(&s->dir);
 	s->slots->fds -= s->fds_charged;
 	s->fds_charged = 0;
 	s->nwant = s->ring_bytes = 0;
@@ -223,7 +224,7 @@ struct slot *slot_alloc(struct slots *slots, const uint8_t vm_id[16], enum netd_
 	if (!(slots->c.caps & NETD_CAP_SLOT_UID))
 		s->plan.uid = 0;
 	memcpy(s->vm_id, vm_id, sizeof(s->vm_id));
-	s->tap_fd = s->pidfd = s->join.tap_fd = s->leave.tap_fd = -1;
+	s->tap_fd = s->pidfd = s->dir.fd = s->join.tap_fd = s->leave.tap_fd = -1;
 	for (size_t i = 0; i < NETD_FDS_MAX; i++)
 		s->near[i] = -1;
 	slots->slot[number] = s;
@@ -346,12 +347,14 @@ static pid_t start(struct slot *s, const struct netd_vm_spawn *rq, char *const *
 static void keep_ends(struct slot *s, const struct netd_vm_spawn *rq, const struct ends *ends)
 {
 	drop_ends(s);
+	s->dir = ends->dir;
 	memcpy(s->near, ends->near, sizeof(s->near));
 	memcpy(s->want, rq->want, sizeof(s->want));
 	s->nwant = rq->nwant;
 	s->ring_bytes = rq->ring_bytes;
 	for (size_t i = 0; i < NETD_FDS_MAX; i++)
 		s->fds_charged += s->near[i] >= 0;
+	s->fds_charged += s->dir.fd >= 0;
 	s->slots->fds += s->fds_charged;
 }
 

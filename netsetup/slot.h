@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "netsetup/ends.h"
 #include "netsetup/net.h"
 #include "netsetup/plan.h"
 #include "netsetup/proto.h"
@@ -70,6 +71,7 @@ struct slot {
 	uint8_t want[NETD_FDS_MAX];
 	uint32_t nwant, ring_bytes, fds_charged;
 	int near[NETD_FDS_MAX];
+	struct ends_dir dir; /* owned */
 	ev_io on_exit;
 	uint64_t ended_ms;
 

@@ -51,6 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case NETD_NET_FREE:
 	case NETD_ADOPT:
+	case NETD_CONNECT:
 	case NETD_VM_KILL:
 		if (rq.net_free.slot < 1 || rq.net_free.slot > NETD_SLOTS_MAX)
 			abort();

@@ -63,6 +63,40 @@ ask "end 1 0 5000"; expect "end SigBlk:0000000000000000/SigIgn:0000000000000000/
 ask "exited 1 5000"; expect "exited code=0*"
 ok "no signal is blocked or ignored"
 
+# A directory of its own, in which it listens, and the helper connects to that.
+cat >"$T/listen.pl" <<'END'
+use IO::Socket::UNIX;
+$| = 1;
+umask 077;
+print "dir ", readlink("/proc/self/fd/3"), "\n";
+<STDIN>;
+$s = IO::Socket::UNIX->new(Local => "/proc/self/fd/3/vsock", Listen => 1) or die $!;
+print "listens\n";
+$c = $s->accept;
+print $c "hello\n";
+$c->flush;
+<STDIN>;
+END
+ask "spawn 1 shell stdio,dir ^bash^-c^exec perl $T/listen.pl"; expect "slot=1*"
+ask "read 1 0 5000 /terrarium-netd"; expect "found dir /tmp/terrarium-netd.*"
+dir=${ANSWER#found dir }
+dir=${dir%/}
+ask "reach 1"; expect "error ENOENT CONNECT*"
+ask "write 1 0 go\n"
+ask "read 1 0 5000 listens"; expect "found*"
+ask "reach 1"; expect "reached"
+ask "read 1 7 5000 hello"; expect "found hello*"
+[ "$(stat -c %a "$dir")" = 700 ] && [ -S "$dir/vsock" ] || fail "$dir"
+ask "kill 1 hard"; expect "killed"
+ask "exited 1 5000"; expect "exited *"
+ask "reach 1"; expect "error ESRCH CONNECT*"
+ask "spawn 1 shell stdio ^bash^-c^exec sleep 60"; expect "slot=1*"
+ask "reach 1"; expect "error EOPNOTSUPP CONNECT*"
+[ ! -e "$dir" ] || fail "$dir is left"
+ask "kill 1 hard"; expect "killed"
+ask "exited 1 5000"; expect "exited *"
+ok "it has a directory of its own for as long as it lives, and its socket there is reached"
+
 # Ways to end. The marks find our own processes and nobody else's.
 mark=9$$
 count() { [ "$(pgrep -fc "sleep ($mark)")" = "$1" ]; }

@@ -48,6 +48,30 @@ ask "end 2 0 5000"
 ok "it can neither signal nor look into another slot's process, nor the helper's"
 ask "exited 2 5000"; expect "exited*"
 
+cat >"$T/listen.pl" <<'END'
+use IO::Socket::UNIX;
+$| = 1;
+umask 077;
+$s = IO::Socket::UNIX->new(Local => "/proc/self/fd/3/vsock", Listen => 1) or die $!;
+print readlink("/proc/self/fd/3"), "\n";
+$c = $s->accept;
+print $c "hello\n";
+$c->flush;
+sleep 60;
+END
+ask "spawn 2 shell stdio,dir ^bash^-c^exec perl $T/listen.pl"
+expect "slot=2*"
+ask "read 2 0 5000 /terrarium-netd"; expect "found */terrarium-netd*"
+dir=$(sed 's/^found //; s,/$,,' <<<"$ANSWER")
+[ "$(stat -c %u:%a "$dir" "$dir/vsock" | tr '\n' ' ')" = "1900000002:700 1900000002:700 " ] || fail "$(ls -la "$dir")"
+ask "reach 2"; expect "reached"
+ask "read 2 7 5000 hello"; expect "found hello/"
+ask "kill 2 hard"; expect "killed"
+ask "exited 2 5000"; expect "exited*"
+ask "free 2"
+[ ! -e "$dir" ] || fail "$dir is left"
+ok "the directory of a process is its uid's alone; the helper leads to the socket there all the same"
+
 ask "kill 1 term"; expect "killed"
 ask "exited 1 5000"; expect "exited code=0 signal=15*"
 ok "the helper can signal it all the same"

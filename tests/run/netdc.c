@@ -150,7 +150,7 @@ static void take_fds(const struct netd_slot_info *info, struct ipc_msg *msg)
 	for (size_t i = 0; i < NETD_FDS_MAX; i++)
 		cl.near[info->slot][i] = fd_close(cl.near[info->slot][i] > 0 ? cl.near[info->slot][i] : -1);
 	for (size_t i = 0; i < info->nwant && at < msg->nfds; i++)
-		if (info->want[i] != NETD_FD_TAP)
+		if (info->want[i] != NETD_FD_TAP && info->want[i] != NETD_FD_DIR)
 			cl.near[info->slot][i] = msg->fds[at++];
 	if (at != msg->nfds)
 		fail("more FDs came than were wanted");
@@ -258,11 +258,11 @@ static uint16_t binary_index(const char *name)
 
 static void add_wants(struct netd_vm_spawn *rq, char *list)
 {
-	static const char *const kinds[] = { "", "tap", "stream", "stdio", "pty", "log", "ring" };
+	static const char *const kinds[] = { "", "tap", "stream", "stdio", "pty", "log", "ring", "listen", "dir" };
 	const char *w;
 
 	while ((w = strsep(&list, ",")))
-		for (uint8_t k = 1; k <= NETD_FD_RING && rq->nwant < NETD_FDS_MAX; k++)
+		for (uint8_t k = 1; k <= NETD_FD_LAST && rq->nwant < NETD_FDS_MAX; k++)
 			if (strcmp(w, kinds[k]) == 0)
 				rq->want[rq->nwant++] = k;
 }
@@ -380,6 +380,23 @@ static void cmd_adopt(char *args)
 		return;
 	take_fds(&f.adopt.info, &msg);
 	print_info(&f.adopt.info);
+}
+
+/* Afterwards the FD is number 7 of the slot. */
+static void cmd_reach(char *args)
+{
+	struct netd_connect rq = { .head.op = NETD_CONNECT, .slot = slot_arg(&args) };
+	union frame f;
+	struct ipc_msg msg;
+
+	send_frame(&rq, sizeof(rq));
+	if (!answer(&f, &msg))
+		return;
+	if (msg.nfds != 1)
+		fail("not one FD");
+	(void)fd_close(cl.near[rq.slot][NETD_FDS_MAX - 1] > 0 ? cl.near[rq.slot][NETD_FDS_MAX - 1] : -1);
+	cl.near[rq.slot][NETD_FDS_MAX - 1] = msg.fds[0];
+	printf("reached\n");
 }
 
 static int near_arg(char **at)
@@ -613,7 +630,7 @@ static const struct {
 } commands[] = {
 	{ "connect", cmd_connect }, { "hello", cmd_hello }, { "alloc", cmd_alloc },   { "rush", cmd_rush },
 	{ "free", cmd_free },	    { "spawn", cmd_spawn }, { "kill", cmd_kill },     { "list", cmd_list },
-	{ "adopt", cmd_adopt },	    { "read", cmd_read },   { "end", cmd_end },	      { "write", cmd_write },
+	{ "reach", cmd_reach }, { "adopt", cmd_adopt },	    { "read", cmd_read },   { "end", cmd_end },	      { "write", cmd_write },
 	{ "exited", cmd_exited },   { "raw", cmd_raw },	    { "sendfd", cmd_sendfd }, { "closed", cmd_closed },
 	{ "flood", cmd_flood },	    { "sleep", cmd_sleep }, { "cycle", cmd_cycle },   { "bench", cmd_bench },
 };

@@ -69,6 +69,10 @@ static void good_ones(void **state)
 	expect(REQUEST_OK, 0);
 	((struct netd_adopt *)begin(NETD_ADOPT, sizeof(struct netd_adopt)))->slot = 1;
 	expect(REQUEST_OK, 0);
+	((struct netd_connect *)begin(NETD_CONNECT, sizeof(struct netd_connect)))->slot = 1;
+	expect(REQUEST_OK, 0);
+	((struct netd_connect *)begin(NETD_CONNECT, sizeof(struct netd_connect)))->reserved = 1;
+	expect(REQUEST_BROKEN, -EPROTO);
 }
 
 static void sizes(void **state)
@@ -134,6 +138,8 @@ static void slots(void **state)
 		((struct netd_net_free *)begin(NETD_NET_FREE, sizeof(struct netd_net_free)))->slot = bad[i];
 		expect(REQUEST_REFUSED, -ENOENT);
 		((struct netd_adopt *)begin(NETD_ADOPT, sizeof(struct netd_adopt)))->slot = bad[i];
+		expect(REQUEST_REFUSED, -ENOENT);
+		((struct netd_connect *)begin(NETD_CONNECT, sizeof(struct netd_connect)))->slot = bad[i];
 		expect(REQUEST_REFUSED, -ENOENT);
 		begin_spawn("sh", 3, 1)->slot = bad[i];
 		expect(REQUEST_REFUSED, -ENOENT);
