@@ -59,7 +59,7 @@ static const struct http_route routes[] = {
 	FOR(USER, GET, "/api/v1/streams/{id}/shares", api_share_list, VM),
 	FOR(USER, POST, "/api/v1/streams/{id}/shares", api_share_make, VM),
 	ANY(POST, "/api/v1/shares/redeem", api_share_redeem),
-	FOR(USER, POST, "/api/v1/shares/{id}", api_share_change, VM),
+	FOR(USER, PATCH, "/api/v1/shares/{id}", api_share_change, VM),
 	FOR(USER, DELETE, "/api/v1/shares/{id}", api_share_drop, VM),
 	ANY(POST, "/api/v1/shares/{id}/tickets", api_share_ticket),
 	FOR(USER, DELETE, "/api/v1/viewers/{id}", api_viewer_remove, VM),

@@ -11,6 +11,7 @@
 #include "gateway/attach.h"
 #include "gateway/machine.h"
 #include "gateway/metrics.h"
+#include "gateway/settings.h"
 
 /* How the server is, and the page itself. */
 
@@ -21,9 +22,9 @@ void api_host_get(struct http_call *call)
 
 	machines_host(api->machines, &h);
 	http_json(call->resp, 200,
-		  json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "driver", h.driver ? h.driver : "", "accel", h.accel ? h.accel : "",
+		  json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b}", "driver", h.driver ? h.driver : "", "accel", h.accel ? h.accel : "",
 			    "accel_reason", h.accel_reason ? h.accel_reason : "", "missing", h.missing ? h.missing : "", "uplink",
-			    h.uplink ? h.uplink : "", "online", h.online));
+			    h.uplink ? h.uplink : "", "online", h.online, "share_open", (int)api->settings->share_open));
 }
 
 void api_health(struct http_call *call)

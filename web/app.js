@@ -8,6 +8,7 @@ import { find_machine } from "./machine.js";
 import { wear_theme } from "./prefs.js";
 import { Room } from "./room.js";
 import { install_worker } from "./install.js";
+import { follow_share } from "./shared-way.js";
 import { forget_screen } from "./snapshot.js";
 import { offer_languages } from "./languages.js";
 import { t } from "./words.js";
@@ -58,8 +59,9 @@ function leave(reason) {
 	door.turn_away(t(REASONS[reason]));
 }
 
-const arrival = take_arrival();
+addEventListener("hashchange", follow_share);
+const arrival = follow_share() ? null : take_arrival();
 if (arrival)
 	door.arrive(arrival);
-else
+else if (!location.hash.startsWith("#share="))
 	enter();

@@ -15,9 +15,6 @@ function address(id, text) {
 	show(id, bare !== "");
 }
 
-/** @param {{email: string}[]} viewers @param {string} me @returns {string[]} whoever else looks on, each once */
-export const watched_by = (viewers, me) => [...new Set(viewers.map(({ email }) => email).filter((email) => email !== me))];
-
 export class Bar {
 	#machine;
 	#host = {};
@@ -73,17 +70,10 @@ export class Bar {
 		show("role", role === "viewer");
 	}
 
-	/**
-	 * Who else is here: a number for one's own windows, names for anybody else.
-	 * @param {{email: string, role: string}[]} viewers everybody at this terminal @param {string} me
-	 */
-	viewers(viewers, me) {
-		const strangers = watched_by(viewers, me), others = viewers.filter(({ email }) => email === me).length - 1;
+	/** @param {number} others of one's own windows that show this terminal, too */
+	windows(others) {
 		put("watchers", others > 0 ? t("bar.more_here", { count: others }) : "");
-		$("watchers").title = viewers.map((v) => t("bar.viewer", { email: v.email, role: word("role", v.controlling ? "controller" : "viewer") })).join("\n");
 		show("watchers", others > 0);
-		put("watched", strangers.length > 0 ? t("bar.watched_by", { who: strangers.join(", ") }) : "");
-		show("watched", strangers.length > 0);
 	}
 
 	open_facts() {

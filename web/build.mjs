@@ -18,6 +18,7 @@ const out = process.argv[2] ?? "build";
 /* What each page is made of, as its file names it. */
 const PAGES = [
 	{ path: "/", file: "index.html", entries: ["app.js", "style.css"] },
+	{ path: "/shared", file: "shared.html", entries: ["shared.js", "style.css"] },
 	{ path: "/admin", file: "admin.html", entries: ["admin.js", "admin.css", "style.css"] },
 	/* The player's terminal is WebAssembly: the policy of this page alone lets it be compiled. */
 	{ path: "/recordings", file: "recordings.html", entries: ["recordings.js", "recordings.css", "admin.css", "style.css"], wasm: true },

@@ -5,6 +5,7 @@
  */
 import * as api from "./api.js";
 import { $, on_click, put, show } from "./dom.js";
+import { on_the_way } from "./shared-way.js";
 import { t } from "./words.js";
 
 const LOOK_EVERY_MS = 250, LOOK_FOR_MS = 60_000;
@@ -17,7 +18,7 @@ const BACK = "terrarium.back";
 function way_back() {
 	const path = sessionStorage.getItem(BACK) ?? "";
 	sessionStorage.removeItem(BACK);
-	return /^\/admin(#[a-z]*)?$/.test(path) ? path : null;
+	return /^\/(admin(#[a-z]*)?|shared)$/.test(path) ? path : null;
 }
 
 /** @returns {?{token?: string}} what the address brought: a demo link's token, or the way back from an identity service (no token) */
@@ -195,6 +196,7 @@ export class Door {
 		const services = ways.filter(({ kind }) => kind !== "demo");
 		show("door", true);
 		show("door-wait", false);
+		show("door-shared", on_the_way() && ways.length > 0);
 		show("door-demo", ways.length > services.length);
 		show("door-ways", services.length > 0);
 		show("door-none", ways.length === 0 && !fault);

@@ -126,6 +126,18 @@ export class Link {
 			this.#send(wire.encode_action("take"));
 	}
 
+	/** Let go of control. */
+	release() {
+		if (this.state === "open")
+			this.#send(wire.encode_action("release"));
+	}
+
+	/** Hand control to another. @param {number} viewer id, of the event `viewers` */
+	give(viewer) {
+		if (this.state === "open")
+			this.#send(wire.encode_action("give", viewer));
+	}
+
 	/* --- states ------------------------------------------------------------------------------------------------ */
 
 	#set(state, reason) {

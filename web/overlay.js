@@ -18,16 +18,17 @@ const ENDS = {
  * @param {object} now
  * @param {string} now.link state of the connection @param {string} [now.reason] of its end
  * @param {"controller"|"viewer"} now.role
- * @param {boolean} now.away it has been broken for longer than one need not notice
+ * @param {?string} [now.typist] who types, if it is another person @param {boolean} now.away it has been broken for longer than one need not notice
  * @param {boolean} now.ready the machine runs, so that a broken connection matters
  * @param {number} now.pending bytes typed and not yet sent
  * @returns {?{text: string, act: string, does: "connect"|"reload"|"take"|"wake"}}
  */
-export function pill_of({ link, reason, role, away, ready, pending }) {
+export function pill_of({ link, reason, role, typist = null, away, ready, pending }) {
 	if (link === "ended")
 		return ENDS[reason] ?? null;
 	if (link === "open")
-		return role === "viewer" ? { text: t("pill.viewer"), act: t("pill.take"), does: "take" } : null;
+		return role !== "viewer" ? null : typist === null ? { text: t("pill.viewer"), act: t("pill.take"), does: "take" } :
+			{ text: t("company.types", { who: typist }), act: t("company.take_back"), does: "take" };
 	if (!away || !ready)
 		return null;
 	return { text: pending > 0 ? t("pill.pending", { count: pending }) : t("pill.away"), act: t("pill.now"), does: "wake" };

@@ -5,6 +5,7 @@
 import * as api from "./api.js";
 import { Bar } from "./bar.js";
 import { copy, guard_paste, open_link } from "./clipboard.js";
+import { Company, others } from "./company.js";
 import { $, attempt, on_click, put, show, toast } from "./dom.js";
 import { Find } from "./find.js";
 import { full_screen_button } from "./fullscreen.js";
@@ -20,6 +21,7 @@ import { RecordingMark } from "./recording.js";
 import { send_key_dialog } from "./sendkey.js";
 import { SerialSize, stty_line } from "./serial.js";
 import { Session } from "./session.js";
+import { Share } from "./share.js";
 import { keep_screen, kept_screen } from "./snapshot.js";
 import { Term } from "./term.js";
 import { Title } from "./title.js";
@@ -39,6 +41,8 @@ export class Room {
 	#bar = new Bar();
 	#progress = new Progress();
 	#serial = new SerialSize();
+	#company;
+	#typist = null; /* somebody else, who controls */
 	#machine = null;
 	#link = null;
 	#session = null;
@@ -77,6 +81,9 @@ export class Room {
 		this.keys = new Keys((bytes) => this.#type(bytes), () => this.term.application_cursor);
 		this.find = new Find(this.term);
 		this.term.fit();
+		this.#company = new Company({ email: who.email, link: () => this.#link, done: () => this.term.focus() });
+		const share = new Share({ open: host.share_open === true, closed: () => this.term.focus() });
+		on_click("share-open", () => share.open(this.#session.stream));
 		power_menu(() => this.#machine);
 		const back = () => this.term.focus();
 		page_menu(who, this.term, {
@@ -265,7 +272,7 @@ export class Room {
 
 	#show_pill(reason) {
 		this.#overlay.pill({
-			link: this.#link.state, reason, role: this.#session.role, away: this.#away, ready: this.#machine.state === "ready",
+			link: this.#link.state, reason, role: this.#session.role, typist: this.#typist, away: this.#away, ready: this.#machine.state === "ready",
 			pending: this.#pending,
 		});
 	}
@@ -283,6 +290,7 @@ export class Room {
 
 	#on_welcome(welcome, { fresh, lost, dropped }) {
 		this.#can_resize = welcome.can_resize !== false;
+		this.#company.welcome(welcome.viewer);
 		this.#serial.attached(welcome.epoch, welcome.cols, welcome.rows);
 		if (welcome.vm)
 			this.#machine.update(welcome.vm);
@@ -320,7 +328,10 @@ export class Room {
 	}
 
 	#on_viewers(viewers) {
-		this.#bar.viewers(viewers, this.who.email);
+		this.#bar.windows(viewers.filter((v) => v.via === "owner").length - 1);
+		this.#company.update(viewers);
+		this.#typist = others(viewers, null, this.who.email).find((v) => v.controlling)?.email ?? null;
+		this.#show_pill();
 		if (!viewers.some(({ controlling }) => controlling))
 			this.#link.take(); /* who had it is gone */
 	}

@@ -8,5 +8,8 @@ needs_modules oidc-provider ws
 export IDP_PORT=$((PORT + 1)) STATE=$T/state
 
 oidc_identity corp "http://127.0.0.1:$IDP_PORT"
-start_identity_gateway --share-open=on --quota-lifetime=0s --per-person=2
-node tests/run/shares.mjs || fail "shares"
+start_identity_gateway --share-open=on --per-person=2 --on-removal=keep
+[ "${ONLY:-}" = page ] || node tests/run/shares.mjs || fail "shares"
+
+[ -x /usr/bin/chromium ] || { echo "# without Chromium: nothing of the page was looked at"; exit 0; }
+node tests/web/share_story.mjs || fail "the story in the browser"

@@ -164,7 +164,7 @@ assert.equal((await bob.call("POST", `/api/v1/streams/${stream}/tickets`, {})).s
 const bobs_own = await share(bob, bobs);
 assert.equal((await bob.call("POST", `/api/v1/shares/${bobs_own.id}/tickets`, { secret: for_bob.secret })).status, 403);
 assert.equal((await ann.call("DELETE", `/api/v1/shares/${bobs_own.id}`)).status, 404);
-assert.equal((await ann.call("POST", `/api/v1/shares/${bobs_own.id}`, { role: "controller" })).status, 404);
+assert.equal((await ann.call("PATCH", `/api/v1/shares/${bobs_own.id}`, { role: "controller" })).status, 404);
 ok("tickets that are forged, spent, of another session, stream or share let nobody in");
 
 /* --- lending --- */
@@ -211,7 +211,7 @@ ok("a controller's link types when it has taken control, sets the size, and give
 action(pair, "take");
 await role(pair, "controller");
 const early = await ticket_of(eve, typists);
-assert.equal((await must(ann, "POST", `/api/v1/shares/${typists.id}`, { role: "viewer" })).role, "viewer");
+assert.equal((await must(ann, "PATCH", `/api/v1/shares/${typists.id}`, { role: "viewer" })).role, "viewer");
 pair.type("gotcha\n");
 await role(pair, "viewer");
 assert.equal(last(pair, "role").may_control, false);

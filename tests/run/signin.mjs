@@ -115,7 +115,7 @@ export class Visitor extends Person {
 	async call(method, path, body, headers = {}) {
 		const h = { ...(method !== "GET" && { Origin: this.origin, "X-Terrarium": "1", "Content-Type": "application/json" }),
 			...(this.jar.text && { Cookie: this.jar.text }), ...(this.bearer && { Authorization: `Bearer ${this.bearer}` }), ...headers };
-		const r = await request({ method, url: `${this.origin}${path}`, from: this.from, headers: h, body: method === "POST" ? JSON.stringify(body ?? {}) : undefined });
+		const r = await request({ method, url: `${this.origin}${path}`, from: this.from, headers: h, body: ["POST", "PATCH"].includes(method) ? JSON.stringify(body ?? {}) : undefined });
 		this.jar.take(r.headers);
 		return { status: r.status, headers: r.headers, body: json(r.text) };
 	}

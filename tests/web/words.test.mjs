@@ -9,7 +9,7 @@ import { LANGUAGES, language_of, speaker } from "../../web/words.js";
 const WEB = new URL("../../web/", import.meta.url);
 const read = (name) => readFileSync(new URL(name, WEB), "utf8");
 const catalogues = Object.fromEntries(Object.keys(LANGUAGES).map((code) => [code, JSON.parse(read(`i18n/${code}.json`))]));
-const PAGES = ["index.html", "admin.html", "recordings.html", "offline.html"].filter((name) => readdirSync(WEB).includes(name));
+const PAGES = ["index.html", "admin.html", "recordings.html", "shared.html", "offline.html"].filter((name) => readdirSync(WEB).includes(name));
 /* The verifier's findings are the same words as those of `terrarium snp verify`; wire.js and session.js speak of bytes, to who reads logs. */
 const SCRIPTS = readdirSync(WEB).filter((name) => name.endsWith(".js") && !["attest.js", "wire.js", "session.js"].includes(name));
 /* The same in every language: the product, the server's own vocabulary, units, names of keys. */
