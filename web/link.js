@@ -29,6 +29,7 @@ const WELCOME_DEADLINE_MS = 15_000;
 const PING_EVERY_MS = 15_000, PONG_DEADLINE_MS = 10_000, PROBE_DEADLINE_MS = 1_500;
 const QUIET_MS = 5_000; /* after which typing asks whether anybody is there */
 const CREDIT_DELAY_MS = 16;
+const OPEN = 1; /* WebSocket.readyState */
 
 /** Close codes that no further attempt heals, and what they mean for the page. */
 const FINAL = {
@@ -286,7 +287,8 @@ export class Link {
 	};
 
 	#send(bytes) {
-		this.#socket?.send(bytes);
+		if (this.#socket && !(this.#socket.readyState > OPEN)) /* else its end is on the way to us */
+			this.#socket.send(bytes);
 	}
 
 	#pump_input() {

@@ -4,7 +4,7 @@
  */
 import * as api from "./api.js";
 import { Bar } from "./bar.js";
-import { copy, guard_paste, open_link } from "./clipboard.js";
+import { copy, guard_paste, open_link, paste } from "./clipboard.js";
 import { Company, others } from "./company.js";
 import { $, attempt, on_click, put, show, toast } from "./dom.js";
 import { Find } from "./find.js";
@@ -150,7 +150,10 @@ export class Room {
 		const { field } = this.term;
 		field.setAttribute("aria-label", t("room.input"));
 		field.setAttribute("autocomplete", "off");
-		new Touch($("terminal"), this.term, (step) => set_prefs({ font_px: prefs().font_px + step }));
+		new Touch($("terminal"), this.term, {
+			resize: (px) => set_prefs({ font_px: prefs().font_px + px }), copy: (text) => copy(text, t("room.copied")),
+			paste: () => attempt(t("paste.yes"), async () => paste(this.term, await navigator.clipboard.readText())),
+		});
 		keep_in_view($("room"));
 		full_screen_button(() => this.term.focus());
 		ask_before_leaving(() => this.#link !== null && (this.term.busy || this.#session?.unacknowledged > 0) && !this.#machine?.off);

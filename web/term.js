@@ -21,6 +21,7 @@ const SCROLLBAR_PX = 10, FONT_LEAST_PX = 5;
 const OSC52_MAX = 100_000; /* base64 characters that the machine may put into the clipboard */
 const TITLE_MAX = 80;
 const BRACKETED_PASTE = 2004;
+const WORD = /^[^\s"'`()[\]{}<>|;,]+$/; /* a cell of a word, a path, an address */
 
 const utf8 = new TextEncoder();
 
@@ -48,6 +49,7 @@ export class Term {
 	#writing = []; /* replay flags of what xterm has not parsed; the first is being parsed */
 	#on;
 	#font_px;
+	#held = null; /* the word that a finger holds, as cells of the buffer */
 	#prompts = false; /* the shell says when it waits for a command */
 
 	/**
@@ -305,6 +307,46 @@ export class Term {
 		for (let i = 0; i < Math.abs(lines); i++)
 			this.#xterm.element.querySelector(".xterm-screen").dispatchEvent(new WheelEvent("wheel", wheel));
 		return false;
+	}
+
+	/* The cell of the buffer that is under a point of the window. */
+	#cell_at(clientX, clientY) {
+		const { left, top, width } = this.#screen_box();
+		const column = Math.floor((clientX - left) / (width / this.cols)), row = Math.floor((clientY - top) / this.line_px);
+		const clamp = (n, count) => Math.min(Math.max(n, 0), count - 1);
+		return { column: clamp(column, this.cols), row: clamp(row, this.rows) + this.#xterm.buffer.active.viewportY };
+	}
+
+	/** Select the word under a point, as far as there is one. @returns {boolean} there is */
+	select_word(clientX, clientY) {
+		const { column, row } = this.#cell_at(clientX, clientY), line = this.#xterm.buffer.active.getLine(row);
+		const in_word = (at) => at >= 0 && at < this.cols && (line.getCell(at).getWidth() === 0 || WORD.test(line.getCell(at).getChars()));
+		let from = column, to = column;
+		this.#held = null;
+		this.#xterm.clearSelection();
+		if (!in_word(column))
+			return false;
+		while (in_word(from - 1))
+			from--;
+		while (in_word(to + 1))
+			to++;
+		this.#held = { from: row * this.cols + from, to: row * this.cols + to };
+		this.#xterm.select(from, row, to - from + 1);
+		return true;
+	}
+
+	/** Let the selection of select_word() reach to a point. */
+	select_to(clientX, clientY) {
+		if (!this.#held)
+			return;
+		const { column, row } = this.#cell_at(clientX, clientY), at = row * this.cols + column;
+		const from = Math.min(this.#held.from, at), to = Math.max(this.#held.to, at);
+		this.#xterm.select(from % this.cols, Math.floor(from / this.cols), to - from + 1);
+	}
+
+	/** Nothing is selected any more. */
+	clear_selection() {
+		this.#xterm.clearSelection();
 	}
 
 	/** @returns {{before: string[], screen: string[]}} the lines of the scrollback and those that show, without trailing space */

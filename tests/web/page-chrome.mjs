@@ -329,6 +329,15 @@ const steps = {
 		await types(page, "printf '\\033[?1049h'");
 		await bytes(() => swipe([200, 300], [200, 420]), /^(\^\[\[A){3,}$/);
 		await types(page, "printf '\\033[?1049l'; clear");
+		await types(page, "echo hold-this-$((1+1)) but-not-that");
+		await sees(page, /^hold-this-2 but/m);
+		const row = await box(".xterm-rows > div:has-text('hold-this-2 but')");
+		await touch("touchStart", [row.x + 40, row.y + row.height / 2]);
+		await sleep(650);
+		await touch("touchEnd");
+		await page.tap("#touch-copy");
+		assert.equal(await page.evaluate(() => navigator.clipboard.readText()), "hold-this-2");
+		assert.equal(await page.isVisible("#touch-bar"), false);
 		const size = async () => Number(await page.textContent("#font-px"));
 		const before = await size();
 		await touch("touchStart", [180, 400], [220, 400]);
