@@ -386,7 +386,7 @@ int machines_create(struct machines **out, struct loop *loop, struct store *stor
 	ms->on_stream = c->on_stream;
 	ms->stream_arg = c->stream_arg;
 	ms->shells = (struct shells_shared){ .loop = loop, .sched = sched, .store = store,
-					     .ring_bytes = c->hv.ring_bytes, .max = c->shells_max };
+					     .ring_bytes = shell_ring_bytes(c->hv.ring_bytes), .max = c->shells_max };
 	(void)snprintf(ms->shells.ring_dir, sizeof(ms->shells.ring_dir), "%s", c->ring_dir ? c->ring_dir : "");
 	r = ms->shells.ring_dir[0] ? ring_dir_prepare(ms->shells.ring_dir, e) : 0;
 	if (r < 0) {

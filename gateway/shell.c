@@ -395,6 +395,14 @@ static int load_row(void *arg, const struct shell_row *row)
 	return 0;
 }
 
+uint32_t shell_ring_bytes(uint32_t wished)
+{
+	uint32_t bytes = wished < RING_BYTES_MIN ? RING_BYTES_MIN : wished;
+
+	bytes = (bytes + RING_SLACK - 1) / RING_SLACK * RING_SLACK;
+	return bytes < RING_BYTES_MAX ? bytes : RING_BYTES_MAX;
+}
+
 int shells_create(struct shells **out, struct shells_shared *shared, const uint8_t machine[16], void (*on_change)(void *arg), void *arg,
 		  struct err *e)
 {

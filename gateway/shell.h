@@ -49,6 +49,9 @@ struct shells_shared {
 	uint64_t bytes_out, bytes_in, opened;
 };
 
+/** shell_ring_bytes() - the next size that a ring can have */
+uint32_t shell_ring_bytes(uint32_t wished);
+
 /**
  * shells_create() - the shells of one machine, as the store has them. Not yet found in its guest
  * @machine:   its id

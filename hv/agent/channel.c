@@ -19,6 +19,17 @@ static void lose_job(struct agent_channel *c, int status)
 		c->hooks->on_open(c->arg, status, NULL);
 }
 
+/* A guest that is slow has not said no; both requests may be repeated. */
+static void not_answered(struct agent_channel *c, int status)
+{
+	if (status != -ETIMEDOUT) {
+		lose_job(c, status);
+		return;
+	}
+	c->state = CHANNEL_NEW;
+	host_wake(c->h);
+}
+
 static int send_credit(struct agent_channel *c, int s)
 {
 	struct host_source *src = &c->out[s];
@@ -70,7 +81,7 @@ static void on_attached(void *arg, int status, struct agent_in *in)
 	if (!c->hooks || status == -ENOTCONN)
 		return;
 	if (status < 0) {
-		lose_job(c, status);
+		not_answered(c, status);
 		return;
 	}
 	if (agent_get_job(in, &job) < 0 || !agent_get_done(in) || job.id != c->job || !resume_input(c, job.in_taken) ||
@@ -115,7 +126,7 @@ static void on_opened(void *arg, int status, struct agent_in *in)
 	if (!c->hooks || status == -ENOTCONN)
 		return;
 	if (status < 0) {
-		lose_job(c, status);
+		not_answered(c, status);
 		return;
 	}
 	if (agent_get_job(in, &job) < 0 || !agent_get_done(in)) {

@@ -31,6 +31,23 @@ static void check_job(struct agent_in in)
 		abort();
 }
 
+static void check_front(struct agent_in in)
+{
+	struct buf b = BUF_INIT(2U * AGENT_FRAME_MAX);
+	struct agent_front f, again;
+	struct agent_in second;
+
+	if (agent_get_front(&in, &f) < 0)
+		return;
+	if (f.job == 0 || strlen(f.program) >= AGENT_PROGRAM_BYTES || strlen(f.cwd) > AGENT_PATH_MAX)
+		abort();
+	agent_put_front(&b, &f);
+	second = (struct agent_in){ (const uint8_t *)b.data, b.len, false };
+	if (agent_get_front(&second, &again) < 0 || strcmp(f.cwd, again.cwd) != 0 || !agent_get_done(&second))
+		abort();
+	buf_finish(&b);
+}
+
 static void check_identity(struct agent_in in)
 {
 	struct agent_identity i;
@@ -76,6 +93,7 @@ static bool on_frame(void *arg, struct agent_frame *f)
 	check_job(f->body);
 	check_identity(f->body);
 	check_report(f->body);
+	check_front(f->body);
 	return f->job % 7 != 6;
 }
 
@@ -92,6 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_job(whole);
 	check_identity(whole);
 	check_report(whole);
+	check_front(whole);
 	agent_reader_init(&r, data[0] & 1 ? AGENT_HELLO : AGENT_HELLO | AGENT_REPLY);
 	while (at < size) {
 		size_t n = size - at;

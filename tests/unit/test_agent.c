@@ -738,6 +738,42 @@ static void test_sealed(void **state)
 	stop(&w);
 }
 
+/* What is asked of an agent that does not know it is answered, and the conversation goes on. */
+static void test_later_requests(void **state)
+{
+	struct buf body = BUF_INIT(16);
+	struct agent_front front;
+	struct agent_in in;
+	struct world w;
+	struct term t, none;
+
+	(void)state;
+	start_on(&w, 0);
+	assert_int_equal(agent_host_version(w.host), AGENT_VERSION);
+	agent_put_u32(&body, 0);
+	assert_int_equal(ask(&w, (enum agent_type)(AGENT_DATA - 1), &body), -EOPNOTSUPP);
+	term_open(&none, &w, AGENT_KIND_EXEC, "exec sleep 100");
+	term_open(&t, &w, AGENT_KIND_PTY, "cd /usr; echo there; exec sleep 100");
+	WAIT_FOR(&w, has(&t, "there"));
+	do {
+		agent_put_u32(&body, 0);
+		assert_int_equal(ask(&w, AGENT_FRONT, &body), 0);
+		in = (struct agent_in){ w.answer, w.answer_len, false };
+		assert_int_equal(agent_get_u32(&in), 1);
+		assert_int_equal(agent_get_front(&in, &front), 0);
+	} while (strcmp(front.program, "sleep") != 0);
+	assert_true(agent_get_done(&in) && front.job == t.job.id && front.pid == t.job.pid);
+	assert_string_equal(front.cwd, "/usr");
+	agent_put_u32(&body, t.job.id);
+	assert_int_equal(ask(&w, AGENT_FRONT, &body), 0);
+	in = (struct agent_in){ w.answer, w.answer_len, false };
+	assert_true(agent_get_u32(&in) == 0 && agent_get_done(&in));
+	assert_int_equal(w.lost, 0);
+	term_finish(&t);
+	term_finish(&none);
+	stop(&w);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -746,6 +782,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_back_pressure), cmocka_unit_test(test_cut_anywhere),     cmocka_unit_test(test_reconnect),
 		cmocka_unit_test(test_list),	      cmocka_unit_test(test_files),	       cmocka_unit_test(test_paths_stay_inside),
 		cmocka_unit_test(test_agent_survives_nonsense), cmocka_unit_test(test_reports_are_counted), cmocka_unit_test(test_sealed),
+		cmocka_unit_test(test_later_requests),
 	};
 
 	if (argc == 4 && strcmp(argv[1], "agent") == 0)

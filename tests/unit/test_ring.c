@@ -271,6 +271,44 @@ static void kill_child(pid_t pid)
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
+/* A gateway that is given the pattern, and is killed: what counts is there, and it can go on behind it. */
+static void killed_while_given(void **state)
+{
+	struct ring r;
+	int file = test_ring_fd(CONSOLE_RING_BYTES);
+
+	(void)state;
+	assert_int_equal(ring_open(&r, dup(file), CONSOLE_RING_BYTES, RING_GIVEN, false), 0);
+	srandom(2);
+	for (int i = 0; i < KILLS; i++) {
+		uint64_t before = ring_end(&r);
+		pid_t gateway = fork_child();
+
+		if (gateway == 0) {
+			static uint8_t piece[32768];
+
+			for (unsigned n = 1;; n++) {
+				size_t len = 1 + n * 7919u % sizeof(piece);
+
+				make(piece, ring_end(&r), len);
+				ring_put(&r, piece, len);
+				ring_set_written(&r, ring_end(&r) / 2);
+			}
+		}
+		for (int n = 0; n < 2000 && ring_end(&r) == before; n++)
+			nap_us(100);
+		nap_us(random() % 500);
+		kill_child(gateway);
+		ring_close(&r);
+		assert_int_equal(ring_open(&r, dup(file), CONSOLE_RING_BYTES, RING_GIVEN, true), 0);
+		check_kept(&r);
+		assert_true(ring_end(&r) > before && ring_written(&r) <= ring_end(&r) / 2);
+	}
+	assert_true(ring_end(&r) - ring_start(&r) >= r.size - RING_SLACK);
+	ring_close(&r);
+	(void)close(file);
+}
+
 /* The guest: writes the pattern for ever, in pieces of changing length. */
 static void flood(int fd)
 {
@@ -430,6 +468,7 @@ int main(void)
 		cmocka_unit_test(taken_over),		 cmocka_unit_test(refused),
 		cmocka_unit_test(damaged),		 cmocka_unit_test(killed_reading_socket),
 		cmocka_unit_test(killed_reading_pty),	 cmocka_unit_test(killed_writing_socket),
+		cmocka_unit_test(killed_while_given),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

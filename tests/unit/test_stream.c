@@ -374,6 +374,133 @@ static void safe_places(void **state)
 	test_console_close(&console);
 }
 
+/* A far end that sends as much as it is asked for, a window at a time. */
+struct far_end {
+	struct stream_line line;
+	uint64_t asked, came, input;
+	size_t room;
+	struct ring_size size;
+};
+
+static size_t far_write(struct stream_line *line, const uint8_t *data, size_t len)
+{
+	struct far_end *f = container_of(line, struct far_end, line);
+	size_t n = len < f->room ? len : f->room;
+
+	(void)data;
+	f->room -= n;
+	f->input += n;
+	return n;
+}
+
+static void far_take(struct stream_line *line, uint64_t offset)
+{
+	struct far_end *f = container_of(line, struct far_end, line);
+
+	if (offset > f->asked)
+		f->asked = offset;
+	assert_true(offset <= f->came);
+}
+
+static void far_resize(struct stream_line *line, struct ring_size size)
+{
+	container_of(line, struct far_end, line)->size = size;
+}
+
+static const struct stream_line_ops far_ops = { .write = far_write, .take = far_take, .resize = far_resize };
+
+static void far_sends(struct far_end *f)
+{
+	static uint8_t block[8192];
+
+	for (int i = 0; i < 8 && f->asked + f->line.window - f->came >= sizeof(block); i++) {
+		f->came += sizeof(block);
+		stream_line_output(stream, block, sizeof(block));
+	}
+}
+
+/* Nothing of what the controller has not consumed leaves the ring, whatever comes unasked for; and it never stands still. */
+static void line_gates(void **state)
+{
+	struct far_end f = { .line = { .ops = &far_ops, .window = 65536 } };
+	struct eye a = { .viewer = { .on_news = on_news } };
+
+	(void)state;
+	assert_int_equal(stream_open_line(stream, &f.line, test_ring_fd(CONSOLE_RING_BYTES), CONSOLE_RING_BYTES, false), 0);
+	assert_true(stream_state(stream).waits && stream_state(stream).pty);
+	stream_line_up(stream, 0);
+	assert_false(stream_state(stream).waits);
+	far_sends(&f);
+	assert_true(f.came == 65536 && f.asked == f.came); /* nobody looks: it may run on */
+	stream_join(stream, &a.viewer);
+	for (uint32_t window = 16384; window <= stream_state(stream).ring_bytes - RING_SLACK; window += 8192) {
+		struct stream_state st = stream_state(stream);
+
+		a.viewer.credit = st.end;
+		a.viewer.window = window;
+		stream_control(stream, &a.viewer);
+		far_sends(&f);
+		far_sends(&f);
+		st = stream_state(stream);
+		assert_true(st.end > a.viewer.credit && st.start <= a.viewer.credit);
+		assert_true(st.end - a.viewer.credit <= (window > 65536 ? window : 65536) + 65536);
+		assert_true(st.lasting >= st.start && st.lasting <= st.end);
+		/* Gone, and back within the time that is kept for it. */
+		stream_leave(&a.viewer);
+		far_sends(&f);
+		assert_true(stream_state(stream).start <= a.viewer.credit);
+		stream_join(stream, &a.viewer);
+		for (int i = 0; i < 40; i++) {
+			a.viewer.credit = stream_state(stream).end;
+			stream_control(stream, &a.viewer);
+			stream_credited(&a.viewer);
+			far_sends(&f);
+		}
+		assert_true(stream_state(stream).end > st.end + 40u * 16384u);
+	}
+	stream_leave(&a.viewer);
+	stream_expect_nobody(stream);
+	for (int i = 0; i < 100; i++)
+		far_sends(&f);
+	assert_true(stream_state(stream).end > 100u * 65536u);
+	stream_line_end(stream, 3, 0, "over");
+	assert_true(stream_state(stream).ended && stream_state(stream).exit_code == 3);
+	assert_string_equal(stream_state(stream).why, "over");
+	stream_line_output(stream, (const uint8_t *)"x", 1);
+	assert_int_equal(stream_input(stream, 0, (const uint8_t *)"x", 1), STREAM_E_ENDED);
+}
+
+/* Input counts as written when the far end has it; what it has no room for waits. */
+static void line_input(void **state)
+{
+	struct far_end f = { .line = { .ops = &far_ops, .window = 65536 }, .room = 10 };
+	struct eye a = { .viewer.on_news = on_news };
+	struct stream_state st;
+
+	(void)state;
+	assert_int_equal(stream_open_line(stream, &f.line, test_ring_fd(CONSOLE_RING_BYTES), CONSOLE_RING_BYTES, false), 0);
+	stream_line_up(stream, 100);
+	stream_join(stream, &a.viewer);
+	assert_int_equal(stream_input(stream, 100, (const uint8_t *)"0123456789abcdef", 16), 0);
+	st = stream_state(stream);
+	assert_true(st.written == 100 && st.wanted == 116 && st.held == 16 && f.input == 10);
+	assert_int_equal(a.news, 0);
+	f.room = 100;
+	stream_line_moved(stream, 104);
+	st = stream_state(stream);
+	assert_true(st.written == 104 && st.wanted == 116 && f.input == 16 && a.news == VIEWER_INPUT);
+	assert_int_equal(stream_input(stream, 110, (const uint8_t *)"abcdefgh", 8), 0);
+	assert_int_equal(f.input, 18);
+	assert_int_equal(stream_input(stream, 119, (const uint8_t *)"x", 1), STREAM_E_AHEAD);
+	stream_line_moved(stream, 118);
+	assert_int_equal(stream_state(stream).held, 0);
+	stream_line_moved(stream, 500); /* more than it was given */
+	assert_int_equal(stream_state(stream).written, 118);
+	stream_resize(stream, NULL, (struct ring_size){ .cols = 70, .rows = 20 });
+	assert_int_equal(f.size.cols, 70);
+	stream_leave(&a.viewer);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -385,6 +512,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(gathers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(ends, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(safe_places, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(line_gates, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(line_input, set_up, tear_down),
 	};
 
 	(void)log_open("test", "error");
