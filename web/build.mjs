@@ -24,7 +24,8 @@ const PAGES = [
 	{ path: "/recordings", file: "recordings.html", entries: ["recordings.js", "recordings.css", "admin.css", "style.css"], wasm: true },
 	{ path: "/offline", file: "offline.html", entries: ["offline.js", "style.css"], nonce: false },
 ];
-/* Kept by the service worker beside what has a hash in its name. */
+/* Kept by the service worker: what these need, now or later, and the icons. The rest is for few people and comes when they ask for it. */
+const KEPT = ["app.js", "shared.js", "offline.js", "style.css"];
 const ICONS = ["icon-192.png", "icon-512.png", "maskable-512.png"];
 const ENTRIES = [...new Set(PAGES.flatMap(({ entries }) => entries))];
 const NONCE = "{{style-nonce}}";
@@ -55,7 +56,18 @@ async function bundle() {
 	const files = result.outputFiles.map((file) => ({ path: `/assets/${basename(file.path)}`, body: Buffer.from(file.contents), immutable: true }));
 	const entries = Object.entries(result.metafile.outputs).filter(([, o]) => ENTRIES.includes(o.entryPoint));
 	const names = new Map(entries.map(([path, o]) => [o.entryPoint, `/assets/${basename(path)}`]));
-	return { files, names };
+	const kept = needed_by(entries.filter(([, o]) => KEPT.includes(o.entryPoint)).map(([path]) => path), result.metafile.outputs);
+	return { files, names, kept };
+}
+
+/* @returns {Set<string>} the paths, as the server has them, of outputs and of whatever they import */
+function needed_by(paths, outputs) {
+	const reached = new Set(paths);
+	for (const path of reached) /* which grows meanwhile */
+		for (const { path: next, external } of outputs[path].imports)
+			if (!external)
+				reached.add(next);
+	return new Set([...reached].map((path) => `/assets/${basename(path)}`));
 }
 
 function page({ path, file, entries, nonce = true, wasm = false }, names) {
@@ -105,16 +117,16 @@ function packed(body) {
 }
 
 async function collect() {
-	const { files, names } = await bundle();
+	const { files, names, kept } = await bundle();
 	const plain = (path, body) => ({ path, body, immutable: false });
 	const own = (name, at = name) => plain(`/${name}`, readFileSync(join(web, at)));
 	const pages = PAGES.map((one) => page(one, names));
 	const shell = [
-		...pages.filter(({ nonce }) => !nonce), ...files, own("favicon.svg"), own("terrarium.webmanifest"),
+		...pages.filter(({ nonce }) => !nonce), ...files.filter(({ path }) => kept.has(path)), own("favicon.svg"), own("terrarium.webmanifest"),
 		...ICONS.map((name) => own(name, `icons/${name}`)),
 	];
 	return [
-		...pages.filter(({ nonce }) => nonce), ...shell, plain("/worker.js", await worker(shell)), plain("/licences.txt", licences()),
+		...pages.filter(({ nonce }) => nonce), ...shell, ...files.filter(({ path }) => !kept.has(path)), plain("/worker.js", await worker(shell)), plain("/licences.txt", licences()),
 	].map((asset, i) => ({
 		nonce: false, wasm: false, type: TYPES[asset.path.split(".").at(-1)], ...asset, symbol: `asset_${i}`,
 		etag: createHash("sha256").update(asset.body).digest("hex").slice(0, 32),

@@ -10,7 +10,7 @@
 /* global SHELL, VERSION */
 const CACHE = `terrarium-${VERSION}`;
 const OFFLINE = "/offline";
-const PAGES = ["/", "/admin"];
+const PAGES = ["/", "/admin", "/recordings", "/shared"];
 const kept = new Set(SHELL);
 
 async function fill() {
