@@ -57,7 +57,7 @@ HOST     := hv/host/check.c hv/host/live.c hv/host/record.c
 CTL      := gateway/ctl/cmd_audit.c gateway/ctl/cmd_config_check.c gateway/ctl/cmd_host_check.c gateway/ctl/cmd_login.c \
             gateway/ctl/cmd_recording.c gateway/ctl/cmd_snp_fetch.c gateway/ctl/cmd_snp_id_block.c \
             gateway/ctl/cmd_snp_measure.c gateway/ctl/cmd_snp_launch.c \
-            gateway/ctl/cmd_snp_verify.c gateway/ctl/cmd_user.c gateway/ctl/cmd_verity_hash.c gateway/ctl/cmd_verity_verify.c gateway/ctl/cmd_vm.c \
+            gateway/ctl/cmd_snp_verify.c gateway/ctl/cmd_share.c gateway/ctl/cmd_user.c gateway/ctl/cmd_verity_hash.c gateway/ctl/cmd_verity_verify.c gateway/ctl/cmd_vm.c \
             gateway/ctl/ctl.c gateway/ctl/list.c gateway/ctl/login.c gateway/ctl/rest.c gateway/ctl/rfc3339.c \
             gateway/ctl/table.c
 GATEWAY  := gateway/api.c gateway/api_ask.c gateway/api_host.c gateway/api_invite.c gateway/api_people.c gateway/api_prefs.c \

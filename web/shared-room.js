@@ -146,6 +146,7 @@ export class SharedRoom {
 
 	#on_welcome(welcome) {
 		this.#may_control = welcome.may_control ?? this.#may_control;
+		this.#recording(welcome.recording);
 		this.#company.welcome(welcome.viewer);
 		this.#on_role(welcome.cols, welcome.rows);
 		if (!TOUCH.matches)
@@ -169,11 +170,20 @@ export class SharedRoom {
 		if (event.type === "role") {
 			this.#may_control = event.may_control;
 			this.#on_role();
+		} else if (event.type === "recording") {
+			this.#recording(event.recording);
 		} else if (event.type === "viewers") {
 			this.#free = !event.viewers.some((v) => v.controlling);
 			this.#company.update(event.viewers);
 			this.#pill();
 		}
+	}
+
+	#recording(how = "off") {
+		const on = how !== "off";
+		put("recording-word", on ? t("recording.on") : "");
+		$("recording").title = on ? t(how === "input" ? "recording.typing" : "recording.output") : "";
+		show("recording", on);
 	}
 
 	/** Nobody is here any more. */

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/../lib.sh"
 . tests/signin.sh
 needs_modules oidc-provider ws
-export IDP_PORT=$((PORT + 1)) STATE=$T/state
+export IDP_PORT=$((PORT + 1)) STATE=$T/state TERRARIUM=$BUILD/terrarium
 
 oidc_identity corp "http://127.0.0.1:$IDP_PORT"
 start_identity_gateway --share-open=on --per-person=2 --on-removal=keep

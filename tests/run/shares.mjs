@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* tests/run/81-shares.sh: clients that do not keep to the page's rules. */
-import { readdirSync, readFileSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { promisify } from "node:util";
 import { start_provider } from "./oidc_provider.mjs";
 import { assert, Attachment, Control, log_since, ok, sleep, until, Visitor } from "./signin.mjs";
 
-const { PORT, IDP_PORT, CONTROL, STATE, LOG } = process.env;
+const { PORT, IDP_PORT, CONTROL, STATE, LOG, T, TERRARIUM } = process.env;
 const control = new Control(CONTROL);
 const provider = await start_provider(Number(IDP_PORT), [`http://localhost:${PORT}/auth/corp/callback`]);
 const secrets = [];
@@ -108,6 +110,25 @@ for (const file of readdirSync(STATE).filter((f) => f.startsWith("terrarium.db")
 	assert.ok(!bytes.includes(for_bob.secret) && !bytes.includes(Buffer.from(for_bob.secret, "hex")), `the secret is in ${file}`);
 }
 ok("only the owner shares, within limits; the secret is shown once and kept nowhere");
+
+/* --- the command line --- */
+const token = (await must(ann, "POST", "/api/v1/tokens", { name: "command line", scopes: ["vm"] }, 201)).token;
+mkdirSync(`${T}/config/terrarium`, { recursive: true });
+writeFileSync(`${T}/config/terrarium/token.json`, JSON.stringify({ server: ann.origin, token, email: "ann@example.org" }), { mode: 0o600 });
+const { TERRARIUM_CONTROL_SOCKET: _, ...env } = process.env;
+const t = async (...args) => (await promisify(execFile)(TERRARIUM, ["share", ...args], { env: { ...env, XDG_CONFIG_HOME: `${T}/config` } })).stdout;
+const printed = await t("create", machine.id, "--role=controller", "--email=eve@example.org", "--for=2h");
+const said = /^http:\/\/localhost:\d+\/#share=([0-9a-f]{64})\n$/.exec(printed)[1];
+secrets.push(said);
+const line = /^(\d+) +controller +eve@example.org +/m.exec(await t("list", stream));
+assert.ok(line);
+assert.equal((await redeem(eve, said)).status, 200);
+assert.match(await t("revoke", line[1]), /taken back/);
+assert.equal((await redeem(eve, said)).status, 403);
+await assert.rejects(t("create", machine.id, "--for=8"), /30m, 8h or 7d/);
+await assert.rejects(t("create", machine.id, "--for=31d"), /thirty days/);
+await assert.rejects(t("revoke", line[1]), /no such share/);
+ok("terrarium share: create, list, revoke");
 
 /* --- coming in --- */
 const wrong = await redeem(eve, "0".repeat(64)), not_hers = await redeem(eve, for_bob.secret);
@@ -346,7 +367,7 @@ assert.deepEqual(actors("share.make"), ["ann@example.org", "bob@example.org"]);
 assert.deepEqual(actors("share.revoke"), ["ann@example.org"]);
 assert.deepEqual(actors("share.send_away"), ["ann@example.org"]);
 assert.deepEqual(actors("share.change"), ["ann@example.org"]);
-assert.deepEqual(actors("share.redeem"), ["bob@example.org", "guest"]);
+assert.deepEqual(actors("share.redeem"), ["bob@example.org", "eve@example.org", "guest"]);
 assert.match(rows.find((r) => r.action === "share.send_away").detail, /^share \d+: bob@example.org$/);
 assert.equal(rows.find((r) => r.action === "share.make").object.split(".")[0].length, 32);
 assert.ok(rows.some((r) => r.action === "terminal.open" && r.actor === "guest" && r.after.share === crowd.id));

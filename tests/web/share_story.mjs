@@ -100,7 +100,9 @@ const steps = {
 		await says(bob, "#shared-may", /you type/);
 		await says(ann, "#pill-text", /bob@example.org types here/);
 		await picture(ann, "handed-over");
+		const size = await ann.textContent("#size");
 		await bob.setViewportSize({ width: 900, height: 600 });
+		await until("his size at hers", async () => await ann.textContent("#size") !== size);
 		await types(bob, "echo from-$((40+3)); stty size");
 		await sees(ann, /^from-43$/m);
 		const rows = await until("the size of Bob's window", async () => /^(\d+) \d+$/m.exec((await screen(ann)).split("from-43\n")[1] ?? "")?.[1]);
