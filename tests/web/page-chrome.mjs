@@ -75,9 +75,9 @@ async function nothing_covered() {
 }
 
 /* Colours are the only thing that a light theme has of its own. */
-async function accessible(what, only) {
-	await page.evaluate(AXE);
-	const { violations } = await page.evaluate((rules) => axe.run(document, { resultTypes: ["violations"], ...(rules && { runOnly: rules }) }), only);
+async function accessible(what, only, at = page) {
+	await at.evaluate(AXE);
+	const { violations } = await at.evaluate((rules) => axe.run(document, { resultTypes: ["violations"], ...(rules && { runOnly: rules }) }), only);
 	assert.deepEqual(violations.map(({ id, nodes }) => `${id}: ${nodes.map((n) => `${n.target} ${n.any[0]?.message ?? n.failureSummary}`).join("; ")}`),
 		[], `axe on ${what}`);
 }
@@ -139,6 +139,11 @@ const steps = {
 				await page.keyboard.press("Escape");
 			}
 		}
+		const recordings = await browser.page(page.context());
+		await recordings.goto(`${home}recordings`);
+		await recordings.waitForSelector("h1 >> visible=true");
+		await accessible("the recordings", undefined, recordings);
+		await recordings.close();
 		await page.emulateMedia({ colorScheme: "dark", reducedMotion: "reduce" });
 		const moving = await page.evaluate(() => document.getAnimations().filter((a) => a.playState === "running").length);
 		assert.equal(moving, 0, "something moves although less motion is wanted");
