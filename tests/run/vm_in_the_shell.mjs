@@ -39,6 +39,33 @@ await a.expect("same-6");
 a.sound();
 ok("the same shell after a reload");
 
+/* --- shells, by the agent in the guest --- */
+const has_agent = host.driver === "qemu";
+const open_shell = async () => {
+	await until("the agent", async () => (await ann.state(vm.id)).agent === "ready", 60000, 50);
+	const r = await ann.call("POST", `/api/v1/vms/${vm.id}/streams`, { cols: 90, rows: 31, cwd: "/etc" });
+	assert.equal(r.status, 201, JSON.stringify(r.body));
+	return ann.attach(r.body.id, { cols: 90, rows: 31 });
+};
+let shell = null, shell_id = "";
+if (has_agent) {
+	const t1 = Date.now();
+	shell = await open_shell();
+	shell_id = shell.welcome.stream;
+	shell.type("x=kept; echo $(hostname)-$((40 + 2)) $PWD; stty size\n");
+	await shell.expect("fern-42 /etc");
+	console.log(`shell to answer: ${Date.now() - t1} ms`);
+	await shell.expect(/[\r\n]31 90\r/);
+	shell.resize(77, 22);
+	shell.type("stty size\n");
+	await shell.expect(/[\r\n]22 77\r/);
+	await until("INACK", () => shell.acked === shell.in_offset);
+	const year = new Date().getUTCFullYear();
+	shell.type("date -u +the-year-is-%Y\n");
+	await shell.expect(`the-year-is-${year}`);
+	ok("a shell through the agent: name, directory, size, clock");
+}
+
 /* --- another person --- */
 const bob = await new Person(port).sign_in(state_dir, "bob@example.org");
 const bobs = await bob.machine({ name: "moss", memory: 160 << 20 });
@@ -74,6 +101,23 @@ assert.ok(lines.every((v, i) => v === i + 1), "lines are missing, doubled or out
 assert.ok(times.length > 0 && Math.max(...times) < 2000, `back after ${times} ms`);
 ok(`30,000 lines over ${times.length} kills of the gateway, complete and in order; back after ${times.join(", ")} ms`);
 
+/* --- the shell is still there; its agent is killed; the guest is rebooted --- */
+if (has_agent) {
+	const back = async () => ann.attach(shell_id, { epoch: shell.epoch, out_offset: shell.end, in_offset: shell.in_offset }).catch(() => null);
+	shell = await until("the shell again", back);
+	assert.equal(shell.gaps, 0);
+	shell.type("echo $x-$((60 + 1))\n");
+	await shell.expect("kept-61");
+	a.type("kill -9 $(pidof terrarium-agent)\n");
+	await until("EXIT", () => shell.closed, 60000);
+	assert.deepEqual(shell.exit, { code: -1, signal: 0 });
+	assert.match(shell.closed.reason, /anew/);
+	shell = await open_shell();
+	shell.type("echo again-$((7 * 7))\n");
+	await shell.expect("again-49");
+	ok("a shell outlives gateways, ends with its agent and says so; the next agent opens new ones");
+}
+
 /* --- reboot, power-off, removal --- */
 let r = await ann.call("POST", `/api/v1/vms/${vm.id}/restart`, {});
 assert.equal(r.status, 202);
@@ -82,6 +126,14 @@ await ann.wait_state(vm.id, "ready", 120000);
 a.type("echo up-$((3 * 3))\n");
 await a.expect("up-9", 20000);
 ok("restart");
+if (has_agent) {
+	await until("EXIT", () => shell.closed, 20000);
+	assert.match(shell.closed.reason, /anew/);
+	shell = await open_shell();
+	shell.type("echo third-$((5 * 5))\n");
+	await shell.expect("third-25");
+	ok("shells end with a restart; new ones work");
+}
 r = await bob.call("POST", `/api/v1/vms/${bobs.id}/stop`, {});
 assert.equal(r.status, 202);
 await bob.wait_state(bobs.id, "stopped", 60000);
