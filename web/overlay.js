@@ -36,6 +36,7 @@ export function pill_of({ link, reason, role, typist = null, away, ready, pendin
 
 export class Overlay {
 	#does = null;
+	#said = "";
 
 	/** @param {{start: () => void, connect: () => void, reload: () => void, take: () => void, wake: () => void}} on what the buttons do */
 	constructor(on) {
@@ -46,7 +47,10 @@ export class Overlay {
 	/** @param {object} now see pill_of() */
 	pill(now) {
 		const pill = pill_of(now);
+		const said = pill && pill.does !== "wake" ? pill.text : ""; /* breaks of the connection are told by the room, once */
 		show("pill", pill !== null);
+		if (said !== this.#said)
+			put("said", this.#said = said);
 		if (!pill)
 			return;
 		this.#does = pill.does;

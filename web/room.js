@@ -30,7 +30,7 @@ import { transcript_dialog } from "./transcript.js";
 import { keep_in_view } from "./viewport.js";
 import { on_waking } from "./waking.js";
 import { SUBPROTOCOL } from "./wire.js";
-import { t } from "./words.js";
+import { t, word } from "./words.js";
 
 const FIT_DELAY_MS = 80;
 const PILL_DELAY_MS = 1_000; /* a shorter break need not be noticed */
@@ -238,6 +238,8 @@ export class Room {
 		if (this.#overlay.veil(vm, this.#machine.off))
 			this.term.focus();
 		this.#show_serial();
+		if (before && before.state !== vm.state && ["ready", "stopped", "failed"].includes(vm.state))
+			put("said", t("said.state", { state: word("state", vm.state) }));
 		const started = before && ["stopped", "failed"].includes(before.state) && !this.#machine.off;
 		if (this.#link?.state === "ended" && (started || this.#machine.booting))
 			this.#link.start();

@@ -417,6 +417,19 @@ const steps = {
 		browser.broken_is_fine = false;
 	},
 
+	async "switched off and on: said, with the way back under the fingers"() {
+		await page.click("#power-open");
+		await page.click("#stop");
+		await page.click("#ask-yes");
+		await page.waitForSelector("#veil:not([hidden])");
+		await until("words", async () => await page.textContent("#said") === "Machine: stopped");
+		await focus_is("veil-act");
+		await accessible("a machine that is off");
+		await page.keyboard.press("Enter");
+		await until("words", async () => await page.textContent("#said") === "Machine: ready");
+		await focus_is("xterm-helper-textarea");
+	},
+
 	async "nobody complained: no error in the console, no violation of the policy"() {
 		assert.deepEqual(browser.complaints, []);
 	},
