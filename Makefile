@@ -54,7 +54,8 @@ VERITY   := hv/verity/verity.c
 SEAL     := hv/seal/curve.c hv/seal/record.c hv/seal/seal.c
 LAUNCH   := hv/confidential.c hv/image.c hv/plan.c hv/qemu_snp.c hv/spec.c
 HOST     := hv/host/check.c hv/host/live.c hv/host/record.c
-CTL      := gateway/ctl/cmd_audit.c gateway/ctl/cmd_config_check.c gateway/ctl/cmd_host_check.c gateway/ctl/cmd_login.c \
+CTL      := gateway/ctl/attach.c gateway/ctl/cmd_attach.c gateway/ctl/csession.c gateway/ctl/frames.c gateway/ctl/pick.c \
+            gateway/ctl/ws.c gateway/ctl/cmd_audit.c gateway/ctl/cmd_config_check.c gateway/ctl/cmd_host_check.c gateway/ctl/cmd_login.c \
             gateway/ctl/cmd_recording.c gateway/ctl/cmd_snp_fetch.c gateway/ctl/cmd_snp_id_block.c \
             gateway/ctl/cmd_snp_measure.c gateway/ctl/cmd_snp_launch.c \
             gateway/ctl/cmd_snp_verify.c gateway/ctl/cmd_share.c gateway/ctl/cmd_user.c gateway/ctl/cmd_verity_hash.c gateway/ctl/cmd_verity_verify.c gateway/ctl/cmd_vm.c \
@@ -77,7 +78,7 @@ terrarium-agent_SRC := hv/agent/guest.c $(AGENT_GUEST) base/buf.c base/fd.c base
 
 PROGRAMS := terrariumd terrarium-netd terrarium terrarium-agent
 
-CTL_LIBS      := -lmbedx509 -lmbedcrypto $(shell $(PKG_CONFIG) --libs jansson libcurl) -lev -linih -lpthread
+CTL_LIBS      := -lwebsockets -lmbedx509 -lmbedcrypto $(shell $(PKG_CONFIG) --libs jansson libcurl) -lev -linih -lpthread
 GATEWAY_LIBS  := -lwebsockets -lmbedx509 -lmbedcrypto $(shell $(PKG_CONFIG) --libs jansson sqlite3 libcurl libjwt) -lcsv -lev -linih -lpthread
 AGENT_LIBS    := -lev -lm
 NETSETUP_LIBS := $(shell $(PKG_CONFIG) --libs libmnl libnftables) -lev -linih

@@ -9,8 +9,7 @@
 #include "gateway/ctl/rest.h"
 #include "gateway/ctl/table.h"
 
-/* Every page of a list. */
-static int get_all(const char *socket, const char *first, json_t **items, struct err *e)
+int list_all(const char *socket, const char *first, json_t **items, struct err *e)
 {
 	char path[REST_PATH_BYTES];
 	struct rest_request req = { .socket = socket, .method = "GET", .path = path };
@@ -45,7 +44,7 @@ int list_show(const char *command, const char *socket, bool json, const char *pa
 	json_t *items = NULL;
 	struct err e = { 0 };
 
-	if (get_all(socket, path, &items, &e) < 0)
+	if (list_all(socket, path, &items, &e) < 0)
 		return ctl_refuse(command, json, &e);
 	if (json)
 		return ctl_print_json(items);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct err;
 struct table_column;
 
 /**
@@ -16,5 +17,8 @@ struct table_column;
  */
 int list_show(const char *command, const char *socket, bool json, const char *path,
 	      const struct table_column *columns, size_t count);
+
+/** list_all() - every page of a list. Return: 0 with a new reference to an array in @items, or negative with @e */
+int list_all(const char *socket, const char *path, json_t **items, struct err *e);
 
 #endif

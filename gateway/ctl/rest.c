@@ -66,6 +66,13 @@ static const char *named_socket(const char *socket)
 	return socket ? socket : getenv("TERRARIUM_CONTROL_SOCKET");
 }
 
+const char *rest_socket_path(const char *socket)
+{
+	const char *path = named_socket(socket);
+
+	return path ? path : REST_SOCKET;
+}
+
 bool rest_by_socket(const char *socket)
 {
 	struct login l;

@@ -36,6 +36,9 @@ struct rest_request {
 /** rest_by_socket() - would a request go over the control socket? @socket: as in struct rest_request */
 bool rest_by_socket(const char *socket);
 
+/** rest_socket_path() - which socket that is */
+const char *rest_socket_path(const char *socket);
+
 /**
  * rest_call() - send and wait, a minute at most
  * @answer: new reference; NULL for an answer without a body

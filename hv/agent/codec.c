@@ -369,6 +369,11 @@ void agent_put_open(struct buf *b, const struct agent_open *o)
 	put_strings(b, o->env);
 }
 
+static bool known_kind(uint8_t kind)
+{
+	return kind == AGENT_KIND_PTY || kind == AGENT_KIND_EXEC || kind == AGENT_KIND_SEALED;
+}
+
 int agent_get_open(struct agent_in *in, struct agent_open *o)
 {
 	uint16_t argc, envc, zero;
@@ -388,7 +393,7 @@ int agent_get_open(struct agent_in *in, struct agent_open *o)
 	o->memory_bytes = agent_get_u64(in);
 	if (in->bad || zero != 0 || argc > AGENT_ARGC_MAX || envc > AGENT_ARGC_MAX || in->left > AGENT_STRINGS_MAX)
 		return -EPROTO;
-	if ((kind != AGENT_KIND_PTY && kind != AGENT_KIND_EXEC) || (kind == AGENT_KIND_EXEC && argc == 0))
+	if (!known_kind(kind) || (kind == AGENT_KIND_EXEC && argc == 0) || (kind == AGENT_KIND_SEALED && argc != 1))
 		return -EPROTO;
 	o->kind = (enum agent_kind)kind;
 	o->cwd = agent_get_str(in, AGENT_PATH_MAX);
@@ -438,7 +443,7 @@ int agent_get_job(struct agent_in *in, struct agent_job *j)
 	j->in_taken = agent_get_u64(in);
 	j->status = (int32_t)agent_get_u32(in);
 	j->signal = agent_get_u32(in);
-	if (in->bad || j->id == 0 || j->in_taken > INT64_MAX || (kind != AGENT_KIND_PTY && kind != AGENT_KIND_EXEC) || j->flags > AGENT_JOB_FLAGS)
+	if (in->bad || j->id == 0 || j->in_taken > INT64_MAX || !known_kind(kind) || j->flags > AGENT_JOB_FLAGS)
 		return -EPROTO;
 	j->kind = (enum agent_kind)kind;
 	return 0;

@@ -47,7 +47,7 @@ static int ends_pty(struct ends *e, const struct agent_open *o)
 	return 0;
 }
 
-static int ends_pipes(struct ends *e)
+static int ends_pipes(struct ends *e, const struct agent_open *o)
 {
 	int in[2], out[2], err[2];
 
@@ -59,6 +59,10 @@ static int ends_pipes(struct ends *e)
 		return -errno;
 	e->near_out = out[0];
 	e->child[1] = out[1];
+	if (o->kind == AGENT_KIND_SEALED) {
+		e->child[2] = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3); /* the agent's own log: nothing of it goes to the host */
+		return e->child[2] < 0 ? -errno : 0;
+	}
 	if (pipe2(err, O_CLOEXEC) < 0)
 		return -errno;
 	e->near_err = err[0];
@@ -91,6 +95,15 @@ static void set_environment(const struct agent_open *o)
 		if (name)
 			(void)setenv(name, eq + 1, 1);
 	}
+}
+
+/* This program again, in its other part (guest.c). */
+static void run_sealed(const char *machine)
+{
+	char option[AGENT_PATH_MAX];
+
+	(void)snprintf(option, sizeof(option), "--sealed=%s", machine);
+	(void)execl("/proc/self/exe", "terrarium-agent", option, (char *)NULL);
 }
 
 static void run_program(const struct agent_open *o)
@@ -137,7 +150,10 @@ static _Noreturn void child(const struct agent_open *o, const int ends[3])
 	}
 	limit(RLIMIT_CPU, o->cpu_s);
 	limit(RLIMIT_AS, o->memory_bytes);
-	run_program(o);
+	if (o->kind == AGENT_KIND_SEALED)
+		run_sealed(o->argv[0]);
+	else
+		run_program(o);
 	_exit(EXIT_NOT_RUN);
 }
 
@@ -159,7 +175,7 @@ static pid_t fork_child(const struct agent_open *o, const int ends[3])
 int spawn_job(struct guest_job *j, const struct agent_open *o)
 {
 	struct ends e = { -1, -1, -1, { -1, -1, -1 } };
-	int r = o->kind == AGENT_KIND_PTY ? ends_pty(&e, o) : ends_pipes(&e);
+	int r = o->kind == AGENT_KIND_PTY ? ends_pty(&e, o) : ends_pipes(&e, o);
 
 	if (r == 0)
 		r = fd_nonblock(e.near_in);

@@ -88,7 +88,11 @@ enum agent_type {
 };
 
 enum agent_stream { AGENT_STDIN = 0, AGENT_STDOUT = 1, AGENT_STDERR = 2, AGENT_STREAMS = 3 };
-enum agent_kind { AGENT_KIND_PTY = 1, AGENT_KIND_EXEC = 2 };
+enum agent_kind {
+	AGENT_KIND_PTY = 1,
+	AGENT_KIND_EXEC = 2,
+	AGENT_KIND_SEALED = 3, /* a terminal that only its owner can read: stdin and stdout carry hv/seal/seal.h. argv[0] is the machine's name there */
+};
 enum agent_write_flag { AGENT_WRITE_CREATE = 1, AGENT_WRITE_EXCL = 2, AGENT_WRITE_TRUNCATE = 4, AGENT_WRITE_SYNC = 8 };
 enum agent_power { AGENT_POWER_OFF = 0, AGENT_POWER_REBOOT = 1 };
 

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GATEWAY_CTL_ATTACH_H
+#define GATEWAY_CTL_ATTACH_H
+
+#include <stdbool.h>
+
+#include "gateway/wire.h"
+
+/** struct attach_options - @socket: as in struct rest_request; @watch: look on only */
+struct attach_options {
+	const char *socket;
+	char stream[WIRE_STREAM_TEXT];
+	bool watch;
+};
+
+/**
+ * attach_run() - be the terminal of a stream, until it ends or the person leaves with `~.` at the beginning of a line
+ *
+ * Reconnects by itself; nothing typed or said is lost meanwhile. Return: exit status: that of what ran there (128 and the signal's number
+ * where it was killed), CLI_OK after `~.`, CLI_REFUSED.
+ */
+int attach_run(const struct attach_options *o);
+
+#endif

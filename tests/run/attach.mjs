@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+/* tests/run/82-attach.sh: PORT STATE_DIR GATEWAY_PID_FILE */
+import assert from "node:assert/strict";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import fs from "node:fs";
+import path from "node:path";
+
+import { Person, sleep, until } from "./client.mjs";
+
+const [port, state, pid_file] = process.argv.slice(2);
+const { TERRARIUM, XDG_CONFIG_HOME } = process.env;
+const ok = (what) => console.log(`ok: ${what}`);
+
+// A terminal with the program in it; what it shows is in `screen`.
+class Pty {
+	constructor(...args) {
+		const quoted = [TERRARIUM, ...args].map((a) => `'${a}'`).join(" ");
+		this.child = spawn("script", ["-qfec", quoted, "/dev/null"], { stdio: ["pipe", "pipe", "inherit"] });
+		this.screen = "";
+		this.child.stdout.on("data", (d) => { this.screen += d; this.wake?.(); });
+		this.status = new Promise((done) => this.child.on("close", (code) => { this.ended = true; this.wake?.(); done(code); }));
+	}
+
+	type(text) {
+		this.child.stdin.write(text);
+	}
+
+	async until(what, ms = 15000) {
+		const end = Date.now() + ms;
+		while (!(what instanceof RegExp ? what.test(this.screen) : this.screen.includes(what))) {
+			assert.ok(Date.now() < end && !this.ended, `no ${what} on ${JSON.stringify(this.screen.slice(-2000))}`);
+			await new Promise((done) => { this.wake = done; setTimeout(done, 200); });
+		}
+	}
+
+	// The terminal's size, as when a window is dragged.
+	resize(cols, rows) {
+		const pid = execFileSync("pgrep", ["-P", String(this.child.pid)]).toString().trim().split("\n")[0];
+		execFileSync("stty", ["-F", fs.readlinkSync(`/proc/${pid}/fd/0`), "cols", String(cols), "rows", String(rows)]);
+	}
+}
+
+const terrarium = (...args) => spawnSync(TERRARIUM, args, { encoding: "utf8" });
+
+const ann = await new Person(Number(port)).sign_in(state, "ann@example.org");
+const { body: { token } } = await ann.call("POST", "/api/v1/tokens", { name: "attach", scopes: ["vm"] });
+fs.mkdirSync(path.join(XDG_CONFIG_HOME, "terrarium"), { recursive: true, mode: 0o700 });
+fs.writeFileSync(path.join(XDG_CONFIG_HOME, "terrarium/token.json"),
+	JSON.stringify({ server: `http://localhost:${port}`, token, email: "ann@example.org", expires_at: "2099-01-01T00:00:00Z" }), { mode: 0o600 });
+const vm = await ann.machine({ name: "greenhouse" });
+await until("the agent", async () => (await ann.state(vm.id)).agent === "ready");
+
+assert.equal(terrarium("vm", "attach", "greenhouse").status, 2);
+ok("without a terminal it says what to use instead");
+const nobody = new Pty("vm", "attach", "orangery");
+assert.equal(await nobody.status, 1);
+assert.match(nobody.screen, /there is no orangery/);
+ok("a machine that is not there");
+
+let p = new Pty("vm", "attach", "greenhouse", "--name", "first");
+p.type("echo on''ce; tty; stty size\r");
+await p.until(/once\r\n\/dev\/pts\/\d+\r\n24 80|once[^]*\d+ \d+/);
+p.resize(101, 33);
+await sleep(300);
+p.type("stty size | sed 's/^/si''ze /'\r");
+await p.until("size 33 101");
+ok("keys and sizes reach the shell");
+
+p.type("x=kept\r~.");
+assert.equal(await p.status, 0);
+assert.match(p.screen, /comes back to it/);
+const { body: { items } } = await ann.call("GET", `/api/v1/vms/${vm.id}/streams`);
+assert.ok(items.some((s) => s.name === "first" && s.state === "open"));
+p = new Pty("vm", "attach", vm.id.slice(0, 8), "--stream", "first");
+p.type("echo $x-$x\r");
+await p.until("kept-kept");
+ok("~. leaves, --stream comes back to the same shell");
+
+p.type("\r~~tilde~.x\r");
+await p.until("~tilde~.x");
+ok("~~ is one ~, and ~ within a line is nothing special");
+
+// Keys typed while there is no gateway, output said meanwhile: all of it comes, once.
+p.type("PS1=; stty -echo; n=0; while read -r l; do n=$((n+1)); echo \"[$l:$n]\"; done\r");
+await sleep(500);
+p.type("before\r");
+await p.until("[before:1]");
+process.kill(Number(fs.readFileSync(pid_file, "utf8")), "SIGKILL");
+for (let i = 0; i < 40; i++) {
+	p.type(`key${i}\r`);
+	await sleep(25);
+}
+await p.until("[key39:41]");
+for (let i = 0; i < 40; i++)
+	assert.equal(p.screen.split(`[key${i}:${i + 2}]`).length, 2, `key${i}`);
+ok("a killed gateway loses no key and no line, and repeats none");
+
+p.type("\x04");
+await sleep(300);
+p.type("stty echo; seq 1 200000; exit 7\r");
+assert.equal(await p.status, 7);
+const lines = p.screen.split(/\r?\n/).filter((l) => /^\d+$/.test(l)).map(Number);
+assert.equal(lines.length, 200000);
+assert.ok(lines.every((l, i) => l === i + 1));
+ok("all output comes before the end, and the shell's status is the command's");
+
+p = new Pty("vm", "attach", "greenhouse", "--console");
+p.type("echo con''sole\r");
+await p.until("console");
+p.type("\r~?");
+await p.until("~. leaves");
+p.type("\r~.");
+assert.equal(await p.status, 0);
+ok("the console, and help");
