@@ -18,7 +18,7 @@ const BACK = "terrarium.back";
 function way_back() {
 	const path = sessionStorage.getItem(BACK) ?? "";
 	sessionStorage.removeItem(BACK);
-	return /^\/(admin(#[a-z]*)?|shared)$/.test(path) ? path : null;
+	return /^\/(admin(#[a-z]*)?|recordings|shared)$/.test(path) ? path : null;
 }
 
 /** @returns {?{token?: string}} what the address brought: a demo link's token, or the way back from an identity service (no token) */

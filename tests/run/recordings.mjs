@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Recordings of a shell on a PTY, over REST and a socket. tests/run/38-recordings.sh sets the stage.
+ * Recordings of a shell on a PTY, over REST and a socket. tests/run/83-recordings.sh sets the stage.
  * Usage: recordings.mjs PART PORT STATE_DIR [PID_FILE]
  */
 import assert from "node:assert/strict";

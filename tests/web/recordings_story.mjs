@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Recordings in a real browser: the mark at the terminal, also in the window of somebody who only looks on; playing, seeking, searching, renaming,
- * downloading, deleting. tests/run/42-recordings-page.sh sets the stage.
+ * downloading, deleting. tests/run/84-recordings-page.sh sets the stage.
  */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
