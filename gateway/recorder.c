@@ -362,6 +362,7 @@ static void write_preamble(struct recording *rec, struct stream *s)
 	size_t n = stream_preamble(s, rec->offset, preamble);
 
 	(void)scribe_text(rec->file, CAST_OUTPUT, at_us(rec), rec->offset, preamble, n);
+	scribe_cut(rec->file);
 }
 
 static int fill_row(struct recorder *r, struct stream *s, struct recording_row *row, struct err *e)

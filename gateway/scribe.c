@@ -419,6 +419,11 @@ bool scribe_text(struct scribe_file *f, enum cast_event what, uint64_t at_us, ui
 	return taken;
 }
 
+void scribe_cut(struct scribe_file *f)
+{
+	f->last_at = SIZE_MAX;
+}
+
 void scribe_header(struct scribe_file *f, const struct cast_head *h)
 {
 	const struct item i = { .kind = ITEM_HEADER, .len = (uint32_t)strlen(h->title), .offset = (uint64_t)h->started_s, .a = h->cols, .b = h->rows };

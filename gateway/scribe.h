@@ -69,6 +69,9 @@ void scribe_header(struct scribe_file *f, const struct cast_head *h);
  */
 bool scribe_text(struct scribe_file *f, enum cast_event what, uint64_t at_us, uint64_t offset, const uint8_t *data, size_t len);
 
+/** scribe_cut() - the next output is an event of its own, however soon it comes */
+void scribe_cut(struct scribe_file *f);
+
 /** scribe_resize(), scribe_exit() - always find room */
 void scribe_resize(struct scribe_file *f, uint64_t at_us, uint64_t offset, uint16_t cols, uint16_t rows);
 void scribe_exit(struct scribe_file *f, uint64_t at_us, uint64_t offset, int code, int signal);
