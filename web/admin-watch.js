@@ -4,6 +4,7 @@ import * as api from "./admin-api.js";
 import { attach_url } from "./api.js";
 import { $, on_click, put } from "./dom.js";
 import { on_prefs, prefs, theme } from "./prefs.js";
+import { mark_recording } from "./recording-mark.js";
 import { t } from "./words.js";
 
 const WINDOW_BYTES = 384 * 1024;
@@ -50,10 +51,13 @@ export async function watch({ stream, email, name }) {
 		watched: () => document.visibilityState === "visible",
 		on: {
 			state: (state, reason) => put("watch-state", state_words(state, reason, name)),
-			welcome: ({ cols, rows }) => term.letterbox(cols, rows),
+			welcome: ({ cols, rows, recording }) => {
+				term.letterbox(cols, rows);
+				mark_recording(recording);
+			},
 			output: (part, epoch) => term.write(part, () => part.counted && link.parsed(epoch, part.end)),
 			size: ({ cols, rows }) => term.letterbox(cols, rows),
-			event: nothing, fault: nothing, rtt: nothing, pending: nothing,
+			event: (event) => event.type === "recording" && mark_recording(event.recording, event.reason), fault: nothing, rtt: nothing, pending: nothing,
 		},
 	});
 	now = { term, link };

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Is this terminal being recorded? The mark that everybody attached sees, and the button of who may begin and end it. */
+/** One's own terminal: the mark while it is recorded, and the button that begins and ends a recording. */
 import * as api from "./recordings-api.js";
-import { $, attempt, on_click, put, show, toast } from "./dom.js";
-import { has, t } from "./words.js";
+import { $, attempt, on_click, put, show } from "./dom.js";
+import { mark_recording } from "./recording-mark.js";
+import { t } from "./words.js";
 
-const QUIET_ENDS = ["", "stopped", "exited", "replaced", "gone"]; /* who watches knows these already */
-
-export class RecordingMark {
+export class Recording {
 	#stream;
-	#now = "off";
+	#on = false;
 	#mode = "off";
 
 	/** @param {() => string} stream id of the terminal that shows @param {() => void} done runs after the menu was used */
@@ -16,7 +15,7 @@ export class RecordingMark {
 		this.#stream = stream;
 		on_click("record", () => {
 			$("menu").hidePopover();
-			attempt(t(this.#now === "off" ? "recording.start" : "recording.stop"), () => this.#now === "off" ? api.start(this.#stream()) : api.stop(this.#stream()));
+			attempt(t(this.#on ? "recording.stop" : "recording.start"), () => this.#on ? api.stop(this.#stream()) : api.start(this.#stream()));
 			done();
 		});
 		$("menu").addEventListener("beforetoggle", ({ newState }) => newState === "open" && this.#ask());
@@ -29,19 +28,14 @@ export class RecordingMark {
 	}
 
 	/** @param {"off"|"output"|"input"} how @param {string} [reason] why it ended */
-	set(how, reason = "") {
-		if (how === "off" && this.#now !== "off" && !QUIET_ENDS.includes(reason))
-			toast(t("recording.ended", { why: has(`recording_end.${reason}`) ? t(`recording_end.${reason}`) : reason }), "fault");
-		this.#now = how;
+	set(how, reason) {
+		this.#on = how !== "off";
+		mark_recording(how, reason);
 		this.#show();
 	}
 
 	#show() {
-		const on = this.#now !== "off";
-		put("recording-word", on ? t("recording.on") : "");
-		$("recording").title = on ? t(this.#now === "input" ? "recording.typing" : "recording.output") : "";
-		show("recording", on);
-		put("record", t(on ? "recording.stop" : "recording.start"));
+		put("record", t(this.#on ? "recording.stop" : "recording.start"));
 		show("record", this.#mode === "allowed");
 		show("recordings-open", this.#mode !== "off");
 	}

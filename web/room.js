@@ -17,7 +17,7 @@ import { page_menu, power_menu } from "./menu.js";
 import { Overlay } from "./overlay.js";
 import { prefs, set_prefs, theme } from "./prefs.js";
 import { Progress } from "./progress.js";
-import { RecordingMark } from "./recording.js";
+import { Recording } from "./recording.js";
 import { send_key_dialog } from "./sendkey.js";
 import { SerialSize, stty_line } from "./serial.js";
 import { Session } from "./session.js";
@@ -47,7 +47,7 @@ export class Room {
 	#link = null;
 	#session = null;
 	#title = new Title();
-	#recording = new RecordingMark(() => this.#session.stream, () => this.term.focus());
+	#recording = new Recording(() => this.#session.stream, () => this.term.focus());
 	#can_resize = true;
 	#pending = 0;
 	#away_timer = 0;

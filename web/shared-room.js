@@ -7,6 +7,7 @@ import { $, attempt, on_click, put, show, toast } from "./dom.js";
 import { Keys } from "./keys.js";
 import { Link } from "./link.js";
 import { on_prefs, prefs, theme, toggle_theme } from "./prefs.js";
+import { mark_recording } from "./recording-mark.js";
 import { Session } from "./session.js";
 import { shared_pill } from "./shared-pill.js";
 import { shared_ticket } from "./share-api.js";
@@ -146,8 +147,8 @@ export class SharedRoom {
 
 	#on_welcome(welcome) {
 		this.#may_control = welcome.may_control ?? this.#may_control;
-		this.#recording(welcome.recording);
 		this.#company.welcome(welcome.viewer);
+		mark_recording(welcome.recording);
 		this.#on_role(welcome.cols, welcome.rows);
 		if (!TOUCH.matches)
 			this.term.focus(); /* a terminal that never had the focus draws no cursor */
@@ -171,19 +172,12 @@ export class SharedRoom {
 			this.#may_control = event.may_control;
 			this.#on_role();
 		} else if (event.type === "recording") {
-			this.#recording(event.recording);
+			mark_recording(event.recording, event.reason);
 		} else if (event.type === "viewers") {
 			this.#free = !event.viewers.some((v) => v.controlling);
 			this.#company.update(event.viewers);
 			this.#pill();
 		}
-	}
-
-	#recording(how = "off") {
-		const on = how !== "off";
-		put("recording-word", on ? t("recording.on") : "");
-		$("recording").title = on ? t(how === "input" ? "recording.typing" : "recording.output") : "";
-		show("recording", on);
 	}
 
 	/** Nobody is here any more. */

@@ -49,9 +49,19 @@ async function story() {
 	await page.screenshot({ path: `${SCREENS}/recording-mark.png` });
 	await other.reload();
 	await other.waitForSelector("#recording:not([hidden])");
+	/* Also for whoever comes by a link. */
+	const guest = await browser.page(context);
+	await guest.goto(await page.evaluate(async () => {
+		const headers = { "X-Terrarium": "1", "Content-Type": "application/json" };
+		const { items: [vm] } = await (await fetch("/api/v1/vms")).json();
+		return (await (await fetch(`/api/v1/streams/${vm.streams[0].id}/shares`, { method: "POST", headers, body: '{"role":"viewer"}' })).json()).url;
+	}));
+	await guest.waitForSelector("#recording:not([hidden])");
+	await guest.screenshot({ path: `${SCREENS}/recording-mark-shared.png` });
+	await page.bringToFront();
 	await page.click("#menu-open");
 	await page.click("#record:has-text('Stop recording')");
-	for (const each of [page, other])
+	for (const each of [page, other, guest])
 		await each.waitForSelector("#recording", { state: "hidden" });
 
 	/* The shelf. */
