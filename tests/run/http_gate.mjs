@@ -81,7 +81,7 @@ const rows = [
 	["an OPTIONS with a body", crlf("OPTIONS /api/v1/vms HTTP/1.1", HOST, "Content-Length: 5") + "hello", [400], true],
 	["an OPTIONS", crlf("OPTIONS /api/v1/vms HTTP/1.1", HOST), [405], true],
 	["a PUT", crlf("PUT /api/v1/vms HTTP/1.1", HOST, "Content-Length: 2") + "{}", "any", true],
-	["a PUT without a length", crlf("PUT /api/v1/vms HTTP/1.1", HOST), [405], true],
+	["a PUT without a length", crlf("PUT /api/v1/vms HTTP/1.1", HOST), [411], true],
 	["an unknown method", crlf("BREW / HTTP/1.1", HOST), "any", true],
 	["both lengths", crlf("POST /api/v1/session HTTP/1.1", HOST, WRITE, "Content-Length: 2", "Transfer-Encoding: chunked") +
 		"2\r\n{}\r\n0\r\n\r\n", [400], true],
