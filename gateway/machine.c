@@ -136,6 +136,13 @@ static void on_shells(void *arg)
 	notify(arg);
 }
 
+static void on_shell_stream(void *arg, struct stream *s)
+{
+	tell_stream(arg, s);
+}
+
+static const struct shells_hooks shells_hooks = { .on_change = on_shells, .on_stream = on_shell_stream };
+
 /* A machine of @row, known to hv, in the registry. Return: the machine, or NULL without memory. */
 static struct machine *add_machine(struct machines *ms, const struct vm_row *row, const struct vm_spec *spec)
 {
@@ -153,7 +160,7 @@ static struct machine *add_machine(struct machines *ms, const struct vm_row *row
 	hex_encode(m->id, sizeof(m->id), m->id_text);
 	(void)snprintf(stream_name, sizeof(stream_name), "%s" CONSOLE_SUFFIX, m->id_text);
 	if (stream_create(&m->console, ms->loop, ms->sched, stream_name, &stream_hooks, m) == 0 &&
-	    shells_create(&m->shells, &ms->shells, m->id, on_shells, m, NULL) == 0)
+	    shells_create(&m->shells, &ms->shells, m->id, &shells_hooks, m, NULL) == 0)
 		m->vm = hv_vm_create(ms->hv, m->id, &m->spec, m);
 	if (!m->vm) {
 		free_machine(m);

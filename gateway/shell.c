@@ -56,7 +56,7 @@ struct shell {
 
 struct shells {
 	struct shells_shared *shared; /* borrowed, like arg and host */
-	void (*on_change)(void *arg);
+	const struct shells_hooks *hooks;
 	void *arg;
 	struct agent_host *host; /* NULL until there was an agent */
 	uint8_t machine[16];
@@ -72,7 +72,7 @@ static bool is_open(const struct shell *sh)
 
 static void changed(struct shells *s)
 {
-	s->on_change(s->arg);
+	s->hooks->on_change(s->arg);
 }
 
 /* --- the stream's far end ---------------------------------------------------------------------------------- */
@@ -137,8 +137,12 @@ static void on_open(void *arg, int status, const struct agent_job *job)
 	char why[sizeof(sh->row.reason)];
 
 	if (status == 0) {
+		bool found = stream_state(sh->stream).waits;
+
 		sh->job = job->id;
 		stream_line_up(sh->stream, job->in_taken);
+		if (found)
+			sh->s->hooks->on_stream(sh->s->arg, sh->stream);
 		return;
 	}
 	if (status == -ESRCH)
@@ -403,7 +407,7 @@ uint32_t shell_ring_bytes(uint32_t wished)
 	return bytes < RING_BYTES_MAX ? bytes : RING_BYTES_MAX;
 }
 
-int shells_create(struct shells **out, struct shells_shared *shared, const uint8_t machine[16], void (*on_change)(void *arg), void *arg,
+int shells_create(struct shells **out, struct shells_shared *shared, const uint8_t machine[16], const struct shells_hooks *hooks, void *arg,
 		  struct err *e)
 {
 	struct shells *s = calloc(1, sizeof(*s));
@@ -412,7 +416,7 @@ int shells_create(struct shells **out, struct shells_shared *shared, const uint8
 	if (!s)
 		return err_set(e, -ENOMEM, "no memory for the shells");
 	s->shared = shared;
-	s->on_change = on_change;
+	s->hooks = hooks;
 	s->arg = arg;
 	memcpy(s->machine, machine, sizeof(s->machine));
 	if (shared->ring_dir[0])
@@ -554,6 +558,7 @@ int shell_open(struct shells *s, struct agent_host *host, const struct shell_wis
 	insert(sh);
 	s->shared->opened++;
 	*out = sh;
+	s->hooks->on_stream(s->arg, sh->stream);
 	changed(s);
 	return 0;
 }

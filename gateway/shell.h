@@ -53,14 +53,24 @@ struct shells_shared {
 uint32_t shell_ring_bytes(uint32_t wished);
 
 /**
+ * struct shells_hooks - may destroy nothing
+ * @on_change: a shell has come, ended, gone, or has another name or place
+ * @on_stream: a stream can be attached to: its shell is new, or was found again
+ */
+struct shells_hooks {
+	void (*on_change)(void *arg);
+	void (*on_stream)(void *arg, struct stream *s);
+};
+
+/**
  * shells_create() - the shells of one machine, as the store has them. Not yet found in its guest
- * @machine:   its id
- * @on_change: a shell has come, ended, gone, or has another name or place. May destroy nothing
- * @arg:       for on_change(), and stream_arg() of every stream
+ * @machine: its id
+ * @hooks:   borrowed
+ * @arg:     for @hooks, and stream_arg() of every stream
  *
  * Return: 0 or negative with @e.
  */
-int shells_create(struct shells **out, struct shells_shared *shared, const uint8_t machine[16], void (*on_change)(void *arg), void *arg,
+int shells_create(struct shells **out, struct shells_shared *shared, const uint8_t machine[16], const struct shells_hooks *hooks, void *arg,
 		  struct err *e);
 
 /** shells_destroy() - let go: they run on, rows and rings stay. Return: NULL */

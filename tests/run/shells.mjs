@@ -150,6 +150,8 @@ ok(`${(flood.bytes / 1048576).toFixed(0)} MiB to a slow reader, complete and in 
 const d = await open({ name: "typed" });
 let t = await ann.attach(d.id);
 await bare(t);
+const recording = await ann.call("POST", `/api/v1/streams/${d.id}/recording`, {});
+assert.equal(recording.status, 201, JSON.stringify(recording.body));
 t.type("while read x; do echo \"typed $x\"; done\n");
 const typed = new Checker(t), lines = Object.assign(flood, { next: 1, ended: false });
 s.credit = "honest";
@@ -157,6 +159,8 @@ s.give_credit(s.end);
 s.type(`seq -f "line %0${LINE - 7}.0f" ${LINES}; echo flood ended\n`);
 await until("acknowledged", () => s.acked === s.in_offset && t.acked === t.in_offset);
 await until("the flood", () => lines.next > 1000);
+
+await until("the recording", async () => (await ann.call("GET", `/api/v1/recordings/${recording.body.id}`)).body.size > 0);
 
 /* A page: what is typed is kept until it is acknowledged, and sent again to the next gateway. */
 const sent = [];
@@ -214,6 +218,15 @@ assert.deepEqual(typed.echoes, sent, "every keystroke, once");
 lines.at.sound();
 typed.at.sound();
 ok(`the gateway killed ${times.length} times: ${LINES} lines and ${sent.length} typed ones, each once; back after ${times.join(", ")} ms`);
+
+/* --- a recording of a shell has all of it, too --- */
+assert.equal(recording.body.name, "fern: typed");
+assert.equal((await ann.call("DELETE", `/api/v1/streams/${d.id}/recording`)).status, 200);
+await until("the recording", async () => (await ann.call("GET", `/api/v1/recordings/${recording.body.id}`)).body.state === "done");
+const cast = await (await fetch(`http://localhost:${port}/api/v1/recordings/${recording.body.id}/content`, { headers: { Cookie: ann.cookie } })).text();
+const shown = cast.trimEnd().split("\n").slice(1).filter((l) => l[0] !== "#").map((l) => JSON.parse(l)).filter((e) => e[1] === "o").map((e) => e[2]).join("");
+assert.deepEqual([...shown.matchAll(/typed (\d+)\r\n/g)].map((m) => m[1]), sent, "recorded once each");
+ok("a recording of a shell, over the same kills");
 
 /* --- ended shells, names and places outlive it, too --- */
 assert.deepEqual((await list()).map((x) => [x.name, x.state, x.code, x.signal]), [["console", "open", null, null],

@@ -45,7 +45,7 @@ struct world {
 	struct agent_tie *tie;
 	int near_fd;
 	pid_t agent;
-	unsigned ready, changes;
+	unsigned ready, changes, streams;
 };
 
 static struct world w;
@@ -143,11 +143,20 @@ static void on_change(void *arg)
 	w.changes++;
 }
 
+static void on_stream(void *arg, struct stream *s)
+{
+	(void)arg;
+	assert_false(stream_state(s).waits);
+	w.streams++;
+}
+
+static const struct shells_hooks shells_hooks = { .on_change = on_change, .on_stream = on_stream };
+
 /* A gateway: what it finds in the store, and the agent when it has answered. */
 static void begin(void)
 {
 	assert_int_equal(store_open(&w.shared.store, w.db, NULL), 0);
-	assert_int_equal(shells_create(&w.shells, &w.shared, machine, on_change, NULL, NULL), 0);
+	assert_int_equal(shells_create(&w.shells, &w.shared, machine, &shells_hooks, NULL, NULL), 0);
 }
 
 static void meet(void)
@@ -495,6 +504,7 @@ static void a_long_list(void **state)
 	shells_end(w.shells, "the machine has stopped");
 	assert_int_equal(shells_open_count(w.shells), 0);
 	assert_true(w.changes >= 130);
+	assert_int_equal(w.streams, 130);
 }
 
 static void what_is_in_front(void **state)
