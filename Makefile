@@ -58,12 +58,13 @@ CTL      := gateway/ctl/attach.c gateway/ctl/cmd_attach.c gateway/ctl/csession.c
             gateway/ctl/ws.c gateway/ctl/cmd_audit.c gateway/ctl/cmd_config_check.c gateway/ctl/cmd_host_check.c gateway/ctl/cmd_login.c \
             gateway/ctl/cmd_recording.c gateway/ctl/cmd_snp_fetch.c gateway/ctl/cmd_snp_id_block.c \
             gateway/ctl/cmd_snp_measure.c gateway/ctl/cmd_snp_launch.c \
-            gateway/ctl/cmd_snp_verify.c gateway/ctl/cmd_share.c gateway/ctl/cmd_user.c gateway/ctl/cmd_verity_hash.c gateway/ctl/cmd_verity_verify.c gateway/ctl/cmd_vm.c \
+            gateway/ctl/cmd_snp_verify.c gateway/ctl/cmd_share.c gateway/ctl/cmd_user.c gateway/ctl/cmd_verity_hash.c \
+            gateway/ctl/cmd_verity_verify.c gateway/ctl/cmd_vm.c gateway/ctl/cmd_vm_attest.c \
             gateway/ctl/ctl.c gateway/ctl/list.c gateway/ctl/login.c gateway/ctl/rest.c gateway/ctl/rfc3339.c \
             gateway/ctl/table.c
-GATEWAY  := gateway/api.c gateway/api_ask.c gateway/api_host.c gateway/api_invite.c gateway/api_people.c gateway/api_prefs.c \
+GATEWAY  := gateway/api.c gateway/api_ask.c gateway/api_attestation.c gateway/api_host.c gateway/api_invite.c gateway/api_people.c gateway/api_prefs.c \
             gateway/api_record.c gateway/api_rules.c gateway/api_session.c gateway/api_share.c gateway/api_signin.c gateway/api_stream.c gateway/api_token.c gateway/api_vm.c \
-            gateway/agent_tie.c gateway/askers.c gateway/attach.c gateway/attach_control.c gateway/attach_hub.c gateway/cast.c gateway/doorman.c gateway/http.c \
+            gateway/agent_tie.c gateway/askers.c gateway/attestation.c gateway/attach.c gateway/attach_control.c gateway/attach_hub.c gateway/cast.c gateway/doorman.c gateway/http.c \
             gateway/identities.c gateway/invite_text.c gateway/journal.c gateway/listen.c gateway/machine.c \
             gateway/mailer.c gateway/metrics.c gateway/modes.c gateway/peer.c gateway/quota.c gateway/recorder.c gateway/ring.c gateway/ring_dir.c \
             gateway/sched.c gateway/scribe.c gateway/server.c gateway/settings.c gateway/sgr.c gateway/shell.c gateway/stream.c gateway/ticket.c \

@@ -50,6 +50,8 @@ static const struct http_route routes[] = {
 	FOR(USER, POST, "/api/v1/vms/{id}/start", api_vm_start, VM),
 	FOR(USER, POST, "/api/v1/vms/{id}/stop", api_vm_stop, VM),
 	FOR(USER, POST, "/api/v1/vms/{id}/restart", api_vm_restart, VM),
+	FOR(USER, GET, "/api/v1/vms/{id}/attestation", api_attestation_get, VM),
+	FOR(USER, POST, "/api/v1/vms/{id}/attestation", api_attestation_ask, VM),
 	FOR(USER, GET, "/api/v1/vms/{id}/streams", api_stream_list, VM),
 	FOR(USER, POST, "/api/v1/vms/{id}/streams", api_stream_open, VM),
 	FOR(USER, GET, "/api/v1/streams/{id}", api_stream_get, VM),

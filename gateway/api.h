@@ -10,6 +10,7 @@
 
 struct access;
 struct askers;
+struct attestations;
 struct attach_hub;
 struct audit;
 struct demo;
@@ -45,6 +46,7 @@ struct api {
 	struct signins *signins;
 	struct doorman *doorman;
 	struct machines *machines;
+	struct attestations *attestations;
 	struct tickets *tickets;
 	struct attach_hub *hub;
 	struct mailer *mailer; /* NULL where no mail server is configured */
@@ -156,6 +158,8 @@ void api_session_get(struct http_call *call);
 void api_session_post(struct http_call *call);
 void api_session_delete(struct http_call *call);
 void api_session_nobody(struct http_call *call);
+void api_attestation_ask(struct http_call *call);
+void api_attestation_get(struct http_call *call);
 void api_vm_list(struct http_call *call);
 void api_vm_create(struct http_call *call);
 void api_vm_get(struct http_call *call);

@@ -146,16 +146,14 @@ static void created(struct http_call *call, const struct machine *m, bool again)
 	http_header(call->resp, "Location", "/api/v1/vms/%s", machine_id(m));
 }
 
-/* Whose a confidential machine is, its reports say by HOST_DATA: that is for us to fill in. */
+/* Whose a confidential machine is, its reports say by HOST_DATA: the person's own choice, such as the hash of a key, or the account. */
 static int read_spec(struct http_call *call, struct vm_spec *spec, struct err *e)
 {
 	const struct api *api = call->app;
 	struct person_row person;
-	int r = json_object_get(call->json, "host_data") ? err_set(e, -EINVAL, "host_data says whose machine it is, and is not for choosing") : 0;
+	int r = spec_parse(spec, call->json, e);
 
-	if (r == 0)
-		r = spec_parse(spec, call->json, e);
-	if (r < 0 || spec->confidential == VM_CONFIDENTIAL_NONE)
+	if (r < 0 || spec->confidential == VM_CONFIDENTIAL_NONE || json_object_get(call->json, "host_data"))
 		return r;
 	if (store_person_by_email(api->store, call->who.email, &person, e) != 0 || person.id != call->who.person)
 		return err_set(e, -EINVAL, "whose the machine would be is not known; sign in again");

@@ -541,6 +541,11 @@ struct agent_host *machine_agent(const struct machine *m)
 	return m->tie && agent_tie_state(m->tie) == AGENT_TIE_READY ? agent_tie_host(m->tie) : NULL;
 }
 
+int machine_confidential(const struct machine *m, struct confidential *out, struct err *e)
+{
+	return hv_vm_confidential(m->vm, out, e);
+}
+
 struct shells *machine_shells(const struct machine *m)
 {
 	return m->shells;
@@ -750,13 +755,13 @@ json_t *machine_json(const struct machine *m)
 
 	hv_vm_view(m->vm, &v);
 	time_text(m->created_s, created);
-	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:I, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:s, s:s, s:o}", "id",
+	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:I, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:s, s:s, s:o, s:s}", "id",
 			 m->id_text, "name", m->spec.name, "image", m->spec.image, "cpus", (int)m->spec.cpus, "memory",
 			 (json_int_t)m->spec.memory_bytes, "network", vm_net_name(m->spec.net), "state", hv_state_name(v.state), "state_ms",
 			 (json_int_t)(loop_now_ms() - v.state_since_ms), "reason", text_or_null(v.reason), "driver",
 			 v.driver ? v.driver : "", "accel", v.accel ? v.accel : "", "can_resize", v.can_resize, "ip4",
 			 text_or_null(v.ip4), "ip6", text_or_null(v.ip6), "gateway4", text_or_null(v.gw4), "created_at", created,
-			 "agent", agent_word(m), "streams", streams_json(m));
+			 "agent", agent_word(m), "streams", streams_json(m), "confidential", vm_confidential_name(m->spec.confidential));
 }
 
 static void agent_metrics(const struct machines *ms, struct buf *out)

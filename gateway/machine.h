@@ -130,6 +130,10 @@ struct machine *machine_of_stream(struct stream *s);
 /** machine_console() - the stream of its console */
 struct stream *machine_console(const struct machine *m);
 
+/** machine_confidential() - as hv_vm_confidential(). Return: 0, or negative with @e, also for a machine that is not */
+struct confidential;
+int machine_confidential(const struct machine *m, struct confidential *out, struct err *e);
+
 /** machine_agent() - for requests to the agent in its guest (hv/agent/host.h); NULL while it does not answer. Valid until the loop turns */
 struct agent_host *machine_agent(const struct machine *m);
 

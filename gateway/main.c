@@ -37,6 +37,7 @@
 #include "gateway/api.h"
 #include "gateway/askers.h"
 #include "gateway/attach.h"
+#include "gateway/attestation.h"
 #include "gateway/doorman.h"
 #include "gateway/identities.h"
 #include "gateway/journal.h"
@@ -87,6 +88,7 @@ struct gateway {
 	struct recorder *recorder;
 	struct sched *sched;
 	struct machines *machines;
+	struct attestations *attestations;
 	struct tickets *tickets;
 	struct attach_hub *hub;
 	struct peer_limit *sign_in_limit, *share_limit, *account_limits[ACCOUNT_LIMIT_COUNT];
@@ -192,6 +194,24 @@ static int make_recorder(struct gateway *g, struct err *e)
 	return recorder_create(&g->recorder, &c, e);
 }
 
+static void on_machine(void *arg, const struct machine *m, enum machine_event what, const char *reason)
+{
+	struct gateway *g = arg;
+
+	journal_machine(g->journal, m, what, reason);
+	if (what == MACHINE_GONE && g->attestations)
+		attestation_forget(g->attestations, m);
+}
+
+static int make_attestations(struct gateway *g, struct err *e)
+{
+	char dir[sizeof(g->settings.state_dir) + 16];
+	const struct attestation_config c = { .loop = &g->loop, .dir = dir, .url = g->settings.snp_kds };
+
+	(void)snprintf(dir, sizeof(dir), "%s/snp-certs", g->settings.state_dir);
+	return attestations_create(&g->attestations, &c, e);
+}
+
 static int make_machines(struct gateway *g, struct err *e)
 {
 	const struct settings *s = &g->settings;
@@ -201,7 +221,7 @@ static int make_machines(struct gateway *g, struct err *e)
 			.accel = s->accel, .state_dir = s->state_dir, .local_command = s->local_command,
 			.local_console = s->local_console, .local_agent = s->local_agent, .ring_bytes = (uint32_t)s->ring_size,
 			.boot_deadline_ms = s->boot_deadline, .stop_deadline_ms = s->stop_deadline },
-		.ring_dir = ring_dir, .shells_max = (uint32_t)s->shells_per_machine, .on_event = journal_machine, .arg = g->journal,
+		.ring_dir = ring_dir, .shells_max = (uint32_t)s->shells_per_machine, .on_event = on_machine, .arg = g,
 		.on_stream = on_stream, .stream_arg = g,
 	};
 
@@ -236,7 +256,7 @@ static int make_server(struct gateway *g, struct err *e)
 				   .metrics = &g->metrics, .max_connections = (unsigned)g->settings.max_connections };
 
 	g->api = (struct api){ .settings = &g->settings, .store = g->store, .demo = g->demo, .access = g->access, .audit = g->audit,
-			       .book = g->book, .signins = g->signins, .doorman = g->doorman, .machines = g->machines,
+			       .book = g->book, .signins = g->signins, .doorman = g->doorman, .machines = g->machines, .attestations = g->attestations,
 			       .tickets = g->tickets, .hub = g->hub, .mailer = g->mailer, .recorder = g->recorder, .askers = g->askers, .sign_in_limit = g->sign_in_limit, .share_limit = g->share_limit, .metrics = &g->metrics,
 			       .now_s = wall_s, .now_ms = loop_now_ms };
 	memcpy(g->api.account_limits, g->account_limits, sizeof(g->api.account_limits));
@@ -359,6 +379,8 @@ static int start(struct gateway *g, struct err *e)
 	if (r == 0)
 		r = make_recorder(g, e);
 	if (r == 0)
+		r = make_attestations(g, e);
+	if (r == 0)
 		r = make_machines(g, e);
 	if (r == 0)
 		r = make_terminals(g, e);
@@ -385,6 +407,7 @@ static void finish(struct gateway *g)
 		g->account_limits[i] = peer_limit_destroy(g->account_limits[i]);
 	g->recorder = recorder_destroy(g->recorder);
 	g->machines = machines_destroy(g->machines);
+	g->attestations = attestations_destroy(g->attestations);
 	g->sched = sched_destroy(g->sched);
 	g->journal = journal_destroy(g->journal);
 	g->demo = demo_destroy(g->demo);

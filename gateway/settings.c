@@ -21,6 +21,7 @@ static const struct conf_key keys[] = {
 	KEY(helper_socket, CONF_STR, 0, 0, "/run/terrarium/netd.sock", "socket of terrarium-netd"),
 	KEY(driver, CONF_STR, 0, 0, "auto", "what runs machines: auto, cloud-hypervisor, qemu or local (a process on a PTY, for trying out)"),
 	KEY(snp_firmware, CONF_STR, 0, 0, "", "OVMF for confidential machines, with a place for kernel hashes; empty: where distributions have it"),
+	KEY(snp_kds, CONF_STR, 0, 0, "", "service with AMD's certificates for attestation reports; empty: AMD's own; none: only what is kept in the state directory"),
 	KEY(images, CONF_STR, 0, 0, "/var/lib/terrarium/images", "directory with one folder per guest image"),
 	KEY(machine, CONF_STR, 0, 0, "microvm", "QEMU's machine type: microvm or q35"),
 	KEY(accel, CONF_STR, 0, 0, "auto", "auto, kvm or tcg (software emulation)"),

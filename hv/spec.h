@@ -28,7 +28,7 @@ enum vm_net { VM_NET_NAT, VM_NET_ISOLATED, VM_NET_NONE, VM_NET_COUNT };
  * @name:         host name of the guest: RFC 1123 label
  * @image:        name of a guest image; "micro"
  * @memory_bytes: multiple of 1 MiB
- * @host_data:    HOST_DATA of a confidential machine's reports; whoever makes the machine for somebody fills it in, people cannot
+ * @host_data:    HOST_DATA of a confidential machine's reports: says whose it is
  * @id_block, @id_auth: what its owner has signed; with @has_id
  * @cols, @rows:  size of the terminal that will look at it first; 0 = unknown
  */

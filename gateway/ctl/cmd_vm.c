@@ -16,7 +16,7 @@
  */
 
 struct options {
-	const char *id, *socket, *name, *image, *cpus, *memory, *network, *confidential;
+	const char *id, *socket, *name, *image, *cpus, *memory, *network, *confidential, *host_data;
 	bool json, force, all;
 };
 
@@ -87,6 +87,7 @@ int cmd_vm_create(int argc, char **argv)
 		{ .name = "memory", .text = &o.memory, .value = "MIB", .help = "memory in MiB" },
 		{ .name = "network", .text = &o.network, .value = "NET", .help = "nat, isolated or none" },
 		{ .name = "confidential", .text = &o.confidential, .value = "C", .help = "snp: sealed from the host; snp-debug; none" },
+		{ .name = "host-data", .text = &o.host_data, .value = "HEX", .help = "HOST_DATA of a confidential machine; your account's unless given" },
 		COMMON_OPTIONS(o),
 		{ 0 },
 	};
@@ -97,7 +98,8 @@ int cmd_vm_create(int argc, char **argv)
 
 	if (r != CTL_GO)
 		return r;
-	spec = json_pack("{s:s*, s:s*, s:s*, s:s*}", "name", o.name, "image", o.image, "network", o.network, "confidential", o.confidential);
+	spec = json_pack("{s:s*, s:s*, s:s*, s:s*, s:s*}", "name", o.name, "image", o.image, "network", o.network, "confidential", o.confidential,
+			 "host_data", o.host_data);
 	r = add_number(spec, "cpus", o.cpus, 1, &e);
 	if (r == 0)
 		r = add_number(spec, "memory", o.memory, 1 << 20, &e);

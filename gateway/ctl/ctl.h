@@ -50,6 +50,7 @@ int cmd_recording_get(int argc, char **argv);
 int cmd_recording_list(int argc, char **argv);
 int cmd_token_rotate(int argc, char **argv);
 int cmd_vm_attach(int argc, char **argv);
+int cmd_vm_attest(int argc, char **argv);
 int cmd_vm_create(int argc, char **argv);
 int cmd_vm_delete(int argc, char **argv);
 int cmd_vm_list(int argc, char **argv);

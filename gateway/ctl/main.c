@@ -41,6 +41,7 @@ static const struct cli_command commands[] = {
 	{ "vm show", "ID", "one machine, whole", cmd_vm_show },
 	{ "vm start", "ID", "start it", cmd_vm_start },
 	{ "vm stop", "ID [--force] [--all]", "stop it", cmd_vm_stop },
+	{ "vm attest", "VM [--out DIR]", "evidence about a confidential machine, judged and kept", cmd_vm_attest },
 	{ "vm delete", "ID", "stop and forget it", cmd_vm_delete },
 	{ "recording list", "[--owner EMAIL] [--all]", "recordings of terminals", cmd_recording_list },
 	{ "recording get", "ID [-o FILE] [--all]", "fetch one (asciicast)", cmd_recording_get },
