@@ -164,6 +164,13 @@ int hv_vm_agent_renew(struct hv_vm *vm)
 	return -ENOTCONN;
 }
 
+int hv_vm_confidential(const struct hv_vm *vm, struct confidential *out, struct err *e)
+{
+	(void)vm;
+	(void)out;
+	return err_set(e, -EINVAL, "the machine is not confidential");
+}
+
 void hv_vm_view(const struct hv_vm *vm, struct hv_view *out)
 {
 	*out = (struct hv_view){ .state = vm->state, .reason = vm->reason, .driver = "local", .accel = "", .ip4 = "10.0.0.2" };
