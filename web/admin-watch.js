@@ -3,7 +3,7 @@
 import * as api from "./admin-api.js";
 import { attach_url } from "./api.js";
 import { $, on_click, put } from "./dom.js";
-import { on_prefs, prefs, theme } from "./prefs.js";
+import { look, on_prefs, scheme_name } from "./prefs.js";
 import { mark_recording } from "./recording-mark.js";
 import { t } from "./words.js";
 
@@ -28,7 +28,7 @@ $("watch").addEventListener("close", () => {
 	$("watch-terminal").replaceChildren();
 });
 addEventListener("resize", () => now?.term.letterbox(now.term.cols, now.term.rows));
-on_prefs(() => now?.term.set_look({ theme: theme() }));
+on_prefs(() => now?.term.set_look({ scheme: scheme_name() }));
 
 /** @param {{stream: string, email: string, name: string}} terminal of the list of live ones */
 export async function watch({ stream, email, name }) {
@@ -40,8 +40,8 @@ export async function watch({ stream, email, name }) {
 	put("watch-state", t(STATES.asking));
 	$("watch").showModal();
 	const nothing = () => {};
-	const term = new Term($("watch-terminal"), { theme: theme(), font_px: prefs().font_px, screen_reader: prefs().screen_reader }, {
-		input: nothing, size: nothing, title: nothing, bell: nothing, copy: nothing, link: nothing,
+	const term = new Term($("watch-terminal"), look(), {
+		input: nothing, size: nothing, title: nothing, bell: nothing, copy: nothing, too_long: nothing, link: nothing,
 	});
 	term.set_look({ read_only: true });
 	const session = new Session(stream, WINDOW_BYTES);

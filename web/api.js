@@ -63,6 +63,11 @@ export const look_at_sign_in = () => request("POST", "signin/look", {});
 export const ask_for_access = (reason) => request("POST", "access-requests", { reason });
 export const sign_out = () => request("DELETE", "session");
 
+/** How the person likes the page, as the server keeps it; `{}` when it keeps nothing. @returns {Promise<object>} */
+export const preferences = () => request("GET", "settings");
+/** @param {object} prefs */
+export const keep_preferences = (prefs) => request("PUT", "settings", prefs);
+
 /** @returns {Promise<{driver: string, accel: string, accel_reason: string}>} what the host can do */
 export const host_facts = () => request("GET", "host");
 

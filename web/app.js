@@ -41,7 +41,7 @@ async function enter() {
 		const host = await api.host_facts();
 		room = new Room(who, host, leave);
 		room.begin(await find_machine({ cols: room.term.cols, rows: room.term.rows }));
-		room.term.accelerate();
+		room.settle();
 	} catch (error) {
 		show("room", false);
 		door.closed(t("door.not_made", { why: error.message }));

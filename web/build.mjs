@@ -34,7 +34,7 @@ const WORDS = JSON.parse(readFileSync(join(web, "i18n/en.json"), "utf8"));
 
 /* Modules that end up in the browser: their licences ask to be named. */
 const THIRD_PARTY = [
-	"@xterm/xterm", "@xterm/addon-fit", "@xterm/addon-search", "@xterm/addon-serialize", "@xterm/addon-unicode11",
+	"@xterm/xterm", "@xterm/addon-fit", "@xterm/addon-search", "@xterm/addon-serialize", "@xterm/addon-unicode-graphemes", "@xterm/addon-unicode11",
 	"@xterm/addon-web-links", "@xterm/addon-webgl", "asciinema-player", "solid-js",
 ];
 
@@ -122,7 +122,7 @@ async function collect() {
 	const own = (name, at = name) => plain(`/${name}`, readFileSync(join(web, at)));
 	const pages = PAGES.map((one) => page(one, names));
 	const shell = [
-		...pages.filter(({ nonce }) => !nonce), ...files.filter(({ path }) => kept.has(path)), own("favicon.svg"), own("terrarium.webmanifest"),
+		...pages.filter(({ nonce }) => !nonce), ...files.filter(({ path }) => kept.has(path)), own("favicon.svg"), own("favicon-rang.svg"), own("terrarium.webmanifest"),
 		...ICONS.map((name) => own(name, `icons/${name}`)),
 	];
 	return [

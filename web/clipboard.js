@@ -4,35 +4,75 @@
  * first when a shell would run it at once: the machine can claim to be safe for that (bracketed paste), so its word does not count.
  */
 import { ask, toast } from "./dom.js";
+import { prefs } from "./prefs.js";
 import { t } from "./words.js";
 
 const PREVIEW_MAX = 2_000;
 
-/** @param {string} text @param {string} said what the person is told then */
-export async function copy(text, said) {
+/**
+ * @param {string} text @param {string} said what the person is told then, "" for nothing
+ * @param {boolean} again offer to try it with a click: browsers copy only for somebody who does something just then
+ */
+export async function copy(text, said, again = false) {
 	try {
 		await navigator.clipboard.writeText(text);
-		toast(said);
+		if (said)
+			toast(said);
 	} catch {
-		toast(t("clipboard.refused"), "fault");
+		if (again)
+			toast(t("clipboard.waits"), "note", { text: t("clipboard.copy"), run: () => copy(text, said) });
+		else
+			toast(t("clipboard.refused"), "fault");
 	}
 }
 
+/* Control characters as their pictures, so that nothing hides in what is shown. */
+const visible = (text) => text.replace(/(?![\t\n])\p{Cc}/gu, (c) => c < "\x20" ? String.fromCharCode(0x2400 + c.charCodeAt(0)) : c === "\x7f" ? "\u2421" : "\ufffd")
+	.replace(/[\p{Cf}\p{Zl}\p{Zp}]/gu, "\ufffd");
+
 /**
- * Paste into the terminal, after a question if it has more than one line.
+ * What is to be asked before this is pasted.
+ * @param {string} text
+ * @returns {?{lines: number, controls: boolean, shown: string}} null when it is one plain line
+ */
+export function paste_risk(text) {
+	const lines = text.replace(/\r\n?/g, "\n").replace(/\n$/, "").split("\n");
+	const controls = /(?![\t\r\n])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(text.replace(/\u200d|\ufe0f/g, ""));
+	if (!/[\r\n]/.test(text) && !controls)
+		return null;
+	const shown = visible(text.slice(0, PREVIEW_MAX).replace(/\r\n?/g, "\n"));
+	return { lines: lines.length, controls, shown: text.length > PREVIEW_MAX ? `${shown}…` : shown };
+}
+
+function question({ lines, controls, shown }) {
+	return {
+		title: lines > 1 ? t("paste.title", { count: lines }) : controls ? t("paste.hidden") : t("paste.one"),
+		text: [lines > 1 || !controls ? t("paste.text") : "", controls ? t("paste.hidden.text") : ""].filter(Boolean).join(" "),
+		quote: shown, yes: t("paste.yes"),
+	};
+}
+
+/**
+ * Paste into the terminal, after a question if it has more than one line or something in it that does not show.
  * @param {import("./term.js").Term} term
  */
 export async function paste(term, text) {
-	const lines = text.replace(/\r\n?/g, "\n").replace(/\n$/, "").split("\n");
-	const runs = /[\r\n]/.test(text);
-	const shown = text.length > PREVIEW_MAX ? `${text.slice(0, PREVIEW_MAX)}…` : text;
-	const sure = !runs || await ask({
-		title: lines.length === 1 ? t("paste.one") : t("paste.title", { count: lines.length }),
-		text: t("paste.text"), quote: shown, yes: t("paste.yes"),
-	});
-	if (sure && text !== "")
+	const risk = paste_risk(text);
+	if (text !== "" && (!risk || await ask(question(risk))))
 		term.paste(text);
 	term.focus();
+}
+
+/** Paste what is in the clipboard, where the browser gives it. @param {import("./term.js").Term} term */
+export async function paste_clipboard(term) {
+	let text;
+	try {
+		text = await navigator.clipboard.readText();
+	} catch {
+		toast(t("clipboard.unread"), "fault");
+		return;
+	}
+	await paste(term, text);
 }
 
 /** Take over the paste events of the terminal. @param {HTMLElement} host @param {import("./term.js").Term} term */
@@ -44,14 +84,32 @@ export function guard_paste(host, term) {
 	}, { capture: true });
 }
 
+/**
+ * What the mouse does besides selecting: copy at once, paste with the right button.
+ * @param {HTMLElement} host @param {import("./term.js").Term} term
+ */
+export function mouse_copies(host, term) {
+	host.addEventListener("pointerup", (event) => {
+		if (event.button === 0 && prefs().copy_on_select)
+			setTimeout(() => term.selection() && copy(term.selection(), ""));
+	});
+	host.addEventListener("contextmenu", (event) => {
+		if (prefs().right_click !== "paste" || event.shiftKey)
+			return; /* with Shift it is always the browser's menu */
+		event.preventDefault();
+		event.stopImmediatePropagation();
+		paste_clipboard(term);
+	}, { capture: true });
+}
+
 /** Open a link that the machine printed, after the person has seen where it leads. */
 export async function open_link(uri) {
-	const { protocol, host } = new URL(uri);
+	const { protocol, host, href } = new URL(uri);
 	if (protocol !== "https:" && protocol !== "http:")
 		return;
 	const sure = await ask({
-		title: t("link.title", { host }), text: t("link.text"), quote: uri, yes: t("link.yes"),
+		title: t("link.title", { host }), text: t("link.text"), quote: href, yes: t("link.yes"),
 	});
 	if (sure)
-		window.open(uri, "_blank", "noopener,noreferrer");
+		window.open(href, "_blank", "noopener,noreferrer");
 }

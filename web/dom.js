@@ -49,13 +49,27 @@ export function ask({ title, text, quote = "", yes, danger = false }) {
 /**
  * Tell a person, quietly; goes away by itself.
  * @param {string} text @param {"note"|"fault"} kind
+ * @param {?{text: string, run: () => void}} act a button in it
  */
-export function toast(text, kind = "note") {
+export function toast(text, kind = "note", act = null) {
 	const element = document.createElement("p");
 	element.className = `toast ${kind}`;
 	element.textContent = text;
+	if (act)
+		element.append(act_button(act, () => element.remove()));
 	$("toasts").append(element);
 	setTimeout(() => element.remove(), kind === "fault" ? 2 * TOAST_MS : TOAST_MS);
+}
+
+function act_button({ text, run }, done) {
+	const button = document.createElement("button");
+	button.type = "button";
+	button.textContent = text;
+	button.addEventListener("click", () => {
+		run();
+		done();
+	});
+	return button;
 }
 
 /** Run what a person asked for; if it fails, say so. @param {() => Promise<void>} fn */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The two menus: power, and how the page looks. */
 import { $, ask, attempt, on_click, put, show } from "./dom.js";
-import { on_prefs, prefs, set_prefs, theme, toggle_theme } from "./prefs.js";
+import { look, on_prefs, prefs, set_prefs, toggle_theme } from "./prefs.js";
 import { t } from "./words.js";
 
 /** Buttons of the power menu: what they are called in a question, which states allow them, what they do. */
@@ -40,7 +40,7 @@ function power_buttons(machine) {
 /**
  * @param {{email: string, role: string}} who
  * @param {import("./term.js").Term} term
- * @param {{facts: () => void, sign_out: () => Promise<void>, fit: () => void, transcript: () => void, send_key: () => void}} does
+ * @param {{settings: () => void, facts: () => void, sign_out: () => Promise<void>, fit: () => void, transcript: () => void, send_key: () => void}} does
  */
 export function page_menu(who, term, does) {
 	put("menu-who", who.email);
@@ -53,6 +53,7 @@ export function page_menu(who, term, does) {
 	on_click("font-less", () => set_prefs({ font_px: prefs().font_px - 1 }));
 	on_click("font-more", () => set_prefs({ font_px: prefs().font_px + 1 }));
 	on_click("reader", () => set_prefs({ screen_reader: !prefs().screen_reader }));
+	on_click("settings-open", close(does.settings));
 	on_click("facts-open", close(does.facts));
 	on_click("transcript-open", close(does.transcript));
 	on_click("sendkey-open", close(does.send_key));
@@ -63,7 +64,7 @@ export function page_menu(who, term, does) {
 	on_click("sign-out", close(() => attempt(t("room.signing_out"), does.sign_out)));
 	on_prefs(() => {
 		const { font_px, screen_reader } = prefs();
-		term.set_look({ theme: theme(), font_px, screen_reader });
+		term.set_look(look());
 		does.fit();
 		put("font-px", String(font_px));
 		$("reader").ariaChecked = String(screen_reader);

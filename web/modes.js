@@ -12,16 +12,31 @@ const STYLES = { block: 1, underline: 3, bar: 5 };
 
 const mode = (number, on, prefix = "?") => `\x1b[${prefix}${number}${on ? "h" : "l"}`;
 
+const ATTRIBUTES = { 1: "isBold", 2: "isDim", 3: "isItalic", 4: "isUnderline", 5: "isBlink", 7: "isInverse", 8: "isInvisible", 9: "isStrikethrough" };
+
+function colour(base, rgb, palette, value) {
+	if (rgb)
+		return [`${base};2;${value >> 16};${value >> 8 & 255};${value & 255}`];
+	return palette ? [`${base};5;${value}`] : [];
+}
+
+/* @param {object} of a cell, or what the parser will give the next one */
+function attributes(of) {
+	const on = Object.entries(ATTRIBUTES).filter(([, is]) => of[is]()).map(([number]) => number);
+	return `\x1b[${["0", ...on, ...colour(38, of.isFgRGB(), of.isFgPalette(), of.getFgColor()),
+		...colour(48, of.isBgRGB(), of.isBgPalette(), of.getBgColor())].join(";")}m`;
+}
+
 /*
- * The serializer moves the cursor by steps, and is off by one at times. Behind a line that is full there is no address: the cursor gets there by printing its
- * last character again, in the colours it was just printed with.
+ * The serializer moves the cursor by steps, and is off by one at times. Behind a line that is full there is no address: the cursor gets there by
+ * printing its last character again.
  */
-function position(buffer, cols) {
+function position(buffer, cols, next) {
 	const { cursorX, cursorY, baseY } = buffer;
-	if (cursorX < cols)
+	if (cursorX < cols || !next)
 		return `\x1b[${cursorY + 1};${cursorX + 1}H`;
-	const line = buffer.getLine(baseY + cursorY), wide = line.getCell(cols - 1).getWidth() === 0 ? 1 : 0;
-	return `\x1b[${cursorY + 1};${cols - wide}H${line.getCell(cols - 1 - wide).getChars() || " "}`;
+	const line = buffer.getLine(baseY + cursorY), at = cols - (line.getCell(cols - 1).getWidth() === 0 ? 2 : 1), cell = line.getCell(at);
+	return `\x1b[${cursorY + 1};${at + 1}H${attributes(cell)}${cell.getChars() || " "}${attributes(next)}`;
 }
 
 /* The cursor stays where it is: DECSTBM and origin mode would move it, DECRC puts it back. DECRC takes character sets along, so they come last. */
@@ -48,7 +63,7 @@ function modes_text(term) {
 	const { modes, _core: core } = term;
 	const tracking = TRACKING[modes.mouseTrackingMode], encoding = ENCODING[core.coreMouseService?.activeEncoding];
 	return [
-		position(term.buffer.active, term.cols), region(core.buffer ?? {}, term.rows, modes.originMode),
+		position(term.buffer.active, term.cols, core._inputHandler?._curAttrData), region(core.buffer ?? {}, term.rows, modes.originMode),
 		modes.applicationCursorKeysMode ? mode(1, true) : "", modes.applicationKeypadMode ? mode(66, true) : "",
 		modes.bracketedPasteMode ? mode(2004, true) : "", modes.sendFocusMode ? mode(1004, true) : "",
 		modes.reverseWraparoundMode ? mode(45, true) : "", modes.wraparoundMode ? "" : mode(7, false), modes.insertMode ? mode(4, true, "") : "",

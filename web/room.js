@@ -4,7 +4,7 @@
  */
 import * as api from "./api.js";
 import { Bar } from "./bar.js";
-import { copy, guard_paste, open_link, paste } from "./clipboard.js";
+import { copy, guard_paste, mouse_copies, open_link, paste } from "./clipboard.js";
 import { Company, others } from "./company.js";
 import { $, attempt, on_click, put, show, toast } from "./dom.js";
 import { Find } from "./find.js";
@@ -15,12 +15,14 @@ import { Link } from "./link.js";
 import { Machine } from "./machine.js";
 import { page_menu, power_menu } from "./menu.js";
 import { Overlay } from "./overlay.js";
-import { prefs, set_prefs, theme } from "./prefs.js";
+import { look, on_prefs, prefs, set_prefs } from "./prefs.js";
+import { sync_prefs } from "./prefs-sync.js";
 import { Progress } from "./progress.js";
 import { Recording } from "./recording.js";
 import { send_key_dialog } from "./sendkey.js";
 import { SerialSize, stty_line } from "./serial.js";
 import { Session } from "./session.js";
+import { settings_sheet } from "./settings.js";
 import { Share } from "./share.js";
 import { keep_screen, kept_screen } from "./snapshot.js";
 import { Term } from "./term.js";
@@ -69,13 +71,13 @@ export class Room {
 		this.who = who;
 		this.host = host;
 		this.on_out = on_out;
-		const look = { theme: theme(), font_px: prefs().font_px, screen_reader: prefs().screen_reader };
-		this.term = new Term($("terminal"), look, {
+		this.term = new Term($("terminal"), look(), {
 			input: (bytes) => this.#type(this.keys.apply(bytes)),
 			size: (size) => this.#on_size(size),
 			title: (text) => this.#title.text(text),
 			bell: () => this.#title.ring(),
-			copy: (text) => copy(text, t("room.machine_copied", { count: text.length })),
+			copy: (text) => this.#machine_copies(text),
+			too_long: () => prefs().machine_copies && toast(t("clipboard.too_long"), "fault"),
 			link: (uri) => attempt(t("room.opening_link"), () => open_link(uri)),
 		});
 		this.keys = new Keys((bytes) => this.#type(bytes), () => this.term.application_cursor);
@@ -87,7 +89,7 @@ export class Room {
 		power_menu(() => this.#machine);
 		const back = () => this.term.focus();
 		page_menu(who, this.term, {
-			facts: () => this.#bar.open_facts(), sign_out: () => this.#sign_out(), fit: () => this.#fit(),
+			settings: settings_sheet(back), facts: () => this.#bar.open_facts(), sign_out: () => this.#sign_out(), fit: () => this.#fit(),
 			transcript: transcript_dialog(this.term, back),
 			send_key: send_key_dialog((bytes) => this.#type(bytes), () => this.term.application_cursor, back),
 		});
@@ -111,6 +113,12 @@ export class Room {
 		this.#link.start();
 		if (!this.#machine.off)
 			this.term.focus();
+	}
+
+	/** What can wait until the terminal is there. */
+	settle() {
+		on_prefs(() => this.term.draw_by(prefs().renderer));
+		sync_prefs(this.who.email, { get: api.preferences, put: api.keep_preferences });
 	}
 
 	#make_link() {
@@ -137,6 +145,7 @@ export class Room {
 			timer = setTimeout(() => this.#fit(), FIT_DELAY_MS);
 		}).observe($("terminal"));
 		guard_paste($("terminal"), this.term);
+		mouse_copies($("terminal"), this.term);
 		addEventListener("keydown", (event) => this.#key(event), { capture: true });
 		on_waking(() => this.#link?.wake(), () => this.#keep());
 		addEventListener("pagehide", () => this.#keep());
@@ -177,9 +186,25 @@ export class Room {
 			toast(t("room.full_queue"), "fault");
 	}
 
+	#machine_copies(text) {
+		if (prefs().machine_copies)
+			copy(text, t("room.machine_copied", { count: text.length }), true);
+	}
+
+	/* With the setting, Ctrl+C copies what is selected, and is itself again when nothing is. */
+	#copies(event) {
+		if (event.code !== "KeyC" || event.shiftKey || !prefs().smart_ctrl_c || !this.term.selection())
+			return false;
+		copy(this.term.selection(), t("room.copied"));
+		this.term.clear_selection();
+		event.preventDefault();
+		event.stopPropagation();
+		return true;
+	}
+
 	/* The page's own keys. Ctrl+Shift+V is kept from the terminal and left to the browser, which pastes. */
 	#key(event) {
-		if (!event.ctrlKey || !event.shiftKey || event.altKey || event.metaKey || document.querySelector("dialog[open]"))
+		if (!event.ctrlKey || event.altKey || event.metaKey || document.querySelector("dialog[open]") || this.#copies(event) || !event.shiftKey)
 			return;
 		const does = {
 			KeyC: () => this.term.selection() && copy(this.term.selection(), t("room.copied")),

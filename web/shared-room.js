@@ -6,7 +6,7 @@ import { Company } from "./company.js";
 import { $, attempt, on_click, put, show, toast } from "./dom.js";
 import { Keys } from "./keys.js";
 import { Link } from "./link.js";
-import { on_prefs, prefs, theme, toggle_theme } from "./prefs.js";
+import { look, on_prefs, prefs, scheme_name, toggle_theme } from "./prefs.js";
 import { mark_recording } from "./recording-mark.js";
 import { Session } from "./session.js";
 import { shared_pill } from "./shared-pill.js";
@@ -34,10 +34,10 @@ export class SharedRoom {
 	constructor(way, secret, on_end) {
 		this.way = way;
 		this.on_end = on_end;
-		this.term = new Term($("terminal"), { theme: theme(), font_px: prefs().font_px, screen_reader: prefs().screen_reader }, {
+		this.term = new Term($("terminal"), look(), {
 			input: (bytes) => this.#type(this.keys.apply(bytes)), size: () => this.#link?.resize(this.term.size()), title: () => {}, bell: () => {},
 			copy: (text) => this.#types && copy(text, t("room.machine_copied", { count: text.length })),
-			link: (uri) => attempt(t("room.opening_link"), () => open_link(uri)),
+			too_long: () => {}, link: (uri) => attempt(t("room.opening_link"), () => open_link(uri)),
 		});
 		this.keys = new Keys((bytes) => this.#type(bytes), () => this.term.focus());
 		this.#session = new Session(way.stream, TOUCH.matches ? WINDOW_TOUCH_BYTES : WINDOW_BYTES);
@@ -47,7 +47,7 @@ export class SharedRoom {
 		this.#banner();
 		this.#listen();
 		this.#link.start();
-		this.term.accelerate();
+		this.term.draw_by(prefs().renderer);
 	}
 
 	get #types() {
@@ -85,7 +85,7 @@ export class SharedRoom {
 		on_click("theme", toggle_theme);
 		on_click("pill-act", () => this.#act());
 		on_click("release", () => this.#link.release());
-		on_prefs(() => this.term.set_look({ theme: theme() }));
+		on_prefs(() => this.term.set_look({ scheme: scheme_name() }));
 	}
 
 	#act() {

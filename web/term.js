@@ -9,19 +9,21 @@ import { SerializeAddon } from "@xterm/addon-serialize";
 import { Unicode11Addon } from "@xterm/addon-unicode11";
 import { WebLinksAddon } from "@xterm/addon-web-links";
 import { Terminal } from "@xterm/xterm";
+import { font_family } from "./fonts.js";
 import { screen_text } from "./modes.js";
 import { is_reply } from "./replies.js";
-import { palette } from "./palette.js";
 import { SafePoint } from "./safepoint.js";
+import { scheme } from "./schemes.js";
 import { SETTLE } from "./settle.js";
 
-const FONT = 'ui-monospace, "SF Mono", "Cascadia Mono", "JetBrains Mono", "DejaVu Sans Mono", Menlo, Consolas, "Liberation Mono", monospace';
-const SCROLLBACK_LINES = 5000;
 const SCROLLBAR_PX = 10, FONT_LEAST_PX = 5;
 const OSC52_MAX = 100_000; /* base64 characters that the machine may put into the clipboard */
 const TITLE_MAX = 80;
 const BRACKETED_PASTE = 2004;
+const GRAPHEMES = "15-graphemes"; /* what the add-on calls itself */
 const WORD = /^[^\s"'`()[\]{}<>|;,]+$/; /* a cell of a word, a path, an address */
+/** So many matches are marked and counted. */
+export const MATCHES_MAX = 1000;
 
 const utf8 = new TextEncoder();
 
@@ -43,7 +45,7 @@ export class Term {
 	#xterm;
 	#host;
 	#fit = new FitAddon();
-	#search = new SearchAddon({ highlightLimit: 500 });
+	#search = new SearchAddon({ highlightLimit: MATCHES_MAX });
 	#serialize = new SerializeAddon();
 	#safe = new SafePoint();
 	#writing = []; /* replay flags of what xterm has not parsed; the first is being parsed */
@@ -51,26 +53,29 @@ export class Term {
 	#font_px;
 	#held = null; /* the word that a finger holds, as cells of the buffer */
 	#prompts = false; /* the shell says when it waits for a command */
+	#webgl = null;
+	#card; /* there is a graphics card; unknown until somebody asks */
+	#graphemes = false;
+	#found_how = "";
+	#title = ""; /* as the program said it */
 
 	/**
 	 * @param {HTMLElement} host where it goes
-	 * @param {{theme: "dark"|"light", font_px: number, screen_reader: boolean}} look
-	 * @param {object} on functions: input(bytes), size({cols, rows}), title(text), bell(), copy(text), link(uri)
+	 * @param {object} look see look() of prefs.js
+	 * @param {object} on functions: input(bytes), size({cols, rows}), title(text), bell(), copy(text), too_long(), link(uri)
 	 */
 	constructor(host, look, on) {
 		this.#host = host;
 		this.#on = on;
-		this.#font_px = look.font_px;
 		const link = { activate: (event, uri) => on.link(uri), allowNonHttpProtocols: false };
 		this.#xterm = new Terminal({
-			allowProposedApi: true, fontFamily: FONT, fontSize: look.font_px, lineHeight: 1.15, scrollback: SCROLLBACK_LINES,
-			theme: palette(look.theme), screenReaderMode: look.screen_reader, minimumContrastRatio: 3, cursorBlink: false,
-			macOptionIsMeta: true, macOptionClickForcesSelection: true, rightClickSelectsWord: false, linkHandler: link,
+			allowProposedApi: true, macOptionIsMeta: true, macOptionClickForcesSelection: true, rightClickSelectsWord: false, linkHandler: link,
 			overviewRuler: { width: SCROLLBAR_PX },
 		});
 		for (const addon of [this.#fit, this.#search, this.#serialize, new Unicode11Addon(), new WebLinksAddon(link.activate)])
 			this.#xterm.loadAddon(addon);
 		this.#xterm.unicode.activeVersion = "11";
+		this.set_look(look);
 		this.#xterm.open(host);
 		this.#listen();
 	}
@@ -80,7 +85,10 @@ export class Term {
 		x.onData((text) => this.#input(text, utf8.encode(text)));
 		x.onBinary((text) => this.#input(text, Uint8Array.from(text, (c) => c.charCodeAt(0))));
 		x.onResize(({ cols, rows }) => on.size({ cols, rows }));
-		x.onTitleChange((title) => on.title(plain(title)));
+		x.onTitleChange((title) => {
+			this.#title = title;
+			on.title(plain(title));
+		});
 		x.onBell(() => this.#live && on.bell());
 		x.parser.registerCsiHandler({ prefix: "?", final: "h" }, (params) => {
 			this.#prompts ||= params.includes(BRACKETED_PASTE);
@@ -102,8 +110,12 @@ export class Term {
 	/* A program in the machine may set the clipboard. It may never read it. Some leave the target empty and mean the clipboard. */
 	#osc52(data) {
 		const [, target, base64] = /^([cps0-7]*);([A-Za-z0-9+/=]*)$/.exec(data) ?? [];
-		if (target === undefined || base64.length > OSC52_MAX || !this.#live)
+		if (target === undefined || !this.#live)
 			return true;
+		if (base64.length > OSC52_MAX) {
+			this.#on.too_long();
+			return true;
+		}
 		if (target !== "" && !/[cps]/.test(target))
 			return true;
 		try {
@@ -147,12 +159,12 @@ export class Term {
 	 */
 	save(limit) {
 		const { cols, rows } = this;
-		for (let scrollback = SCROLLBACK_LINES; scrollback >= 50; scrollback = Math.floor(scrollback / 2)) {
-			const text = screen_text(this.#xterm, this.#serialize, scrollback);
-			if (text.length <= limit)
-				return { text, offset: this.#safe.offset, cols, rows };
+		const title = this.#title ? `\x1b]2;${plain(this.#title)}\x1b\\` : "";
+		for (let scrollback = this.#xterm.buffer.normal.baseY; ; scrollback = Math.floor(scrollback / 2)) {
+			const text = title + screen_text(this.#xterm, this.#serialize, scrollback);
+			if (text.length <= limit || scrollback === 0)
+				return { text: text.length <= limit ? text : "", offset: this.#safe.offset, cols, rows };
 		}
-		return { text: "", offset: this.#safe.offset, cols, rows };
 	}
 
 	/** Show again what save() gave. @param {() => void} done runs when it is there; until then the size must stay as it was */
@@ -220,30 +232,60 @@ export class Term {
 		return this.#xterm.element.querySelector(".xterm-screen").getBoundingClientRect();
 	}
 
-	/** @param {{theme?: string, font_px?: number, screen_reader?: boolean, read_only?: boolean}} look only what changes */
+	/** @param {object} look see look() of prefs.js, and read_only; only what changes */
 	set_look(look) {
-		const o = this.#xterm.options;
-		if (look.theme !== undefined)
-			o.theme = palette(look.theme);
-		if (look.font_px !== undefined)
-			o.fontSize = this.#font_px = look.font_px;
-		if (look.screen_reader !== undefined)
-			o.screenReaderMode = look.screen_reader;
-		if (look.read_only !== undefined)
-			o.disableStdin = look.read_only;
+		const wanted = {
+			theme: look.scheme && scheme(look.scheme), fontFamily: look.font !== undefined ? font_family(look.font) : undefined, fontSize: look.font_px,
+			lineHeight: look.line_height, cursorStyle: look.cursor, cursorBlink: look.cursor_blink, scrollback: look.scrollback,
+			minimumContrastRatio: look.contrast, screenReaderMode: look.screen_reader, disableStdin: look.read_only,
+		};
+		for (const [name, value] of Object.entries(wanted))
+			if (value !== undefined && this.#xterm.options[name] !== value)
+				this.#xterm.options[name] = value;
+		this.#font_px = look.font_px ?? this.#font_px;
+		const margin = this.#host.closest(".pane");
+		if (wanted.theme && margin)
+			margin.style.backgroundColor = wanted.theme.background;
+		if (look.graphemes !== undefined && look.graphemes !== this.#graphemes)
+			this.#count_graphemes(look.graphemes);
 	}
 
-	/** Draw with the graphics card where there is one; the DOM otherwise and when the card goes away. */
-	async accelerate() {
-		if (!has_graphics_card())
+	/* Emoji of several parts as one: newer than most programs' idea of width, so only if wanted. */
+	async #count_graphemes(wanted) {
+		const { unicode } = this.#xterm;
+		this.#graphemes = wanted;
+		if (wanted && !unicode.versions.includes(GRAPHEMES)) {
+			const { UnicodeGraphemesAddon } = await import("@xterm/addon-unicode-graphemes");
+			this.#xterm.loadAddon(new UnicodeGraphemesAddon());
+		}
+		unicode.activeVersion = this.#graphemes ? GRAPHEMES : "11";
+	}
+
+	/**
+	 * Draw with the graphics card, or let the browser do it. When the card goes away, the browser goes on.
+	 * @param {"auto"|"webgl"|"dom"} by `auto`: with the card where that is faster
+	 */
+	async draw_by(by) {
+		const wanted = by === "webgl" || (by === "auto" && (this.#card ??= has_graphics_card()));
+		if (!wanted)
+			this.#end_webgl();
+		if (!wanted || this.#webgl)
 			return;
 		try {
 			const { WebglAddon } = await import("@xterm/addon-webgl");
-			const webgl = new WebglAddon();
-			webgl.onContextLoss(() => webgl.dispose());
+			const webgl = this.#webgl = new WebglAddon();
+			webgl.onContextLoss(() => this.#end_webgl());
 			this.#xterm.loadAddon(webgl);
 		} catch {
-			/* the DOM renderer goes on */
+			this.#end_webgl();
+		}
+	}
+
+	#end_webgl() {
+		try {
+			this.#webgl?.dispose();
+		} finally {
+			this.#webgl = null;
 		}
 	}
 
@@ -256,6 +298,10 @@ export class Term {
 	/** @returns {string} what is selected, "" if nothing */
 	selection() {
 		return this.#xterm.getSelection();
+	}
+
+	clear_selection() {
+		this.#xterm.clearSelection();
 	}
 
 	/** Type text that came from the clipboard. Control characters are left out: they are never what one meant to paste. */
@@ -359,15 +405,23 @@ export class Term {
 		return { before: lines.slice(0, buffer.baseY), screen: lines.slice(buffer.baseY) };
 	}
 
-	/** @param {string} text @param {"next"|"previous"} way @param {boolean} incremental while it is being typed */
-	find(text, way, incremental = false) {
+	/**
+	 * @param {string} text @param {"next"|"previous"} way
+	 * @param {{caseSensitive: boolean, wholeWord: boolean, regex: boolean}} how
+	 * @param {boolean} incremental while it is being typed
+	 */
+	find(text, way, how, incremental = false) {
 		const options = {
-			incremental,
+			...how, incremental,
 			decorations: {
 				matchBorder: "#b99a3a", matchOverviewRuler: "#b99a3a", activeMatchBorder: "#e4c465", activeMatchBackground: "#8f6d12",
 				activeMatchColorOverviewRuler: "#e4c465",
 			},
 		};
+		/* The add-on looks at its own note of the last options after it has overwritten it, so it must forget them itself. */
+		if (JSON.stringify(how) !== this.#found_how)
+			this.#search.clearDecorations();
+		this.#found_how = JSON.stringify(how);
 		if (way === "previous")
 			this.#search.findPrevious(text, options);
 		else

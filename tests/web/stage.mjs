@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { chromium } from "playwright-core";
 
 /** Every wait of the story; a machine under software emulation on a busy computer takes its time. */
-export const PATIENCE_MS = 90_000;
+export const PATIENCE_MS = Number(process.env.PATIENCE_MS ?? 90_000);
 export const SCREENS = "build/screens";
 
 /** Try until it gives something true. @param {string} what is awaited, for the error */
@@ -116,9 +116,10 @@ export class Browser {
 	/* While the wire is cut or the gateway dead, Chromium itself reports each failed request. */
 	broken_is_fine = false;
 
-	async open() {
+	/** @param {string[]} options further ones of Chromium */
+	async open(options = []) {
 		mkdirSync(SCREENS, { recursive: true });
-		this.browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: CHROMIUM });
+		this.browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: [...CHROMIUM, ...options] });
 	}
 
 	/** @returns a context of its own: other cookies, other stores */

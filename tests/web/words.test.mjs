@@ -13,7 +13,7 @@ const PAGES = ["index.html", "admin.html", "recordings.html", "shared.html", "of
 /* The verifier's findings are the same words as those of `terrarium snp verify`; wire.js and session.js speak of bytes, to who reads logs. */
 const SCRIPTS = readdirSync(WEB).filter((name) => name.endsWith(".js") && !["attest.js", "wire.js", "session.js"].includes(name));
 /* The same in every language: the product, the server's own vocabulary, units, names of keys. */
-const SAME = /^(Terrarium|user|auditor|operator|admin|GiB|MiB|B|A[−+]|Esc|Tab|Ctrl|Alt|Home|End|PgUp|PgDn|F\d{1,2}|Fn|English|Deutsch|简体中文)$/;
+const SAME = /^(Terrarium|user|auditor|operator|admin|GiB|MiB|B|A[−+]|Aa|\[ab\]|Esc|Tab|Ctrl|Alt|Home|End|PgUp|PgDn|F\d{1,2}|Fn|English|Deutsch|简体中文)$/;
 const LETTER = /\p{L}/u;
 
 const forms = (entry) => typeof entry === "string" ? { other: entry } : entry;
