@@ -32,13 +32,13 @@ const lines = (n, of) => Array.from({ length: n }, (_, i) => of(i + 1)).join("\n
 const plain = file("plain.c", lines(200, (i) => `int line_${i} = ${i}; /* grün, 水, ${"x".repeat(i % 40)} */`));
 const coloured = file("coloured", lines(300, (i) => `\x1b[${31 + i % 6};${i % 2}m${i}\x1b[0m of \x1b[38;5;${i % 256}m300\x1b[48;2;9;${i % 256};9m bottles\x1b[m`));
 
-/* What is run, typed into it, and the key that makes it draw anew. */
+/* What is run, typed into it (with what it shows then, where it may take its time), and the key that makes it draw anew. */
 const programs = {
 	vim: {
 		needs: "vim", keys: ["ihello \x1b", ":split\r", "\x06", "Gk", "v", "\x1b"], redraw: "\x0c",
 		argv: `vim -u NONE -i NONE -N --cmd 'set nomore' -c 'set mouse=a ttymouse=sgr title titlestring=moss hlsearch' -c 'syntax on' -c '/line' ${plain}`,
 	},
-	"vim, leaving": { needs: "vim", argv: `sh -c 'vim -u NONE -i NONE -N -c "set mouse=a title" ${plain}; exec bash --norc --noprofile'`, keys: [":q\r", "echo done\r"], redraw: "\x0c" },
+	"vim, leaving": { needs: "vim", argv: `sh -c 'vim -u NONE -i NONE -N -c "set mouse=a title" ${plain}; exec bash --norc --noprofile'`, keys: [[":q\r", /^bash-[\d.]+[#$]/m], ["echo done-$((1+1))\r", /^done-2$/m]], redraw: "\x0c" },
 	less: { needs: "less", argv: `less -R ${coloured}`, keys: [" ", "/77\r", "b", "20j"], redraw: "\x0c" },
 	htop: { needs: "htop", argv: "htop -d 100", keys: ["\x1b[B", "t", "\x1b[B", "\x1b[B"], redraw: "\x0c" },
 	nano: { needs: "nano", argv: `nano -m -l ${plain}`, keys: ["hello", "\x16", "\x17line_9", "\r"], redraw: "\x0c" },
@@ -58,25 +58,27 @@ const programs = {
 	},
 };
 
+const FLAGS = ["isBold", "isItalic", "isDim", "isUnderline", "isBlink", "isInverse", "isInvisible", "isStrikethrough"];
+
+/* Colour 1 is colour 1, however it was asked for. */
+function colours(of, ink = true) {
+	const colour = (rgb, palette, value) => rgb ? `#${value.toString(16)}` : palette ? `${value}` : "";
+	return `${ink ? colour(of.isFgRGB(), of.isFgPalette(), of.getFgColor()) : ""}/${colour(of.isBgRGB(), of.isBgPalette(), of.getBgColor())}` +
+		FLAGS.filter((flag) => ink && of[flag]()).map((flag) => flag[2]).join("");
+}
+
+/* What is to be seen of a cell: without ink only its ground. */
+const attributes = (cell) => colours(cell, cell.getChars().trim() !== "" || cell.isInverse() > 0 || cell.isUnderline() > 0 || cell.isStrikethrough() > 0);
+
 /* What a terminal is set to, beyond what its screen shows. */
 function settings(term, title) {
 	const { coreMouseService: mouse, coreService: core, _charsetService: charsets, _inputHandler: input } = term._core;
 	const { scrollTop, scrollBottom } = term._core.buffer;
-	const { fg, bg, extended } = input._curAttrData;
 	return {
 		...term.modes, screen: term.buffer.active.type, mouse: mouse.activeEncoding, hidden: core.isCursorHidden, region: [scrollTop, scrollBottom],
-		gl: charsets.glevel, charset: charsets.charset ? Object.keys(charsets.charset).length : 0, attributes: [fg, bg, extended.underlineStyle],
+		gl: charsets.glevel, charset: charsets.charset ? Object.keys(charsets.charset).length : 0, attributes: colours(input._curAttrData),
 		style: core.decPrivateModes.cursorStyle ?? null, title,
 	};
-}
-
-/* What is to be seen: colour 1 is colour 1, however it was asked for, and no ink has no colour. */
-function attributes(cell) {
-	const ink = cell.getChars().trim() !== "" || cell.isInverse() || cell.isUnderline() || cell.isStrikethrough();
-	const flags = !ink ? [] : ["isBold", "isItalic", "isDim", "isUnderline", "isBlink", "isInverse", "isInvisible", "isStrikethrough"];
-	const colour = (rgb, palette, value) => rgb ? `#${value.toString(16)}` : palette ? `${value}` : "";
-	return `${ink ? colour(cell.isFgRGB(), cell.isFgPalette(), cell.getFgColor()) : ""}/${colour(cell.isBgRGB(), cell.isBgPalette(), cell.getBgColor())}` +
-		flags.filter((flag) => cell[flag]()).map((flag) => flag[2]).join("");
 }
 
 /* Every cell that shows, and the cursor. */
@@ -93,6 +95,9 @@ function picture(term) {
 	}
 	return { rows, cursor: [active.cursorX, active.cursorY] };
 }
+
+const text_of = ({ buffer: { active }, rows }) =>
+	Array.from({ length: rows }, (_, y) => active.getLine(active.baseY + y).translateToString(true)).join("\n");
 
 class Screen {
 	title = "";
@@ -144,10 +149,12 @@ async function record({ argv, keys, redraw, end }) {
 	};
 	try {
 		assert.ok(await quiet(0, PATIENCE_MS), `${argv} draws nothing`);
-		for (const key of keys) {
+		for (const [key, pattern] of keys.map((key) => [key].flat())) {
 			const before = length;
 			await type(child.stdin, key);
 			await quiet(before, ANSWER_MS);
+			for (const end = Date.now() + PATIENCE_MS; pattern && !pattern.test(text_of(screen.term)); await sleep(20))
+				assert.ok(Date.now() < end, `${argv} shows no ${pattern}`);
 		}
 		const before = length;
 		await type(child.stdin, redraw);
