@@ -124,8 +124,15 @@ static void hello(struct client *c, uint8_t how)
 	struct stream_state st = stream_state(the_stream);
 	int n;
 
-	if (ticket_issue(tickets, &who, STREAM, how & 1 ? ROLE_CONTROLLER : ROLE_VIEWER, loop_now_ms(),
-			 ticket) < 0)
+	struct ticket_right right = { .role = how & 1 ? ROLE_CONTROLLER : ROLE_VIEWER };
+
+	/* Half of those that hold nothing come by a share. */
+	if ((how & 20) == 16) {
+		right.share = 1 + (how >> 5);
+		right.owner = who.person;
+		right.ends_s = INT64_MAX;
+	}
+	if (ticket_issue_for(tickets, &who, STREAM, &right, loop_now_ms(), ticket) < 0)
 		return;
 	if (how & 2)
 		(void)snprintf(epoch, sizeof(epoch), "%016llx", (unsigned long long)st.epoch);
@@ -150,6 +157,25 @@ static void open_console(struct test_console *console)
 	struct hv_console c = test_console_hand(console, false);
 
 	check(stream_open(the_stream, &c) == 0);
+}
+
+static void note_id(void *arg, const struct attach_view *v)
+{
+	uint64_t *newest = arg;
+
+	if (v->id > *newest)
+		*newest = v->id;
+}
+
+static void give_to_newest(struct client *c, struct attach_hub *hub)
+{
+	uint64_t newest = 0;
+	char text[64];
+	int n;
+
+	attach_hub_each(hub, note_id, &newest);
+	n = snprintf(text, sizeof(text), "\006{\"do\":\"give\",\"to\":%llu}", (unsigned long long)newest);
+	attach_input(c->a, (const uint8_t *)text, (size_t)n);
 }
 
 /* One step of the story that the input tells. */
@@ -182,6 +208,12 @@ static void step(struct client *c, struct attach_hub *hub, struct test_console *
 			stream_exit(the_stream, what, 0);
 		else if (what & 32)
 			attach_hub_restart(hub);
+		else if (len > 1 && data[0] & 1)
+			attach_hub_set_share_role(hub, 1 + (data[1] & 7), data[0] & 2 ? ROLE_CONTROLLER : ROLE_VIEWER);
+		else if (len > 1 && data[0] & 2)
+			attach_hub_end_share(hub, 1 + (data[1] & 7), "taken back");
+		else if (len > 8) /* whom a client cannot guess: hand over to the other one */
+			give_to_newest(c, hub);
 		else
 			stream_notify(the_stream);
 		break;

@@ -8,7 +8,11 @@ needs_modules oidc-provider ws
 export IDP_PORT=$((PORT + 1)) STATE=$T/state TERRARIUM=$BUILD/terrarium
 
 oidc_identity corp "http://127.0.0.1:$IDP_PORT"
-start_identity_gateway --share-open=on --per-person=2 --on-removal=keep
+start_netd --network=off --binaries="agent=$BUILD/terrarium-agent shell=/bin/bash"
+export CONTROL=$T/state/control.sock LOG=$T/gateway.log PORT T
+start_gateway --config="$T/terrarium.conf" --driver=local --local-agent=agent --local-command="/bin/bash --norc --noediting -i" \
+	--ring-dir="$T/rings" --share-open=on --per-person=2 --on-removal=keep
+wait_until 10 ready || fail "terrariumd is not ready"
 [ "${ONLY:-}" = page ] || node tests/run/shares.mjs || fail "shares"
 
 [ -x /usr/bin/chromium ] || { echo "# without Chromium: nothing of the page was looked at"; exit 0; }

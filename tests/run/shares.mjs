@@ -245,6 +245,26 @@ await role(own, "controller");
 await unheard("gotcha");
 ok("a controller's link that was made a viewer's types no more, not even with a ticket from before");
 
+/* --- a shell --- */
+await until("the agent", async () => (await ann.state(machine.id)).agent === "ready");
+const shell = await must(ann, "POST", `/api/v1/vms/${machine.id}/streams`, {}, 201);
+const of_shell = await share(ann, shell.id, { role: "controller" });
+const mate = await come(eve, of_shell, { role: "controller" });
+assert.equal(mate.welcome.role, "controller", "where nobody has control it is free");
+mate.type("echo sh'ell'\n");
+await mate.expect(/[\r\n]shell\r/);
+await closed(await say_hello(eve, { ...good, ticket: await ticket_of(eve, of_shell) }), 4401);
+const shells_owner = await ann.attach(shell.id);
+await role(mate, "viewer");
+assert.equal(await error_after(mate, () => mate.type("gotcha\n")), "read_only");
+await shells_owner.close();
+await role(mate, "controller");
+assert.equal((await ann.call("DELETE", `/api/v1/streams/${shell.id}`)).status, 204);
+assert.ok([1000, 4404].includes((await mate.ended).code));
+assert.equal((await redeem(eve, of_shell.secret)).status, 403);
+await unheard("gotcha");
+ok("a shell is shared like a console, and leads nowhere else");
+
 /* --- taken back --- */
 const waiting = await ticket_of(eve, typists);
 await must(ann, "DELETE", `/api/v1/shares/${typists.id}`, undefined, 204);
