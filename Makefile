@@ -330,7 +330,12 @@ build/bench/child: build/obj/tests/bench/child.o
 	$(SAY) LINK $@
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK) -o $@ $^
-bench: all build/bench/load build/bench/child
+BENCH_SNP := tests/bench/snp.c hv/agent/report_test.c $(SNP) base/buf.c base/err.c base/fd.c base/hex.c base/httpc.c base/log.c base/loop.c
+build/bench/snp: $(BENCH_SNP:%.c=build/obj/%.o)
+	$(SAY) LINK $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK) -o $@ $^ $(CTL_LIBS)
+bench: all build/bench/load build/bench/child build/bench/snp
 	$(Q)TTYD='$(TTYD)' QUICK=$(QUICK) $(NODE) tests/bench/bench.mjs
 
 # Three levels of folders: base/, hv/snp/ or tests/unit/, and below each of the build's own.

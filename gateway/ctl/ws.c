@@ -83,7 +83,7 @@ static void closed_by_peer(struct ws *w, const uint8_t *in, size_t len)
 
 	if (len > 2)
 		(void)snprintf(why, sizeof(why), "%.*s", (int)(len - 2), (const char *)in + 2);
-	tell_closed(w, len >= 2 ? (uint16_t)(in[0] << 8 | in[1]) : 0, why);
+	tell_closed(w, (uint16_t)(len >= 2 ? in[0] << 8 | in[1] : 0), why);
 }
 
 static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)

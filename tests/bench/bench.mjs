@@ -46,6 +46,11 @@ async function idleShare() {
 
 // One run of one scenario on one fresh server. Return: what the load generator saw.
 async function runOnce(scenario, source) {
+	if (scenario.program) { // no server: what one function costs
+		const idle = await idleShare();
+		const { stdout } = await run(path.join(build, "bench", scenario.program), scenario.args, { timeout: LOAD_MS });
+		return { idle_before: Math.round(idle * 100) / 100, ...JSON.parse(stdout) };
+	}
 	const dir = workDir();
 	const server = makeServer(source, options, port++);
 	try {
@@ -108,9 +113,10 @@ function rowsOf(scenario, runs) {
 function sourcesOf(scenario) {
 	const have = {
 		ttyd: options.ttyd !== null,
+		snp: fs.existsSync(path.join(build, "bench/snp")),
 		vm: fs.existsSync(path.join(options.images, "micro/manifest.json")),
 	};
-	const ours = fs.existsSync(path.join(options.bin, "terrariumd"));
+	const ours = scenario.program || fs.existsSync(path.join(options.bin, "terrariumd"));
 	return scenario.sources.filter((s) => (s === "ttyd" || ours) && (have[s] ?? true));
 }
 

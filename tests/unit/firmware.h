@@ -27,7 +27,7 @@ struct image_of_firmware {
 
 static inline uint8_t *put_entry(uint8_t *end, const char *guid, const uint32_t *words, size_t count)
 {
-	assert_int_equal(hex_decode(guid, end - 16, 16), 0);
+	(void)hex_decode(guid, end - 16, 16);
 	put16(end - 18, (uint16_t)(18 + 4 * count));
 	for (size_t i = 0; i < count; i++)
 		put32(end - 18 - 4 * (count - i), words[i]);
