@@ -38,7 +38,7 @@ static void bound(void **state)
 {
 	struct tickets *t = tickets_create();
 	struct ticket_right right;
-	char text[TICKET_TEXT], upper[TICKET_TEXT];
+	char text[TICKET_TEXT], upper[TICKET_TEXT], id[STREAM_ID_BYTES + 1];
 
 	(void)state;
 	assert_int_equal(ticket_issue(t, &anna, "s", ROLE_VIEWER, 0, text), 0);
@@ -57,12 +57,41 @@ static void bound(void **state)
 	/* An empty place looks like a ticket of zeroes. */
 	memset(upper, '0', sizeof(upper) - 1);
 	assert_int_equal(ticket_take(t, upper, &(struct who){ 0 }, "", 1, &right), -EACCES);
-	assert_int_equal(ticket_issue(t, &anna, "a stream id that is longer than any that exists",
-				      ROLE_VIEWER, 0, text),
-			 0);
-	assert_int_equal(ticket_issue(t, &anna, "a stream id that is longer than any that exists.",
-				      ROLE_VIEWER, 0, text),
-			 -EINVAL);
+	/* The longest id that fits, and one byte more. */
+	memset(id, 'x', sizeof(id));
+	id[STREAM_ID_BYTES - 1] = '\0';
+	assert_int_equal(ticket_issue(t, &anna, id, ROLE_VIEWER, 0, text), 0);
+	id[STREAM_ID_BYTES - 1] = 'x';
+	id[STREAM_ID_BYTES] = '\0';
+	assert_int_equal(ticket_issue(t, &anna, id, ROLE_VIEWER, 0, text), -EINVAL);
+	tickets_destroy(t);
+}
+
+/* Who came by a share keeps what the share allows; without a share the tickets that wait for it are void. */
+static void of_a_share(void **state)
+{
+	const struct ticket_right open = { .role = ROLE_VIEWER, .share = 5, .owner = 1, .ends_s = 77 },
+				  other = { .role = ROLE_CONTROLLER, .share = 6, .owner = 1, .ends_s = 78 };
+	const struct who guest = { .email = "guest" };
+	struct tickets *t = tickets_create();
+	struct ticket_right right = { 0 };
+	char text[TICKET_TEXT], kept[TICKET_TEXT];
+
+	(void)state;
+	assert_int_equal(ticket_issue_for(t, &guest, "s", &open, 0, text), 0);
+	assert_int_equal(ticket_take(t, text, &bert, "s", 1, &right), -EACCES); /* a session's socket is no guest's */
+	assert_int_equal(ticket_issue_for(t, &guest, "s", &open, 0, text), 0);
+	assert_int_equal(ticket_take(t, text, &guest, "s", 1, &right), 0);
+	assert_true(right.role == ROLE_VIEWER && right.share == 5 && right.owner == 1 && right.ends_s == 77);
+	/* Guests of one share are counted together, and not with those of another. */
+	for (int i = 0; i < TICKETS_PER_SESSION; i++)
+		assert_int_equal(ticket_issue_for(t, &guest, "s", &open, 0, text), 0);
+	assert_int_equal(ticket_issue_for(t, &guest, "s", &open, 0, kept), -EAGAIN);
+	assert_int_equal(ticket_issue_for(t, &guest, "s", &other, 0, kept), 0);
+	ticket_drop_share(t, 5);
+	assert_int_equal(ticket_take(t, text, &guest, "s", 1, &right), -EACCES);
+	assert_int_equal(ticket_take(t, kept, &guest, "s", 1, &right), 0);
+	assert_int_equal(right.role, ROLE_CONTROLLER);
 	tickets_destroy(t);
 }
 
@@ -104,7 +133,7 @@ static void bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(spent_once), cmocka_unit_test(bound),
-					    cmocka_unit_test(bounded) };
+					    cmocka_unit_test(of_a_share), cmocka_unit_test(bounded) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
