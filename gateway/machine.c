@@ -252,6 +252,7 @@ static void on_console(void *arg, struct hv_vm *vm, const struct hv_console *c)
 		log_err("machine %s: its console cannot be served: %s", m->id_text, strerror(-r));
 	else
 		tell_stream(m, m->console);
+	shells_expect(m->shells);
 }
 
 static void on_exit_hook(void *arg, struct hv_vm *vm, int code, int signal)

@@ -37,6 +37,7 @@
 #define TAG	     "terrshel" /* 8 bytes */
 #define WINDOW	     131072u	/* output on its way from the agent: with what the agent keeps and the client's window 512 KiB, as with consoles */
 #define ASK_MS	     15000
+#define FIND_S	     120. /* for an agent to say which shells there are still; nobody can attach to them meanwhile */
 #define LOOK_MS	     500 /* between two looks at what runs in front */
 #define ENDED_FACTOR 2	 /* shells that have ended and are kept, beside as many open ones: then the oldest goes */
 
@@ -61,6 +62,7 @@ struct shells {
 	struct agent_host *host; /* NULL until there was an agent */
 	uint8_t machine[16];
 	struct shell *first; /* owned; by position */
+	ev_timer find;
 	uint64_t looked_ms;
 	bool look_waits;
 };
@@ -296,6 +298,24 @@ static void ask_list(struct shells *s, uint32_t after)
 	buf_finish(&body);
 }
 
+static void on_find(struct ev_loop *ev, ev_timer *timer, int events)
+{
+	struct shells *s = container_of(timer, struct shells, find);
+
+	(void)events;
+	ev_timer_stop(ev, timer);
+	for (struct shell *sh = s->first; sh; sh = sh->next) {
+		if (is_open(sh) && !sh->channel)
+			lose(sh, "the guest's agent does not answer");
+	}
+}
+
+void shells_expect(struct shells *s)
+{
+	if (s->first && !ev_is_active(&s->find))
+		ev_timer_again(s->shared->loop->ev, &s->find);
+}
+
 void shells_ready(struct shells *s, struct agent_host *host)
 {
 	s->host = host;
@@ -417,6 +437,7 @@ int shells_create(struct shells **out, struct shells_shared *shared, const uint8
 		return err_set(e, -ENOMEM, "no memory for the shells");
 	s->shared = shared;
 	s->hooks = hooks;
+	ev_timer_init(&s->find, on_find, 0., FIND_S);
 	s->arg = arg;
 	memcpy(s->machine, machine, sizeof(s->machine));
 	if (shared->ring_dir[0])
@@ -431,6 +452,8 @@ int shells_create(struct shells **out, struct shells_shared *shared, const uint8
 
 struct shells *shells_destroy(struct shells *s)
 {
+	if (s)
+		ev_timer_stop(s->shared->loop->ev, &s->find);
 	while (s && s->first) {
 		struct shell *sh = s->first;
 

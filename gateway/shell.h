@@ -82,6 +82,9 @@ void shells_forget(struct shells *s);
 /** shells_sweep() - delete rings in the directory that are no shell's, once every machine's shells are loaded. @known: is this one? */
 void shells_sweep(const struct shells_shared *shared, bool (*known)(void *arg, const char *stream_id), void *arg);
 
+/** shells_expect() - the machine runs: shells that its agent has not named in two minutes are lost */
+void shells_expect(struct shells *s);
+
 /** shells_ready() - the agent has answered: find every shell again. @host: borrowed, must outlive the shells or be left by shells_leave() */
 void shells_ready(struct shells *s, struct agent_host *host);
 
