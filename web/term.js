@@ -300,10 +300,6 @@ export class Term {
 		return this.#xterm.getSelection();
 	}
 
-	clear_selection() {
-		this.#xterm.clearSelection();
-	}
-
 	/** Type text that came from the clipboard. Control characters are left out: they are never what one meant to paste. */
 	paste(text) {
 		this.#xterm.paste(text.replace(/(?![\t\n\r])\p{Cc}/gu, ""));
