@@ -764,6 +764,84 @@ static void roles(void **state)
 	world_finish(&w);
 }
 
+/* Attach as @who, who came by a share of person 7. */
+static void attach_by_share(struct client *c, struct world *w, struct who who, int64_t share, enum stream_role role, int64_t ends_s)
+{
+	const struct ticket_right right = { .role = role, .share = share, .owner = 7, .ends_s = ends_s };
+	const struct who usual = w->who;
+	char ticket[TICKET_TEXT];
+
+	who.expires_at = usual.expires_at;
+	w->who = who;
+	connect_client(c, w);
+	assert_int_equal(ticket_issue_for(w->tickets, &who, STREAM, &right, loop_now_ms(), ticket), 0);
+	w->who = usual;
+	send_json(c, WIRE_HELLO, json_pack("{s:s, s:s, s:i}", "ticket", ticket, "stream", STREAM, "window", 65536));
+	settle(c);
+}
+
+static bool let_nobody_in(void *arg, const struct attach_claim *claim)
+{
+	(void)arg;
+	return claim->right->share == 0;
+}
+
+/* A share's holder disturbs nobody by coming, types only with the right and control, and goes with the share. */
+static void by_a_share(void **state)
+{
+	const struct who guest = { .email = "guest" }, bert = { .person = 9, .email = "b@example.org" };
+	struct client a = { .credits = true }, g = { .credits = true }, b = { .credits = true }, late = { 0 }, barred = { 0 };
+	int64_t soon = time(NULL) + 100;
+	struct world w;
+
+	(void)state;
+	world_init(&w, HV_CONSOLE_SOCKET);
+	world_open(&w, false);
+	attach_client(&a, &w, ROLE_CONTROLLER);
+	attach_by_share(&g, &w, guest, 3, ROLE_VIEWER, soon);
+	attach_by_share(&b, &w, bert, 4, ROLE_CONTROLLER, soon);
+	settle(&a);
+	assert_string_equal(a.role, "controller");
+	assert_string_equal(b.role, "viewer");
+	type(&g, "rm");
+	take(&g, "take");
+	settle(&g);
+	assert_string_equal(g.error, "forbidden");
+	take(&b, "take");
+	settle(&a);
+	settle(&b);
+	assert_string_equal(b.role, "controller");
+	type(&b, "bb");
+	guest_hears(&w, "bb");
+
+	/* The right goes while it controls. */
+	attach_hub_set_share_role(w.hub, 4, ROLE_VIEWER);
+	type(&b, "rm");
+	settle(&a);
+	settle(&b);
+	assert_string_equal(b.role, "viewer");
+	assert_string_equal(b.error, "read_only");
+	assert_string_equal(a.role, "controller");
+	type(&a, "aa");
+	guest_hears(&w, "aa");
+
+	attach_hub_end_share(w.hub, 3, "taken back");
+	settle(&g);
+	assert_int_equal(g.code, 4403);
+	assert_false(b.closed);
+	attach_by_share(&late, &w, bert, 4, ROLE_VIEWER, time(NULL));
+	assert_int_equal(late.code, 4403);
+	attach_hub_guard(w.hub, let_nobody_in, NULL);
+	attach_by_share(&barred, &w, bert, 4, ROLE_VIEWER, soon);
+	assert_int_equal(barred.code, 4403);
+	close_client(&a);
+	close_client(&b);
+	close_client(&g);
+	close_client(&late);
+	close_client(&barred);
+	world_finish(&w);
+}
+
 /*
  * An operator may watch a stranger's stream, and no more, whatever the ticket says; others do not even
  * learn that it is there.
@@ -1265,6 +1343,7 @@ int main(void)
 		cmocka_unit_test(line_and_back), cmocka_unit_test(exits),
 		cmocka_unit_test(faults),	 cmocka_unit_test(refusals),
 		cmocka_unit_test(many_viewers),	 cmocka_unit_test(roles),
+		cmocka_unit_test(by_a_share),
 		cmocka_unit_test(watched),	 cmocka_unit_test(watching_ends_with_the_role),	 cmocka_unit_test(widest_windows),
 		cmocka_unit_test(typed_ahead),	 cmocka_unit_test(stuck_input),
 		cmocka_unit_test(window_holds),	 cmocka_unit_test(nobody_looks),
