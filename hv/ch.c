@@ -19,6 +19,8 @@
  *   rebooting -> HV_EV_RESET, and "shutdown" belongs to it until rebooted or booted
  *   shutdown otherwise -> HV_EV_SHUTDOWN
  *   guest/panic -> HV_EV_BROKEN;   anything lost -> vm.info
+ *
+ * The agent is reached by vsock (ch_vsock.c): looked for from the start, and again whenever its conversation is lost.
  */
 #include <errno.h>
 #include <ev.h>
@@ -33,6 +35,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "hv/ch_api.h"
+#include "hv/ch_vsock.h"
 #include "hv/cmdline.h"
 #include "hv/driver.h"
 
@@ -42,6 +45,7 @@
 #define IO_PERCENT	50	   /* for the threads that serve console and network beside busy CPUs */
 #define PIDS_MAX	64	   /* a thread for each CPU and queue, the API, events, signals */
 #define READS_A_TURN	16
+#define AGENT_FIRST_MS	300 /* no guest has booted before */
 
 /* --- the command line ------------------------------------------------------------------------------------- */
 
@@ -106,6 +110,9 @@ static int ch_plan(const struct plan_input *in, struct spawn_plan *p, struct err
 	option(p, "--console", "off");
 	(void)plan_arg(p, "--pvpanic");
 	plan_net(in, p);
+	/* The VMM makes the socket. The number is the guest's address, in a space of its own. */
+	(void)plan_arg(p, "--vsock");
+	(void)plan_arg(p, "cid=3,socket=/proc/self/fd/%d/" NETD_SOCKET_NAME, plan_want(p, NETD_FD_DIR));
 	(void)plan_want(p, NETD_FD_PTY);
 	(void)plan_want(p, NETD_FD_RING);
 	if (!plan_whole(p))
@@ -128,6 +135,16 @@ static bool ch_is_mine(const struct netd_slot_info *info)
 	return false;
 }
 
+/* A machine that was started before there were agents has none. */
+static bool has_directory(const struct netd_slot_info *info)
+{
+	for (uint32_t i = 0; i < info->nwant && i < NETD_FDS_MAX; i++) {
+		if (info->want[i] == NETD_FD_DIR)
+			return true;
+	}
+	return false;
+}
+
 /* --- the running process ---------------------------------------------------------------------------------- */
 
 struct instance {
@@ -136,7 +153,8 @@ struct instance {
 	int events_fd;	    /* owned; -1 at its end */
 	ev_io readable;
 	struct ch_events events;
-	bool attached, rebooting, checked;
+	struct ch_vsock agent;
+	bool has_agent, attached, rebooting, checked;
 };
 
 static void check_version(struct instance *in, const struct ch_answer *a)
@@ -261,6 +279,7 @@ static int ch_attach(struct hv_vm *vm, void *instance, int *fds, const struct ne
 	in->events_fd = -1;
 	in->attached = true;
 	ch_events_init(&in->events);
+	ch_vsock_init(&in->agent, vm);
 	if (api < 0 || events < 0 || pty < 0 || ring < 0)
 		return err_set(e, -EPROTO, "the process is no Cloud Hypervisor of this driver: "
 					   "an API, events, a console or a ring is missing");
@@ -281,6 +300,20 @@ static int ch_attach(struct hv_vm *vm, void *instance, int *fds, const struct ne
 	console->fd = fd_take(&pty);
 	console->ring_fd = fd_take(&ring);
 	console->ring_bytes = info->ring_bytes;
+	in->has_agent = has_directory(info);
+	if (in->has_agent)
+		ch_vsock_seek(&in->agent, console->adopted ? 0 : AGENT_FIRST_MS);
+	return 0;
+}
+
+static int ch_agent_renew(struct hv_vm *vm, void *instance)
+{
+	struct instance *in = instance;
+
+	if (!in->has_agent)
+		return -ENOTCONN;
+	hv_agent_stream(vm, -1); /* this one is of no use any more */
+	ch_vsock_seek(&in->agent, 0);
 	return 0;
 }
 
@@ -328,6 +361,7 @@ static void ch_finish(struct hv_vm *vm, void *instance)
 	in->api = ch_api_close(in->api);
 	stop_events(in);
 	ch_events_finish(&in->events);
+	ch_vsock_stop(&in->agent);
 }
 
 const struct hv_driver hv_driver_ch = {
@@ -340,6 +374,7 @@ const struct hv_driver hv_driver_ch = {
 	.quit = ch_quit,
 	.reset = ch_reset,
 	.signal_hint = ch_signal_hint,
+	.agent_renew = ch_agent_renew,
 	.is_mine = ch_is_mine,
 	.finish = ch_finish,
 };

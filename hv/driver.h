@@ -13,6 +13,7 @@
 
 struct confidential;
 struct err;
+struct helper_call;
 
 #define SPAWN_ARGC_MAX 128
 
@@ -135,6 +136,10 @@ void hv_agent_stream(struct hv_vm *vm, int fd);
 
 /** hv_agent_here() - there may be an agent at the other end: on_agent() gets a duplicate of the stream, once the console was handed out */
 void hv_agent_here(struct hv_vm *vm);
+
+/** hv_reach() - let the helper connect to the socket that the machine's process made (NETD_CONNECT); @c->done follows */
+void hv_reach(struct hv_vm *vm, struct helper_call *c);
+void hv_reach_cancel(struct hv_vm *vm, struct helper_call *c);
 
 /** hv_vm_loop() - the loop, for a driver's watchers */
 struct loop *hv_vm_loop(const struct hv_vm *vm);

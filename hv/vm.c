@@ -589,6 +589,17 @@ void hv_agent_here(struct hv_vm *vm)
 		log_warn("machine %s: no file descriptor is left for its agent", vm->spec.name);
 }
 
+void hv_reach(struct hv_vm *vm, struct helper_call *c)
+{
+	helper_connect(vm->hv->helper, c, vm->info.slot);
+}
+
+void hv_reach_cancel(struct hv_vm *vm, struct helper_call *c)
+{
+	if (vm->hv->helper)
+		helper_cancel(vm->hv->helper, c);
+}
+
 void hv_vm_agent_seen(struct hv_vm *vm)
 {
 	now_ready(vm);

@@ -42,15 +42,16 @@ pid_of_ch() { pgrep -P "$NETD_PID" -f "api-socket fd="; }
 
 pings=('send=ping -c1 -W5 $(ip route | sed -n "s/^default via \([^ ]*\).*/\1/p")\n' 'expect=1 packets received')
 grep -q 'do not give:.*network' "$T/netd.log" && pings=()
-ch_retry --cpus=2 --memory=160M --stop=30s start state=ready show \
+ch_retry --cpus=2 --memory=160M --stop=30s start state=ready agent health replied=0 'exec=uname -n' expect=test-0011 exit=0 show \
 	'send=echo cpus=$(nproc) name=$(hostname)\n' 'expect=cpus=2 name=test-0011' "${pings[@]}" \
 	'send=touch /tmp/before; reboot\n' state=booting state=ready 'send=ls /tmp/before\n' 'expect=No such file' \
-	reset state=booting state=ready 'send=poweroff\n' state=stopped 'reason=switched itself off' || fail "it does not boot, reboot or power off"
+	reset state=booting agent 'exec=ls /tmp/before' exit=1 \
+	'exec=kill -9 $(pidof terrarium-agent)' agent pty= 'expect=# ' size=100x30 'type=stty size\n' 'expect=30 100' state=ready 'send=poweroff\n' state=stopped 'reason=switched itself off' || fail "it does not boot, reboot or power off"
 grep -q 'console pty' "$T/hv.log" || fail "its console is no PTY"
 [ "$(grep -c 'console pty' "$T/hv.log")" = 1 ] || say "booted twice"
 grep -q 'driver=cloud-hypervisor accel=kvm can_resize=0' "$T/hv.log" || fail "it is not shown as what it is"
 [ "$(end_of)" = "status 0, signal 0" ] || fail "it ends as: $(end_of)"
-ok "it boots, has its network, reboots by the guest's wish and by the host's on one console, and switches itself off"
+ok "it boots, has its network and its agent, reboots by the guest's wish and by the host's on one console, and switches itself off"
 nothing_left || fail "something is left"
 ok "nothing is left, no socket either"
 

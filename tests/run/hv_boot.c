@@ -191,6 +191,11 @@ static void on_agent(void *arg, struct hv_vm *vm, int fd)
 	talk_connect(fd);
 }
 
+static void on_agent_lost(void)
+{
+	(void)hv_vm_agent_renew(b.vm);
+}
+
 static void on_agent_answer(void)
 {
 	hv_vm_agent_seen(b.vm);
@@ -408,7 +413,7 @@ static int create(struct err *e)
 	if (r == 0)
 		r = hex_decode(b.s.id, id, sizeof(id));
 	if (r == 0)
-		talk_init(&b.loop, &b.seen, on_agent_answer);
+		talk_init(&b.loop, &b.seen, on_agent_answer, on_agent_lost);
 	if (r == 0)
 		r = hv_create(&b.hv, &b.loop, &c, &hooks, NULL, e);
 	if (r < 0)

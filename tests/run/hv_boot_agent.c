@@ -16,7 +16,8 @@
 static struct {
 	struct loop *loop;
 	struct buf *seen;
-	void (*on_answer)(void);
+	void (*on_answer)(void), (*on_lost)(void);
+	ev_timer lost;
 	struct agent_host *host;
 	struct agent_channel *channel;
 	unsigned answers, waited_for;
@@ -36,26 +37,40 @@ static void on_lost(void *arg, const char *why)
 {
 	(void)arg;
 	(void)fprintf(stderr, "agent: lost: %s\n", why);
+	ev_timer_set(&a.lost, 0.2, 0.);
+	ev_timer_start(a.loop->ev, &a.lost);
+}
+
+static void on_moment(struct ev_loop *ev, ev_timer *w, int events)
+{
+	(void)ev;
+	(void)w;
+	(void)events;
+	a.on_lost();
 }
 
 static const struct agent_host_hooks host_hooks = { .on_ready = on_ready, .on_lost = on_lost };
 
-void talk_init(struct loop *loop, struct buf *seen, void (*on_answer)(void))
+void talk_init(struct loop *loop, struct buf *seen, void (*on_answer)(void), void (*on_lost_hook)(void))
 {
 	a.loop = loop;
 	a.seen = seen;
 	a.on_answer = on_answer;
+	a.on_lost = on_lost_hook;
+	ev_init(&a.lost, on_moment);
 	a.host = agent_host_create(loop, &host_hooks, NULL);
 }
 
 void talk_finish(void)
 {
+	ev_timer_stop(a.loop->ev, &a.lost);
 	a.channel = a.channel ? agent_channel_destroy(a.channel, AGENT_LEAVE) : NULL;
 	a.host = agent_host_destroy(a.host);
 }
 
 void talk_connect(int fd)
 {
+	ev_timer_stop(a.loop->ev, &a.lost);
 	(void)agent_host_connect(a.host, fd);
 }
 

@@ -9,8 +9,8 @@ struct loop;
 
 /* hv_boot's side of the agent: one conversation, one program at a time. What programs print is added to @seen. */
 
-/** talk_init() - @on_answer is called whenever an agent has answered */
-void talk_init(struct loop *loop, struct buf *seen, void (*on_answer)(void));
+/** talk_init() - @on_answer is called whenever an agent has answered, @on_lost a moment after a conversation has ended */
+void talk_init(struct loop *loop, struct buf *seen, void (*on_answer)(void), void (*on_lost)(void));
 void talk_finish(void);
 
 /** talk_connect() - consumes @fd */

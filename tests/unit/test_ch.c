@@ -61,6 +61,29 @@ void hv_event_accel(struct hv_vm *vm, enum hv_accel accel)
 	t.accel_told = accel == HV_ACCEL_KVM;
 }
 
+void hv_agent_stream(struct hv_vm *vm, int fd)
+{
+	(void)vm;
+	(void)fd;
+}
+
+void hv_agent_here(struct hv_vm *vm)
+{
+	(void)vm;
+}
+
+void hv_reach(struct hv_vm *vm, struct helper_call *c)
+{
+	(void)vm;
+	(void)c;
+}
+
+void hv_reach_cancel(struct hv_vm *vm, struct helper_call *c)
+{
+	(void)vm;
+	(void)c;
+}
+
 struct loop *hv_vm_loop(const struct hv_vm *vm)
 {
 	(void)vm;

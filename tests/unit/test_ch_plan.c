@@ -36,6 +36,29 @@ void hv_event_accel(struct hv_vm *vm, enum hv_accel accel)
 	(void)accel;
 }
 
+void hv_agent_stream(struct hv_vm *vm, int fd)
+{
+	(void)vm;
+	(void)fd;
+}
+
+void hv_agent_here(struct hv_vm *vm)
+{
+	(void)vm;
+}
+
+void hv_reach(struct hv_vm *vm, struct helper_call *c)
+{
+	(void)vm;
+	(void)c;
+}
+
+void hv_reach_cancel(struct hv_vm *vm, struct helper_call *c)
+{
+	(void)vm;
+	(void)c;
+}
+
 struct loop *hv_vm_loop(const struct hv_vm *vm)
 {
 	(void)vm;
@@ -85,17 +108,18 @@ static const char *lines(void)
 	"cloud-hypervisor\n--api-socket\nfd=3\n--event-monitor\nfd=4\n--log-file\n/dev/null\n--seccomp\ntrue\n--cpus\nboot=2,nested=off\n" \
 	"--memory\nsize=256M\n--kernel\n/img/vmlinux\n--initramfs\n/img/initrd\n--cmdline\n"
 #define TAIL "--serial\ntty\n--console\noff\n--pvpanic\n"
+#define VSOCK(FD) "--vsock\ncid=3,socket=/proc/self/fd/" FD "/vsock\n"
 
 static void with_a_network(void **state)
 {
-	static const uint8_t want[] = { NETD_FD_LISTEN, NETD_FD_STREAM, NETD_FD_TAP, NETD_FD_PTY, NETD_FD_RING };
+	static const uint8_t want[] = { NETD_FD_LISTEN, NETD_FD_STREAM, NETD_FD_TAP, NETD_FD_DIR, NETD_FD_PTY, NETD_FD_RING };
 
 	(void)state;
 	assert_int_equal(hv_driver_ch.plan(&in, &plan, NULL), 0);
 	assert_string_equal(plan.binary, "cloud-hypervisor");
 	assert_null(plan.or_binary);
 	assert_string_equal(lines(), HEAD "console=ttyS0 quiet terrarium.host=alice terrarium.ip4=10.77.0.8/24 terrarium.gw4=10.77.0.1 "
-					  "terrarium.dns=10.77.0.1 terrarium.size=120x40\n" TAIL "--net\nfd=5,mac=02:54:00:00:00:07\n");
+					  "terrarium.dns=10.77.0.1 terrarium.size=120x40\n" TAIL "--net\nfd=5,mac=02:54:00:00:00:07\n" VSOCK("6"));
 	assert_int_equal(plan.nwant, sizeof(want));
 	assert_memory_equal(plan.want, want, sizeof(want));
 	assert_int_equal(plan.ring_bytes, 1 << 20);
@@ -113,8 +137,8 @@ static void without_a_network(void **state)
 	in.probe = true;
 	spec.cols = 0;
 	assert_int_equal(hv_driver_ch.plan(&in, &plan, NULL), 0);
-	assert_string_equal(lines(), HEAD "console=ttyS0 quiet terrarium.probe terrarium.host=alice\n" TAIL);
-	assert_int_equal(plan.nwant, 4);
+	assert_string_equal(lines(), HEAD "console=ttyS0 quiet terrarium.probe terrarium.host=alice\n" TAIL VSOCK("5"));
+	assert_int_equal(plan.nwant, 5);
 }
 
 static void refusals(void **state)

@@ -46,6 +46,18 @@ void hv_agent_here(struct hv_vm *vm)
 	(void)vm;
 }
 
+void hv_reach(struct hv_vm *vm, struct helper_call *c)
+{
+	(void)vm;
+	(void)c;
+}
+
+void hv_reach_cancel(struct hv_vm *vm, struct helper_call *c)
+{
+	(void)vm;
+	(void)c;
+}
+
 struct loop *hv_vm_loop(const struct hv_vm *vm)
 {
 	(void)vm;
