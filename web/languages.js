@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Where a person chooses the page's language: a list in the menu, at the door, and on the administrators' page. */
 import { reload } from "./leaving.js";
-import { LANGUAGES, choose_language, chosen_language, t } from "./words.js";
+import { on_prefs, prefs, set_prefs } from "./prefs.js";
+import { LANGUAGES, chosen_language, language_of, t, wanted } from "./words.js";
 
-/** Fill every list of languages. What is on the screen is kept over the reload that follows a choice. */
+/** Fill every list of languages. Another choice, here or come from the server, loads the page anew; what is on the screen is kept over that. */
 export function offer_languages() {
-	for (const list of document.querySelectorAll("select.language")) {
+	const lists = [...document.querySelectorAll("select.language")];
+	for (const list of lists) {
 		list.replaceChildren(...Object.entries({ system: t("page.language.system"), ...LANGUAGES }).map(([code, name]) => new Option(name, code)));
-		list.value = chosen_language();
-		list.addEventListener("change", () => {
-			choose_language(list.value);
-			reload();
-		});
+		list.addEventListener("change", () => set_prefs({ language: list.value }));
 	}
+	on_prefs(() => {
+		const { language } = prefs();
+		for (const list of lists)
+			list.value = language;
+		/* Only one that is kept: else the page would load itself for ever. */
+		if (chosen_language() === language && language_of(language, navigator.languages) !== wanted)
+			reload();
+	});
 }

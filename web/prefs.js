@@ -4,6 +4,7 @@
  * another one (web/prefs-sync.js). Whatever comes from a store is brought into range here.
  */
 import { SCHEME_NAMES, shade } from "./schemes.js";
+import { LANGUAGES } from "./words.js";
 
 const KEY = "terrarium.prefs";
 
@@ -16,6 +17,7 @@ const family = (value, preset) => typeof value === "string" && /^[\p{L}\p{N} ._-
 
 /** Every preference: what it is unless chosen, and what brings a foreign value into range. */
 const TABLE = {
+	language: ["system", one_of("system", ...Object.keys(LANGUAGES))],
 	theme: ["system", one_of("system", "light", "dark")],
 	scheme: ["match", one_of("match", ...SCHEME_NAMES)],
 	font: ["", family], /* "": the first of a list of good ones that this computer has */

@@ -11,7 +11,7 @@
  */
 import english from "./i18n/en.json" with { type: "json" };
 
-const KEY = "terrarium.language";
+const PREFS = "terrarium.prefs"; /* of prefs.js, which needs words itself */
 /** What each language calls itself. */
 export const LANGUAGES = { en: "English", de: "Deutsch", zh: "简体中文" };
 /* For what the browser does with it (fonts, hyphens, voices); no more than the key says unless named here. */
@@ -23,22 +23,13 @@ const OTHERS = {
 const ATTRIBUTES = [["data-t-label", "aria-label"], ["data-t-title", "title"], ["data-t-placeholder", "placeholder"],
 	["data-t-off", "data-off"], ["data-t-on", "data-on"]];
 
-/** @returns {string} what this person has chosen, "system" when the browser decides */
+/** @returns {string} what this browser keeps as this person's choice, "system" when the browser decides */
 export function chosen_language() {
 	try {
-		const code = localStorage.getItem(KEY);
+		const code = JSON.parse(localStorage.getItem(PREFS))?.language;
 		return Object.hasOwn(LANGUAGES, code) ? code : "system";
 	} catch {
 		return "system";
-	}
-}
-
-/** Choose, from the next time the page is loaded on. @param {string} code of LANGUAGES, or "system" */
-export function choose_language(code) {
-	try {
-		localStorage.setItem(KEY, code);
-	} catch {
-		/* a forbidden store: the browser decides */
 	}
 }
 
@@ -71,7 +62,9 @@ async function catalogue_of(code) {
 }
 
 const on_page = typeof document !== "undefined";
-const { code, catalogue } = await catalogue_of(on_page ? language_of(chosen_language(), navigator.languages) : "en");
+/** The language that was wanted when the page began. */
+export const wanted = on_page ? language_of(chosen_language(), navigator.languages) : "en";
+const { code, catalogue } = await catalogue_of(wanted);
 
 /** The language that is spoken. */
 export const language = code;

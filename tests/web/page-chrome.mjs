@@ -116,14 +116,29 @@ const steps = {
 		await until("state in Chinese", async () => await page.textContent("#state-word") === "就绪");
 		await page.click("#menu-open");
 		await page.screenshot({ path: `${SCREENS}/chrome-menu-zh.png` });
+	},
+
+	async "the choice follows the person to another browser"() {
+		const kept = (code) => until(`${code} on the server`, () => page.evaluate(async (language) =>
+			(await (await fetch("/api/v1/settings")).json()).language === language, code), 10_000);
+		await kept("zh");
+		const here = [page, cdp];
+		await somebody({ locale: "de" });
+		await page.goto(await demo_link(STATE, wire_port));
+		await until("Chinese", () => page.getAttribute("html", "lang").then((lang) => lang === "zh-Hans", () => false), 10_000);
+		await page.waitForSelector("#room:not([hidden])");
+		await connected();
+		await page.context().close();
+		[page, cdp] = here;
 		await page.selectOption("#menu .language", "en");
 		await until("English", async () => await page.textContent("#state-word") === "ready");
+		await kept("en");
 		await connected();
 	},
 
 	async "no violation that axe knows: room, menus, dialogs, dark and light"() {
 		const parts = { "#menu": "#menu-open", "#power": "#power-open" };
-		const dialogs = { "#sendkey": "#sendkey-open", "#transcript": "#transcript-open", "#facts": "#facts-open" };
+		const dialogs = { "#settings": "#settings-open", "#sendkey": "#sendkey-open", "#transcript": "#transcript-open", "#facts": "#facts-open" };
 		for (const [colorScheme, rules] of [["dark"], ["light", ["color-contrast"]]]) {
 			await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
 			await accessible(`the room, ${colorScheme}`, rules);
