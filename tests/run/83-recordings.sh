@@ -8,13 +8,15 @@ PORT=17638
 SHELL_LINE="/bin/bash --norc --noediting -i"
 command -v unshare >/dev/null || skip "unshare is not installed"
 
-start_netd --network=off
-keep_gateway --driver=local --local-command="$SHELL_LINE"
+start_netd --network=off --binaries="agent=$BUILD/terrarium-agent shell=/bin/bash"
+keep_gateway --driver=local --local-agent=agent --local-command="$SHELL_LINE" --ring-dir="$T/rings"
 wait_until 5 ready || fail "not ready"
-node tests/run/recordings.mjs faithful "$PORT" "$T/state" "$T/gateway.pid" >"$T/faithful.out" || { cat "$T/faithful.out"; fail "a faithful recording"; }
-sed '$d' "$T/faithful.out"
+for kind in shell console; do
+	node tests/run/recordings.mjs faithful "$PORT" "$T/state" "$T/gateway.pid" $kind >"$T/faithful.out" || { cat "$T/faithful.out"; fail "a faithful recording of a $kind"; }
+	sed '$d' "$T/faithful.out"
+	ok "a recording is what the person saw, over three kills: $kind"
+done
 ID=$(tail -n 1 "$T/faithful.out")
-ok "a recording is what the person saw, over three kills"
 
 ctl() { "$BUILD/terrarium" "$@" --socket="$T/state/control.sock"; }
 ctl user allow bob@example.org --role=auditor >/dev/null || fail "terrarium user allow"

@@ -78,9 +78,15 @@ const whole = (a) => Buffer.concat([...(a.before ? [whole(a.before)] : []), a.ou
 /* Everything that a terminal can do to a recording, and the death of the gateway in the middle. */
 async function faithful() {
 	const ann = await new Person(port).sign_in(state_dir, "ann@example.org"), bob = await new Person(port).sign_in(state_dir, "bob@example.org");
-	const vm = await ann.machine(), stream = vm.streams[0].id;
+	const vm = await ann.machine();
 	await ann.wait_state(vm.id, "ready");
+	await until("the agent", async () => (await ann.state(vm.id)).agent === "ready");
+	const stream = process.argv[6] === "console" ? vm.streams[0].id : (await ann.call("POST", `/api/v1/vms/${vm.id}/streams`, { cols: 80, rows: 24 })).body.id;
 	let a = await ann.attach(stream);
+	if (process.argv[6] === "shell") {
+		a.type("exec bash --norc --noediting\n");
+		await a.expect("bash-5");
+	}
 	const watcher = await ann.attach(stream, { role: "viewer" }, { role: "viewer" });
 	assert.equal(a.welcome.recording, "off");
 	a.type("PS1='> '; stty -echo\n");
@@ -160,7 +166,7 @@ async function faithful() {
 	for (const [method, path] of [["GET", ""], ["GET", "/content"], ["PATCH", ""], ["DELETE", ""]])
 		assert.equal((await bob.call(method, `${ROOM}/${id}${path}`, method === "PATCH" ? { name: "mine" } : undefined)).status, 404, method);
 	assert.equal((await bob.call("GET", "/api/v1/admin/recordings")).status, 403);
-	const folder = `${state_dir}/recordings`, owner = readdirSync(folder)[0];
+	const folder = `${state_dir}/recordings`, owner = readdirSync(folder)[0], kept = readdirSync(`${folder}/${owner}`).length;
 	assert.equal(statSync(`${folder}/${owner}/${id}.cast`).mode & 0o777, 0o600);
 	console.log(`${(live.length / 1048576).toFixed(1)} MiB over 3 kills, ${cast.events.length} events, ${(done.size / 1048576).toFixed(1)} MiB`);
 
@@ -172,7 +178,7 @@ async function faithful() {
 	assert.deepEqual(parse((await raw(ann, `${ROOM}/${second.id}/content`)).body.toString()).events.at(-1).slice(1), ["x", "7"]);
 	assert.equal((await ann.call("DELETE", `${ROOM}/${second.id}`)).status, 204);
 	assert.equal((await ann.call("GET", `${ROOM}/${second.id}`)).status, 404);
-	await until("the file's end", () => readdirSync(`${folder}/${owner}`).length === 1);
+	await until("the file's end", () => readdirSync(`${folder}/${owner}`).length === kept);
 	console.log(id);
 }
 
