@@ -32,7 +32,7 @@
 #define HURRY_BYTES  (64u << 10)
 #define LINES_MAX    (2u << 20) /* bytes of lines in memory */
 #define PIECE_BYTES  (256u << 10) /* of lines, that are written at once */
-#define SMALL_BYTES  (4u << 10) /* of the queue, kept for what always finds room */
+#define SMALL_BYTES  (4u << 10) /* beside the queue, for what always finds room */
 #define GATHER_US    10000 /* output that comes so soon after other output is one event with it */
 #define NAME_BYTES   64
 #define NEWS_PER_TURN 64
@@ -80,6 +80,7 @@ struct scribe {
 	pthread_cond_t work;
 	struct scribe_file *todo, *news;
 	struct removal *removals;
+	size_t total; /* bytes of all events that wait, being written or not */
 	bool stop;
 };
 
@@ -211,6 +212,7 @@ static void serve(struct scribe *s, struct scribe_file *f)
 	uint64_t limit = f->limit;
 	bool closing = f->closing;
 	struct buf full = f->fill;
+	size_t taken = full.len;
 
 	f->fill = f->work;
 	f->work = full;
@@ -223,6 +225,7 @@ static void serve(struct scribe *s, struct scribe_file *f)
 	pthread_mutex_lock(&s->lock);
 	f->state = st;
 	f->busy = false;
+	s->total -= taken;
 	if (!f->told) {
 		f->told = true;
 		f->news_next = s->news;
@@ -348,7 +351,13 @@ static void on_wake(struct ev_loop *ev, ev_async *w, int events)
 	ev_async_send(ev, w);
 }
 
-/* With the lock held. Return: 0, or negative when there is no room. */
+/* What a file may queue now. With the lock held. */
+static size_t room_of(const struct scribe_file *f)
+{
+	return f->s->total > SCRIBE_TOTAL_BYTES ? SCRIBE_QUEUE_LEAST : SCRIBE_QUEUE_BYTES;
+}
+
+/* With the lock held. Return: 0, or negative when it would pass @room. */
 static int put(struct scribe_file *f, const struct item *i, const void *data, size_t room)
 {
 	size_t at = f->fill.len;
@@ -364,6 +373,7 @@ static int put(struct scribe_file *f, const struct item *i, const void *data, si
 		return r;
 	}
 	f->last_at = at;
+	f->s->total += sizeof(*i) + i->len;
 	return 0;
 }
 
@@ -382,7 +392,7 @@ static void soon(struct scribe_file *f)
 static void put_small(struct scribe_file *f, const struct item *i, const void *data)
 {
 	pthread_mutex_lock(&f->s->lock);
-	if (put(f, i, data, SCRIBE_QUEUE_BYTES) == 0)
+	if (put(f, i, data, room_of(f) + SMALL_BYTES) == 0)
 		soon(f);
 	pthread_mutex_unlock(&f->s->lock);
 }
@@ -396,10 +406,11 @@ static bool grow_last(struct scribe_file *f, enum cast_event what, uint64_t at_u
 		return false;
 	memcpy(&last, f->fill.data + f->last_at, sizeof(last));
 	if (last.kind != ITEM_OUTPUT || at_us - last.at_us > GATHER_US || last.len + len > SCRIBE_PIECE_MAX ||
-	    f->fill.len + len > SCRIBE_QUEUE_BYTES - SMALL_BYTES || buf_add(&f->fill, data, len) < 0)
+	    f->fill.len + len > room_of(f) || buf_add(&f->fill, data, len) < 0)
 		return false;
 	last.len += (uint32_t)len;
 	last.offset = offset;
+	f->s->total += len;
 	memcpy(f->fill.data + f->last_at, &last, sizeof(last));
 	return true;
 }
@@ -410,7 +421,7 @@ bool scribe_text(struct scribe_file *f, enum cast_event what, uint64_t at_us, ui
 	bool taken;
 
 	pthread_mutex_lock(&f->s->lock);
-	taken = grow_last(f, what, at_us, offset, data, len) || put(f, &i, data, SCRIBE_QUEUE_BYTES - SMALL_BYTES) == 0;
+	taken = grow_last(f, what, at_us, offset, data, len) || put(f, &i, data, room_of(f)) == 0;
 	if (taken)
 		soon(f);
 	else
@@ -503,7 +514,7 @@ struct scribe_file *scribe_open(struct scribe *s, const struct scribe_open *o)
 	f->on_news = o->on_news;
 	f->arg = o->arg;
 	f->last_at = SIZE_MAX;
-	f->fill = f->work = BUF_INIT(SCRIBE_QUEUE_BYTES);
+	f->fill = f->work = BUF_INIT(SCRIBE_QUEUE_BYTES + SMALL_BYTES);
 	f->lines = BUF_INIT(LINES_MAX);
 	f->cast.last_us = o->state.at_us;
 	f->cast.replaced = o->state.replaced;

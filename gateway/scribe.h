@@ -18,7 +18,9 @@ struct scribe_file;
  * a bounded queue for each file; the thread makes lines of them (gateway/cast.h) and writes them, some time later,
  * in pieces that end with a mark. Knows neither streams nor people.
  */
-#define SCRIBE_QUEUE_BYTES (512u << 10) /* of a file's events, before they are lines */
+#define SCRIBE_QUEUE_BYTES (8u << 20)   /* of a file's events, before they are lines: a second of a flood that a disk may pause */
+#define SCRIBE_QUEUE_LEAST (512u << 10) /* what each file has once all of them together hold more than */
+#define SCRIBE_TOTAL_BYTES (128u << 20)
 #define SCRIBE_PIECE_MAX   32768u       /* bytes of one event */
 
 /**
