@@ -366,6 +366,7 @@ static int load_row(void *arg, const struct vm_row *row)
 	m = add_machine(l->ms, row, &spec);
 	if (!m)
 		return err_set(l->e, -ENOMEM, "no memory for the machines");
+	/* What a former process left of their recordings goes on now: whether the guest still has them is not known yet. */
 	for (struct shell *sh = NULL; (sh = shell_next(m->shells, sh));)
 		tell_stream(m, shell_stream(sh));
 	return 0;
@@ -559,11 +560,7 @@ struct shell *machine_shell_of(struct stream *s)
 
 int machine_shell_open(struct machine *m, const struct shell_wish *wish, struct shell **out, struct err *e)
 {
-	int r = shell_open(m->shells, machine_agent(m), wish, out, e);
-
-	if (r == 0)
-		tell_stream(m, shell_stream(*out));
-	return r;
+	return shell_open(m->shells, machine_agent(m), wish, out, e);
 }
 
 /* --- what people ask for --- */
