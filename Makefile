@@ -335,8 +335,8 @@ build/bench/snp: $(BENCH_SNP:%.c=build/obj/%.o)
 	$(SAY) LINK $@
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK) -o $@ $^ $(CTL_LIBS)
-bench: all build/bench/load build/bench/child build/bench/snp
-	$(Q)TTYD='$(TTYD)' QUICK=$(QUICK) $(NODE) tests/bench/bench.mjs
+bench: all build/bench/load build/bench/child build/bench/snp build/tests-web.stamp
+	$(Q)TTYD='$(TTYD)' QUICK=$(QUICK) $(NODE) tests/bench/bench.mjs; figures=$$?; $(NODE) tests/bench/page.mjs && exit $$figures
 
 # Three levels of folders: base/, hv/snp/ or tests/unit/, and below each of the build's own.
 -include $(foreach d,build/obj $S/obj $F/obj $P/obj,$(wildcard $d/*/*.d $d/*/*/*.d))
