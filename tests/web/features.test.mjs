@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-/* docs/features.md names tests that exist, and steps that they have. */
+/* docs/features.md and docs/asks.md name tests that exist, and steps that they have. */
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 
 const ROOT = new URL("../../", import.meta.url);
-const rows = readFileSync(new URL("docs/features.md", ROOT), "utf8").split("\n").filter((line) => /^\| (?!feature |-)/.test(line))
+const rows_of = (name) => readFileSync(new URL(`docs/${name}`, ROOT), "utf8").split("\n").filter((line) => /^\| (?!feature |ask or |-)/.test(line))
 	.map((line) => line.split(/(?<!\\)\|/).map((cell) => cell.trim()));
+const features = rows_of("features.md"), asks = rows_of("asks.md"), rows = [...features, ...asks];
 const there = (path) => existsSync(new URL(path, ROOT));
 const sources = ["tests/web/", "tests/run/"].flatMap((folder) => readdirSync(new URL(folder, ROOT)).filter((name) => /\.(mjs|sh)$/.test(name))
 	.map((name) => readFileSync(new URL(folder + name, ROOT), "utf8"))).join("\n");
 
 test("every feature names a test", () => {
-	assert.ok(rows.length > 20);
-	assert.deepEqual(rows.filter(([, , tests]) => !/\d\d-|\.test\.mjs|test_/.test(tests)).map(([, feature]) => feature), []);
+	assert.ok(features.length > 20);
+	assert.equal(asks.length, 30);
+	assert.deepEqual(features.filter(([, , tests]) => !/\d\d-|\.test\.mjs|test_/.test(tests)).map(([, feature]) => feature), []);
 });
 
 test("and each of those exists", () => {
