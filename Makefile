@@ -46,7 +46,8 @@ AUTH     := auth/access.c auth/audit.c auth/db.c auth/demo.c auth/email.c auth/h
             auth/token.c
 AGENT_HOST  := hv/agent/codec.c hv/agent/host.c hv/agent/channel.c
 AGENT_GUEST := hv/agent/codec.c hv/agent/guest_address.c hv/agent/guest_console.c hv/agent/guest_file.c hv/agent/guest_identity.c \
-               hv/agent/guest_job.c hv/agent/guest_link.c hv/agent/guest_request.c hv/agent/guest_spawn.c hv/agent/report.c
+               hv/agent/guest_job.c hv/agent/guest_link.c hv/agent/guest_request.c hv/agent/guest_spawn.c hv/agent/report.c \
+               hv/agent/sealed.c hv/agent/sealed_pty.c
 SNP      := hv/snp/certs.c hv/snp/chain.c hv/snp/check.c hv/snp/crl.c hv/snp/firmware.c hv/snp/idblock.c hv/snp/kds.c \
             hv/snp/measure.c hv/snp/policy.c hv/snp/policy_json.c hv/snp/report.c hv/snp/roots.c hv/snp/sha.c \
             hv/snp/signature.c hv/snp/vek.c hv/snp/verify.c hv/snp/vmsa.c
@@ -75,13 +76,13 @@ terrariumd_SRC      := gateway/main.c $(GATEWAY) $(AUTH) $(HV) $(AGENT_HOST) $(S
 terrarium-netd_SRC  := netsetup/main.c $(NETSETUP) $(BASE)
 terrarium_SRC       := gateway/ctl/main.c $(CTL) $(SNP) $(VERITY) $(HOST) $(LAUNCH) gateway/settings.c base/cli.c base/conf.c base/err.c base/fd.c base/hex.c \
                        base/buf.c base/httpc.c base/loop.c
-terrarium-agent_SRC := hv/agent/guest.c $(AGENT_GUEST) base/buf.c base/fd.c base/log.c base/loop.c
+terrarium-agent_SRC := hv/agent/guest.c $(AGENT_GUEST) $(SEAL) base/buf.c base/fd.c base/log.c base/loop.c
 
 PROGRAMS := terrariumd terrarium-netd terrarium terrarium-agent
 
 CTL_LIBS      := -lwebsockets -lmbedx509 -lmbedcrypto $(shell $(PKG_CONFIG) --libs jansson libcurl) -lev -linih -lpthread
 GATEWAY_LIBS  := -lwebsockets -lmbedx509 -lmbedcrypto $(shell $(PKG_CONFIG) --libs jansson sqlite3 libcurl libjwt) -lcsv -lev -linih -lpthread
-AGENT_LIBS    := -lev -lm
+AGENT_LIBS    := -lmbedcrypto -lev -lm
 NETSETUP_LIBS := $(shell $(PKG_CONFIG) --libs libmnl libnftables) -lev -linih
 
 # --- flags -------------------------------------------------------------------------------------------------------------
@@ -253,7 +254,7 @@ build/tests-web.stamp: tests/web/package-lock.json tests/node/package-lock.json
 	$(Q)node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' || \
 		{ cd tests/node && npm ci --no-audit --no-fund --loglevel=error; }
 	@touch $@
-node: build/tests-web.stamp build/web.stamp build/tests/preamble
+node: build/tests-web.stamp build/web.stamp build/tests/preamble build/tests/sealed_shell
 	$(Q)tests/runner node $(sort $(wildcard tests/web/*.test.mjs))
 
 # Drives hv/ without a gateway, for the stories about machines.

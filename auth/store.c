@@ -49,6 +49,7 @@ static const char *const migrations[] = {
 	"  signal INTEGER NOT NULL, name TEXT NOT NULL, reason TEXT NOT NULL) STRICT, WITHOUT ROWID;"
 	"CREATE INDEX shell_vm ON shell (vm);",
 	RECORDING_SCHEMA,
+	"ALTER TABLE shell ADD COLUMN sealed INTEGER NOT NULL DEFAULT 0;",
 };
 
 
@@ -347,13 +348,13 @@ int store_vm_set_boot(struct store *s, const uint8_t vm[16], const uint8_t boot[
 
 int store_shell_put(struct store *s, const struct shell_row *row, struct err *e)
 {
-	static const char sql[] = "INSERT OR REPLACE INTO shell (id, vm, created_s, position, state, code, signal, name, reason)"
-				  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+	static const char sql[] = "INSERT OR REPLACE INTO shell (id, vm, created_s, position, state, code, signal, name, reason, sealed)"
+				  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
 	return db_run(s->db, sql, "keep the shell", e,
 		      DB_VALUES(DB_BLOB(row->id, sizeof(row->id)), DB_BLOB(row->vm, sizeof(row->vm)), DB_INT(row->created_s),
 				DB_INT(row->position), DB_INT(row->state), DB_INT(row->code), DB_INT(row->signal), DB_TEXT(row->name),
-				DB_TEXT(row->reason)));
+				DB_TEXT(row->reason), DB_INT(row->sealed)));
 }
 
 int store_shell_drop(struct store *s, const uint8_t vm[16], const uint8_t id[8], struct err *e)
@@ -373,6 +374,7 @@ static int read_shell(struct db_row *from, struct shell_row *row)
 	row->state = state == SHELL_OPEN || state == SHELL_EXITED ? (enum shell_state)state : SHELL_LOST;
 	row->code = (int)db_int(from, 5);
 	row->signal = (int)db_int(from, 6);
+	row->sealed = db_int(from, 9) != 0;
 	return db_blob(from, 0, row->id, sizeof(row->id)) < 0 || db_blob(from, 1, row->vm, sizeof(row->vm)) < 0 ||
 			       db_text(from, 7, row->name, sizeof(row->name)) < 0 || db_text(from, 8, row->reason, sizeof(row->reason)) < 0 ?
 		       -EBADMSG :
@@ -381,7 +383,7 @@ static int read_shell(struct db_row *from, struct shell_row *row)
 
 int store_shell_each(struct store *s, const uint8_t vm[16], int (*fn)(void *arg, const struct shell_row *row), void *arg, struct err *e)
 {
-	static const char sql[] = "SELECT id, vm, created_s, position, state, code, signal, name, reason FROM shell WHERE vm = ?1"
+	static const char sql[] = "SELECT id, vm, created_s, position, state, code, signal, name, reason, sealed FROM shell WHERE vm = ?1"
 				  " AND (position, id) > (?2, ?3) ORDER BY position, id LIMIT 1";
 	struct shell_row at = { 0 };
 	int64_t position = -1;

@@ -12,6 +12,7 @@
 #include "gateway/machine.h"
 #include "gateway/recorder.h"
 #include "gateway/stream.h"
+#include "gateway/viewer.h"
 
 /* Recordings: beginning and ending them, one's own, and everybody's for those who may look at them. */
 
@@ -300,6 +301,10 @@ void api_recording_start(struct http_call *call)
 
 	if (!s)
 		return;
+	if (stream_state(s).sealed) {
+		http_problem(call->resp, 409, "sealed", "This terminal is sealed: what passes here cannot be read. Record it in the machine.");
+		return;
+	}
 	r = recorder_start(api->recorder, s, &row, &e);
 	if (r == RECORD_E_OFF)
 		http_problem(call->resp, 403, "recording_off", "Recordings are switched off on this server.");

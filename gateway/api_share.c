@@ -17,6 +17,7 @@
 #include "gateway/settings.h"
 #include "gateway/stream.h"
 #include "gateway/ticket.h"
+#include "gateway/viewer.h"
 
 /*
  * Shares of one's terminals: made, listed, changed and taken back by their owner; and the way in for others.
@@ -156,6 +157,10 @@ void api_share_make(struct http_call *call)
 	if (api_needs_person(call))
 		return;
 	stream = find_stream(call);
+	if (stream && stream_state(stream).sealed) {
+		http_problem(call->resp, 409, "sealed", "This terminal is sealed: nobody but its owner can read it.");
+		return;
+	}
 	if (!stream || read_wish(call, &s) < 0 || api_account_waits(call, call->who.email, ACCOUNT_SHARE))
 		return;
 	(void)snprintf(s.stream, sizeof(s.stream), "%s", stream_id(stream));

@@ -88,7 +88,7 @@ static json_t *stream_json(const struct machine *m, struct stream *s, const stru
 	char created[32];
 
 	time_text(sh ? shell_created_s(sh) : machine_created_s(m), created);
-	common = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i}", "id", stream_id(s), "vm", machine_id(m), "kind", sh ? "shell" : "console",
+	common = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i}", "id", stream_id(s), "vm", machine_id(m), "kind", !sh ? "console" : shell_sealed(sh) ? "sealed" : "shell",
 			   "created", created, "cols", (int)st.size.cols, "rows", (int)st.size.rows, "viewers", viewer_count(s));
 	if (!json || json_object_update(json, common) < 0) {
 		json_decref(json);
@@ -156,8 +156,8 @@ static bool bad_name(struct http_call *call, const char *name)
 
 static bool bad_wish(struct http_call *call, const char *kind, const struct shell_wish *wish, json_int_t cols, json_int_t rows)
 {
-	if (strcmp(kind, "shell") != 0)
-		http_problem(call->resp, 400, "bad_request", "kind is \"shell\": a machine has one console.");
+	if (strcmp(kind, "shell") != 0 && !wish->sealed)
+		http_problem(call->resp, 400, "bad_request", "kind is \"shell\" or \"sealed\": a machine has one console.");
 	else if (cols < 0 || cols > SIZE_MAX_CELLS || rows < 0 || rows > SIZE_MAX_CELLS)
 		http_problem(call->resp, 400, "bad_request", "cols and rows are at most %d.", SIZE_MAX_CELLS);
 	else if (strlen(wish->cwd) >= SHELL_PATH_BYTES || (wish->cwd[0] && wish->cwd[0] != '/'))
@@ -184,6 +184,7 @@ void api_stream_open(struct http_call *call)
 		http_problem(call->resp, 400, "bad_request", "A stream has kind, name, cwd, cols and rows.");
 		return;
 	}
+	wish.sealed = strcmp(kind, "sealed") == 0;
 	if (bad_wish(call, kind, &wish, cols, rows))
 		return;
 	wish.cols = (uint16_t)cols;

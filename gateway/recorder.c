@@ -629,7 +629,7 @@ void recorder_stream(struct recorder *r, struct stream *s)
 			resume(rec, s);
 			break;
 		}
-	if (r->c.mode != RECORD_ALWAYS || stream_state(s).recording != STREAM_UNRECORDED)
+	if (r->c.mode != RECORD_ALWAYS || stream_state(s).recording != STREAM_UNRECORDED || stream_state(s).sealed)
 		return;
 	n = recorder_start(r, s, &row, &e);
 	if (n == 0) {

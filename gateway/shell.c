@@ -229,7 +229,7 @@ static void on_job(struct shells *s, const struct agent_job *job)
 {
 	struct shell *sh;
 
-	if (job->kind != AGENT_KIND_PTY || memcmp(job->tag, TAG, 8) != 0)
+	if (job->kind == AGENT_KIND_EXEC || memcmp(job->tag, TAG, 8) != 0)
 		return;
 	sh = find(s, job->tag + 8);
 	if (!sh || !is_open(sh))
@@ -240,8 +240,12 @@ static void on_job(struct shells *s, const struct agent_job *job)
 
 static int open_channel(struct shell *sh, const struct shell_wish *wish)
 {
+	char machine[33];
 	struct agent_open o = { .kind = AGENT_KIND_PTY, .cols = wish->cols, .rows = wish->rows, .cwd = wish->cwd, .env = { "COLORTERM=truecolor" } };
 
+	hex_encode(sh->row.vm, sizeof(sh->row.vm), machine);
+	if (sh->row.sealed)
+		o = (struct agent_open){ .kind = AGENT_KIND_SEALED, .cwd = "", .argv = { machine } };
 	memcpy(o.tag, TAG, 8);
 	memcpy(o.tag + 8, sh->row.id, SHELL_ID_BYTES);
 	sh->channel = agent_channel_open(sh->s->host, &o, sh->line.window, &channel_hooks, sh);
@@ -356,6 +360,7 @@ static struct shell *shell_alloc(struct shells *s, const struct shell_row *row)
 	sh->s = s;
 	sh->row = *row;
 	sh->line.ops = &line_ops;
+	sh->line.sealed = row->sealed;
 	hex_encode(row->id, sizeof(row->id), sh->id);
 	hex_encode(s->machine, sizeof(s->machine), machine);
 	(void)snprintf(sh->name, sizeof(sh->name), "%s.%s", machine, sh->id);
@@ -531,6 +536,7 @@ static int make_row(struct shells *s, const struct shell_wish *wish, struct shel
 	memcpy(row->vm, s->machine, sizeof(row->vm));
 	row->position = last ? last->row.position + 1 : 1;
 	row->created_s = time(NULL);
+	row->sealed = wish->sealed;
 	(void)snprintf(row->name, sizeof(row->name), "%s", wish->name);
 	if (!row->name[0])
 		make_name(s, row->name);
@@ -679,6 +685,11 @@ struct shell *shell_of_stream(struct shells *s, const struct stream *stream)
 	while (sh && sh->stream != stream)
 		sh = sh->next;
 	return sh;
+}
+
+bool shell_sealed(const struct shell *sh)
+{
+	return sh->row.sealed;
 }
 
 const char *shell_name(const struct shell *sh)

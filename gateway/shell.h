@@ -91,10 +91,11 @@ void shells_ready(struct shells *s, struct agent_host *host);
 /** shells_end() - the guest has gone, and all open shells with it. @why: static */
 void shells_end(struct shells *s, const char *why);
 
-/** struct shell_wish - @name: "" = one is chosen; @cwd: "" = home; @cols, @rows: 0 = 80 x 24 */
+/** struct shell_wish - @name: "" = one is chosen; @cwd: "" = home; @cols, @rows: 0 = 80 x 24; @sealed: the guest encrypts it for its owner */
 struct shell_wish {
 	const char *name, *cwd;
 	uint16_t cols, rows;
+	bool sealed;
 };
 
 /** shell_open() - a login shell. Return: 0 with *@out (borrowed: lives until it is closed), SHELL_E_*, or negative with @e */
@@ -118,6 +119,8 @@ struct stream *shell_stream(const struct shell *sh);
 /** shell_of_stream() - the shell of @s behind this stream, or NULL */
 struct shell *shell_of_stream(struct shells *s, const struct stream *stream);
 const char *shell_name(const struct shell *sh);
+/** shell_sealed() - what passes here is ciphertext (hv/seal/seal.h) */
+bool shell_sealed(const struct shell *sh);
 int64_t shell_created_s(const struct shell *sh);
 
 /** shells_open_count() - how many have not ended */

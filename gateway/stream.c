@@ -511,6 +511,7 @@ struct stream_state stream_state(const struct stream *s)
 		.size = s->size,
 		.why = s->why,
 		.waits = s->line && !s->up,
+		.sealed = s->line && s->line->sealed,
 		.recording = s->recording,
 		.recording_end = s->recording_end,
 	};

@@ -73,10 +73,11 @@ struct stream_line_ops {
 	void (*resize)(struct stream_line *line, struct ring_size size);
 };
 
-/** struct stream_line - embedded in the owner. @window: bytes that may come unasked for */
+/** struct stream_line - embedded in the owner. @window: bytes that may come unasked for; @sealed: they are ciphertext */
 struct stream_line {
 	const struct stream_line_ops *ops;
 	uint32_t window;
+	bool sealed;
 };
 
 /**

@@ -61,13 +61,14 @@ enum stream_recording { STREAM_UNRECORDED, STREAM_RECORDED, STREAM_RECORDED_TYPI
  *            about it, or ""
  * @waits:    the far end is still being looked for: nobody may join
  * @size:     zeroes when unknown
+ * @sealed:   what passes here is ciphertext (hv/seal/seal.h): it is neither shared nor recorded
  * @pty:      the size reaches what runs there
  * @recording: is it recorded? @recording_end: why it is no longer, a word for programs, or ""
  * @ring_bytes: how much the ring can hold beside what comes unasked for; 0 when never opened
  */
 struct stream_state {
 	uint64_t epoch, start, lasting, end, written, wanted, held;
-	bool ended, pty, waits;
+	bool ended, pty, waits, sealed;
 	int exit_code, exit_signal;
 	const char *why;
 	struct ring_size size;

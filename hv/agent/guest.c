@@ -22,6 +22,8 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "hv/agent/guest.h"
+#include "hv/agent/report.h"
+#include "hv/agent/sealed.h"
 
 #define SYS_PORTS  "/sys/class/virtio-ports"
 #define SEEK_MIN_S 0.01
@@ -35,7 +37,7 @@ struct seeker {
 };
 
 struct options {
-	const char *port, *unix_path, *root;
+	const char *port, *unix_path, *root, *sealed_terminal;
 	char *const *command;
 	unsigned vsock_port;
 	int fd;
@@ -52,7 +54,9 @@ static void usage(FILE *to)
 			  "  --unix=PATH   listen on a unix socket, mode 0600\n"
 			  "  --fd=N        a socket that is open already; COMMAND runs on this terminal, and the agent ends with it\n"
 			  "  --root=DIR    the files it may touch (default /)\n"
-			  "  --sealed      believe no host: start nothing for it but " AGENT_SEALED_PROGRAM ", show it no files\n",
+			  "  --sealed      believe no host: start nothing for it but sealed terminals, show it no files\n"
+			  "       terrarium-agent --sealed-terminal=MACHINE [-- COMMAND...]\n"
+			  "                such a terminal, on standard input and output\n",
 		      AGENT_VSOCK_PORT);
 }
 
@@ -74,6 +78,8 @@ static bool parse_one(struct options *o, const char *arg)
 		o->unix_path = arg + 7;
 	else if (strncmp(arg, "--root=", 7) == 0)
 		o->root = arg + 7;
+	else if (strncmp(arg, "--sealed-terminal=", 18) == 0)
+		o->sealed_terminal = arg + 18;
 	else if (strcmp(arg, "--sealed") == 0)
 		o->sealed = true;
 	else if (strcmp(arg, "--vsock") == 0)
@@ -98,7 +104,7 @@ static bool parse(struct options *o, int argc, char **argv)
 	}
 	if (i + 1 < argc)
 		o->command = argv + i + 1;
-	return (o->fd >= 0) == (o->command != NULL);
+	return o->sealed_terminal || (o->fd >= 0) == (o->command != NULL);
 }
 
 static int listen_vsock(unsigned port)
@@ -210,6 +216,24 @@ static int open_transport(struct guest *g, const struct options *o, struct seeke
 	return fd < 0 ? fd : 0;
 }
 
+static int take_report(void *arg, const uint8_t data[REPORT_DATA_BYTES], struct buf *out)
+{
+	const struct report_source source = report_source_default();
+	struct buf certs = BUF_INIT(REPORT_CERTS_MAX); /* the gateway has them, too */
+	int r = report_take(&source, data, out, &certs);
+
+	(void)arg;
+	buf_finish(&certs);
+	return r;
+}
+
+static int sealed_terminal(const struct options *o)
+{
+	static char *const shell[] = { NULL };
+
+	return sealed_run(&(struct sealed_options){ .vm = o->sealed_terminal, .argv = o->command ? o->command : shell, .report = take_report });
+}
+
 int main(int argc, char **argv)
 {
 	static struct guest g; /* its buffers are too large for a small stack */
@@ -228,6 +252,8 @@ int main(int argc, char **argv)
 	}
 	/* Its standard error is somebody's screen. */
 	(void)log_open("terrarium-agent", o.command ? "error" : "info");
+	if (o.sealed_terminal)
+		return sealed_terminal(&o);
 	r = loop_init(&loop);
 	if (r == 0)
 		r = guest_init(&g, &loop, o.root);

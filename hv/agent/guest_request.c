@@ -39,9 +39,9 @@ static void put_description(const struct guest_job *j, struct buf *out)
 }
 
 /* Nothing that comes with it may change what it does. */
-static bool is_sealed_program(const struct agent_open *o)
+static bool is_sealed_terminal(const struct agent_open *o)
 {
-	return o->kind == AGENT_KIND_EXEC && o->argv[0] && strcmp(o->argv[0], AGENT_SEALED_PROGRAM) == 0 && !o->env[0] && !o->cwd[0];
+	return o->kind == AGENT_KIND_SEALED && !o->env[0] && !o->cwd[0];
 }
 
 static int on_open(struct guest *g, struct agent_frame *f, struct buf *out)
@@ -50,7 +50,7 @@ static int on_open(struct guest *g, struct agent_frame *f, struct buf *out)
 	struct guest_job *j;
 	int r = agent_get_open(&f->body, &o);
 
-	if (r == 0 && g->sealed && !is_sealed_program(&o))
+	if (r == 0 && g->sealed && !is_sealed_terminal(&o))
 		r = -EPERM;
 	if (r == 0)
 		r = job_open(g, &o, &j);

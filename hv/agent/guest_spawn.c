@@ -102,7 +102,7 @@ static void run_sealed(const char *machine)
 {
 	char option[AGENT_PATH_MAX];
 
-	(void)snprintf(option, sizeof(option), "--sealed=%s", machine);
+	(void)snprintf(option, sizeof(option), "--sealed-terminal=%s", machine);
 	(void)execl("/proc/self/exe", "terrarium-agent", option, (char *)NULL);
 }
 

@@ -51,9 +51,8 @@
 #define AGENT_VSOCK_PORT  7717U
 #define AGENT_OLDEST	  UINT64_MAX /* in ATTACH: whatever is still kept */
 
-/* A sealed guest believes no host: it starts nothing for it but this program, as AGENT_KIND_EXEC, which encrypts its terminal for the guest's owner
- * (hv/seal/seal.h); no files, no clock, no randomness of the host's. Everything else is answered -EPERM. */
-#define AGENT_SEALED_PROGRAM "terrarium-sealed"
+/* A sealed guest believes no host: it starts nothing for it but AGENT_KIND_SEALED; no files, no clock, no randomness of the host's. Everything else is
+ * answered -EPERM. */
 
 #define AGENT_REPLY 0x80U /* or-ed to the type; the body then begins with i32 status, 0 or a negative errno (Linux, generic numbers) */
 

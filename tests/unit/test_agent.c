@@ -723,8 +723,8 @@ static void test_sealed(void **state)
 	agent_put_open(&body, &o);
 	assert_int_equal(ask(&w, AGENT_OPEN, &body), -EPERM);
 	/* Its own program, but with what would let the host change it. */
-	o.kind = AGENT_KIND_EXEC;
-	o.argv[0] = AGENT_SEALED_PROGRAM;
+	o.kind = AGENT_KIND_SEALED;
+	o.argv[0] = "vm";
 	o.env[0] = "LD_PRELOAD=/tmp/x.so";
 	agent_put_open(&body, &o);
 	assert_int_equal(ask(&w, AGENT_OPEN, &body), -EPERM);
