@@ -9,6 +9,7 @@
  */
 #include "gateway/agent_tie.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "hv/agent/host.h"
+#include "hv/hv.h"
 
 #define PULSE_S	     10.
 #define PULSE_MS     10000 /* a busy guest under software emulation takes seconds */
@@ -181,13 +183,28 @@ static void on_identified(void *arg, int status, struct agent_in *in)
 		log_warn("a guest could not be told who it is: %s", strerror(-status));
 }
 
-void agent_tie_identify(struct agent_tie *t, const char *hostname)
+static void add_address(struct agent_identity *i, const char *address, uint8_t prefix, const char *gateway, int family)
+{
+	struct agent_address *a = &i->address[i->addresses];
+
+	*a = (struct agent_address){ .interface = "eth0", .family = family == AF_INET ? 4 : 6, .prefix = prefix };
+	if (address[0] && inet_pton(family, address, a->address) == 1) {
+		(void)inet_pton(family, gateway, a->gateway);
+		i->addresses++;
+	}
+}
+
+void agent_tie_identify(struct agent_tie *t, const char *hostname, const struct hv_view *net)
 {
 	struct agent_identity i = { .hostname = hostname, .entropy_len = sizeof(i.entropy) };
 	struct buf body = BUF_INIT(512);
 	struct timespec now;
 	int r = -EIO;
 
+	if (net) {
+		add_address(&i, net->ip4, net->prefix4, net->gw4, AF_INET);
+		add_address(&i, net->ip6, net->prefix6, net->gw6, AF_INET6);
+	}
 	clock_gettime(CLOCK_REALTIME, &now);
 	i.clock_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	if (getrandom(i.entropy, sizeof(i.entropy), 0) == (ssize_t)sizeof(i.entropy)) {

@@ -49,7 +49,11 @@ enum agent_tie_state agent_tie_state(const struct agent_tie *t);
 /** agent_tie_host() - for requests and channels; lives as long as the tie */
 struct agent_host *agent_tie_host(const struct agent_tie *t);
 
-/** agent_tie_identify() - tell the guest its @hostname, the time, and random bytes that no clone of it has */
-void agent_tie_identify(struct agent_tie *t, const char *hostname);
+/**
+ * agent_tie_identify() - tell the guest its @hostname, the time, and random bytes that no clone of it has
+ * @net: its addresses too; NULL for a guest that has them from its command line
+ */
+struct hv_view;
+void agent_tie_identify(struct agent_tie *t, const char *hostname, const struct hv_view *net);
 
 #endif

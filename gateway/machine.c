@@ -293,11 +293,14 @@ static int on_renew(void *arg)
 static void introduce(const struct machine *m, const uint8_t boot_id[AGENT_BOOT_BYTES])
 {
 	uint8_t before[AGENT_BOOT_BYTES] = { 0 };
+	struct hv_view view;
 	struct err e = { 0 };
 
 	if (store_vm_boot(m->ms->store, m->id, before, &e) == 0 && memcmp(before, boot_id, sizeof(before)) == 0)
 		return;
-	agent_tie_identify(m->tie, m->spec.name);
+	hv_vm_view(m->vm, &view);
+	/* The command line of a confidential machine is measured, and says nothing about this one. */
+	agent_tie_identify(m->tie, m->spec.name, m->spec.confidential != VM_CONFIDENTIAL_NONE ? &view : NULL);
 	if (store_vm_set_boot(m->ms->store, m->id, boot_id, &e) < 0)
 		log_warn("machine %s: %s", m->id_text, e.msg);
 }

@@ -349,10 +349,12 @@ static void view_addresses(const struct netd_slot_info *i, struct hv_view *out)
 	if (i->ip4 != 0) {
 		inet_ntop(AF_INET, &i->ip4, out->ip4, sizeof(out->ip4));
 		inet_ntop(AF_INET, &i->gw4, out->gw4, sizeof(out->gw4));
+		out->prefix4 = i->prefix4;
 	}
 	if (i->prefix6 != 0) {
 		inet_ntop(AF_INET6, i->ip6, out->ip6, sizeof(out->ip6));
 		inet_ntop(AF_INET6, i->gw6, out->gw6, sizeof(out->gw6));
+		out->prefix6 = i->prefix6;
 	}
 	(void)snprintf(out->mac, sizeof(out->mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
 }

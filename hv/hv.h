@@ -191,6 +191,7 @@ struct hv_view {
 	const char *reason, *driver, *accel;
 	bool can_resize;
 	char ip4[16], gw4[16], ip6[46], gw6[46], mac[18];
+	uint8_t prefix4, prefix6;
 	uint32_t slot;
 	int pid;
 };

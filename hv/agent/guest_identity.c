@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/random.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
@@ -40,6 +42,24 @@ static void keep_first(int *r, int now)
 		*r = now;
 }
 
+/* A guest without a name server asks its gateway, as those do that are told by their command line (deploy/guest/rootfs/etc/rc). */
+static void name_server(const struct agent_identity *i)
+{
+	char text[64], gateway[INET_ADDRSTRLEN];
+	_close_ int fd = -1;
+
+	for (size_t n = 0; n < i->addresses; n++) {
+		const struct agent_address *a = &i->address[n];
+
+		if (a->family != 4 || !inet_ntop(AF_INET, a->gateway, gateway, sizeof(gateway)) || strcmp(gateway, "0.0.0.0") == 0)
+			continue;
+		fd = open("/etc/resolv.conf", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+		if (fd >= 0 && snprintf(text, sizeof(text), "nameserver %s\n", gateway) > 0)
+			(void)fd_write_all(fd, text, strlen(text));
+		return;
+	}
+}
+
 int identity_apply(const struct agent_identity *i)
 {
 	struct timespec clock = { .tv_sec = (time_t)(i->clock_ns / NS_PER_S), .tv_nsec = (long)(i->clock_ns % NS_PER_S) };
@@ -53,6 +73,7 @@ int identity_apply(const struct agent_identity *i)
 		keep_first(&r, -errno);
 	for (size_t n = 0; n < i->addresses; n++)
 		keep_first(&r, address_apply(&i->address[n]));
+	name_server(i);
 	return r;
 }
 

@@ -20,6 +20,7 @@
 
 #include <cmocka.h>
 
+#include "base/fd.h"
 #include "base/loop.h"
 #include "hv/agent/guest.h"
 #include "hv/agent/host.h"
@@ -53,6 +54,31 @@ struct term {
 	bool keeps_all; /* takes nothing */
 };
 
+/* A network card of the agent's own. */
+static bool add_card(void)
+{
+	pid_t pid = fork();
+	int status = -1;
+
+	if (pid == 0) {
+		(void)execlp("ip", "ip", "tuntap", "add", "eth0", "mode", "tap", (char *)NULL);
+		_exit(127);
+	}
+	return waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+static bool may_have_a_card(void)
+{
+	pid_t pid = fork();
+	int status = -1;
+
+	if (pid == 0) {
+		(void)execlp("unshare", "unshare", "-Urn", "ip", "tuntap", "add", "eth0", "mode", "tap", (char *)NULL);
+		_exit(127);
+	}
+	return waitpid(pid, &status, 0) == pid && status == 0;
+}
+
 static _Noreturn void serve(int fd, const char *root)
 {
 	static struct guest g;
@@ -62,6 +88,8 @@ static _Noreturn void serve(int fd, const char *root)
 	if (loop_init(&loop) < 0 || guest_init(&g, &loop, root) < 0)
 		_exit(1);
 	g.sealed = getenv("SEALED") != NULL;
+	if (getenv("NETNS") && !add_card())
+		_exit(1);
 	guest_use(&g, fd, true);
 	loop_run(&loop);
 	guest_finish(&g);
@@ -136,6 +164,8 @@ static void start_on(struct world *w, int buffer_bytes)
 		if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
 			_exit(1);
 		(void)snprintf(fd, sizeof(fd), "%d", fcntl(pair[1], F_DUPFD, 3));
+		if (getenv("NETNS"))
+			(void)execlp("unshare", "unshare", "-Urn", self, "agent", fd, w->root, (char *)NULL);
 		(void)execl(self, "test_agent", "agent", fd, w->root, (char *)NULL);
 		_exit(1);
 	}
@@ -678,6 +708,14 @@ static void test_agent_survives_nonsense(void **state)
 	stop(&w);
 }
 
+static bool file_has(const char *path, const char *what)
+{
+	char text[16384];
+	long n = fd_read_file(AT_FDCWD, path, text, sizeof(text));
+
+	return n > 0 && strstr(text, what);
+}
+
 /* No processor here that would make a report; but whoever asks too often is told so before it is asked. */
 static void test_reports_are_counted(void **state)
 {
@@ -774,6 +812,39 @@ static void test_later_requests(void **state)
 	stop(&w);
 }
 
+/* What a confidential machine is told because its command line does not say it. */
+static void test_addresses(void **state)
+{
+	struct agent_identity i = { .hostname = "", .addresses = 2,
+				    .address = { { .interface = "eth0", .family = 4, .prefix = 24, .address = { 10, 77, 0, 8 }, .gateway = { 10, 77, 0, 1 } },
+						 { .interface = "eth0", .family = 6, .prefix = 64, .address = { 0xfd, 0x77, [15] = 8 },
+						   .gateway = { 0xfd, 0x77, [15] = 1 } } } };
+	struct agent_open o = { .kind = AGENT_KIND_EXEC, .cwd = "", .argv = { "ip", "-o", "addr", "show", "eth0" } };
+	struct buf body = BUF_INIT(65536);
+	char path[64];
+	struct world w;
+
+	(void)state;
+	if (!may_have_a_card())
+		skip();
+	setenv("NETNS", "1", 1);
+	setenv("SEALED", "1", 1);
+	start_on(&w, 0);
+	unsetenv("NETNS");
+	unsetenv("SEALED");
+	agent_put_identity(&body, &i);
+	assert_int_equal(ask(&w, AGENT_IDENTITY, &body), 0);
+	agent_put_open(&body, &o);
+	assert_int_equal(ask(&w, AGENT_OPEN, &body), -EPERM);
+	(void)snprintf(path, sizeof(path), "/proc/%d/net/fib_trie", (int)w.agent);
+	assert_true(file_has(path, "10.77.0.8"));
+	(void)snprintf(path, sizeof(path), "/proc/%d/net/if_inet6", (int)w.agent);
+	assert_true(file_has(path, "fd770000000000000000000000000008"));
+	(void)snprintf(path, sizeof(path), "/proc/%d/net/route", (int)w.agent);
+	assert_true(file_has(path, "eth0\t00000000\t01004D0A"));
+	stop(&w);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -781,7 +852,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_limits),	      cmocka_unit_test(test_exec_left_behind), cmocka_unit_test(test_ten_megabytes),
 		cmocka_unit_test(test_back_pressure), cmocka_unit_test(test_cut_anywhere),     cmocka_unit_test(test_reconnect),
 		cmocka_unit_test(test_list),	      cmocka_unit_test(test_files),	       cmocka_unit_test(test_paths_stay_inside),
-		cmocka_unit_test(test_agent_survives_nonsense), cmocka_unit_test(test_reports_are_counted), cmocka_unit_test(test_sealed),
+		cmocka_unit_test(test_agent_survives_nonsense), cmocka_unit_test(test_reports_are_counted), cmocka_unit_test(test_sealed), cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_later_requests),
 	};
 
