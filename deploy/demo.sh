@@ -86,8 +86,15 @@ wait_for() {
 	done
 }
 
+# Without a machine the agent stands beside the shell: for more shells, and for files.
+helper_options=()
+if [ "$driver" = local ] && [[ $PWD != *[[:space:],]* ]] && open_to_all build/terrarium-agent; then
+	helper_options=(--binaries="shell=/bin/bash agent=$PWD/build/terrarium-agent")
+	set -- --local-agent=agent "$@"
+fi
+
 say "starting the helper in a network of its own"
-deploy/vmnet-user.sh --ready "$run/netd.sock" -- build/terrarium-netd --socket="$run/netd.sock" </dev/null >"$run/netd.log" 2>&1 &
+deploy/vmnet-user.sh --ready "$run/netd.sock" -- build/terrarium-netd --socket="$run/netd.sock" "${helper_options[@]}" </dev/null >"$run/netd.log" 2>&1 &
 helper=$!
 wait_for $START_SECONDS $helper test -S "$run/netd.sock" || { cat "$run/netd.log" >&2; die "the helper did not start"; }
 
