@@ -37,6 +37,7 @@ import { t, word } from "./words.js";
 const FIT_DELAY_MS = 80;
 const PILL_DELAY_MS = 1_000; /* a shorter break need not be noticed */
 const AGAIN_MS = 400; /* after EXIT, when the machine does not say that it is off */
+const DRAW_ANEW_MS = 300, RESIZE_APART_MS = 120;
 const WINDOW_BYTES = 384 * 1024, WINDOW_TOUCH_BYTES = 128 * 1024;
 
 export class Room {
@@ -53,6 +54,7 @@ export class Room {
 	#can_resize = true;
 	#pending = 0;
 	#away_timer = 0;
+	#anew_timer = 0;
 	#away = false;
 	#overlay = new Overlay({
 		start: () => attempt(t("room.starting"), () => this.#machine.start()),
@@ -128,7 +130,7 @@ export class Room {
 			on: {
 				state: (state, reason) => this.#on_link(state, reason),
 				welcome: (welcome, outcome) => this.#on_welcome(welcome, outcome),
-				output: (part, epoch) => this.term.write(part, () => part.counted && this.#link.parsed(epoch, part.end)),
+				output: (part, epoch) => this.term.write(part, () => part.counted ? this.#link.parsed(epoch, part.end) : this.#draw_anew()),
 				size: ({ cols, rows }) => this.#session.role === "viewer" && this.term.letterbox(cols, rows),
 				event: (event) => this.#on_event(event),
 				fault: (fault) => this.#on_fault(fault),
@@ -230,6 +232,21 @@ export class Room {
 			this.term.letterbox(this.term.cols, this.term.rows);
 		else
 			this.term.fit();
+	}
+
+	/*
+	 * The output went on in its middle. What a program had drawn on the whole screen before is missing then, and it does not know; it draws all
+	 * again when the size changes. Who only watches has no say in the size: the program's next drawing helps.
+	 */
+	#draw_anew() {
+		clearTimeout(this.#anew_timer);
+		this.#anew_timer = setTimeout(() => {
+			const size = this.term.size();
+			if (!this.term.whole_screen || !this.#can_resize || !this.#link)
+				return;
+			this.#link.resize({ ...size, rows: Math.max(1, size.rows - 1) });
+			setTimeout(() => this.#link?.resize(this.term.size()), RESIZE_APART_MS);
+		}, DRAW_ANEW_MS);
 	}
 
 	#on_size({ cols, rows }) {

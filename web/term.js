@@ -316,6 +316,11 @@ export class Term {
 		return this.#xterm.textarea;
 	}
 
+	/** @returns {boolean} a program has the whole screen for itself */
+	get whole_screen() {
+		return this.#xterm.buffer.active.type === "alternate";
+	}
+
 	/** @returns {boolean} the program wants application cursor keys */
 	get application_cursor() {
 		return this.#xterm.modes.applicationCursorKeysMode;

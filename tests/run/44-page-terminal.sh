@@ -3,7 +3,7 @@
 # The terminal of the page in headless Chromium, on a shell without a machine: finding, colours and fonts, links, the clipboard, titles and bells,
 # pasting, reloads, the graphics card going away, and what hostile output tries (tests/web/page-terminal.mjs). docs/features.md names its steps.
 . "$(dirname "$0")/../lib.sh"
-needs node vim
+needs node vim tmux
 [ -x /usr/bin/chromium ] || skip "Chromium is not installed"
 
 start_netd --network=off

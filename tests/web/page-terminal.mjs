@@ -389,6 +389,28 @@ const steps = {
 		await sees(page, PROMPT);
 	},
 
+	async "another device comes to a program whose drawing the server has forgotten: drawn anew"() {
+		const tmux = `TMUX_TMPDIR=${DIR} tmux -L page`;
+		await types(page, `clear; ${tmux} -f /dev/null new 'bash --norc --noprofile'`);
+		await sees(page, /\[0\] 0:bash/);
+		await types(page, "echo left-$((9+9))");
+		await sees(page, /^left-18/m);
+		await page.keyboard.press("Control+B");
+		await page.keyboard.press("%");
+		await sees(page, /│/);
+		await types(page, "seq -f 'flood %g 0123456789012345678901234567890123456789' 1 60000; echo over-$((10+10))");
+		await sees(page, /over-20/);
+		const other = await browser.person(), there = await browser.page(other);
+		await there.goto(await demo_link(STATE, port));
+		await there.waitForSelector("#room:not([hidden])");
+		await sees(there, /^left-18 .*│/m);
+		await sees(there, /over-20/);
+		await other.close();
+		await until("control again, since the other has gone", () => page.isHidden("#role"));
+		await types(page, `${tmux} kill-server`);
+		await sees(page, PROMPT);
+	},
+
 	async "a reload when the browser's store is full, or nearly"() {
 		await types(page, "clear; seq -f 'row %g' 1 3000; echo rows-$((7+7))");
 		await sees(page, /^rows-14$/m);
