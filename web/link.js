@@ -27,6 +27,8 @@ const STABLE_MS = 1_000;
 const NOT_READY_MS = 400; /* 4503: the machine is about to have a console */
 const WELCOME_DEADLINE_MS = 15_000;
 const PING_EVERY_MS = 15_000, PONG_DEADLINE_MS = 10_000, PROBE_DEADLINE_MS = 1_500;
+/** A computer that slept has most likely lost its connections, and a wrong guess costs one more. */
+export const SLEPT_DEADLINE_MS = 800;
 const QUIET_MS = 5_000; /* after which typing asks whether anybody is there */
 const CREDIT_DELAY_MS = 16;
 const OPEN = 1; /* WebSocket.readyState */
@@ -84,13 +86,13 @@ export class Link {
 		this.#set("ended", reason);
 	}
 
-	/** The network may be back, or somebody looks again: try now, or find out now whether the connection lives. */
-	wake() {
+	/** The network may be back, or somebody looks again: try now, or find out now whether the connection lives. @param {number} deadline_ms to say so */
+	wake(deadline_ms = PROBE_DEADLINE_MS) {
 		const stuck = ["asking", "opening"].includes(this.state) && this.o.now() - this.#since > PROBE_DEADLINE_MS;
 		if (this.state === "waiting" || stuck)
 			this.#ask();
 		else if (this.state === "open")
-			this.#ping(PROBE_DEADLINE_MS);
+			this.#ping(deadline_ms);
 	}
 
 	/** Type. @returns {boolean} false when nothing was taken: the queue is full, or this page only watches */
@@ -308,7 +310,7 @@ export class Link {
 	}
 
 	#ping(deadline_ms) {
-		if (this.o.watched() || deadline_ms === PROBE_DEADLINE_MS) {
+		if (this.o.watched() || deadline_ms < PONG_DEADLINE_MS) {
 			this.#send(wire.encode_ping(Math.round(this.o.now() * 1000)));
 			this.#after("pong", deadline_ms, () => this.#broken());
 		}

@@ -11,7 +11,7 @@ import { Find } from "./find.js";
 import { full_screen_button } from "./fullscreen.js";
 import { Keys } from "./keys.js";
 import { ask_before_leaving, reload } from "./leaving.js";
-import { Link } from "./link.js";
+import { Link, SLEPT_DEADLINE_MS } from "./link.js";
 import { Machine } from "./machine.js";
 import { page_menu, power_menu } from "./menu.js";
 import { Overlay } from "./overlay.js";
@@ -149,7 +149,7 @@ export class Room {
 		guard_paste($("terminal"), this.term);
 		mouse_copies($("terminal"), this.term);
 		addEventListener("keydown", (event) => this.#key(event), { capture: true });
-		on_waking(() => this.#link?.wake(), () => this.#keep());
+		on_waking((slept) => this.#link?.wake(slept ? SLEPT_DEADLINE_MS : undefined), () => this.#keep());
 		addEventListener("pagehide", () => this.#keep());
 		on_click("find-open", () => this.find.open());
 		on_click("pill-act", () => this.term.focus());

@@ -5,13 +5,14 @@ import { copy, guard_paste, open_link } from "./clipboard.js";
 import { Company } from "./company.js";
 import { $, attempt, on_click, put, show, toast } from "./dom.js";
 import { Keys } from "./keys.js";
-import { Link } from "./link.js";
+import { Link, SLEPT_DEADLINE_MS } from "./link.js";
 import { look, on_prefs, prefs, scheme_name, toggle_theme } from "./prefs.js";
 import { mark_recording } from "./recording-mark.js";
 import { Session } from "./session.js";
 import { shared_pill } from "./shared-pill.js";
 import { shared_ticket } from "./share-api.js";
 import { Term } from "./term.js";
+import { on_waking } from "./waking.js";
 import { SUBPROTOCOL } from "./wire.js";
 import { language, t } from "./words.js";
 
@@ -78,10 +79,7 @@ export class SharedRoom {
 			timer = setTimeout(() => this.#fit(), FIT_DELAY_MS);
 		}).observe($("terminal"));
 		guard_paste($("terminal"), this.term);
-		const wake = () => document.visibilityState === "visible" && this.#link.wake();
-		for (const name of ["online", "pageshow"])
-			addEventListener(name, wake);
-		document.addEventListener("visibilitychange", wake);
+		on_waking((slept) => this.#link.wake(slept ? SLEPT_DEADLINE_MS : undefined), () => {});
 		on_click("theme", toggle_theme);
 		on_click("pill-act", () => this.#act());
 		on_click("release", () => this.#link.release());

@@ -6,9 +6,9 @@
 
 const TICK_MS = 1_000, SLEPT_MS = 3_000;
 
-/** @param {() => void} wake runs then, while the page shows @param {() => void} hide runs when it does not any more */
+/** @param {(slept: boolean) => void} wake runs then, while the page shows @param {() => void} hide runs when it does not any more */
 export function on_waking(wake, hide) {
-	const look = () => document.visibilityState === "visible" ? wake() : hide();
+	const look = () => document.visibilityState === "visible" ? wake(false) : hide();
 	addEventListener("online", look);
 	addEventListener("pageshow", look);
 	document.addEventListener("resume", look);
@@ -17,7 +17,7 @@ export function on_waking(wake, hide) {
 	setInterval(() => {
 		const now = Date.now();
 		if (now - last > TICK_MS + SLEPT_MS && document.visibilityState === "visible")
-			wake();
+			wake(true);
 		last = now;
 	}, TICK_MS);
 }
