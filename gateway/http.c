@@ -127,9 +127,33 @@ void http_json(struct http_response *resp, int status, json_t *json)
 	put_json(resp, status, "application/json", json);
 }
 
-static void put_problem(struct http_response *resp, int status, const char *code, json_t *extra, const char *detail)
+/* A text that quotes others may be cut inside of a character. What is not UTF-8 becomes '?', for JSON holds nothing else. */
+static void keep_utf8(char *text)
 {
-	json_t *json = json_pack("{s:s, s:s, s:i, s:s, s:s}", "type", "about:blank", "title", title_of(status), "status", status,
+	json_t *whole = json_string(text);
+
+	for (char *p = text; !whole && *p;) {
+		size_t len = 1;
+		json_t *one;
+
+		while (len < 4 && ((unsigned char)p[len] & 0xc0) == 0x80)
+			len++;
+		one = json_stringn(p, len);
+		if (one)
+			p += len;
+		else
+			*p++ = '?';
+		json_decref(one);
+	}
+	json_decref(whole);
+}
+
+static void put_problem(struct http_response *resp, int status, const char *code, json_t *extra, char *detail)
+{
+	json_t *json;
+
+	keep_utf8(detail);
+	json = json_pack("{s:s, s:s, s:i, s:s, s:s}", "type", "about:blank", "title", title_of(status), "status", status,
 				 "code", code, "detail", detail);
 
 	if (json && extra)

@@ -193,7 +193,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const char *const paths[PATHS] = { "/api/v1/session", "/api/v1/vms", "/api/v1/vms/%s/start", "/api/v1/vms/%s/stop",
 					     "/api/v1/vms/%s/restart", "/api/v1/streams/%s.console/tickets", "/api/v1/signin", "/api/v1/signin/look",
 					     "/api/v1/rules", "/api/v1/rules/import", "/api/v1/tokens", "/api/v1/invitations",
-					     "/api/v1/access-requests", "/api/v1/streams/%s.console/shares", "/api/v1/shares/1",
+					     "/api/v1/access-requests", "/api/v1/streams/%s.console/shares", "/api/v1/shares/1/tickets",
 					     "/api/v1/shares/redeem" };
 	const char *pattern;
 	struct http_request q = { .method = HTTP_POST, .version = "HTTP/1.1", .query = "", .cookie = cookie };

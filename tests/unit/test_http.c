@@ -486,9 +486,23 @@ static void failures_slow_an_address_down(void **state)
 	l = peer_limit_destroy(l);
 }
 
+/* A text that quotes what somebody sent, cut inside of a character, is told all the same. */
+static void a_problem_is_always_json(void **state)
+{
+	struct http_response resp;
+
+	(void)state;
+	http_response_init(&resp);
+	http_problem(&resp, 400, "bad", "caf\xc3\xa9 \xe2\x82\xac near \xf0\x9f\x98, \xff\xc3");
+	assert_int_equal(resp.status, 400);
+	assert_non_null(memmem(resp.body.data, resp.body.len, "near ???, ??\"", 13));
+	http_response_finish(&resp);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_problem_is_always_json),
 		cmocka_unit_test(the_gate_lets_in_what_is_sound),
 		cmocka_unit_test(the_gate_refuses_doubtful_frames),
 		cmocka_unit_test(the_gate_knows_its_names),
