@@ -52,6 +52,21 @@ for (const report_data of ["", "00", "zz".repeat(64), 7, "0".repeat(130)]) {
 const bob = await new Person(Number(port)).sign_in(state, "bob@example.org");
 if ((await bob.call("POST", `/api/v1/vms/${vm.id}/attestation`, { report_data: "00".repeat(64) })).status !== 404)
 	throw new Error("somebody else may ask");
+// A confidential machine on a host that cannot run one: what is wrong is said, and there is nobody to give evidence.
+for (const bad of [{ confidential: "sev" }, { confidential: true }, { confidential: "snp", id_block: "AAAA" }, { id_block: "", id_auth: "" }]) {
+	const r = await bob.call("POST", "/api/v1/vms", bad);
+	if (r.status !== 400 || r.body.code !== "bad_spec")
+		throw new Error(`${JSON.stringify(bad)} gave ${r.status}`);
+}
+const own = await bob.call("POST", "/api/v1/vms", { name: "seal", confidential: "snp" });
+if (own.status !== 201 || own.body.confidential !== "snp")
+	throw new Error(`a confidential machine: ${own.status} ${JSON.stringify(own.body)}`);
+const failed = await until("its end", async () => { const s = await bob.state(own.body.id); return s.state === "failed" && s; });
+if (!/firmware for confidential machines|needs KVM|has no SEV-SNP|no image/.test(failed.reason))
+	throw new Error(`why it does not start: ${failed.reason}`);
+const none = await bob.call("POST", `/api/v1/vms/${own.body.id}/attestation`, { report_data: "00".repeat(64) });
+if (none.status !== 409 || none.body.code !== "no_agent")
+	throw new Error(`evidence about a machine that does not run: ${none.status}`);
 console.log(vm.id);
 NODE
 vm=$(cat "$T/vm")
