@@ -177,10 +177,14 @@ struct agent_host *agent_tie_host(const struct agent_tie *t)
 
 static void on_identified(void *arg, int status, struct agent_in *in)
 {
-	(void)arg;
+	struct agent_tie *t = arg;
+
 	(void)in;
-	if (status < 0 && status != -ENOTCONN)
+	if (status == -ENOTCONN || status == -ETIMEDOUT)
+		return; /* the next conversation begins with it again */
+	if (status < 0)
 		log_warn("a guest could not be told who it is: %s", strerror(-status));
+	t->hooks->on_introduced(t->arg);
 }
 
 static void add_address(struct agent_identity *i, const char *address, uint8_t prefix, const char *gateway, int family)

@@ -25,11 +25,13 @@ const char *agent_tie_state_name(enum agent_tie_state s);
  * struct agent_tie_hooks - all run on the loop; none may destroy the tie
  * @on_state: it is another one
  * @renew:    the conversation is over: agent_tie_use() shall come again, within the call or later. Return: 0, or negative when there is no way now
+ * @on_introduced: the guest has answered to agent_tie_identify(); not called when the conversation ends before
  * @on_ready: the agent has answered, for the first time or again. @boot_id: another one than before means that all jobs of before are gone
  */
 struct agent_tie_hooks {
 	void (*on_state)(void *arg);
 	int (*renew)(void *arg);
+	void (*on_introduced)(void *arg);
 	void (*on_ready)(void *arg, const uint8_t boot_id[AGENT_BOOT_BYTES]);
 };
 

@@ -31,6 +31,7 @@
  * @console:  owned
  * @tie:      owned; to the agent in the guest. NULL until there was a way to one
  * @shells:   owned
+ * @boot_id:  of the guest that is being told who it is
  * @deleting: freed as soon as it has stopped
  * @up:       as the last event said; @was_ready: as the last state
  * @gone:     the free that is put off, for hv's hooks must not destroy a machine
@@ -44,7 +45,7 @@ struct machine {
 	struct agent_tie *tie;
 	struct shells *shells;
 	struct vm_spec spec;
-	uint8_t id[MACHINE_ID_BYTES];
+	uint8_t id[MACHINE_ID_BYTES], boot_id[AGENT_BOOT_BYTES];
 	char id_text[MACHINE_ID_TEXT];
 	char key[sizeof(((struct vm_row *)0)->key)];
 	int64_t owner, created_s;
@@ -290,7 +291,7 @@ static int on_renew(void *arg)
 }
 
 /* A guest that has just booted, or a clone of one, is told who it is. */
-static void introduce(const struct machine *m, const uint8_t boot_id[AGENT_BOOT_BYTES])
+static void introduce(struct machine *m, const uint8_t boot_id[AGENT_BOOT_BYTES])
 {
 	uint8_t before[AGENT_BOOT_BYTES] = { 0 };
 	struct hv_view view;
@@ -298,10 +299,18 @@ static void introduce(const struct machine *m, const uint8_t boot_id[AGENT_BOOT_
 
 	if (store_vm_boot(m->ms->store, m->id, before, &e) == 0 && memcmp(before, boot_id, sizeof(before)) == 0)
 		return;
+	memcpy(m->boot_id, boot_id, sizeof(m->boot_id));
 	hv_vm_view(m->vm, &view);
 	/* The command line of a confidential machine is measured, and says nothing about this one. */
 	agent_tie_identify(m->tie, m->spec.name, m->spec.confidential != VM_CONFIDENTIAL_NONE ? &view : NULL);
-	if (store_vm_set_boot(m->ms->store, m->id, boot_id, &e) < 0)
+}
+
+static void on_introduced(void *arg)
+{
+	const struct machine *m = arg;
+	struct err e = { 0 };
+
+	if (store_vm_set_boot(m->ms->store, m->id, m->boot_id, &e) < 0)
 		log_warn("machine %s: %s", m->id_text, e.msg);
 }
 
@@ -317,7 +326,8 @@ static void on_tie_ready(void *arg, const uint8_t boot_id[AGENT_BOOT_BYTES])
 	hv_vm_agent_seen(m->vm);
 }
 
-static const struct agent_tie_hooks tie_hooks = { .on_state = on_tie_state, .renew = on_renew, .on_ready = on_tie_ready };
+static const struct agent_tie_hooks tie_hooks = { .on_state = on_tie_state, .renew = on_renew, .on_introduced = on_introduced,
+						    .on_ready = on_tie_ready };
 
 static void on_agent(void *arg, struct hv_vm *vm, int fd)
 {

@@ -39,6 +39,7 @@
 #define ASK_MS	     15000
 #define FIND_S	     120. /* for an agent to say which shells there are still; nobody can attach to them meanwhile */
 #define LOOK_MS	     500 /* between two looks at what runs in front */
+#define CWD_MAX	     1024 /* of many shells in one answer; a longer one is not known */
 #define ENDED_FACTOR 2	 /* shells that have ended and are kept, beside as many open ones: then the oldest goes */
 
 static const char not_found[] = "the guest was started anew, or its agent";
@@ -735,7 +736,7 @@ static void on_look(void *arg, int status, struct agent_in *in)
 			continue;
 		(void)snprintf(sh->program, sizeof(sh->program), "%s", front.program);
 		free(sh->cwd);
-		sh->cwd = strdup(front.cwd);
+		sh->cwd = strlen(front.cwd) <= CWD_MAX ? strdup(front.cwd) : NULL;
 	}
 }
 
