@@ -81,6 +81,13 @@ static void time_text(int64_t s, char out[32])
 	(void)strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
 }
 
+static const char *recording_word(const struct stream_state *st)
+{
+	static const char *const words[] = { [STREAM_UNRECORDED] = "off", [STREAM_RECORDED] = "output", [STREAM_RECORDED_TYPING] = "input" };
+
+	return words[st->recording];
+}
+
 static json_t *stream_json(const struct machine *m, struct stream *s, const struct shell *sh)
 {
 	struct stream_state st = stream_state(s);
@@ -88,8 +95,8 @@ static json_t *stream_json(const struct machine *m, struct stream *s, const stru
 	char created[32];
 
 	time_text(sh ? shell_created_s(sh) : machine_created_s(m), created);
-	common = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i}", "id", stream_id(s), "vm", machine_id(m), "kind", !sh ? "console" : shell_sealed(sh) ? "sealed" : "shell",
-			   "created", created, "cols", (int)st.size.cols, "rows", (int)st.size.rows, "viewers", viewer_count(s));
+	common = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:s}", "id", stream_id(s), "vm", machine_id(m), "kind", !sh ? "console" : shell_sealed(sh) ? "sealed" : "shell",
+			   "created", created, "cols", (int)st.size.cols, "rows", (int)st.size.rows, "viewers", viewer_count(s), "recording", recording_word(&st));
 	if (!json || json_object_update(json, common) < 0) {
 		json_decref(json);
 		json = NULL;

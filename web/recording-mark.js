@@ -16,7 +16,7 @@ export function mark_recording(how = "off", reason = "") {
 		toast(t("recording.ended", { why: has(`recording_end.${reason}`) ? t(`recording_end.${reason}`) : reason }), "fault");
 	now = how;
 	const on = how !== "off";
-	put("recording-word", on ? t("recording.on") : "");
+	put("recording-word", on ? t(how === "input" ? "recording.on_typing" : "recording.on") : "");
 	$("recording").title = on ? t(how === "input" ? "recording.typing" : "recording.output") : "";
 	show("recording", on);
 }

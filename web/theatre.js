@@ -8,6 +8,7 @@ import { t } from "./words.js";
 const LARGE_BYTES = 128 * 1024 * 1024; /* more does not fit well into a page */
 const IDLE_S = 3; /* longer pauses are shortened to it */
 const FIND_DELAY_MS = 200;
+const JUST_AFTER_S = .02; /* the player adds up the pauses as well, and need not come to the same last digit */
 
 let now = null; /* {id, text, words, player, speed} of what is played */
 
@@ -45,7 +46,7 @@ function show_words() {
 		button.append(when, line);
 		button.addEventListener("click", async () => {
 			await now.player.pause();
-			await now.player.seek(now.played(time));
+			await now.player.seek(now.played(time) + JUST_AFTER_S);
 		});
 		item.append(button);
 		return item;

@@ -281,7 +281,7 @@ static void what_the_ring_has_lost(void **state)
 /* Another process is behind the stream now; with "always" that one is recorded, too. */
 static void another_process(void **state)
 {
-	struct recording_row row;
+	struct recording_row row, second;
 	struct hv_console c;
 
 	(void)state;
@@ -297,12 +297,12 @@ static void another_process(void **state)
 	assert_int_equal(stream_open(stream, &c), 0);
 	recorder_stream(recorder, stream);
 	assert_int_equal(told[RECORD_STARTED], 2);
+	second = last;
 	assert_string_equal(ended(row.id).reason, "replaced");
 	assert_non_null(strstr(content(&row), "the first"));
 	recorder = recorder_destroy(recorder);
 
 	/* Nor is it gone on with by a gateway that finds yet another one. */
-	row = last;
 	stream = stream_destroy(stream);
 	test_console_close(&console);
 	test_console_open(&console, HV_CONSOLE_SOCKET);
@@ -310,6 +310,8 @@ static void another_process(void **state)
 	open_stream(false);
 	recorder_stream(recorder, stream);
 	assert_int_equal(stream_state(stream).recording, STREAM_UNRECORDED);
+	assert_string_equal(row_of(second.id).reason, "interrupted");
+	assert_false(row_of(second.id).live);
 }
 
 static void quota_and_age(void **state)
