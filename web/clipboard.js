@@ -26,8 +26,8 @@ export async function copy(text, said, again = false) {
 	}
 }
 
-/* Control characters as their pictures, so that nothing hides in what is shown. */
-const visible = (text) => text.replace(/(?![\t\n])\p{Cc}/gu, (c) => c < "\x20" ? String.fromCharCode(0x2400 + c.charCodeAt(0)) : c === "\x7f" ? "\u2421" : "\ufffd")
+/* Control characters as terminals write them, so that nothing hides in what is shown: ^[ for ESC, ^? for DEL. */
+const visible = (text) => text.replace(/(?![\t\n])\p{Cc}/gu, (c) => c <= "\x7f" ? `^${String.fromCharCode(c.charCodeAt(0) ^ 0x40)}` : "\ufffd")
 	.replace(/[\p{Cf}\p{Zl}\p{Zp}]/gu, "\ufffd");
 
 /**

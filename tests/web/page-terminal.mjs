@@ -6,7 +6,8 @@
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { Browser, SCREENS, demo_link, pixels, screen, sees, types, until, whole_text } from "./stage.mjs";
 
 const { STATE, DIR } = process.env;
@@ -210,7 +211,7 @@ const steps = {
 		await focus();
 		await page.keyboard.press("Control+Shift+V");
 		await page.waitForSelector("#ask[open]");
-		assert.equal(await page.textContent("#ask-quote"), "echo ␛[201~hidden");
+		assert.equal(await page.textContent("#ask-quote"), "echo ^[[201~hidden");
 		await page.screenshot({ path: `${SCREENS}/terminal-paste.png` });
 		await page.keyboard.press("Escape");
 		await types(page, "printf '\\033[?2004h'; cat");
@@ -319,6 +320,9 @@ const steps = {
 			await page.fill("#set-font", "DejaVu Sans Mono");
 			await page.keyboard.press("Tab");
 			await choose("cursor", "Bar");
+			await page.evaluate(readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8"));
+			const { violations } = await page.evaluate(() => axe.run({ include: "#settings", exclude: ".set-sample" }, { resultTypes: ["violations"] }));
+			assert.deepEqual(violations.map(({ id, nodes }) => `${id}: ${nodes[0].html}`), []);
 			await page.screenshot({ path: `${SCREENS}/terminal-settings-light.png` });
 		});
 		await until("kept by the server", () => page.evaluate(async () => (await (await fetch("/api/v1/settings")).json()).font_px === 20));
