@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <mbedtls/base64.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 #include "gateway/ctl/list.h"
 #include "gateway/ctl/rest.h"
 #include "gateway/ctl/table.h"
+#include "hv/spec.h"
 
 /*
  * `terrarium vm ...`: over the control socket, and with --all, everybody's machines; with the token of
@@ -16,7 +18,7 @@
  */
 
 struct options {
-	const char *id, *socket, *name, *image, *cpus, *memory, *network, *confidential, *host_data;
+	const char *id, *socket, *name, *image, *cpus, *memory, *network, *confidential, *host_data, *id_block, *id_auth;
 	bool json, force, all;
 };
 
@@ -77,6 +79,21 @@ static int add_number(json_t *spec, const char *member, const char *text, uint64
 	return json_object_set_new(spec, member, json_integer((json_int_t)v * (json_int_t)unit));
 }
 
+/* A small file, in base64. */
+static int add_file(json_t *spec, const char *member, const char *path, struct err *e)
+{
+	unsigned char text[4 * ((VM_ID_AUTH_BYTES + 2) / 3) + 1];
+	_file_ struct ctl_file file = { 0 };
+	size_t n;
+	int r = path ? ctl_load(path, VM_ID_AUTH_BYTES, &file, e) : 0;
+
+	if (r < 0 || !path)
+		return r;
+	if (mbedtls_base64_encode(text, sizeof(text), &n, file.data, file.len) != 0)
+		return err_set(e, -EIO, "%s cannot be encoded", path);
+	return json_object_set_new(spec, member, json_stringn((const char *)text, n));
+}
+
 int cmd_vm_create(int argc, char **argv)
 {
 	struct options o = { 0 };
@@ -88,6 +105,8 @@ int cmd_vm_create(int argc, char **argv)
 		{ .name = "network", .text = &o.network, .value = "NET", .help = "nat, isolated or none" },
 		{ .name = "confidential", .text = &o.confidential, .value = "C", .help = "snp: sealed from the host; snp-debug; none" },
 		{ .name = "host-data", .text = &o.host_data, .value = "HEX", .help = "HOST_DATA of a confidential machine; your account's unless given" },
+		{ .name = "id-block", .text = &o.id_block, .value = "F", .help = "what you have signed to be launched, of snp id-block" },
+		{ .name = "id-auth", .text = &o.id_auth, .value = "F", .help = "and the signature" },
 		COMMON_OPTIONS(o),
 		{ 0 },
 	};
@@ -100,7 +119,11 @@ int cmd_vm_create(int argc, char **argv)
 		return r;
 	spec = json_pack("{s:s*, s:s*, s:s*, s:s*, s:s*}", "name", o.name, "image", o.image, "network", o.network, "confidential", o.confidential,
 			 "host_data", o.host_data);
-	r = add_number(spec, "cpus", o.cpus, 1, &e);
+	r = add_file(spec, "id_block", o.id_block, &e);
+	if (r == 0)
+		r = add_file(spec, "id_auth", o.id_auth, &e);
+	if (r == 0)
+		r = add_number(spec, "cpus", o.cpus, 1, &e);
 	if (r == 0)
 		r = add_number(spec, "memory", o.memory, 1 << 20, &e);
 	req.socket = o.socket;

@@ -592,9 +592,10 @@ static enum host_verdict try_firmware(struct judge *j, const char *path, bool *p
 
 static enum host_verdict check_firmware(struct judge *j)
 {
-	/* Debian, Fedora, Arch and SUSE. */
+	/* Debian, Fedora, Arch and SUSE; the last one, which is not for this, only to say so. */
 	static const char *const places[] = { "/usr/share/ovmf/OVMF.amdsev.fd", "/usr/share/edk2/ovmf/OVMF.amdsev.fd",
-					      "/usr/share/OVMF/OVMF.amdsev.fd", "/usr/share/qemu/OVMF.amdsev.fd" };
+					      "/usr/share/OVMF/OVMF.amdsev.fd", "/usr/share/qemu/OVMF.amdsev.fd",
+					      "/usr/share/ovmf/OVMF.fd" };
 	enum host_verdict v = HOST_FAIL;
 	bool present = false;
 

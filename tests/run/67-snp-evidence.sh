@@ -111,6 +111,10 @@ PATH=$BUILD:$PATH sh -c "$(sed -n 's/^  \(terrarium snp verify .*\)/\1/p' README
 check "a changed report is not believed" grep -q '^invalid: signature' "$T/out"
 cd "$ROOT"
 
+head -c 96 /dev/zero >"$T/block" && head -c 4095 /dev/zero >"$T/auth"
+"$BUILD/terrarium" vm create --name x --confidential snp --id-block "$T/block" --id-auth "$T/auth" >"$T/out" 2>&1 && fail "half a signature is taken"
+check "an ID block goes with all of its signature" grep -q 'id_auth must be 4096 bytes' "$T/out"
+
 # Too many at once are held back by the guest, and said so.
 busy=0
 for _ in $(seq 12); do

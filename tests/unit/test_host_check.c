@@ -161,6 +161,24 @@ static void one_thing_wrong(void **state)
 	}
 }
 
+/* Debian's ordinary firmware is there, but not the one that measures a kernel. */
+static void the_wrong_firmware(void **state)
+{
+	json_t *record = load("genoa");
+	struct host_probe probe = host_record_probe(record);
+
+	(void)state;
+	(void)json_object_del(record, "firmware /usr/share/ovmf/OVMF.amdsev.fd");
+	(void)json_object_set_new(record, "firmware /usr/share/ovmf/OVMF.fd", json_string("snp"));
+	host_check(&probe, NULL, &report);
+	assert_int_equal(row("firmware")->verdict, HOST_FAIL);
+	assert_string_equal(row("firmware")->found, "/usr/share/ovmf/OVMF.fd: for SNP, but without a place for kernel hashes");
+	(void)json_object_set_new(record, "firmware /mine.fd", json_string("kernel-hashes"));
+	host_check(&probe, "/mine.fd", &report);
+	assert_int_equal(row("firmware")->verdict, HOST_OK);
+	json_decref(record);
+}
+
 static void without_tun_or_vmm(void **state)
 {
 	json_t *record = load("genoa");
@@ -227,7 +245,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(recorded_hosts),	cmocka_unit_test(one_thing_wrong),	  cmocka_unit_test(without_tun_or_vmm),
-		cmocka_unit_test(nothing_is_known), cmocka_unit_test(recording_is_faithful),
+		cmocka_unit_test(the_wrong_firmware), cmocka_unit_test(nothing_is_known), cmocka_unit_test(recording_is_faithful),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
