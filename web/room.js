@@ -4,7 +4,7 @@
  */
 import * as api from "./api.js";
 import { Bar } from "./bar.js";
-import { copy, guard_paste, mouse_copies, open_link, paste } from "./clipboard.js";
+import { copy, guard_paste, mouse_copies, open_link, paste_clipboard } from "./clipboard.js";
 import { Company, others } from "./company.js";
 import { $, attempt, on_click, put, show, toast } from "./dom.js";
 import { Find } from "./find.js";
@@ -163,7 +163,7 @@ export class Room {
 		field.setAttribute("autocomplete", "off");
 		new Touch($("terminal"), this.term, {
 			resize: (px) => set_prefs({ font_px: prefs().font_px + px }), copy: (text) => copy(text, t("room.copied")),
-			paste: () => attempt(t("paste.yes"), async () => paste(this.term, await navigator.clipboard.readText())),
+			paste: () => paste_clipboard(this.term),
 		});
 		keep_in_view($("room"));
 		full_screen_button(() => this.term.focus());

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Somebody else's terminal, come to by a link: seen in its controller's size, and typed in where the link, or its owner, allows that. */
 import { attach_url } from "./api.js";
-import { copy, guard_paste, open_link } from "./clipboard.js";
+import { copy, guard_paste, open_link, paste_clipboard } from "./clipboard.js";
 import { Company } from "./company.js";
 import { $, attempt, on_click, put, show, toast } from "./dom.js";
 import { Keys } from "./keys.js";
 import { Link, SLEPT_DEADLINE_MS } from "./link.js";
-import { look, on_prefs, prefs, scheme_name, toggle_theme } from "./prefs.js";
+import { look, on_prefs, prefs, scheme_name, set_prefs, toggle_theme } from "./prefs.js";
 import { mark_recording } from "./recording-mark.js";
 import { Session } from "./session.js";
 import { shared_pill } from "./shared-pill.js";
 import { shared_ticket } from "./share-api.js";
 import { Term } from "./term.js";
+import { Touch } from "./touch.js";
+import { keep_in_view } from "./viewport.js";
 import { on_waking } from "./waking.js";
 import { SUBPROTOCOL } from "./wire.js";
 import { language, t } from "./words.js";
@@ -40,7 +42,7 @@ export class SharedRoom {
 			copy: (text) => this.#types && copy(text, t("room.machine_copied", { count: text.length })),
 			too_long: () => {}, link: (uri) => attempt(t("room.opening_link"), () => open_link(uri)),
 		});
-		this.keys = new Keys((bytes) => this.#type(bytes), () => this.term.focus());
+		this.keys = new Keys((bytes) => this.#type(bytes), () => this.term.application_cursor);
 		this.#session = new Session(way.stream, TOUCH.matches ? WINDOW_TOUCH_BYTES : WINDOW_BYTES);
 		this.#session.role = "viewer"; /* who comes disturbs nobody */
 		this.#company = new Company({ email: way.you, link: () => this.#link, done: () => this.term.focus() });
@@ -79,11 +81,19 @@ export class SharedRoom {
 			timer = setTimeout(() => this.#fit(), FIT_DELAY_MS);
 		}).observe($("terminal"));
 		guard_paste($("terminal"), this.term);
+		new Touch($("terminal"), this.term, {
+			resize: (px) => set_prefs({ font_px: prefs().font_px + px }), copy: (text) => copy(text, t("room.copied")),
+			paste: () => paste_clipboard(this.term),
+		});
+		keep_in_view($("room"));
 		on_waking((slept) => this.#link.wake(slept ? SLEPT_DEADLINE_MS : undefined), () => {});
 		on_click("theme", toggle_theme);
 		on_click("pill-act", () => this.#act());
 		on_click("release", () => this.#link.release());
-		on_prefs(() => this.term.set_look({ scheme: scheme_name() }));
+		on_prefs(() => {
+			this.term.set_look({ scheme: scheme_name(), font_px: prefs().font_px });
+			this.#fit();
+		});
 	}
 
 	#act() {
