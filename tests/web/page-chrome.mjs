@@ -29,8 +29,11 @@ async function somebody(options) {
 	cdp = await person.newCDPSession(page);
 }
 
+/* The page takes the link out of the address while it loads, which is another navigation to who waits for the end of this one. */
+const enter = async () => page.goto(await demo_link(STATE, wire_port), { waitUntil: "commit" });
+
 async function sign_in() {
-	await page.goto(await demo_link(STATE, wire_port));
+	await enter();
 	await page.waitForSelector("#room:not([hidden])");
 	await sees(page, PROMPT);
 	await connected();
@@ -124,7 +127,7 @@ const steps = {
 		await kept("zh");
 		const here = [page, cdp];
 		await somebody({ locale: "de" });
-		await page.goto(await demo_link(STATE, wire_port));
+		await enter();
 		await until("Chinese", () => page.getAttribute("html", "lang").then((lang) => lang === "zh-Hans", () => false), 10_000);
 		await page.waitForSelector("#room:not([hidden])");
 		await connected();
