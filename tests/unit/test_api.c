@@ -441,6 +441,41 @@ static void a_machine_and_its_life(void **state)
 	assert_int_equal(ask(HTTP_GET, path, NULL, NULL), 404);
 }
 
+/* What is said about streams where there is no agent; with one, story 38 does the talking. */
+static void streams_without_an_agent(void **state)
+{
+	static const char *const bad[] = { "{\"kind\":\"console\"}", "{\"name\":\"\\u001b\"}", "{\"cwd\":\"here\"}", "{\"cols\":5000}", "{\"x\":1}", "{\"rows\":-1}" };
+	char id[MACHINE_ID_TEXT], path[128], stream[128];
+	json_t *j = NULL, *item;
+
+	(void)state;
+	sign_in("ann@x.org");
+	make(id);
+	(void)snprintf(path, sizeof(path), "/api/v1/vms/%s/streams", id);
+	(void)snprintf(stream, sizeof(stream), "/api/v1/streams/%s.console", id);
+	assert_int_equal(ask(HTTP_GET, path, NULL, &j), 200);
+	item = json_array_get(json_object_get(j, "items"), 0);
+	assert_string_equal(text(item, "kind"), "console");
+	assert_string_equal(text(item, "vm"), id);
+	json_decref(j);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(ask(HTTP_POST, path, bad[i], NULL), 400);
+	assert_int_equal(ask(HTTP_POST, path, "{\"kind\":\"shell\"}", &j), 409);
+	assert_string_equal(text(j, "code"), "no_agent");
+	json_decref(j);
+	assert_int_equal(ask(HTTP_GET, stream, NULL, NULL), 200);
+	assert_int_equal(ask(HTTP_PATCH, stream, "{\"name\":\"x\"}", &j), 409);
+	assert_string_equal(text(j, "code"), "is_console");
+	json_decref(j);
+	assert_int_equal(ask(HTTP_DELETE, stream, NULL, NULL), 409);
+	(void)snprintf(stream, sizeof(stream), "/api/v1/streams/%s.0123456789abcdef", id);
+	assert_int_equal(ask(HTTP_GET, stream, NULL, NULL), 404);
+	assert_int_equal(ask(HTTP_PATCH, stream, "{}", NULL), 404);
+	sign_in("bob@x.org");
+	assert_int_equal(ask(HTTP_GET, path, NULL, NULL), 404);
+	assert_int_equal(ask(HTTP_POST, path, "{}", NULL), 404);
+}
+
 static void specs_and_keys_are_checked(void **state)
 {
 	struct http_response resp;
@@ -770,6 +805,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(machines_need_a_session, setup, teardown),
 		cmocka_unit_test_setup_teardown(settings_follow_the_person, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_machine_and_its_life, setup, teardown),
+		cmocka_unit_test_setup_teardown(streams_without_an_agent, setup, teardown),
 		cmocka_unit_test_setup_teardown(specs_and_keys_are_checked, setup, teardown),
 		cmocka_unit_test_setup_teardown(others_see_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(tickets, setup, teardown),
