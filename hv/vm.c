@@ -384,8 +384,12 @@ int hv_vm_confidential(const struct hv_vm *vm, struct confidential *out, struct 
 
 static int plan_snp(struct hv_vm *vm, struct plan_input *in, const struct image *img, struct confidential *out, struct err *e)
 {
-	int r = confidential_of(vm->hv, &vm->spec, img, out, e);
+	struct confidential_host here = { .image = NULL };
+	/* The processor first: without it, nobody has to look for a firmware. */
+	int r = confidential_host_cpu(&here, e);
 
+	if (r == 0)
+		r = confidential_of(vm->hv, &vm->spec, img, out, e);
 	if (r == 0)
 		r = confidential_host_cpu(&vm->hv->confidential, e);
 	in->snp = out;
@@ -760,7 +764,8 @@ int hv_vm_reset(struct hv_vm *vm, struct err *e)
 {
 	if (vm->state != HV_BOOTING && vm->state != HV_READY)
 		return wrong_state(vm, "restarted", e);
-	if (vm->driver->reset && vm->driver->reset(vm, vm->instance) == 0) {
+	/* Encrypted registers cannot be reset from outside. */
+	if (vm->spec.confidential == VM_CONFIDENTIAL_NONE && vm->driver->reset && vm->driver->reset(vm, vm->instance) == 0) {
 		vm->reset_asked = true;
 		return 0;
 	}
