@@ -286,6 +286,14 @@ int store_vm_put(struct store *s, const struct vm_row *row, struct err *e)
 	return r == -EEXIST && db_unique(s->db) ? STORE_E_EXISTS : r;
 }
 
+int store_vm_spec(struct store *s, const uint8_t id[16], const char *spec, struct err *e)
+{
+	static const char sql[] = "UPDATE vm SET spec = ?2 WHERE id = ?1";
+	int r = db_run(s->db, sql, "note the machine's size", e, DB_VALUES(DB_BLOB(id, 16), DB_TEXT(spec)));
+
+	return r == 0 && db_changes(s->db) == 0 ? STORE_E_NONE : r;
+}
+
 int store_vm_drop(struct store *s, const uint8_t id[16], struct err *e)
 {
 	static const char sql[] = "DELETE FROM vm WHERE id = ?1";

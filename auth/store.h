@@ -82,6 +82,8 @@ struct vm_row {
 };
 
 int store_vm_put(struct store *s, const struct vm_row *row, struct err *e);
+/** store_vm_spec() - another description for a machine */
+int store_vm_spec(struct store *s, const uint8_t id[16], const char *spec, struct err *e);
 int store_vm_drop(struct store *s, const uint8_t id[16], struct err *e);
 /** store_vm_each() - call @fn for every row, oldest first; a non-zero result of @fn ends the walk and is returned */
 int store_vm_each(struct store *s, int (*fn)(void *arg, const struct vm_row *row), void *arg, struct err *e);

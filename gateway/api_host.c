@@ -22,7 +22,8 @@ void api_host_get(struct http_call *call)
 
 	machines_host(api->machines, &h);
 	http_json(call->resp, 200,
-		  json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b}", "driver", h.driver ? h.driver : "", "accel", h.accel ? h.accel : "",
+		  json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b}", "driver", h.driver ? h.driver : "", "driver_why",
+			    h.driver_why ? h.driver_why : "", "accel", h.accel ? h.accel : "",
 			    "accel_reason", h.accel_reason ? h.accel_reason : "", "missing", h.missing ? h.missing : "", "uplink",
 			    h.uplink ? h.uplink : "", "online", h.online, "share_open", (int)api->settings->share_open));
 }

@@ -45,6 +45,8 @@ static void not_done(struct http_call *call, int r, const struct err *e)
 {
 	if (r == MACHINE_E_STATE)
 		http_problem(call->resp, 409, "wrong_state", "%s.", e->msg);
+	else if (r == MACHINE_E_CANNOT)
+		http_problem(call->resp, 409, "not_possible", "%s.", e->msg);
 	else if (r == MACHINE_E_OFFLINE)
 		offline(call, e);
 	else if (r == MACHINE_E_QUOTA)
@@ -259,6 +261,70 @@ void api_vm_restart(struct http_call *call)
 		return;
 	r = may_start(call, m, &e);
 	after(call, m, "vm.restart", r ? r : machine_restart(m, &e), &e);
+}
+
+void api_vm_pause(struct http_call *call)
+{
+	struct machine *m = find(call);
+	struct err e = { 0 };
+
+	if (m)
+		after(call, m, "vm.pause", machine_pause(m, &e), &e);
+}
+
+void api_vm_resume(struct http_call *call)
+{
+	struct machine *m = find(call);
+	struct err e = { 0 };
+
+	if (m)
+		after(call, m, "vm.resume", machine_resume(m, &e), &e);
+}
+
+void api_vm_edit(struct http_call *call)
+{
+	struct machine *m = find(call);
+	struct vm_size size;
+	struct err e = { 0 };
+	struct grant g;
+	char note[64];
+	int r;
+
+	if (!m || !read_grant(call, &g))
+		return;
+	machine_size(m, &size);
+	if (size_parse(&size, call->json, &e) < 0) {
+		http_problem(call->resp, 400, "bad_spec", "%s.", e.msg);
+		return;
+	}
+	r = machine_resize(m, &size, &g.quota, &e);
+	if (r != 0) {
+		not_done(call, r, &e);
+		return;
+	}
+	(void)snprintf(note, sizeof(note), "%u processors, %llu MiB", size.cpus, (unsigned long long)size.memory_bytes >> 20);
+	api_note(call, "vm.resize", machine_id(m), note);
+	http_json(call->resp, 202, machine_json(m));
+}
+
+/* The end of the kernel's log, as it came: for people, not for terminals, so control characters are dots. */
+void api_vm_bootlog(struct http_call *call)
+{
+	const struct machine *m = find(call);
+	size_t len = 0;
+	const char *log = m ? machine_bootlog(m, &len) : NULL;
+	struct buf *out = &call->resp->body;
+
+	if (!m)
+		return;
+	call->resp->status = 200;
+	call->resp->type = "text/plain; charset=utf-8";
+	for (size_t i = 0; i < len; i++) {
+		char c = log[i] == '\n' || (log[i] >= ' ' && log[i] <= '~') ? log[i] : '.';
+
+		if (log[i] != '\r')
+			(void)buf_add(out, &c, 1);
+	}
 }
 
 void api_vm_delete(struct http_call *call)

@@ -32,6 +32,7 @@
  * @tie:      owned; to the agent in the guest. NULL until there was a way to one
  * @shells:   owned
  * @boot_id:  of the guest that is being told who it is
+ * @refused:  why the last change of size did not come about, @asked: to what; empty = it did, or there was none
  * @deleting: freed as soon as it has stopped
  * @up:       as the last event said; @was_ready: as the last state
  * @gone:     the free that is put off, for hv's hooks must not destroy a machine
@@ -49,6 +50,8 @@ struct machine {
 	char id_text[MACHINE_ID_TEXT];
 	char key[sizeof(((struct vm_row *)0)->key)];
 	int64_t owner, created_s;
+	char refused[256];
+	struct vm_size asked;
 	bool deleting, up, was_ready;
 };
 
@@ -237,7 +240,7 @@ static void on_state(void *arg, struct hv_vm *vm)
 		guest_gone(m, "the machine has stopped");
 	else if (view.state == HV_BOOTING && m->was_ready)
 		shells_end(m->shells, "the machine was started anew"); /* its agent will be another one: on_agent() follows */
-	m->was_ready = view.state == HV_READY;
+	m->was_ready = view.state == HV_READY || view.state == HV_PAUSED;
 	notify(m);
 	if (m->deleting && at_rest(view.state))
 		loop_defer(ms->loop, &m->gone, run_gone);
@@ -348,8 +351,48 @@ static void on_offline(void *arg, const char *why)
 	log_warn("the helper is away: %s", why ? why : "no reason given");
 }
 
+static int put_spec(const struct vm_spec *spec, char *out, size_t size)
+{
+	json_t *json = spec_json(spec);
+	size_t len = json ? json_dumpb(json, out, size - 1, JSON_COMPACT) : 0;
+
+	json_decref(json);
+	if (len == 0 || len >= size)
+		return -ENOMEM;
+	out[len] = '\0';
+	return 0;
+}
+
+/* Its size is another one: here and in the store. What the store misses is found again when the machine is adopted. */
+static int note_size(struct machine *m, const struct vm_size *now, struct err *e)
+{
+	char text[STORE_SPEC_BYTES];
+
+	m->spec.cpus = now->cpus;
+	m->spec.memory_bytes = now->memory_bytes;
+	if (put_spec(&m->spec, text, sizeof(text)) < 0)
+		return err_set(e, -ENOMEM, "no memory to note the machine");
+	return store_vm_spec(m->ms->store, m->id, text, e);
+}
+
+static void on_resized(void *arg, struct hv_vm *vm, const char *why)
+{
+	struct machine *m = hv_vm_owner(vm);
+	struct vm_size now, wish;
+	struct err e = { 0 };
+
+	(void)arg;
+	(void)hv_vm_size(vm, &now, &wish);
+	(void)snprintf(m->refused, sizeof(m->refused), "%s", why ? why : "");
+	log_info("machine %s has %u processors and %llu MiB%s%s", m->id_text, now.cpus, (unsigned long long)now.memory_bytes >> 20,
+		 why ? ": " : "", why ? why : "");
+	if (note_size(m, &now, &e) != 0)
+		log_err("machine %s: its size is not noted: %s", m->id_text, e.msg);
+	stream_notify(m->console);
+}
+
 static const struct hv_hooks hv_hooks = {
-	.on_state = on_state, .on_console = on_console, .on_agent = on_agent, .on_exit = on_exit_hook, .on_online = on_online, .on_offline = on_offline,
+	.on_resized = on_resized, .on_state = on_state, .on_console = on_console, .on_agent = on_agent, .on_exit = on_exit_hook, .on_online = on_online, .on_offline = on_offline,
 };
 
 /* --- the registry --- */
@@ -590,13 +633,15 @@ static struct machine *find_key(struct machines *ms, int64_t person, const char 
 static struct quota_use use_of(const struct machines *ms, int64_t person, const struct machine *except)
 {
 	struct quota_use use = { 0 };
+	struct vm_size size;
 
 	for (const struct machine *m = ms->first; m; m = m->next) {
 		if (m->owner != person || m == except)
 			continue;
 		use.machines++;
-		use.cpus += m->spec.cpus;
-		use.memory_bytes += m->spec.memory_bytes;
+		machine_size(m, &size);
+		use.cpus += size.cpus;
+		use.memory_bytes += size.memory_bytes;
 	}
 	return use;
 }
@@ -610,16 +655,12 @@ int machine_fits(const struct machine *m, const struct quota *q, struct err *e)
 
 static int fill_row(struct vm_row *row, int64_t person, const struct vm_spec *spec, const char *key, struct err *e)
 {
-	json_t *json = spec_json(spec);
-	size_t len = json ? json_dumpb(json, row->spec, sizeof(row->spec) - 1, JSON_COMPACT) : 0;
 	int r = secret_random(row->id, sizeof(row->id));
 
-	json_decref(json);
-	if (len == 0 || len >= sizeof(row->spec))
+	if (put_spec(spec, row->spec, sizeof(row->spec)) < 0)
 		return err_set(e, -ENOMEM, "no memory to note the machine");
 	if (r < 0)
 		return err_set(e, r, "no randomness for the machine's id: %s", strerror(-r));
-	row->spec[len] = '\0';
 	row->owner = person;
 	row->created_s = time(NULL);
 	(void)snprintf(row->key, sizeof(row->key), "%s", key);
@@ -709,6 +750,59 @@ int machine_restart(struct machine *m, struct err *e)
 	return at_rest(s) ? hv_vm_start(m->vm, e) : hv_vm_reset(m->vm, e);
 }
 
+/* What hv refuses with a reason for people. */
+static int refused(int r)
+{
+	return r == -EOPNOTSUPP || r == -EINVAL || r == -EBUSY ? MACHINE_E_CANNOT : r;
+}
+
+int machine_pause(struct machine *m, struct err *e)
+{
+	if (m->deleting || state_of(m) != HV_READY)
+		return wrong_state(m, "paused", e);
+	return offline(m, e) ? MACHINE_E_OFFLINE : refused(hv_vm_pause(m->vm, e));
+}
+
+int machine_resume(struct machine *m, struct err *e)
+{
+	if (m->deleting || state_of(m) != HV_PAUSED)
+		return wrong_state(m, "resumed", e);
+	return offline(m, e) ? MACHINE_E_OFFLINE : refused(hv_vm_resume(m->vm, e));
+}
+
+void machine_size(const struct machine *m, struct vm_size *out)
+{
+	struct vm_size now;
+
+	(void)hv_vm_size(m->vm, &now, out);
+}
+
+int machine_resize(struct machine *m, const struct vm_size *size, const struct quota *q, struct err *e)
+{
+	struct quota_use use = use_of(m->ms, m->owner, m);
+	struct vm_spec spec = m->spec;
+	enum hv_state s = state_of(m);
+	int r;
+
+	spec.cpus = size->cpus;
+	spec.memory_bytes = size->memory_bytes;
+	if (quota_check(q, &use, &spec, e))
+		return MACHINE_E_QUOTA;
+	if (m->deleting || (!at_rest(s) && s != HV_READY))
+		return wrong_state(m, "changed in size", e);
+	if (!at_rest(s) && offline(m, e))
+		return MACHINE_E_OFFLINE;
+	m->refused[0] = '\0';
+	m->asked = *size;
+	r = refused(hv_vm_resize(m->vm, size, e));
+	return r == 0 && at_rest(s) ? note_size(m, size, e) : r;
+}
+
+const char *machine_bootlog(const struct machine *m, size_t *len)
+{
+	return hv_vm_bootlog(m->vm, len);
+}
+
 int machine_delete(struct machine *m, struct err *e)
 {
 	int r;
@@ -759,6 +853,20 @@ static const char *agent_word(const struct machine *m)
 	return agent_tie_state_name(m->tie ? agent_tie_state(m->tie) : AGENT_TIE_NONE);
 }
 
+/* The change of size under way or refused; null when there is none. */
+static json_t *resize_json(const struct machine *m)
+{
+	struct vm_size now, wish;
+	bool under_way = hv_vm_size(m->vm, &now, &wish);
+
+	if (!under_way && m->refused[0] == '\0')
+		return json_null();
+	if (!under_way)
+		wish = m->asked;
+	return json_pack("{s:i, s:I, s:s, s:o}", "cpus", (int)wish.cpus, "memory", (json_int_t)wish.memory_bytes, "state",
+			 under_way ? "under_way" : "refused", "reason", text_or_null(under_way ? "" : m->refused));
+}
+
 json_t *machine_json(const struct machine *m)
 {
 	struct hv_view v;
@@ -766,13 +874,13 @@ json_t *machine_json(const struct machine *m)
 
 	hv_vm_view(m->vm, &v);
 	time_text(m->created_s, created);
-	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:I, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:s, s:s, s:o, s:s}", "id",
+	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:I, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:s}", "id",
 			 m->id_text, "name", m->spec.name, "image", m->spec.image, "cpus", (int)m->spec.cpus, "memory",
 			 (json_int_t)m->spec.memory_bytes, "network", vm_net_name(m->spec.net), "state", hv_state_name(v.state), "state_ms",
 			 (json_int_t)(loop_now_ms() - v.state_since_ms), "reason", text_or_null(v.reason), "driver",
 			 v.driver ? v.driver : "", "accel", v.accel ? v.accel : "", "can_resize", v.can_resize, "ip4",
 			 text_or_null(v.ip4), "ip6", text_or_null(v.ip6), "gateway4", text_or_null(v.gw4), "created_at", created,
-			 "agent", agent_word(m), "streams", streams_json(m), "confidential", vm_confidential_name(m->spec.confidential));
+			 "agent", agent_word(m), "resize", resize_json(m), "streams", streams_json(m), "confidential", vm_confidential_name(m->spec.confidential));
 }
 
 static void agent_metrics(const struct machines *ms, struct buf *out)
@@ -791,6 +899,26 @@ static void agent_metrics(const struct machines *ms, struct buf *out)
 			 "# TYPE terrarium_shell_input_bytes_total counter\nterrarium_shell_input_bytes_total %llu\n",
 			 ready, open, (unsigned long long)ms->shells.opened, (unsigned long long)ms->shells.bytes_out,
 			 (unsigned long long)ms->shells.bytes_in);
+}
+
+/* As far as the drivers count: Cloud Hypervisor does. */
+static void guest_metrics(const struct machines *ms, struct buf *out)
+{
+	struct hv_counters c;
+
+	hv_counters(ms->hv, &c);
+	(void)buf_printf(out,
+			 "# TYPE terrarium_guest_network_bytes_total counter\n"
+			 "terrarium_guest_network_bytes_total{direction=\"received\"} %llu\n"
+			 "terrarium_guest_network_bytes_total{direction=\"sent\"} %llu\n"
+			 "# TYPE terrarium_guest_network_frames_total counter\n"
+			 "terrarium_guest_network_frames_total{direction=\"received\"} %llu\n"
+			 "terrarium_guest_network_frames_total{direction=\"sent\"} %llu\n"
+			 "# TYPE terrarium_guest_disk_bytes_total counter\n"
+			 "terrarium_guest_disk_bytes_total{direction=\"read\"} %llu\n"
+			 "terrarium_guest_disk_bytes_total{direction=\"written\"} %llu\n",
+			 (unsigned long long)c.rx_bytes, (unsigned long long)c.tx_bytes, (unsigned long long)c.rx_frames,
+			 (unsigned long long)c.tx_frames, (unsigned long long)c.read_bytes, (unsigned long long)c.write_bytes);
 }
 
 void machines_metrics(const struct machines *ms, struct buf *out)
@@ -814,4 +942,5 @@ void machines_metrics(const struct machines *ms, struct buf *out)
 			 "# TYPE terrarium_slots_max gauge\nterrarium_slots_max %u\n",
 			 (unsigned long long)ms->created, (unsigned long long)ms->deleted, (unsigned long long)ms->failed, host.online,
 			 host.slots_used, host.slots_max);
+	guest_metrics(ms, out);
 }

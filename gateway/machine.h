@@ -36,6 +36,7 @@ enum {
 	MACHINE_E_STATE = 2,  /* not in this state; @e says which */
 	MACHINE_E_OFFLINE = 3, /* the helper is away */
 	MACHINE_E_QUOTA = 4,  /* more than the person may use; @e has the numbers */
+	MACHINE_E_CANNOT = 6, /* not this machine, or not so; @e says why */
 	MACHINE_E_REPEATED = 5, /* the Idempotency-Key has been here: *out is what it made */
 };
 
@@ -115,6 +116,24 @@ const char *machine_id(const struct machine *m);
 int machine_start(struct machine *m, struct err *e);
 int machine_stop(struct machine *m, enum hv_stop how, struct err *e);
 int machine_restart(struct machine *m, struct err *e);
+/** machine_pause(), machine_resume() - ready <-> paused. Return: 0, MACHINE_E_STATE, _CANNOT or _OFFLINE */
+int machine_pause(struct machine *m, struct err *e);
+int machine_resume(struct machine *m, struct err *e);
+
+/** machine_size() - what it has, or is being changed to */
+void machine_size(const struct machine *m, struct vm_size *out);
+
+/**
+ * machine_resize() - other processors and memory: at once for a machine at rest; else asked for, and machine_json() tells what came of it
+ * @q: what its person may use
+ *
+ * Return: 0, MACHINE_E_STATE, _CANNOT, _QUOTA, _OFFLINE, or negative with @e.
+ */
+int machine_resize(struct machine *m, const struct vm_size *size, const struct quota *q, struct err *e);
+
+/** machine_bootlog() - the end of what its kernel wrote to a serial line of its own; borrowed, @len may be 0 */
+const char *machine_bootlog(const struct machine *m, size_t *len);
+
 /** machine_delete() - stop, then forget: row, stream, ring */
 int machine_delete(struct machine *m, struct err *e);
 

@@ -25,6 +25,8 @@ static const struct conf_key keys[] = {
 	KEY(images, CONF_STR, 0, 0, "/var/lib/terrarium/images", "directory with one folder per guest image"),
 	KEY(machine, CONF_STR, 0, 0, "microvm", "QEMU's machine type: microvm or q35"),
 	KEY(accel, CONF_STR, 0, 0, "auto", "auto, kvm or tcg (software emulation)"),
+	KEY(cloud_hypervisor_seccomp, CONF_STR, 0, 0, "true", "what Cloud Hypervisor does about a forbidden system call: true (end), log or errno"),
+	KEY(cloud_hypervisor_landlock, CONF_STR, 0, 0, "auto", "Cloud Hypervisor locks itself in by Landlock: auto (where the kernel has it) or off"),
 	KEY(local_command, CONF_STR, 0, 0, "/bin/sh -i", "what the local driver runs, split at spaces"),
 	KEY(local_console, CONF_STR, 0, 0, "pty", "console of the local driver: pty or socket"),
 	KEY(local_agent, CONF_STR, 0, 0, "", "name of terrarium-agent in the helper's binaries: runs local_command; empty: none"),
@@ -305,6 +307,9 @@ static int check_words(const struct settings *s, struct err *e)
 	if (one_of("driver", s->driver, drivers, e) < 0 || one_of("machine", s->machine, machines, e) < 0 ||
 	    one_of("accel", s->accel, accels, e) < 0 || one_of("local_console", s->local_console, consoles, e) < 0 ||
 	    one_of("identity", s->identity, identities, e) < 0 || one_of("log_level", s->log_level, levels, e) < 0)
+		return -EINVAL;
+	if (one_of("cloud_hypervisor_seccomp", s->cloud_hypervisor_seccomp, (const char *const[]){ "true", "log", "errno", NULL }, e) < 0 ||
+	    one_of("cloud_hypervisor_landlock", s->cloud_hypervisor_landlock, (const char *const[]){ "auto", "off", NULL }, e) < 0)
 		return -EINVAL;
 	if (one_of("subject_binding", s->subject_binding, (const char *const[]){ "enforce", "warn", NULL }, e) < 0 ||
 	    one_of("on_removal", s->on_removal, (const char *const[]){ "stop", "keep", NULL }, e) < 0 ||

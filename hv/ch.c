@@ -6,21 +6,26 @@
  *
  * The whole machine is on the command line, so the guest boots as soon as the process runs, and an option
  * that a build does not know ends it with a message, where the API would ignore an unknown member silently.
- * What runs is then confirmed by vmm.ping (version) and vm.info (consoles).
+ * What runs is then confirmed by vmm.ping (version) and vm.info (consoles, Landlock).
  *
- * The console is the guest's serial line, in mode "tty" on a PTY that the helper made: its near end is ours
- * for the life of the process. In mode "pty" the VMM would make a new one at each reboot, in its own devpts
- * and under its own uid, where the gateway cannot open it; in mode "socket" one close with bytes unread ends
- * its serial thread for ever. What the VMM says on stderr shows on the console: only errors that end it, for
- * its log goes to /dev/null. A guest does not learn the size of a serial line's terminal.
+ * The console is a virtio-console (hvc0) in mode "tty" on a PTY that the helper made: its near end is ours for the
+ * life of the process, over every reboot of the guest, and its size is the guest's: the VMM is told by SIGWINCH, for the
+ * PTY is its controlling terminal. In mode "pty" the VMM would make a new one at each reboot, in its own devpts and under
+ * its own uid, where the gateway cannot open it. What the VMM says on stderr shows on the console: only errors that
+ * end it, for its log goes to /dev/null.
+ *
+ * The serial line carries the kernel's log alone, in mode "file" into a FIFO of the helper's: panics before the
+ * virtio driver is there. In mode "socket" one close with bytes unread would end its serial thread for ever.
  *
  * Events come through a stream that may lose records; after a gap vm.info says how things are.
  *
- *   rebooting -> HV_EV_RESET, and "shutdown" belongs to it until rebooted or booted
- *   shutdown otherwise -> HV_EV_SHUTDOWN
+ *   rebooting -> HV_EV_RESET;   deleted -> HV_EV_SHUTDOWN;   paused, resumed -> HV_EV_PAUSED, HV_EV_RESUMED
+ *   shutdown -> nothing while it reboots, for then it is the old machine's; else vm.info
  *   guest/panic -> HV_EV_BROKEN;   anything lost -> vm.info
  *
  * The agent is reached by vsock (ch_vsock.c): looked for from the start, and again whenever its conversation is lost.
+ *
+ * A change of size: vm.resize is only a request, 204 or not. It is done when vm.info shows it.
  */
 #include <errno.h>
 #include <ev.h>
@@ -46,6 +51,16 @@
 #define PIDS_MAX	64	   /* a thread for each CPU and queue, the API, events, signals */
 #define READS_A_TURN	16
 #define AGENT_FIRST_MS	300 /* no guest has booted before */
+#define MEMORY_STEP	(128 * MIB) /* memory is plugged in by ACPI, in pieces of this size */
+#define CONFIRM_S	0.25	    /* between two looks at whether a change of size has come about */
+#define CONFIRM_TRIES	20
+#define COUNT_FIRST_S	3.
+#define COUNT_S		15. /* one request at a time and one thread: it is not asked more often than that */
+/*
+ * hvc0 is what /dev/console leads to, for it is the last one; memory that is plugged in needs nobody to switch it on, and that there may be
+ * some above 4 GiB is no reason to set 64 MiB aside for devices that could not reach it: there are none.
+ */
+#define CMDLINE_WORDS	"console=hvc0 memhp_default_state=online swiotlb=noforce"
 
 /* --- the command line ------------------------------------------------------------------------------------- */
 
@@ -76,49 +91,76 @@ static int check_path(const char *what, const char *path, struct err *e)
 		       what, path);
 }
 
+static void plan_size(const struct vm_spec *s, struct spawn_plan *p)
+{
+	uint64_t room = (VM_MEMORY_MAX - s->memory_bytes) / MEMORY_STEP * MEMORY_STEP;
+
+	(void)plan_arg(p, "--cpus");
+	(void)plan_arg(p, "boot=%u,max=%u,nested=off", s->cpus, VM_CPUS_MAX);
+	(void)plan_arg(p, "--memory");
+	if (room > 0)
+		(void)plan_arg(p, "size=%lluM,hotplug_size=%lluM", (unsigned long long)(s->memory_bytes / MIB),
+			       (unsigned long long)(room / MIB));
+	else
+		(void)plan_arg(p, "size=%lluM", (unsigned long long)(s->memory_bytes / MIB));
+	/* Empty for ever: through it the guest tells which pages it does not use, and the host has them back. */
+	option(p, "--balloon", "size=0,deflate_on_oom=on,free_page_reporting=on");
+}
+
+static void ch_limits(const struct vm_size *size, uint64_t *memory_max, uint32_t *cpu_percent)
+{
+	*memory_max = size->memory_bytes + OVERHEAD_BYTES;
+	*cpu_percent = size->cpus * 100 + IO_PERCENT;
+}
+
 static int ch_plan(const struct plan_input *in, struct spawn_plan *p, struct err *e)
 {
+	const struct vm_size size = { .cpus = in->spec->cpus, .memory_bytes = in->spec->memory_bytes };
 	struct cmdline cmdline;
-	int r;
+	int r, dir;
 
-	if (in->accel != HV_ACCEL_KVM)
+	if (in->accel != HV_ACCEL_KVM && !in->standin)
 		return err_set(e, -EINVAL,
 			       "Cloud Hypervisor needs KVM, which runs no guests on this host: set driver = qemu, or auto");
 	r = check_path("kernel", in->kernel, e);
 	if (r == 0)
 		r = check_path("initrd", in->initrd, e);
 	if (r == 0)
-		r = cmdline_build(&cmdline, in, 0, e);
+		r = cmdline_build(&cmdline, in, CMDLINE_WORDS, 0, e);
 	if (r < 0)
 		return r;
-	p->binary = PROGRAM;
+	p->binary = in->accel == HV_ACCEL_KVM ? PROGRAM : CH_STANDIN;
 	(void)plan_arg(p, PROGRAM);
 	(void)plan_arg(p, "--api-socket");
 	(void)plan_arg(p, "fd=%d", plan_want(p, NETD_FD_LISTEN));
 	(void)plan_arg(p, "--event-monitor");
 	(void)plan_arg(p, "fd=%d", plan_want(p, NETD_FD_STREAM));
 	option(p, "--log-file", "/dev/null");
-	option(p, "--seccomp", "true");
-	(void)plan_arg(p, "--cpus");
-	(void)plan_arg(p, "boot=%u,nested=off", in->spec->cpus);
-	(void)plan_arg(p, "--memory");
-	(void)plan_arg(p, "size=%lluM", (unsigned long long)(in->spec->memory_bytes / MIB));
+	option(p, "--seccomp", in->seccomp);
+	plan_size(in->spec, p);
 	option(p, "--kernel", in->kernel);
 	option(p, "--initramfs", in->initrd);
 	option(p, "--cmdline", cmdline.s);
-	option(p, "--serial", "tty");
-	option(p, "--console", "off");
+	option(p, "--console", "tty");
+	(void)plan_arg(p, "--serial");
+	(void)plan_arg(p, "file=/proc/self/fd/%d", plan_want(p, NETD_FD_FIFO));
 	(void)plan_arg(p, "--pvpanic");
 	plan_net(in, p);
 	/* The VMM makes the socket. The number is the guest's address, in a space of its own. */
+	dir = plan_want(p, NETD_FD_DIR);
 	(void)plan_arg(p, "--vsock");
-	(void)plan_arg(p, "cid=3,socket=/proc/self/fd/%d/" NETD_SOCKET_NAME, plan_want(p, NETD_FD_DIR));
+	(void)plan_arg(p, "cid=3,socket=/proc/self/fd/%d/" NETD_SOCKET_NAME, dir);
+	if (in->landlock) {
+		/* It knows by itself which files it was given, but up to version 53 not that a socket is made in a folder. */
+		(void)plan_arg(p, "--landlock");
+		(void)plan_arg(p, "--landlock-rules");
+		(void)plan_arg(p, "path=/proc/self/fd/%d,access=rw", dir);
+	}
 	(void)plan_want(p, NETD_FD_PTY);
 	(void)plan_want(p, NETD_FD_RING);
 	if (!plan_whole(p))
 		return err_set(e, -E2BIG, "the command line of Cloud Hypervisor is too long");
-	p->memory_max = in->spec->memory_bytes + OVERHEAD_BYTES;
-	p->cpu_percent = in->spec->cpus * 100 + IO_PERCENT;
+	ch_limits(&size, &p->memory_max, &p->cpu_percent);
 	p->pids_max = PIDS_MAX;
 	p->ring_bytes = in->ring_bytes;
 	p->cols = in->spec->cols;
@@ -154,7 +196,16 @@ struct instance {
 	ev_io readable;
 	struct ch_events events;
 	struct ch_vsock agent;
-	bool has_agent, attached, rebooting, checked;
+	int log_fd; /* owned; of the serial line; -1 at its end */
+	ev_io log_readable;
+	ev_timer count;
+	bool has_agent, attached, rebooting, checked, adopted, booted, held;
+
+	/* A change of size under way: asked for, then looked for. */
+	struct vm_size wish;
+	ev_timer confirm;
+	unsigned looks;
+	bool resizing, accepted;
 };
 
 static void check_version(struct instance *in, const struct ch_answer *a)
@@ -182,15 +233,115 @@ static bool is_mode(const json_t *config, const char *device, const char *mode)
 	return is && strcmp(is, mode) == 0;
 }
 
+/* Return: true if the machine is what it was told to be. */
+static bool check_config(struct instance *in, const json_t *config)
+{
+	const char *wrong = NULL;
+
+	if (!is_mode(config, "console", "Tty") || !is_mode(config, "serial", "File"))
+		wrong = "Cloud Hypervisor has not taken over the console it was told to use";
+	/* An adopted one may have been started with another configuration of the gateway. */
+	else if (!in->adopted && hv_vm_landlock(in->vm) && !json_is_true(json_object_get(config, "landlock_enable")))
+		wrong = "Cloud Hypervisor has not locked itself in as it was told to (Landlock)";
+	if (wrong)
+		hv_event(in->vm, HV_EV_BROKEN, wrong);
+	return !wrong;
+}
+
+static void holds(struct instance *in, bool held)
+{
+	if (in->held == held)
+		return;
+	in->held = held;
+	hv_event(in->vm, held ? HV_EV_PAUSED : HV_EV_RESUMED, NULL);
+}
+
+static void check_state(struct instance *in, const char *state)
+{
+	bool over = strcmp(state, "Shutdown") == 0;
+
+	/* "Created" is what a machine is before it boots, and again behind its end. */
+	over |= in->booted && strcmp(state, "Created") == 0;
+	if (strcmp(state, "Running") == 0) {
+		in->booted = true;
+		in->rebooting = false;
+		holds(in, false);
+	} else if (strcmp(state, "Paused") == 0) {
+		holds(in, true);
+	} else if (over && !in->rebooting) {
+		hv_event(in->vm, HV_EV_SHUTDOWN, NULL);
+	}
+}
+
+static void resized(struct instance *in, const char *why)
+{
+	ev_timer_stop(hv_vm_loop(in->vm)->ev, &in->confirm);
+	in->resizing = false;
+	hv_event_resized(in->vm, why);
+}
+
+/* Has it come about? What is not there yet is looked for again. */
+static void check_size(struct instance *in, const json_t *info)
+{
+	const json_t *cpus = json_object_get(json_object_get(info, "config"), "cpus");
+	json_int_t memory = json_integer_value(json_object_get(info, "memory_actual_size"));
+
+	struct vm_size is = { .cpus = (uint32_t)json_integer_value(json_object_get(cpus, "boot_vcpus")), .memory_bytes = (uint64_t)memory };
+
+	if (!in->resizing && info)
+		hv_event_size(in->vm, &is);
+	if (!in->resizing || !in->accepted)
+		return;
+	if (is.cpus == in->wish.cpus && is.memory_bytes == in->wish.memory_bytes) {
+		resized(in, NULL);
+	} else if (++in->looks >= CONFIRM_TRIES) {
+		resized(in, "Cloud Hypervisor has accepted the change and not carried it out");
+	} else {
+		ev_timer_set(&in->confirm, CONFIRM_S, 0.);
+		ev_timer_start(hv_vm_loop(in->vm)->ev, &in->confirm);
+	}
+}
+
 static void check_info(struct instance *in, const struct ch_answer *a)
 {
-	const json_t *config = json_object_get(a->data, "config");
 	const char *state = json_string_value(json_object_get(a->data, "state"));
 
-	if (!is_mode(config, "serial", "Tty") || !is_mode(config, "console", "Off"))
-		hv_event(in->vm, HV_EV_BROKEN, "Cloud Hypervisor has not taken over the console it was told to use");
-	else if (state && strcmp(state, "Shutdown") == 0 && !in->rebooting)
-		hv_event(in->vm, HV_EV_SHUTDOWN, NULL);
+	if (!check_config(in, json_object_get(a->data, "config")) || !in->attached)
+		return;
+	check_size(in, a->data);
+	if (state && in->attached)
+		check_state(in, state);
+}
+
+static void on_confirm(struct ev_loop *ev, ev_timer *w, int events)
+{
+	struct instance *in = w->data;
+
+	(void)ev;
+	(void)events;
+	(void)ch_api_send(in->api, CH_INFO);
+}
+
+/* What was carried out is believed when vm.info says so, and what was refused may still have changed something. */
+static void on_acted(struct instance *in, const struct ch_answer *a)
+{
+	if (a->command == CH_RESIZE && in->resizing) {
+		in->accepted = a->error == 0;
+		if (a->error)
+			resized(in, a->why);
+	} else if (a->error) {
+		log_warn("Cloud Hypervisor: %s", a->why);
+	}
+	if (in->attached && a->command != CH_QUIT && a->command != CH_POWER_BUTTON)
+		(void)ch_api_send(in->api, CH_INFO);
+}
+
+static void count(struct instance *in, const struct ch_answer *a)
+{
+	struct hv_counters now;
+
+	ch_counters(a->data, &now);
+	hv_event_counters(in->vm, &now);
 }
 
 static void on_answer(void *arg, const struct ch_answer *a)
@@ -199,14 +350,19 @@ static void on_answer(void *arg, const struct ch_answer *a)
 
 	if (a->error && a->command == CH_PING && !in->checked)
 		hv_event(in->vm, HV_EV_BROKEN, a->why);
-	else if (a->error && (a->command == CH_QUIT || a->command == CH_INFO))
+	else if (a->error && (a->command == CH_QUIT || a->command == CH_INFO || a->command == CH_COUNTERS))
 		log_debug("Cloud Hypervisor: %s", a->why); /* it may be ending already */
-	else if (a->error)
-		log_warn("Cloud Hypervisor: %s", a->why);
-	else if (a->command == CH_PING)
+	else if (a->command == CH_PING && !a->error)
 		check_version(in, a);
 	else if (a->command == CH_INFO)
 		check_info(in, a);
+	else if (a->command == CH_COUNTERS)
+		count(in, a);
+	else
+		on_acted(in, a);
+	/* A look that failed is one of those that there are. */
+	if (in->attached && in->resizing && in->accepted && a->error && a->command == CH_INFO)
+		check_size(in, NULL);
 }
 
 static void on_vm_event(struct instance *in, const char *name)
@@ -216,10 +372,49 @@ static void on_vm_event(struct instance *in, const char *name)
 		hv_event(in->vm, HV_EV_RESET, NULL);
 	} else if (strcmp(name, "rebooted") == 0 || strcmp(name, "booted") == 0) {
 		in->rebooting = false;
+		in->booted = true;
 		(void)ch_api_send(in->api, CH_INFO);
+	} else if (strcmp(name, "paused") == 0 || strcmp(name, "resumed") == 0) {
+		holds(in, name[0] == 'p');
 	} else if (strcmp(name, "shutdown") == 0 && !in->rebooting) {
+		(void)ch_api_send(in->api, CH_INFO);
+	} else if (strcmp(name, "deleted") == 0) {
 		hv_event(in->vm, HV_EV_SHUTDOWN, NULL);
 	}
+}
+
+static void read_log(struct instance *in)
+{
+	char data[4096];
+
+	for (int i = 0; i < READS_A_TURN && in->attached && in->log_fd >= 0; i++) {
+		ssize_t n = read(in->log_fd, data, sizeof(data));
+
+		if (n > 0) {
+			hv_event_log(in->vm, data, (size_t)n);
+			continue;
+		}
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		ev_io_stop(hv_vm_loop(in->vm)->ev, &in->log_readable);
+		in->log_fd = fd_close(in->log_fd);
+	}
+}
+
+static void on_log(struct ev_loop *ev, ev_io *w, int events)
+{
+	(void)ev;
+	(void)events;
+	read_log(w->data);
+}
+
+static void on_count(struct ev_loop *ev, ev_timer *w, int events)
+{
+	struct instance *in = w->data;
+
+	(void)ev;
+	(void)events;
+	(void)ch_api_send(in->api, CH_COUNTERS);
 }
 
 /* Return: false once the instance is finished. */
@@ -231,8 +426,11 @@ static bool on_event(void *arg, const struct ch_event *e)
 		(void)ch_api_send(in->api, CH_INFO);
 	else if (strcmp(e->source, "vm") == 0)
 		on_vm_event(in, e->name);
-	else if (strcmp(e->source, "guest") == 0 && strcmp(e->name, "panic") == 0)
-		hv_event(in->vm, HV_EV_BROKEN, "the guest's kernel panicked");
+	else if (strcmp(e->source, "guest") == 0 && strcmp(e->name, "panic") == 0) {
+		read_log(in); /* it has the words */
+		if (in->attached)
+			hv_event(in->vm, HV_EV_BROKEN, "the guest's kernel panicked");
+	}
 	return in->attached;
 }
 
@@ -265,6 +463,15 @@ static void on_readable(struct ev_loop *ev, ev_io *w, int events)
 	}
 }
 
+static void init_watchers(struct instance *in)
+{
+	ev_init(&in->readable, on_readable);
+	ev_init(&in->log_readable, on_log);
+	ev_init(&in->confirm, on_confirm);
+	ev_init(&in->count, on_count);
+	in->readable.data = in->log_readable.data = in->confirm.data = in->count.data = in;
+}
+
 static int ch_attach(struct hv_vm *vm, void *instance, int *fds, const struct netd_slot_info *info,
 		     struct hv_console *console, struct err *e)
 {
@@ -273,30 +480,35 @@ static int ch_attach(struct hv_vm *vm, void *instance, int *fds, const struct ne
 	_close_ int events = plan_take(info, fds, NETD_FD_STREAM, 0);
 	_close_ int pty = plan_take(info, fds, NETD_FD_PTY, 0);
 	_close_ int ring = plan_take(info, fds, NETD_FD_RING, 0);
+	_close_ int log = plan_take(info, fds, NETD_FD_FIFO, 0);
 	int r;
 
 	in->vm = vm;
-	in->events_fd = -1;
+	in->events_fd = in->log_fd = -1;
+	init_watchers(in);
 	in->attached = true;
 	ch_events_init(&in->events);
 	ch_vsock_init(&in->agent, vm);
-	if (api < 0 || events < 0 || pty < 0 || ring < 0)
+	if (api < 0 || events < 0 || pty < 0 || ring < 0 || log < 0)
 		return err_set(e, -EPROTO, "the process is no Cloud Hypervisor of this driver: "
-					   "an API, events, a console or a ring is missing");
+					   "an API, events, a console, a log or a ring is missing");
 	r = ch_api_open(&in->api, hv_vm_loop(vm), fd_take(&api), on_answer, in, e);
 	if (r < 0)
 		return r;
 	/* The stream of an adopted one may begin in the middle of a record, which then counts as lost. */
-	in->checked = console->adopted;
+	in->checked = in->adopted = in->booted = console->adopted;
 	(void)ch_api_send(in->api, CH_PING);
 	if (console->adopted)
 		(void)ch_api_send(in->api, CH_INFO);
 	in->events_fd = fd_take(&events);
-	ev_io_init(&in->readable, on_readable, in->events_fd, EV_READ);
-	in->readable.data = in;
+	in->log_fd = fd_take(&log);
+	ev_io_set(&in->readable, in->events_fd, EV_READ);
 	ev_io_start(hv_vm_loop(vm)->ev, &in->readable);
+	ev_io_set(&in->log_readable, in->log_fd, EV_READ);
+	ev_io_start(hv_vm_loop(vm)->ev, &in->log_readable);
+	ev_timer_set(&in->count, COUNT_FIRST_S, COUNT_S);
+	ev_timer_start(hv_vm_loop(vm)->ev, &in->count);
 	console->kind = HV_CONSOLE_PTY;
-	console->fixed_size = true;
 	console->fd = fd_take(&pty);
 	console->ring_fd = fd_take(&ring);
 	console->ring_bytes = info->ring_bytes;
@@ -342,6 +554,41 @@ static int ch_reset(struct hv_vm *vm, void *instance)
 	return send_command(instance, CH_REBOOT);
 }
 
+static int ch_pause(struct hv_vm *vm, void *instance)
+{
+	(void)vm;
+	return send_command(instance, CH_PAUSE);
+}
+
+static int ch_resume(struct hv_vm *vm, void *instance)
+{
+	(void)vm;
+	return send_command(instance, CH_RESUME);
+}
+
+/* Memory can be plugged in, in whole pieces, and not taken out again; processors come and go. */
+static int ch_may_resize(const struct vm_size *now, const struct vm_size *wish, struct err *e)
+{
+	if (wish->memory_bytes < now->memory_bytes)
+		return err_set(e, -EINVAL, "a running machine can be given more memory, but none can be taken away: stop it first");
+	if ((wish->memory_bytes - now->memory_bytes) % MEMORY_STEP != 0)
+		return err_set(e, -EINVAL, "a running machine is given memory in pieces of %llu MiB: it has %llu now",
+			       MEMORY_STEP / MIB, (unsigned long long)(now->memory_bytes / MIB));
+	return 0;
+}
+
+static int ch_resize(struct hv_vm *vm, void *instance, const struct vm_size *wish)
+{
+	struct instance *in = instance;
+
+	(void)vm;
+	in->wish = *wish;
+	in->resizing = true;
+	in->accepted = false;
+	in->looks = 0;
+	return ch_api_resize(in->api, wish->cpus, wish->memory_bytes) < 0 ? -EOPNOTSUPP : 0;
+}
+
 static const char *ch_signal_hint(int signal)
 {
 	if (signal != SIGSYS)
@@ -360,6 +607,10 @@ static void ch_finish(struct hv_vm *vm, void *instance)
 	in->attached = false;
 	in->api = ch_api_close(in->api);
 	stop_events(in);
+	ev_timer_stop(hv_vm_loop(in->vm)->ev, &in->confirm);
+	ev_timer_stop(hv_vm_loop(in->vm)->ev, &in->count);
+	ev_io_stop(hv_vm_loop(in->vm)->ev, &in->log_readable);
+	in->log_fd = fd_close(in->log_fd);
 	ch_events_finish(&in->events);
 	ch_vsock_stop(&in->agent);
 }
@@ -373,6 +624,11 @@ const struct hv_driver hv_driver_ch = {
 	.ask_stop = ch_ask_stop,
 	.quit = ch_quit,
 	.reset = ch_reset,
+	.pause = ch_pause,
+	.resume = ch_resume,
+	.may_resize = ch_may_resize,
+	.resize = ch_resize,
+	.limits = ch_limits,
 	.signal_hint = ch_signal_hint,
 	.agent_renew = ch_agent_renew,
 	.is_mine = ch_is_mine,

@@ -28,6 +28,7 @@
 #include "base/fd.h"
 #include "base/httpc.h"
 #include "base/loop.h"
+#include "hv/hv.h"
 
 #define RETRY_S	 0.25 /* a VMM that was just started, or whose ten connections are taken, may be free by then */
 #define RETRIES	 8
@@ -42,8 +43,10 @@ static const struct {
 	[CH_PING] = { "vmm.ping", "GET", 3000, true },
 	[CH_INFO] = { "vm.info", "GET", 3000, true },
 	[CH_COUNTERS] = { "vm.counters", "GET", 3000, true },
+	[CH_RESUME] = { "vm.resume", "PUT", 10000, false },
+	[CH_PAUSE] = { "vm.pause", "PUT", 10000, false },
+	[CH_RESIZE] = { "vm.resize", "PUT", 10000, false },
 	[CH_POWER_BUTTON] = { "vm.power-button", "PUT", 3000, false },
-	[CH_SHUTDOWN] = { "vm.shutdown", "PUT", 10000, false },
 	[CH_REBOOT] = { "vm.reboot", "PUT", 30000, false },
 	[CH_QUIT] = { "vmm.shutdown", "PUT", 10000, false },
 };
@@ -99,6 +102,30 @@ int ch_version(const json_t *ping)
 	return errno == 0 && v < 100000 && (*end == '.' || *end == '\0') ? (int)v : -EPROTO;
 }
 
+static void add_counter(uint64_t *sum, const json_t *device, const char *name)
+{
+	json_int_t n = json_integer_value(json_object_get(device, name));
+
+	*sum += n > 0 ? (uint64_t)n : 0;
+}
+
+void ch_counters(const json_t *data, struct hv_counters *out)
+{
+	json_t *object = (json_t *)(uintptr_t)data; /* jansson's iterators take no const */
+
+	memset(out, 0, sizeof(*out));
+	for (void *it = json_object_iter(object); it; it = json_object_iter_next(object, it)) {
+		const json_t *device = json_object_iter_value(it);
+
+		add_counter(&out->rx_bytes, device, "rx_bytes");
+		add_counter(&out->rx_frames, device, "rx_frames");
+		add_counter(&out->tx_bytes, device, "tx_bytes");
+		add_counter(&out->tx_frames, device, "tx_frames");
+		add_counter(&out->read_bytes, device, "read_bytes");
+		add_counter(&out->write_bytes, device, "write_bytes");
+	}
+}
+
 /* --- the thread for HTTP, shared by all machines ---------------------------------------------------------- */
 
 static struct {
@@ -146,6 +173,7 @@ struct ch_api {
 	struct httpc_call *call; /* borrowed; NULL: none under way */
 	enum ch_command command; /* under way, or being tried again */
 	unsigned waiting, tries;
+	char size[96]; /* body of CH_RESIZE */
 	bool busy;
 	ev_timer retry;
 	struct loop_task reap;
@@ -168,7 +196,8 @@ static bool try_again(struct ch_api *a, const struct httpc_answer *h)
 {
 	bool unheard = h->error == -ECONNREFUSED || (h->error == 0 && h->status == BUSY);
 
-	if (!unheard && !(h->error && commands[a->command].reads))
+	/* What counts is asked again by itself; to insist would only keep the others waiting. */
+	if (!unheard && (!h->error || !commands[a->command].reads || a->command == CH_COUNTERS))
 		return false;
 	if (++a->tries > RETRIES)
 		return false;
@@ -211,10 +240,11 @@ static void on_http(void *arg, const struct httpc_answer *h)
 static void start(struct ch_api *a)
 {
 	char url[96], path[32];
+	bool sized = a->command == CH_RESIZE;
 	/* Connections are kept by host name too: a number that is used again must not lead to an earlier machine's. */
 	const struct httpc_request rq = {
 		.method = commands[a->command].method, .url = url, .unix_path = path, .headers = { "Expect:" },
-		.nheaders = 1, .limit_bytes = CH_ANSWER_MAX, .deadline_ms = commands[a->command].deadline_ms,
+		.nheaders = 1, .body = sized ? a->size : NULL, .body_len = sized ? strlen(a->size) : 0, .limit_bytes = CH_ANSWER_MAX, .deadline_ms = commands[a->command].deadline_ms,
 	};
 	struct err e = { 0 };
 
@@ -266,6 +296,15 @@ int ch_api_send(struct ch_api *a, enum ch_command c)
 	a->waiting |= 1U << c;
 	next(a);
 	return 0;
+}
+
+int ch_api_resize(struct ch_api *a, uint32_t cpus, uint64_t memory_bytes)
+{
+	if (!a || a->fd < 0)
+		return -ENOTCONN;
+	(void)snprintf(a->size, sizeof(a->size), "{\"desired_vcpus\":%u,\"desired_ram\":%llu}", cpus,
+		       (unsigned long long)memory_bytes);
+	return ch_api_send(a, CH_RESIZE);
 }
 
 int ch_api_open(struct ch_api **out, struct loop *loop, int fd, ch_answered *done, void *arg, struct err *e)

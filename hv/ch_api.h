@@ -21,7 +21,9 @@ struct loop;
 #define CH_ANSWER_MAX	(256 * 1024)
 
 enum ch_command {
-	CH_PING, CH_INFO, CH_COUNTERS, CH_POWER_BUTTON, CH_SHUTDOWN, CH_REBOOT, CH_QUIT, CH_COMMAND_COUNT,
+	/* What waits goes in this order: a guest that is let go and asked to end hears both. */
+	CH_PING, CH_INFO, CH_COUNTERS, CH_RESUME, CH_PAUSE, CH_RESIZE, CH_POWER_BUTTON, CH_REBOOT, CH_QUIT,
+	CH_COMMAND_COUNT,
 };
 
 /** ch_command_name() - "vmm.ping" and so on */
@@ -59,6 +61,17 @@ int ch_api_open(struct ch_api **out, struct loop *loop, int fd, ch_answered *don
  * Return: 0, or -ENOTCONN on NULL.
  */
 int ch_api_send(struct ch_api *a, enum ch_command c);
+
+/**
+ * ch_api_resize() - the same for CH_RESIZE, which says how many processors and bytes there shall be
+ *
+ * Asking again before the first one was sent replaces it.
+ */
+int ch_api_resize(struct ch_api *a, uint32_t cpus, uint64_t memory_bytes);
+
+/** ch_counters() - sum of what vm.counters tells of all network interfaces and disks; what is missing or no number counts as 0 */
+struct hv_counters;
+void ch_counters(const json_t *data, struct hv_counters *out);
 
 /** ch_api_close() - may be called by @done. Returns NULL; NULL is fine */
 struct ch_api *ch_api_close(struct ch_api *a);

@@ -42,10 +42,12 @@ static void network_words(struct cmdline *t, const struct netd_slot_info *net)
 	}
 }
 
-int cmdline_build(struct cmdline *out, const struct plan_input *in, uint64_t tsc_khz, struct err *e)
+int cmdline_build(struct cmdline *out, const struct plan_input *in, const char *words, uint64_t tsc_khz, struct err *e)
 {
 	out->len = 0;
 	word(out, "%s", in->cmdline);
+	if (words)
+		word(out, "%s", words);
 	if (tsc_khz != 0)
 		word(out, "tsc_early_khz=%llu tsc=reliable", (unsigned long long)tsc_khz);
 	if (in->probe)

@@ -19,10 +19,11 @@ struct cmdline {
 
 /**
  * cmdline_build() - the image's own words, then those that deploy/guest reads; pure
+ * @words:   of the driver, behind those of the image; NULL = none
  * @tsc_khz: rate of the time stamp counter, for machines that cannot find it out; 0 = they can
  *
  * Return: 0, or -E2BIG with @e.
  */
-int cmdline_build(struct cmdline *out, const struct plan_input *in, uint64_t tsc_khz, struct err *e);
+int cmdline_build(struct cmdline *out, const struct plan_input *in, const char *words, uint64_t tsc_khz, struct err *e);
 
 #endif

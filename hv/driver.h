@@ -16,6 +16,7 @@ struct err;
 struct helper_call;
 
 #define SPAWN_ARGC_MAX 128
+#define CH_STANDIN     "ch-standin"
 
 /**
  * struct spawn_plan - a command line and the FDs that it needs; pure data
@@ -62,6 +63,8 @@ int plan_take(const struct netd_slot_info *info, int *fds, enum netd_fd_kind kin
  * @kernel, @initrd, @cmdline: of the image, from its manifest
  * @tsc_khz: of the host; 0 = unknown
  * @snp:     what a confidential machine is launched with; NULL for others
+ * @landlock: the kernel has it and nobody forbids it; @seccomp: "true", "log" or "errno"
+ * @standin: the helper has a program CH_STANDIN, which runs without KVM what Cloud Hypervisor would
  * @probe:   the guest only shows that it boots
  */
 struct plan_input {
@@ -73,7 +76,8 @@ struct plan_input {
 	enum hv_accel accel;
 	uint64_t tsc_khz;
 	uint32_t ring_bytes;
-	bool probe;
+	const char *seccomp;
+	bool probe, landlock, standin;
 };
 
 /** plan_has_tap() - does its slot have a network? */
@@ -84,6 +88,8 @@ enum hv_event {
 	HV_EV_RESET,	/* the guest rebooted: booting again */
 	HV_EV_SHUTDOWN, /* the guest switched itself off */
 	HV_EV_READY,	/* an agent said hello */
+	HV_EV_PAUSED,	/* the guest stands still */
+	HV_EV_RESUMED,	/* it runs; no news unless it stood still */
 	HV_EV_BROKEN,	/* the VMM talks nonsense or stopped by itself; reason given */
 };
 
@@ -111,6 +117,15 @@ struct hv_driver {
 	int (*quit)(struct hv_vm *vm, void *instance);
 	/* Optional: reboot in place. */
 	int (*reset)(struct hv_vm *vm, void *instance);
+	/* Optional: hold the guest, let it go on; HV_EV_PAUSED or HV_EV_RESUMED follows. Return: 0 if asked, -EOPNOTSUPP. */
+	int (*pause)(struct hv_vm *vm, void *instance);
+	int (*resume)(struct hv_vm *vm, void *instance);
+	/* Optional, pure: can a running machine become so? Return: 0, or -EINVAL with @e. Goes with resize(). */
+	int (*may_resize)(const struct vm_size *now, const struct vm_size *wish, struct err *e);
+	/* Optional: make it so; hv_event_resized() follows. Return: 0 if asked, -EOPNOTSUPP. */
+	int (*resize)(struct hv_vm *vm, void *instance, const struct vm_size *wish);
+	/* Optional, pure: limits of the control group for a machine of this size. Goes with resize(). */
+	void (*limits)(const struct vm_size *size, uint64_t *memory_max, uint32_t *cpu_percent);
 	/* Optional: what the process said last, one line, for the reason of an unexpected end; NULL or empty without. */
 	const char *(*last_words)(void *instance);
 	/* Optional: what an end by this signal means with this VMM, and what to do; NULL if nothing special. */
@@ -140,6 +155,21 @@ void hv_agent_here(struct hv_vm *vm);
 /** hv_reach() - let the helper connect to the socket that the machine's process made (NETD_CONNECT); @c->done follows */
 void hv_reach(struct hv_vm *vm, struct helper_call *c);
 void hv_reach_cancel(struct hv_vm *vm, struct helper_call *c);
+
+/** hv_event_resized() - what was asked for by resize() is so, or is not: then @why says why, in words */
+void hv_event_resized(struct hv_vm *vm, const char *why);
+
+/** hv_event_size() - what the VMM says the machine has, when no change is under way; one that a dead gateway had begun, say */
+void hv_event_size(struct hv_vm *vm, const struct vm_size *size);
+
+/** hv_event_counters() - what the VMM counts; since its start or the guest's */
+void hv_event_counters(struct hv_vm *vm, const struct hv_counters *now);
+
+/** hv_event_log() - the kernel's log on a line of its own; a panic in it ends the machine */
+void hv_event_log(struct hv_vm *vm, const char *data, size_t len);
+
+/** hv_vm_landlock() - was the process told to lock itself in, if this program started it? */
+bool hv_vm_landlock(const struct hv_vm *vm);
 
 /** hv_vm_loop() - the loop, for a driver's watchers */
 struct loop *hv_vm_loop(const struct hv_vm *vm);

@@ -20,6 +20,7 @@ static const size_t reply_size[NETD_OP_COUNT] = {
 	[NETD_LIST] = sizeof(struct netd_list_reply),
 	[NETD_ADOPT] = sizeof(struct netd_adopt_reply),
 	[NETD_CONNECT] = sizeof(struct netd_head),
+	[NETD_VM_LIMITS] = sizeof(struct netd_head),
 };
 
 static bool is_text(const char *s, size_t size)

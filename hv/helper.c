@@ -479,6 +479,18 @@ void helper_connect(struct helper *h, struct helper_call *c, uint32_t slot)
 	submit(h, c);
 }
 
+void helper_limits(struct helper *h, struct helper_call *c, uint32_t slot, uint64_t memory_max, uint32_t cpu_percent)
+{
+	struct netd_vm_limits *f = begin(h, c, NETD_VM_LIMITS, sizeof(*f));
+
+	if (!f)
+		return;
+	f->slot = slot;
+	f->memory_max = memory_max;
+	f->cpu_percent = cpu_percent;
+	submit(h, c);
+}
+
 void helper_cancel(struct helper *h, struct helper_call *c)
 {
 	if (!c->pending)

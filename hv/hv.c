@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "hv/landlock.h"
 #include "hv/vm.h"
 
 #define RING_BYTES_MAX (64U << 20)
@@ -30,9 +31,10 @@ static const struct hv_limits presets = {
 };
 #define BOOT_MS 60000 /* 2 s on an idle host, 12 s on a loaded one */
 #define STOP_MS 8000
+#define LANDLOCK_ABI_MIN 3 /* Cloud Hypervisor ends with an error where there is less */
 
 static const char *const state_names[] = {
-	"requested", "placing", "starting", "booting", "ready", "stopping", "stopped", "failed",
+	"requested", "placing", "starting", "booting", "ready", "paused", "stopping", "stopped", "failed",
 };
 _Static_assert(sizeof(state_names) / sizeof(state_names[0]) == HV_STATE_COUNT, "one name for each enum hv_state");
 
@@ -83,9 +85,22 @@ static bool has_binary(const struct netd_hello_reply *hello, const char *name)
 
 static const struct hv_driver *const all_drivers[] = { &hv_driver_ch, &hv_driver_qemu, &hv_driver_local };
 
+static const struct hv_driver *by_name(const char *name)
+{
+	for (size_t i = 0; i < sizeof(all_drivers) / sizeof(all_drivers[0]); i++) {
+		if (strcmp(name, all_drivers[i]->name) == 0)
+			return all_drivers[i];
+	}
+	return NULL;
+}
+
 const struct hv_driver *hv_driver_for(const struct hv *hv, const struct vm_spec *spec)
 {
-	return spec->confidential != VM_CONFIDENTIAL_NONE ? &hv_driver_qemu : hv->driver;
+	const struct hv_driver *asked = by_name(spec->driver);
+
+	if (spec->confidential != VM_CONFIDENTIAL_NONE)
+		return &hv_driver_qemu;
+	return asked ? asked : hv->driver;
 }
 
 /* "auto": Cloud Hypervisor where guests really run under KVM, QEMU where they do not or where that is not known yet. */
@@ -93,13 +108,63 @@ static const struct hv_driver *choose_driver(const struct hv *hv)
 {
 	bool ch = has_binary(&hv->hello, hv_driver_ch.name), qemu = has_binary(&hv->hello, hv_driver_qemu.name);
 
-	for (size_t i = 0; i < sizeof(all_drivers) / sizeof(all_drivers[0]); i++) {
-		if (strcmp(hv->c.driver, all_drivers[i]->name) == 0)
-			return all_drivers[i];
-	}
+	if (by_name(hv->c.driver))
+		return by_name(hv->c.driver);
 	if (ch && (hv->accel == HV_ACCEL_KVM || !qemu))
 		return &hv_driver_ch;
 	return qemu ? &hv_driver_qemu : &hv_driver_local;
+}
+
+bool hv_has_binary(const struct hv *hv, const char *name)
+{
+	return has_binary(&hv->hello, name);
+}
+
+/* Without KVM the stand-in may do, where somebody has put it into the helper's list to try things out. */
+static bool ch_is_there(const struct hv *hv)
+{
+	return has_binary(&hv->hello, hv_driver_ch.name) || (hv->accel != HV_ACCEL_KVM && has_binary(&hv->hello, CH_STANDIN));
+}
+
+int hv_may_drive(const struct hv *hv, const struct vm_spec *spec, struct err *e)
+{
+	const struct hv_driver *d = by_name(spec->driver);
+
+	if (spec->confidential != VM_CONFIDENTIAL_NONE && d && d != &hv_driver_qemu)
+		return err_set(e, -EINVAL, "confidential machines run with the driver qemu, not with %s", d->name);
+	if (!d || d == hv->driver)
+		return 0;
+	/* A process on the host is nothing that a person may ask for. */
+	if (d == &hv_driver_local)
+		return err_set(e, -EINVAL, "this host runs no machines with the driver local");
+	if (d == &hv_driver_ch && !ch_is_there(hv))
+		return err_set(e, -EINVAL, "the helper has no program cloud-hypervisor: install it, or add it to the helper's list of binaries");
+	if (d == &hv_driver_ch && hv->accel == HV_ACCEL_TCG && !has_binary(&hv->hello, CH_STANDIN))
+		return err_set(e, -EINVAL, "Cloud Hypervisor needs KVM, which runs no guests on this host%s%s",
+			       hv->accel_reason[0] ? ": " : "", hv->accel_reason);
+	if (d == &hv_driver_qemu && !has_binary(&hv->hello, hv_driver_qemu.name))
+		return err_set(e, -EINVAL, "the helper has no program qemu: install it, or add it to the helper's list of binaries");
+	return 0;
+}
+
+/* In words, for people who ask why it is not the better one. */
+static void explain_driver(struct hv *hv)
+{
+	bool ch = has_binary(&hv->hello, hv_driver_ch.name), kvm = hv->accel == HV_ACCEL_KVM;
+	const char *no_kvm = hv->accel == HV_ACCEL_AUTO ? "it is not known yet whether KVM runs guests here" : "KVM runs no guests here";
+	size_t size = sizeof(hv->driver_why);
+
+	if (strcmp(hv->c.driver, "auto") != 0)
+		(void)snprintf(hv->driver_why, size, "the configuration says driver = %s", hv->c.driver);
+	else if (hv->driver == &hv_driver_ch)
+		(void)snprintf(hv->driver_why, size, "%s", kvm ? "the helper has cloud-hypervisor, and KVM runs guests here" :
+			       "the helper has cloud-hypervisor and no qemu; but Cloud Hypervisor needs KVM");
+	else
+		(void)snprintf(hv->driver_why, size, "%s%s%s%s%s%s",
+			       hv->driver == &hv_driver_local ? "the helper has neither cloud-hypervisor nor qemu: only processes can be tried out. " : "",
+			       ch ? "" : "for Cloud Hypervisor, the program is missing: install cloud-hypervisor 52 or newer and add it to the helper's binaries",
+			       ch || kvm ? "" : "; ", kvm ? "" : ch ? "Cloud Hypervisor needs KVM: " : "",
+			       kvm ? "" : no_kvm, kvm || !hv->accel_reason[0] ? "" : " (see the accelerator)");
 }
 
 const struct hv_driver *hv_driver_of(const struct hv *hv, const struct netd_slot_info *info)
@@ -115,7 +180,7 @@ const struct hv_driver *hv_driver_of(const struct hv *hv, const struct netd_slot
 void hv_host(const struct hv *hv, struct hv_host *out)
 {
 	*out = (struct hv_host){
-		.online = hv->online, .driver = hv->driver->name, .accel = "", .accel_reason = hv->accel_reason, .missing = hv->missing,
+		.online = hv->online, .driver = hv->driver->name, .driver_why = hv->driver_why, .accel = "", .accel_reason = hv->accel_reason, .missing = hv->missing,
 		.uplink = hv->hello.uplink, .slots_max = hv->hello.slots_max,
 	};
 	if (hv->driver->has_guest)
@@ -129,6 +194,7 @@ void hv_set_accel(struct hv *hv, enum hv_accel accel, const char *reason)
 	hv->accel = accel;
 	(void)snprintf(hv->accel_reason, sizeof(hv->accel_reason), "%s", reason);
 	hv->driver = choose_driver(hv);
+	explain_driver(hv);
 	if (hv->driver->has_guest)
 		log_info("machines run with %s %s%s%s", hv->driver->name, accel == HV_ACCEL_KVM ? "under KVM" : "in software emulation", reason[0] ? ": " : "", reason);
 	for (struct hv_vm *vm = hv->first; vm; vm = vm->next) {
@@ -148,6 +214,7 @@ static void on_up(void *arg, const struct netd_hello_reply *hello)
 
 	hv->hello = *hello;
 	hv->driver = choose_driver(hv);
+	explain_driver(hv);
 	list_missing(hv);
 	sync_begin(hv);
 }
@@ -205,6 +272,7 @@ static int check_config(const struct hv_config *c, struct err *e)
 {
 	static const char *const drivers[] = { "auto", "cloud-hypervisor", "qemu", "local", NULL }, *const machines[] = { "microvm", "q35", NULL };
 	static const char *const accels[] = { "auto", "kvm", "tcg", NULL }, *const consoles[] = { "pty", "socket", NULL };
+	static const char *const seccomps[] = { "true", "log", "errno", NULL }, *const landlocks[] = { "auto", "off", NULL };
 
 	if (!one_of(c->driver, drivers))
 		return err_set(e, -EINVAL, "driver must be auto, cloud-hypervisor, qemu or local");
@@ -212,6 +280,10 @@ static int check_config(const struct hv_config *c, struct err *e)
 		return err_set(e, -EINVAL, "machine must be microvm or q35");
 	if (!one_of(c->accel, accels))
 		return err_set(e, -EINVAL, "accel must be auto, kvm or tcg");
+	if (c->ch_seccomp && !one_of(c->ch_seccomp, seccomps))
+		return err_set(e, -EINVAL, "ch_seccomp must be true, log or errno");
+	if (c->ch_landlock && !one_of(c->ch_landlock, landlocks))
+		return err_set(e, -EINVAL, "ch_landlock must be auto or off");
 	if (!one_of(c->local_console, consoles))
 		return err_set(e, -EINVAL, "local_console must be pty or socket");
 	if (c->ring_bytes == 0 || c->ring_bytes % 4096 != 0 || c->ring_bytes > RING_BYTES_MAX)
@@ -261,7 +333,10 @@ int hv_create(struct hv **out, struct loop *loop, const struct hv_config *c, con
 	hv->hooks = *hooks;
 	hv->arg = arg;
 	hv->probe.console_fd = -1;
+	hv->c.ch_seccomp = c->ch_seccomp ? c->ch_seccomp : "true";
+	hv->landlock = (!c->ch_landlock || strcmp(c->ch_landlock, "off") != 0) && landlock_abi() >= LANDLOCK_ABI_MIN;
 	hv->driver = choose_driver(hv);
+	explain_driver(hv);
 	tsc_begin(&hv->tsc);
 	hc.call_ms = hv->limits.call_ms;
 	hc.retry_ms = hv->limits.retry_ms;
@@ -335,6 +410,11 @@ struct hv_vm *hv_vm_destroy(struct hv_vm *vm)
 void *hv_vm_owner(const struct hv_vm *vm)
 {
 	return vm->owner;
+}
+
+bool hv_vm_landlock(const struct hv_vm *vm)
+{
+	return vm->hv->landlock;
 }
 
 struct loop *hv_vm_loop(const struct hv_vm *vm)

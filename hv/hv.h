@@ -18,12 +18,13 @@ struct hv_vm;
  * and no HTTP. Single-threaded: every call and every hook runs on the loop.
  *
  *   requested -> placing -> starting -> booting -> ready -> stopping -> stopped
+ *                                                  ready <-> paused by hv_vm_pause() and hv_vm_resume()
  *        any state but stopped -> failed(reason);   stopped | failed -> placing by hv_vm_start()
  *
  * placing: NET_ALLOC (and waiting for the accelerator probe), starting: VM_SPAWN, booting: process runs, ready: first prompt or agent hello.
  */
 enum hv_state {
-	HV_REQUESTED, HV_PLACING, HV_STARTING, HV_BOOTING, HV_READY, HV_STOPPING, HV_STOPPED, HV_FAILED, HV_STATE_COUNT,
+	HV_REQUESTED, HV_PLACING, HV_STARTING, HV_BOOTING, HV_READY, HV_PAUSED, HV_STOPPING, HV_STOPPED, HV_FAILED, HV_STATE_COUNT,
 };
 
 /** hv_state_name() - lower-case word for REST, logs and the page */
@@ -40,13 +41,12 @@ enum hv_console_kind {
  * @fd:      owned by the receiver; non-blocking
  * @ring_fd: owned by the receiver; memfd of ring_bytes, zero-filled on a fresh start, as the last gateway left it when @adopted
  * @adopted: the process was already running when this gateway started
- * @fixed_size: a serial line behind a PTY: the guest does not learn the PTY's size
  */
 struct hv_console {
 	int fd, ring_fd;
 	uint32_t ring_bytes;
 	enum hv_console_kind kind;
-	bool adopted, fixed_size;
+	bool adopted;
 };
 
 /* All hooks get @arg of hv_create(). They may call any hv_ function except hv_destroy() and hv_vm_destroy(). */
@@ -60,6 +60,8 @@ struct hv_hooks {
 	 * on_console, after adoption too, and again whenever an agent is at the other end anew: the guest rebooted, say. Optional.
 	 */
 	void (*on_agent)(void *arg, struct hv_vm *vm, int fd);
+	/* Optional: hv_vm_resize() is done, or was refused for a reason: @why is NULL or that, in words. hv_vm_size() says what is so now. */
+	void (*on_resized)(void *arg, struct hv_vm *vm, const char *why);
 	/* The process has ended: @code or, when not 0, @signal. The console FD still holds the last output. */
 	void (*on_exit)(void *arg, struct hv_vm *vm, int code, int signal);
 	/* The helper answered HELLO and every known machine was adopted or found gone: requests may be served. */
@@ -84,11 +86,14 @@ enum hv_accel { HV_ACCEL_AUTO, HV_ACCEL_KVM, HV_ACCEL_TCG };
  * @ring_bytes: size of the replay ring's memfd
  * @boot_deadline_ms: from the start of the process, or a guest's reboot, to the ready marker; 0 = 60 s
  * @stop_deadline_ms: what a guest gets to end by itself once asked; 0 = 8 s
+ * @ch_seccomp:  what Cloud Hypervisor does on a forbidden system call: "true" (end), "log" or "errno"; NULL = true
+ * @ch_landlock: "auto": where the kernel has it; or "off"; NULL = auto
  * @limits: shorter waits for tests; NULL = the presets
  */
 struct hv_config {
 	const char *helper_socket, *driver, *firmware, *images, *machine, *accel, *state_dir, *local_command, *local_console,
 		*local_agent;
+	const char *ch_seccomp, *ch_landlock;
 	uint32_t ring_bytes;
 	uint64_t boot_deadline_ms, stop_deadline_ms;
 	const struct hv_limits *limits;
@@ -153,6 +158,30 @@ int hv_vm_stop(struct hv_vm *vm, enum hv_stop how, struct err *e);
 int hv_vm_reset(struct hv_vm *vm, struct err *e);
 
 /**
+ * hv_vm_pause() - ready -> paused: the guest stands still and keeps its memory. hv_vm_resume() - the way back
+ *
+ * Both only ask; on_state() follows when it is so. Return: 0, or negative with @e: -EINVAL (wrong state), -EOPNOTSUPP (not with this
+ * driver).
+ */
+int hv_vm_pause(struct hv_vm *vm, struct err *e);
+int hv_vm_resume(struct hv_vm *vm, struct err *e);
+
+/**
+ * hv_vm_resize() - other processors and memory
+ *
+ * At rest it is done at once, without on_resized(); a machine that is ready is asked, and on_resized() follows.
+ * Return: 0; or negative with @e: -EINVAL (wrong state, or not this size), -EOPNOTSUPP (not with this driver while it runs), -EBUSY
+ * (the last one is not done).
+ */
+int hv_vm_resize(struct hv_vm *vm, const struct vm_size *size, struct err *e);
+
+/** hv_vm_size() - what it has now; @wish: what it is being changed to, else the same. Return: true while it is being changed */
+bool hv_vm_size(const struct hv_vm *vm, struct vm_size *now, struct vm_size *wish);
+
+/** hv_vm_bootlog() - the end of what the kernel wrote to its serial line, where that is not the console. Borrowed; @len may be 0 */
+const char *hv_vm_bootlog(const struct hv_vm *vm, size_t *len);
+
+/**
  * hv_vm_console_seen() - console bytes just read by the console's owner; looks for the ready marker while booting
  *
  * Cheap to call always: returns at once in other states. May call on_state() before returning.
@@ -199,14 +228,23 @@ struct hv_view {
 /** hv_vm_view() - a snapshot; the strings live until the next call into hv */
 void hv_vm_view(const struct hv_vm *vm, struct hv_view *out);
 
+/** struct hv_counters - bytes and frames that guests have received and sent, read from disks and written to them */
+struct hv_counters {
+	uint64_t rx_bytes, rx_frames, tx_bytes, tx_frames, read_bytes, write_bytes;
+};
+
+/** hv_counters() - of all machines together since this program started, as far as their drivers count; never falls */
+void hv_counters(const struct hv *hv, struct hv_counters *out);
+
 /**
  * struct hv_host - what the host gives; for /readyz, the page and `terrarium host check`
  * @accel: "kvm", "tcg" or "probing"; @accel_reason: why KVM is not used, or empty
+ * @driver_why: why this driver, and what is missing for a better one, in words
  * @missing: confinement the helper could not give, comma-separated, or empty
  */
 struct hv_host {
 	bool online;
-	const char *driver, *accel, *accel_reason, *missing, *uplink;
+	const char *driver, *driver_why, *accel, *accel_reason, *missing, *uplink;
 	uint32_t slots_used, slots_max;
 };
 

@@ -12,7 +12,8 @@
 
 static bool is_numbered(enum netd_fd_kind kind)
 {
-	return kind == NETD_FD_TAP || kind == NETD_FD_STREAM || kind == NETD_FD_LISTEN || kind == NETD_FD_DIR;
+	return kind == NETD_FD_TAP || kind == NETD_FD_STREAM || kind == NETD_FD_LISTEN || kind == NETD_FD_DIR ||
+	       kind == NETD_FD_FIFO;
 }
 
 bool plan_returns(enum netd_fd_kind kind)

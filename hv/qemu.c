@@ -87,7 +87,7 @@ static int plan_boot(const struct plan_input *in, bool microvm, struct spawn_pla
 	bool kvm = in->accel == HV_ACCEL_KVM;
 	struct cmdline cmdline;
 	/* A microvm has nothing to calibrate its time stamp counter against: without this, one boot in two hangs. */
-	int r = cmdline_build(&cmdline, in, microvm ? in->tsc_khz : 0, e);
+	int r = cmdline_build(&cmdline, in, NULL, microvm ? in->tsc_khz : 0, e);
 
 	if (r < 0)
 		return r;
@@ -230,12 +230,14 @@ static void on_shutdown(struct instance *in, const json_t *data)
 		hv_event(in->vm, HV_EV_SHUTDOWN, NULL);
 }
 
-/* After an unexpected stop: KVM gives a guest up that it cannot run. */
+/* After a stop: asked for, or KVM gives a guest up that it cannot run. */
 static void on_status(struct instance *in, const json_t *ret)
 {
 	const char *status = json_string_value(json_object_get(ret, "status"));
 	char why[LOG_KEEP];
 
+	if (status && (strcmp(status, "paused") == 0 || strcmp(status, "running") == 0))
+		hv_event(in->vm, status[0] == 'p' ? HV_EV_PAUSED : HV_EV_RESUMED, NULL);
 	if (!status || strcmp(status, "internal-error") != 0)
 		return;
 	(void)snprintf(why, sizeof(why), "QEMU stopped the guest by an internal error: %s", qemu_last_words(in));
@@ -261,6 +263,8 @@ static void on_event(struct instance *in, const struct qmp_message *m)
 		hv_event(in->vm, HV_EV_BROKEN, "the guest's kernel panicked");
 	else if (strcmp(m->name, "VSERPORT_CHANGE") == 0)
 		on_port(in, m->data);
+	else if (strcmp(m->name, "RESUME") == 0)
+		hv_event(in->vm, HV_EV_RESUMED, NULL);
 	else if (strcmp(m->name, "STOP") == 0)
 		(void)qmp_send(in->qmp, "query-status");
 }
@@ -305,8 +309,10 @@ static int qemu_attach(struct hv_vm *vm, void *instance, int *fds, const struct 
 		return err_set(e, -EPROTO, "the process is no QEMU of this driver: a console, a monitor, a log or a ring is missing");
 	if (fd_nonblock(log) < 0 || qmp_open(&in->qmp, hv_vm_loop(vm), fd_take(&qmp), console->adopted, &qmp_hooks, in) < 0)
 		return err_set(e, -ENOMEM, "no memory for the monitor of QEMU");
-	if (console->adopted)
+	if (console->adopted) {
 		(void)qmp_send(in->qmp, "query-kvm");
+		(void)qmp_send(in->qmp, "query-status"); /* it may stand still */
+	}
 	in->log_fd = fd_take(&log);
 	ev_io_init(&in->log_readable, on_log, in->log_fd, EV_READ);
 	in->log_readable.data = in;
@@ -340,6 +346,18 @@ static int qemu_quit(struct hv_vm *vm, void *instance)
 	return send_command(instance, "quit");
 }
 
+static int qemu_pause(struct hv_vm *vm, void *instance)
+{
+	(void)vm;
+	return send_command(instance, "stop");
+}
+
+static int qemu_resume(struct hv_vm *vm, void *instance)
+{
+	(void)vm;
+	return send_command(instance, "cont");
+}
+
 static int qemu_reset(struct hv_vm *vm, void *instance)
 {
 	(void)vm;
@@ -368,6 +386,8 @@ const struct hv_driver hv_driver_qemu = {
 	.ask_stop = qemu_ask_stop,
 	.quit = qemu_quit,
 	.reset = qemu_reset,
+	.pause = qemu_pause,
+	.resume = qemu_resume,
 	.last_words = qemu_last_words,
 	.finish = qemu_finish,
 };

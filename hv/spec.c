@@ -168,6 +168,23 @@ static int read_id_auth(struct vm_spec *s, const json_t *v, struct err *e)
 	return read_base64(v, "id_auth", s->id_auth, sizeof(s->id_auth), e);
 }
 
+static int read_driver(struct vm_spec *s, const json_t *v, struct err *e)
+{
+	static const char *const names[] = { "cloud-hypervisor", "qemu", "local" };
+	const char *text = json_string_value(v);
+
+	memset(s->driver, 0, sizeof(s->driver));
+	if (text && strcmp(text, "auto") == 0)
+		return 0;
+	for (size_t i = 0; text && i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(text, names[i]) == 0) {
+			memcpy(s->driver, names[i], strlen(names[i]));
+			return 0;
+		}
+	}
+	return err_set(e, -EINVAL, "driver must be \"auto\", \"cloud-hypervisor\", \"qemu\" or \"local\"");
+}
+
 static int read_size(const json_t *v, const char *key, uint16_t *out, struct err *e)
 {
 	uint64_t n = 0;
@@ -195,6 +212,7 @@ static const struct member {
 	{ "name", read_name },	     { "image", read_image }, { "cpus", read_cpus }, { "memory", read_memory },
 	{ "network", read_network }, { "cols", read_cols },   { "rows", read_rows },
 	{ "confidential", read_confidential }, { "host_data", read_host_data }, { "id_block", read_id_block }, { "id_auth", read_id_auth },
+	{ "driver", read_driver },
 };
 
 static const struct member *find_member(const char *name)
@@ -260,11 +278,29 @@ static json_t *confidential_json(const struct vm_spec *s, json_t *json)
 	return NULL;
 }
 
+int size_parse(struct vm_size *s, const json_t *json, struct err *e)
+{
+	struct vm_spec spec = { .cpus = s->cpus, .memory_bytes = s->memory_bytes };
+	json_t *cpus = json_object_get(json, "cpus"), *memory = json_object_get(json, "memory");
+	size_t known = (cpus != NULL) + (size_t)(memory != NULL);
+	int r = 0;
+
+	if (!json_is_object(json) || known == 0 || json_object_size(json) != known)
+		return err_set(e, -EINVAL, "what may be changed is cpus and memory, and nothing else");
+	if (cpus)
+		r = read_cpus(&spec, cpus, e);
+	if (r == 0 && memory)
+		r = read_memory(&spec, memory, e);
+	if (r == 0)
+		*s = (struct vm_size){ .cpus = spec.cpus, .memory_bytes = spec.memory_bytes };
+	return r;
+}
+
 json_t *spec_json(const struct vm_spec *s)
 {
-	json_t *json = json_pack("{s:s, s:s, s:I, s:I, s:s, s:I, s:I}", "name", s->name, "image", s->image, "cpus", (json_int_t)s->cpus,
+	json_t *json = json_pack("{s:s, s:s, s:I, s:I, s:s, s:I, s:I, s:s}", "name", s->name, "image", s->image, "cpus", (json_int_t)s->cpus,
 			 "memory", (json_int_t)s->memory_bytes, "network", net_names[s->net], "cols", (json_int_t)s->cols, "rows",
-			 (json_int_t)s->rows);
+			 (json_int_t)s->rows, "driver", s->driver[0] ? s->driver : "auto");
 
 	return json && s->confidential != VM_CONFIDENTIAL_NONE ? confidential_json(s, json) : json;
 }

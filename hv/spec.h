@@ -11,6 +11,7 @@
 struct err;
 
 #define VM_NAME_BYTES 64
+#define VM_DRIVER_BYTES 24
 #define VM_CPUS_MAX 8
 #define VM_MEMORY_MIN (64ULL << 20)
 #define VM_MEMORY_MAX (16ULL << 30)
@@ -30,10 +31,11 @@ enum vm_net { VM_NET_NAT, VM_NET_ISOLATED, VM_NET_NONE, VM_NET_COUNT };
  * @memory_bytes: multiple of 1 MiB
  * @host_data:    HOST_DATA of a confidential machine's reports: says whose it is
  * @id_block, @id_auth: what its owner has signed; with @has_id
+ * @driver:       what runs it: "cloud-hypervisor", "qemu" or "local"; empty = whatever the host prefers
  * @cols, @rows:  size of the terminal that will look at it first; 0 = unknown
  */
 struct vm_spec {
-	char name[VM_NAME_BYTES], image[VM_NAME_BYTES];
+	char name[VM_NAME_BYTES], image[VM_NAME_BYTES], driver[VM_DRIVER_BYTES];
 	uint32_t cpus;
 	uint64_t memory_bytes;
 	enum vm_net net;
@@ -41,6 +43,12 @@ struct vm_spec {
 	bool has_id;
 	uint8_t host_data[32], id_block[VM_ID_BLOCK_BYTES], id_auth[VM_ID_AUTH_BYTES];
 	uint16_t cols, rows;
+};
+
+/** struct vm_size - what may change while a machine runs; as in struct vm_spec */
+struct vm_size {
+	uint32_t cpus;
+	uint64_t memory_bytes;
 };
 
 /** vm_net_name() - as in JSON; vm_net_parse() - the first @len bytes of @text. Return: 0 or -EINVAL */
@@ -60,6 +68,13 @@ void spec_defaults(struct vm_spec *s);
  * Return: 0 or -EINVAL.
  */
 int spec_parse(struct vm_spec *s, const json_t *json, struct err *e);
+
+/**
+ * size_parse() - read the JSON object of a change over what @s holds: any of cpus and memory, at least one
+ *
+ * Return: 0 or -EINVAL, as spec_parse().
+ */
+int size_parse(struct vm_size *s, const json_t *json, struct err *e);
 
 /** spec_json() - the same object back. Return: a new reference, or NULL without memory */
 json_t *spec_json(const struct vm_spec *s);

@@ -49,7 +49,7 @@ static void no_deadline(struct hv_vm *vm)
 	ev_timer_stop(vm->hv->loop->ev, &vm->deadline);
 }
 
-static void enter(struct hv_vm *vm, enum hv_state state)
+void vm_enter(struct hv_vm *vm, enum hv_state state)
 {
 	char id[2 * sizeof(vm->id) + 1];
 
@@ -92,6 +92,7 @@ static const char *name_of(const struct hv_vm *vm)
 
 static void let_go(struct hv_vm *vm)
 {
+	vm_resize_ended(vm);
 	if (vm->instance && vm->driver->finish)
 		vm->driver->finish(vm, vm->instance);
 	free(vm->instance);
@@ -111,7 +112,7 @@ static void finish(struct hv_vm *vm)
 		return;
 	}
 	vm->again = false;
-	enter(vm, vm->end);
+	vm_enter(vm, vm->end);
 }
 
 static void on_freed(struct helper_call *c, const struct helper_result *r)
@@ -239,7 +240,7 @@ void vm_stop_from(struct hv_vm *vm, enum rung rung)
 		finish(vm);
 		return;
 	}
-	enter(vm, HV_STOPPING);
+	vm_enter(vm, HV_STOPPING);
 	if (vm->state == HV_STOPPING)
 		vm_climb(vm);
 }
@@ -404,6 +405,7 @@ static int make_plan(struct hv_vm *vm, struct spawn_plan *plan, int *binary, str
 	struct plan_input in = {
 		.spec = &vm->spec, .net = &vm->info, .machine = hv->c.machine, .local_command = hv->c.local_command,
 		.local_console = hv->c.local_console, .local_agent = hv->c.local_agent, .accel = vm->accel, .ring_bytes = hv->c.ring_bytes, .probe = vm->probe,
+		.landlock = hv->landlock, .seccomp = hv->c.ch_seccomp, .standin = hv_has_binary(hv, CH_STANDIN),
 	};
 	struct confidential snp;
 	int r = vm->driver->has_guest ? plan_guest(vm, &in, &img, e) : 0;
@@ -456,11 +458,13 @@ static void spawn(struct hv_vm *vm)
 		vm_fail(vm, "%s", e.msg);
 		return;
 	}
+	vm->memory_limit = plan->memory_max;
+	vm->cpu_limit = plan->cpu_percent;
 	vm->calling = CALL_SPAWN;
 	vm->call.done = on_spawned;
 	helper_spawn(vm->hv->helper, &vm->call, vm->info.slot, (uint16_t)binary, plan);
 	free(plan);
-	enter(vm, HV_STARTING);
+	vm_enter(vm, HV_STARTING);
 }
 
 static void on_placed(struct helper_call *c, const struct helper_result *r)
@@ -500,6 +504,7 @@ void vm_place(struct hv_vm *vm)
 void vm_begin(struct hv_vm *vm)
 {
 	struct hv *hv = vm->hv;
+	struct err e = { 0 };
 
 	vm->driver = hv_driver_for(hv, &vm->spec);
 	vm->reason[0] = '\0';
@@ -510,18 +515,25 @@ void vm_begin(struct hv_vm *vm)
 	vm->reset_ms = 0;
 	vm->reset_asked = false;
 	vm->can_resize = false;
+	vm->memory_limit = vm->cpu_limit = 0;
+	vm_log_begin(vm);
 	vm->accel = vm->probe ? HV_ACCEL_KVM : HV_ACCEL_AUTO;
 	vm->waits_for_probe = vm->driver->has_guest && !vm->probe && hv->accel == HV_ACCEL_AUTO;
 	if (vm->waits_for_probe)
 		deadline_in(vm, hv->limits.probe_wait_ms);
+	if (hv_may_drive(hv, &vm->spec, &e) < 0) {
+		vm_enter(vm, HV_PLACING);
+		vm_fail(vm, "%s", e.msg);
+		return;
+	}
 	vm_place(vm);
-	enter(vm, HV_PLACING);
+	vm_enter(vm, HV_PLACING);
 }
 
-static void booting(struct hv_vm *vm)
+void vm_booting(struct hv_vm *vm)
 {
 	deadline_in(vm, vm->boot_ms ? vm->boot_ms : vm->hv->c.boot_deadline_ms);
-	enter(vm, HV_BOOTING);
+	vm_enter(vm, HV_BOOTING);
 }
 
 static void now_ready(struct hv_vm *vm)
@@ -530,7 +542,7 @@ static void now_ready(struct hv_vm *vm)
 		return;
 	no_deadline(vm);
 	vm->resets = 0;
-	enter(vm, HV_READY);
+	vm_enter(vm, HV_READY);
 }
 
 void vm_attach(struct hv_vm *vm, const struct netd_slot_info *info, int *fds, bool adopted)
@@ -543,6 +555,9 @@ void vm_attach(struct hv_vm *vm, const struct netd_slot_info *info, int *fds, bo
 	vm->info = *info;
 	vm->has_slot = true;
 	vm->running = true;
+	if (adopted)
+		vm_log_begin(vm);
+	memset(&vm->counted, 0, sizeof(vm->counted));
 	if (vm->driver->instance_bytes > 0) {
 		vm->instance = calloc(1, vm->driver->instance_bytes);
 		r = vm->instance ? 0 : err_set(&e, -ENOMEM, "no memory");
@@ -555,7 +570,7 @@ void vm_attach(struct hv_vm *vm, const struct netd_slot_info *info, int *fds, bo
 		return;
 	}
 	(void)fd_nonblock(console.fd);
-	vm->can_resize = console.kind == HV_CONSOLE_PTY && !console.fixed_size;
+	vm->can_resize = console.kind == HV_CONSOLE_PTY;
 	ready = !vm->driver->has_guest || (adopted && sync_was_ready(vm, &console));
 	vm->hooks->on_console(vm->hooks_arg, vm, &console);
 	vm->console_given = vm->running;
@@ -563,7 +578,7 @@ void vm_attach(struct hv_vm *vm, const struct netd_slot_info *info, int *fds, bo
 		vm_climb(vm);
 		return;
 	}
-	booting(vm);
+	vm_booting(vm);
 	if (ready)
 		now_ready(vm);
 	if (vm->agent_due)
@@ -652,7 +667,7 @@ static void on_reset_event(struct hv_vm *vm)
 		vm_fail(vm, "the guest rebooted %u times within %llu s without reaching its prompt", vm->resets,
 			(unsigned long long)((loop_now_ms() - vm->resets_since_ms) / 1000));
 	else
-		booting(vm);
+		vm_booting(vm);
 }
 
 static void on_broken_event(struct hv_vm *vm, const char *reason)
@@ -671,13 +686,19 @@ void hv_event(struct hv_vm *vm, enum hv_event ev, const char *reason)
 		on_reset_event(vm);
 		return;
 	case HV_EV_SHUTDOWN:
-		if (vm->state != HV_BOOTING && vm->state != HV_READY)
+		if (vm->state != HV_BOOTING && vm->state != HV_READY && vm->state != HV_PAUSED)
 			return;
 		ends_with(vm, HV_STOPPED, "%s", reason ? reason : "the guest switched itself off");
 		vm_stop_from(vm, RUNG_QUIT);
 		return;
 	case HV_EV_READY:
 		now_ready(vm);
+		return;
+	case HV_EV_PAUSED:
+		vm_paused(vm);
+		return;
+	case HV_EV_RESUMED:
+		vm_resumed(vm);
 		return;
 	case HV_EV_BROKEN:
 		on_broken_event(vm, reason ? reason : "the machine's monitor talks nonsense");
@@ -755,6 +776,8 @@ int hv_vm_stop(struct hv_vm *vm, enum hv_stop how, struct err *e)
 	/* A guest that is not ready does not hear its power button yet. */
 	if (how == HV_STOP_KILL)
 		vm_stop_from(vm, RUNG_KILL);
+	else if (vm->state == HV_PAUSED && vm->driver->resume && vm->driver->resume(vm, vm->instance) == 0)
+		vm_stop_from(vm, RUNG_ASK); /* it can listen again */
 	else
 		vm_stop_from(vm, vm->state == HV_READY ? RUNG_ASK : RUNG_QUIT);
 	return 0;
@@ -779,7 +802,7 @@ int hv_vm_reset(struct hv_vm *vm, struct err *e)
 
 void vm_settle(struct hv_vm *vm)
 {
-	enter(vm, HV_STOPPED);
+	vm_enter(vm, HV_STOPPED);
 }
 
 void vm_drop(struct hv_vm *vm)
@@ -787,7 +810,10 @@ void vm_drop(struct hv_vm *vm)
 	no_deadline(vm);
 	if (vm->hv->helper)
 		helper_cancel(vm->hv->helper, &vm->call);
+	vm->resizing = false; /* nobody is told any more */
 	let_go(vm);
+	free(vm->bootlog);
+	vm->bootlog = NULL;
 }
 
 struct hv_vm *vm_create(struct hv *hv, const uint8_t id[16], const struct vm_spec *spec, void *owner)

@@ -24,7 +24,9 @@
 enum rung { RUNG_NONE, RUNG_ASK, RUNG_QUIT, RUNG_TERM, RUNG_KILL, RUNG_GIVE_UP };
 
 /* What the helper was asked for this machine. */
-enum vm_call { CALL_NONE, CALL_ALLOC, CALL_SPAWN, CALL_ADOPT, CALL_KILL, CALL_FREE };
+enum vm_call { CALL_NONE, CALL_ALLOC, CALL_SPAWN, CALL_ADOPT, CALL_KILL, CALL_FREE, CALL_LIMITS };
+
+#define BOOTLOG_BYTES 16384 /* what is kept of a kernel's log on a line of its own */
 
 struct hv_vm {
 	struct hv *hv; /* borrowed: it owns this */
@@ -52,7 +54,15 @@ struct hv_vm {
 	bool can_resize;
 	int agent_fd;			/* owned; -1 without */
 	bool console_given, agent_due;	/* agent_due: on_agent() follows on_console() */
-	struct bootwatch watch;
+	struct bootwatch watch, log_watch;
+	char *bootlog; /* owned; NULL before the first byte */
+	size_t bootlog_len;
+	bool held_booting; /* paused before it was ready */
+	bool resizing;
+	struct vm_size wish;
+	uint64_t memory_limit;
+	uint32_t cpu_limit; /* as the helper was told last; 0 = not by us */
+	struct hv_counters counted; /* as the driver said last */
 	unsigned resets;
 	uint64_t resets_since_ms, reset_ms; /* of the first and the last one that counts */
 	bool reset_asked;
@@ -92,6 +102,9 @@ struct hv {
 	char accel_reason[384];
 	struct tsc tsc;
 	struct confidential_host confidential; /* image is NULL until it is needed */
+	struct hv_counters counted;
+	bool landlock;
+	char driver_why[512];
 	struct hv_vm *first; /* owned */
 	struct helper_call list;
 	struct probe probe;
@@ -102,8 +115,12 @@ struct hv {
 struct hv_vm *hv_find(struct hv *hv, const uint8_t id[16]);
 /** hv_driver_of() - that of a process that was started by an earlier gateway */
 const struct hv_driver *hv_driver_of(const struct hv *hv, const struct netd_slot_info *info);
-/** hv_driver_for() - the one that a machine starts with: confidential ones run with QEMU */
+/** hv_driver_for() - the one that a machine starts with: what it asks for, or the host's own; confidential ones run with QEMU */
 const struct hv_driver *hv_driver_for(const struct hv *hv, const struct vm_spec *spec);
+/** hv_may_drive() - can such a machine be started here? Return: 0, or -EINVAL with @e */
+int hv_may_drive(const struct hv *hv, const struct vm_spec *spec, struct err *e);
+/** hv_has_binary() - is it in the helper's list? */
+bool hv_has_binary(const struct hv *hv, const char *name);
 /** hv_set_accel() - the probe has ended: machines that wait for it go on */
 void hv_set_accel(struct hv *hv, enum hv_accel accel, const char *reason);
 /** hv_now_online() - every known machine is adopted or gone */
@@ -132,8 +149,20 @@ void vm_settle(struct hv_vm *vm);
 void vm_lost(struct hv_vm *vm);
 /** vm_drop() - let go without stopping: the last thing before the memory is freed */
 void vm_drop(struct hv_vm *vm);
+/** vm_enter() - change the state and tell; vm_booting() - into booting, with its deadline */
+void vm_enter(struct hv_vm *vm, enum hv_state state);
+void vm_booting(struct hv_vm *vm);
 /** vm_forget_slot() - free a slot, killing what runs in it, for nobody in particular */
 void vm_forget_slot(struct hv *hv, const struct netd_slot_info *info);
+
+/* change.c */
+/** vm_paused(), vm_resumed() - the driver says so */
+void vm_paused(struct hv_vm *vm);
+void vm_resumed(struct hv_vm *vm);
+/** vm_resize_ended() - the process has ended: so has the change of its size that was under way */
+void vm_resize_ended(struct hv_vm *vm);
+/** vm_log_begin() - a process begins: so does its kernel's log */
+void vm_log_begin(struct hv_vm *vm);
 
 /* sync.c */
 /** sync_was_ready() - an adopted machine: does its ring show that it had reached its prompt? Prepares vm->watch otherwise */

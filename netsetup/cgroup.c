@@ -442,6 +442,18 @@ int cgroups_add(struct cgroups *cg, const char *name, const struct cgroup_limits
 	return err_set(e, r, "cannot set up control group %s/%s: %s", cg->own, name, strerror(-r));
 }
 
+int cgroups_change(struct cgroups *cg, const char *name, const struct cgroup_limits *limits, struct err *e)
+{
+	for (size_t i = 0; i < cg->count; i++) {
+		_close_ int dir_fd = open_dir(cg->h[i].base_fd, name);
+		int r = dir_fd < 0 ? -errno : set_limits(&cg->h[i], dir_fd, limits);
+
+		if (r < 0)
+			return err_set(e, r, "cannot change the limits of control group %s/%s: %s", cg->own, name, strerror(-r));
+	}
+	return 0;
+}
+
 void cgroup_place_finish(struct cgroup_place *place)
 {
 	place->dir_fd = fd_close(place->dir_fd);

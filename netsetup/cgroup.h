@@ -57,6 +57,9 @@ uint32_t cgroups_caps(const struct cgroups *cg);
 int cgroups_add(struct cgroups *cg, const char *name, const struct cgroup_limits *limits,
 		struct cgroup_place *place, struct err *e);
 
+/** cgroups_change() - other limits for group @name, which exists; 0 leaves one as it is. Return: 0, or negative with @e */
+int cgroups_change(struct cgroups *cg, const char *name, const struct cgroup_limits *limits, struct err *e);
+
 /** cgroup_place_finish() - close the FDs */
 void cgroup_place_finish(struct cgroup_place *place);
 

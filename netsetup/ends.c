@@ -22,6 +22,7 @@
 #define COLS_PRESET 80
 #define ROWS_PRESET 24
 #define LISTEN_BACKLOG 16
+#define FIFO_BYTES (256 * 1024)
 
 /* One end of a stream pair for the child, the other, which never blocks, for us. */
 static int open_pair(int *near, int *far)
@@ -186,6 +187,42 @@ static int open_dir(struct ends_dir *dir, int *far, uid_t uid)
 	return *far < 0 ? -errno : 0;
 }
 
+/* The far end first, or there would be none to open without waiting. It may be opened again by the child's own uid. */
+static int open_fifo_at(int *near, int *far, const char *path)
+{
+	int r = 0;
+
+	if (mkfifo(path, 0600) < 0)
+		return -errno;
+	*near = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (*near >= 0)
+		*far = open(path, O_WRONLY | O_CLOEXEC);
+	if (*near < 0 || *far < 0 || fchmod(*far, 0622) < 0)
+		r = -errno;
+	if (unlink(path) < 0 && r == 0)
+		r = -errno;
+	if (r == 0)
+		(void)fcntl(*near, F_SETPIPE_SZ, FIFO_BYTES); /* the kernel's preset of 64 KiB does as well */
+	return r;
+}
+
+/*
+ * A file's FIFO, no pipe: Landlock gives rights to what a file system holds only, and Cloud Hypervisor asks for the
+ * right to write what it was told to log to.
+ */
+static int open_fifo(int *near, int *far)
+{
+	char dir[] = "/tmp/terrarium-netd.XXXXXX", path[sizeof(dir) + 2];
+	int r;
+
+	if (!mkdtemp(dir))
+		return -errno;
+	(void)snprintf(path, sizeof(path), "%s/f", dir);
+	r = open_fifo_at(near, far, path);
+	(void)rmdir(dir);
+	return r;
+}
+
 static int open_one(struct ends *out, size_t i, const struct netd_vm_spawn *s, uid_t uid)
 {
 	switch (s->want[i]) {
@@ -198,6 +235,8 @@ static int open_one(struct ends *out, size_t i, const struct netd_vm_spawn *s, u
 		return open_listener(&out->near[i], &out->child[out->nchild++]);
 	case NETD_FD_DIR:
 		return open_dir(&out->dir, &out->child[out->nchild++], uid);
+	case NETD_FD_FIFO:
+		return open_fifo(&out->near[i], &out->child[out->nchild++]);
 	case NETD_FD_RING:
 		return open_ring(&out->near[i], s->ring_bytes);
 	case NETD_FD_STDIO:

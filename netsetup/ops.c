@@ -170,6 +170,19 @@ static void do_connect(struct ops *o, union netd_request *rq, struct slot *s)
 	caller_send(o->caller, &f);
 }
 
+static void do_vm_limits(struct ops *o, union netd_request *rq, struct slot *s)
+{
+	struct caller_frame f;
+	struct err e = { 0 };
+
+	if (slot_limits(s, rq->vm_limits.memory_max, rq->vm_limits.cpu_percent, &e) < 0) {
+		caller_refuse(o->caller, &rq->head, &e);
+		return;
+	}
+	begin_reply(&f, &rq->head, sizeof(f.head));
+	caller_send(o->caller, &f);
+}
+
 #define HAS_PROCESS (SLOT_IN(SLOT_RUNNING) | SLOT_IN(SLOT_ENDING))
 
 /*
@@ -191,6 +204,7 @@ static const struct permit {
 	[NETD_LIST] = { 0, 0, do_list },
 	[NETD_ADOPT] = { HAS_PROCESS | SLOT_IN(SLOT_EXITED), -ESRCH, do_adopt },
 	[NETD_CONNECT] = { SLOT_IN(SLOT_RUNNING), -ESRCH, do_connect },
+	[NETD_VM_LIMITS] = { SLOT_IN(SLOT_RUNNING), -ESRCH, do_vm_limits },
 };
 
 static uint32_t slot_number(const union netd_request *rq)
@@ -206,6 +220,8 @@ static uint32_t slot_number(const union netd_request *rq)
 		return rq->adopt.slot;
 	case NETD_CONNECT:
 		return rq->connect.slot;
+	case NETD_VM_LIMITS:
+		return rq->vm_limits.slot;
 	default:
 		return 0;
 	}

@@ -32,6 +32,7 @@ enum netd_op {
 	NETD_LIST,
 	NETD_ADOPT,
 	NETD_CONNECT,
+	NETD_VM_LIMITS,
 	NETD_OP_COUNT,
 	NETD_EXITED = 0x40, /* helper to gateway, unasked: the process of a slot has ended */
 };
@@ -153,7 +154,12 @@ enum netd_fd_kind {
 	 * named NETD_SOCKET_NAME leads CONNECT. Goes away with what the slot keeps.
 	 */
 	NETD_FD_DIR = 8,
-	NETD_FD_LAST = NETD_FD_DIR,
+	/*
+	 * (n)(r) a FIFO that the child writes, and may open again by /proc/self/fd/N: its file has no name any more. What nobody
+	 * reads makes the writer wait once there are some 256 KiB of it. The near end reads and does not block.
+	 */
+	NETD_FD_FIFO = 9,
+	NETD_FD_LAST = NETD_FD_FIFO,
 };
 
 #define NETD_SOCKET_NAME "vsock"
@@ -188,6 +194,13 @@ enum netd_kill { NETD_KILL_TERM = 1, NETD_KILL_HARD = 2 };
 struct netd_vm_kill {
 	struct netd_head head;
 	uint32_t slot, how;
+};
+
+/* VM_LIMITS: others from now on, for a process that runs; 0 leaves one as it is. In RUNNING. */
+struct netd_vm_limits {
+	struct netd_head head;
+	uint32_t slot, cpu_percent;
+	uint64_t memory_max;
 };
 
 struct netd_list {

@@ -156,6 +156,14 @@ static enum request_verdict check_connect(const union netd_request *rq, const st
 	return check_slot(rq->connect.slot, lim, e);
 }
 
+static enum request_verdict check_vm_limits(const union netd_request *rq, const struct request_limits *lim,
+					    struct err *e)
+{
+	if (rq->vm_limits.cpu_percent == 0 && rq->vm_limits.memory_max == 0)
+		return refused(e, -EINVAL, "VM_LIMITS: nothing to change");
+	return check_slot(rq->vm_limits.slot, lim, e);
+}
+
 /* @size: exact, without the tail that only VM_SPAWN has. */
 static const struct shape {
 	const char *name;
@@ -170,6 +178,7 @@ static const struct shape {
 	[NETD_LIST] = { "LIST", sizeof(struct netd_list), check_list },
 	[NETD_ADOPT] = { "ADOPT", sizeof(struct netd_adopt), check_adopt },
 	[NETD_CONNECT] = { "CONNECT", sizeof(struct netd_connect), check_connect },
+	[NETD_VM_LIMITS] = { "VM_LIMITS", sizeof(struct netd_vm_limits), check_vm_limits },
 };
 
 const char *request_op_name(unsigned op)

@@ -23,6 +23,7 @@ union netd_request {
 	struct netd_list list;
 	struct netd_adopt adopt;
 	struct netd_connect connect;
+	struct netd_vm_limits vm_limits;
 	uint8_t bytes[NETD_FRAME_MAX + 1]; /* one more than any frame, so that a longer one is seen */
 };
 

@@ -398,6 +398,18 @@ int slot_kill(struct slot *s, enum netd_kill how)
 	return spawn_signal(s->pidfd, how == NETD_KILL_HARD ? SIGKILL : SIGTERM);
 }
 
+int slot_limits(struct slot *s, uint64_t memory_max, uint32_t cpu_percent, struct err *e)
+{
+	const struct config *c = s->slots->c.config;
+	const struct cgroup_limits limits = { .memory_bytes = memory_max, .cpu_percent = cpu_percent };
+
+	if (memory_max > c->memory_max)
+		return err_set(e, -EDQUOT, "VM_LIMITS: more memory than memory_max = %llu bytes", (unsigned long long)c->memory_max);
+	if (cpu_percent > c->cpu_max)
+		return err_set(e, -EDQUOT, "VM_LIMITS: more processor time than cpu_max = %lld %%", (long long)c->cpu_max);
+	return s->slots->c.cgroups ? cgroups_change(s->slots->c.cgroups, s->plan.cgroup, &limits, e) : 0;
+}
+
 static void finish_ending(struct slot *s)
 {
 	s->slots->ending--;

@@ -131,6 +131,9 @@ int slot_spawn(struct slot *s, const struct netd_vm_spawn *rq, char *const *argv
 /** slot_kill() - in RUNNING. Return: 0 or -errno */
 int slot_kill(struct slot *s, enum netd_kill how);
 
+/** slot_limits() - other limits for what runs; 0 leaves one as it is. In RUNNING. Return: 0, or negative with @e */
+int slot_limits(struct slot *s, uint64_t memory_max, uint32_t cpu_percent, struct err *e);
+
 /** slot_info() - what the gateway may know */
 void slot_info(const struct slot *s, struct netd_slot_info *out);
 

@@ -25,7 +25,7 @@ cache=$top/build/cache
 agent=$top/build/terrarium-agent
 
 # What the guest needs beyond what its kernel has built in. Dependencies are added by themselves.
-MODULES="virtio_mmio virtio_pci virtio_net virtio_console virtio-rng button evdev"
+MODULES="virtio_mmio virtio_pci virtio_net virtio_console virtio_balloon virtio-rng button evdev"
 # Loaded by /etc/rc where the device is there.
 MORE_MODULES="vmw_vsock_virtio_transport"
 TERMINFO="xterm xterm-256color xterm-color screen screen-256color tmux tmux-256color vt100 vt220 linux ansi dumb"
@@ -176,12 +176,12 @@ add_module() {
 	module_order+=" $name"
 }
 
-# What busybox's modprobe reads: "file: dependencies".
+# What busybox's modprobe reads: "file: dependencies". It loads the last one first, so what several need stands last.
 modules_dep() {
 	local name need
 	for name in $module_order; do
 		printf '%s.ko:' "$name"
-		for need in $(all_depends "$name" | awk '!seen[$0]++'); do
+		for need in $(all_depends "$name" | tac | awk '!seen[$0]++' | tac); do
 			printf ' %s.ko' "$need"
 		done
 		echo

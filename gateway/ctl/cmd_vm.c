@@ -18,7 +18,7 @@
  */
 
 struct options {
-	const char *id, *socket, *name, *image, *cpus, *memory, *network, *confidential, *host_data, *id_block, *id_auth;
+	const char *id, *socket, *name, *image, *cpus, *memory, *network, *confidential, *host_data, *id_block, *id_auth, *driver;
 	bool json, force, all;
 };
 
@@ -103,6 +103,7 @@ int cmd_vm_create(int argc, char **argv)
 		{ .name = "cpus", .text = &o.cpus, .value = "N", .help = "processors" },
 		{ .name = "memory", .text = &o.memory, .value = "MIB", .help = "memory in MiB" },
 		{ .name = "network", .text = &o.network, .value = "NET", .help = "nat, isolated or none" },
+		{ .name = "driver", .text = &o.driver, .value = "DRIVER", .help = "cloud-hypervisor, qemu or auto" },
 		{ .name = "confidential", .text = &o.confidential, .value = "C", .help = "snp: sealed from the host; snp-debug; none" },
 		{ .name = "host-data", .text = &o.host_data, .value = "HEX", .help = "HOST_DATA of a confidential machine; your account's unless given" },
 		{ .name = "id-block", .text = &o.id_block, .value = "F", .help = "what you have signed to be launched, of snp id-block" },
@@ -117,8 +118,8 @@ int cmd_vm_create(int argc, char **argv)
 
 	if (r != CTL_GO)
 		return r;
-	spec = json_pack("{s:s*, s:s*, s:s*, s:s*, s:s*}", "name", o.name, "image", o.image, "network", o.network, "confidential", o.confidential,
-			 "host_data", o.host_data);
+	spec = json_pack("{s:s*, s:s*, s:s*, s:s*, s:s*, s:s*}", "name", o.name, "image", o.image, "network", o.network, "driver", o.driver,
+			 "confidential", o.confidential, "host_data", o.host_data);
 	r = add_file(spec, "id_block", o.id_block, &e);
 	if (r == 0)
 		r = add_file(spec, "id_auth", o.id_auth, &e);
@@ -176,6 +177,48 @@ int cmd_vm_start(int argc, char **argv)
 	int r = ctl_operand("vm start", "ID", table, argc, argv, &o.id);
 
 	return r != CTL_GO ? r : act("vm start", "POST", "/start", &o, NULL);
+}
+
+int cmd_vm_pause(int argc, char **argv)
+{
+	struct options o = { 0 };
+	const struct ctl_option table[] = { COMMON_OPTIONS(o), { 0 } };
+	int r = ctl_operand("vm pause", "ID", table, argc, argv, &o.id);
+
+	return r != CTL_GO ? r : act("vm pause", "POST", "/pause", &o, NULL);
+}
+
+int cmd_vm_resume(int argc, char **argv)
+{
+	struct options o = { 0 };
+	const struct ctl_option table[] = { COMMON_OPTIONS(o), { 0 } };
+	int r = ctl_operand("vm resume", "ID", table, argc, argv, &o.id);
+
+	return r != CTL_GO ? r : act("vm resume", "POST", "/resume", &o, NULL);
+}
+
+int cmd_vm_resize(int argc, char **argv)
+{
+	struct options o = { 0 };
+	const struct ctl_option table[] = {
+		{ .name = "cpus", .text = &o.cpus, .value = "N", .help = "processors" },
+		{ .name = "memory", .text = &o.memory, .value = "MIB", .help = "memory in MiB" },
+		COMMON_OPTIONS(o),
+		{ 0 },
+	};
+	json_t *body;
+	struct err e = { 0 };
+	int r = ctl_operand("vm resize", "ID", table, argc, argv, &o.id);
+
+	if (r != CTL_GO)
+		return r;
+	body = json_object();
+	r = add_number(body, "cpus", o.cpus, 1, &e);
+	if (r == 0)
+		r = add_number(body, "memory", o.memory, 1 << 20, &e);
+	r = r < 0 ? ctl_refuse("vm resize", o.json, &e) : act("vm resize", "PATCH", "", &o, body);
+	json_decref(body);
+	return r;
 }
 
 int cmd_vm_stop(int argc, char **argv)

@@ -8,7 +8,7 @@ needs node curl qemu-system-x86_64
 [ -f build/images/micro/manifest.json ] || skip "no guest image: make image"
 
 mkdir "$T/bin"
-cp tests/fake/cloud-hypervisor "$T/bin/"
+cp -r tests/fake/cloud-hypervisor tests/fake/cloud-hypervisor.d "$T/bin/"
 echo "COMPLAINTS=$T/complaints" >"$T/bin/cloud-hypervisor.env"
 touch "$T/complaints"
 start_netd --binaries="cloud-hypervisor=$T/bin/cloud-hypervisor shell=/bin/bash"

@@ -4,7 +4,10 @@
  *
  *   hv_boot [--KEY=VALUE ...] WORD...
  *
- *   start stop kill reset             what they say
+ *   start stop kill reset pause resume  what they say
+ *   resize=CPUSxMIB                   ask for another size; resized wait until that is done, resized=TEXT until it is refused like this
+ *   window=COLSxROWS                  size of the terminal
+ *   log=TEXT                          wait for TEXT in the kernel's log on its own line
  *   state=NAME reason=TEXT accel=NAME wait until the machine is so (accel: of the host, "decided" for any)
  *   send=TEXT expect=TEXT             type; wait for TEXT on the console (each looks behind the last match); \n and \e are known
  *   turn=MS                           serve for so long
@@ -23,7 +26,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -82,6 +87,7 @@ static struct {
 	off_t ring_at; /* the ring is a plain record here, behind a header page as the gateway has one */
 	ev_io readable;
 	struct buf seen; /* console output not yet matched */
+	char refused[400]; /* why the last change of size was; "done" when it was not */
 	uint64_t began_ms;
 } b;
 
@@ -221,8 +227,18 @@ static void on_offline(void *arg, const char *why)
 	say("offline: %s", why);
 }
 
+static void on_resized(void *arg, struct hv_vm *vm, const char *why)
+{
+	struct vm_size now, wish;
+
+	(void)arg;
+	(void)hv_vm_size(vm, &now, &wish);
+	(void)snprintf(b.refused, sizeof(b.refused), "%s", why ? why : "done");
+	say("resized: %s; %u CPUs, %llu MiB", b.refused, now.cpus, (unsigned long long)now.memory_bytes >> 20);
+}
+
 static const struct hv_hooks hooks = {
-	.on_state = on_state, .on_console = on_console, .on_agent = on_agent, .on_exit = on_exit_hook, .on_online = on_online,
+	.on_resized = on_resized, .on_state = on_state, .on_console = on_console, .on_agent = on_agent, .on_exit = on_exit_hook, .on_online = on_online,
 	.on_offline = on_offline,
 };
 
@@ -311,6 +327,56 @@ static bool do_reset(const char *arg)
 	return hv_vm_reset(b.vm, NULL) == 0;
 }
 
+static bool do_pause(const char *arg)
+{
+	(void)arg;
+	return hv_vm_pause(b.vm, NULL) == 0;
+}
+
+static bool do_resume(const char *arg)
+{
+	(void)arg;
+	return hv_vm_resume(b.vm, NULL) == 0;
+}
+
+static bool do_resize(const char *text)
+{
+	struct vm_size size;
+	struct err e = { 0 };
+	char *end;
+
+	size.cpus = (uint32_t)strtoul(text, &end, 10);
+	size.memory_bytes = *end == 'x' ? strtoull(end + 1, NULL, 10) << 20 : 0;
+	b.refused[0] = '\0';
+	if (hv_vm_resize(b.vm, &size, &e) == 0)
+		return true;
+	(void)snprintf(b.refused, sizeof(b.refused), "%s", e.msg);
+	return true;
+}
+
+static bool is_resized(const char *text)
+{
+	return strstr(b.refused, text[0] ? text : "done") != NULL;
+}
+
+static bool do_window(const char *text)
+{
+	struct winsize w = { 0 };
+	char *end;
+
+	w.ws_col = (unsigned short)strtoul(text, &end, 10);
+	w.ws_row = *end == 'x' ? (unsigned short)strtoul(end + 1, NULL, 10) : 0;
+	return ioctl(b.console_fd, TIOCSWINSZ, &w) == 0;
+}
+
+static bool is_logged(const char *text)
+{
+	size_t len;
+	const char *log = hv_vm_bootlog(b.vm, &len);
+
+	return memmem(log, len, text, strlen(text)) != NULL;
+}
+
 static bool do_send(const char *text)
 {
 	return fd_write_all(b.console_fd, text, strlen(text)) == 0;
@@ -363,6 +429,8 @@ static const struct word {
 	{ "agent", talk_is_answered, true }, { "health", talk_health, false }, { "name", talk_name, false }, { "off", talk_off, false },
 	{ "exec", talk_exec, false },  { "pty", talk_pty, false },	{ "type", talk_type, false }, { "size", talk_size, false },
 	{ "exit", talk_is_exit, true }, { "replied", talk_is_replied, true },
+	{ "pause", do_pause, false },  { "resume", do_resume, false },	{ "resize", do_resize, false }, { "resized", is_resized, true },
+	{ "window", do_window, false }, { "log", is_logged, true },
 };
 
 /* Turns \n and \e into what they mean. */
@@ -392,6 +460,10 @@ static bool run_word(char *text)
 			continue;
 		if (words[i].waits ? until(words[i].run, arg ? arg : "") : words[i].run(arg))
 			return true;
+		size_t len;
+		const char *log = hv_vm_bootlog(b.vm, &len);
+
+		(void)fprintf(stderr, "%.*s", (int)len, log);
 		say("FAILED: %s %s; state %s: %s", text, arg ? arg : "", hv_state_name(view().state), view().reason);
 		return false;
 	}

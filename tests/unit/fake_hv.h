@@ -30,6 +30,8 @@ struct hv_vm {
 	void *owner;
 	enum hv_state state;
 	char reason[64];
+	struct vm_size size, wish;
+	bool resizing;
 };
 
 struct stream {
@@ -40,12 +42,12 @@ struct stream {
 };
 
 static struct hv *fake;
-static int fake_start_result, fake_machines, fake_streams;
+static int fake_resize_result, fake_start_result, fake_machines, fake_streams;
 static size_t fake_seen;
 
 const char *hv_state_name(enum hv_state s)
 {
-	static const char *const names[] = { "requested", "placing", "starting", "booting", "ready", "stopping", "stopped", "failed" };
+	static const char *const names[] = { "requested", "placing", "starting", "booting", "ready", "paused", "stopping", "stopped", "failed" };
 
 	return names[s];
 }
@@ -96,8 +98,8 @@ struct hv_vm *hv_vm_create(struct hv *hv, const uint8_t id[16], const struct vm_
 	struct hv_vm *vm = calloc(1, sizeof(*vm));
 
 	(void)id;
-	(void)spec;
 	assert(vm);
+	vm->size = (struct vm_size){ .cpus = spec->cpus, .memory_bytes = spec->memory_bytes };
 	vm->hv = hv;
 	vm->owner = owner;
 	vm->next = hv->first;
@@ -137,6 +139,60 @@ int hv_vm_stop(struct hv_vm *vm, enum hv_stop how, struct err *e)
 	(void)e;
 	fake_state(vm, HV_STOPPING, how == HV_STOP_KILL ? "killed" : "asked");
 	return 0;
+}
+
+int hv_vm_pause(struct hv_vm *vm, struct err *e)
+{
+	(void)e;
+	fake_state(vm, HV_PAUSED, "");
+	return 0;
+}
+
+int hv_vm_resume(struct hv_vm *vm, struct err *e)
+{
+	(void)e;
+	fake_state(vm, HV_READY, "");
+	return 0;
+}
+
+/* A running machine's size changes when the test says so. */
+int hv_vm_resize(struct hv_vm *vm, const struct vm_size *size, struct err *e)
+{
+	if (fake_resize_result < 0)
+		return err_set(e, fake_resize_result, "it stays as it is");
+	vm->wish = *size;
+	vm->resizing = vm->state == HV_READY;
+	if (!vm->resizing)
+		vm->size = *size;
+	return 0;
+}
+
+static inline void fake_resized(struct hv_vm *vm, const char *why)
+{
+	vm->resizing = false;
+	if (!why)
+		vm->size = vm->wish;
+	vm->hv->hooks->on_resized(vm->hv->arg, vm, why);
+}
+
+bool hv_vm_size(const struct hv_vm *vm, struct vm_size *now, struct vm_size *wish)
+{
+	*now = vm->size;
+	*wish = vm->resizing ? vm->wish : vm->size;
+	return vm->resizing;
+}
+
+const char *hv_vm_bootlog(const struct hv_vm *vm, size_t *len)
+{
+	(void)vm;
+	*len = 8;
+	return "Linux\r\n\033";
+}
+
+void hv_counters(const struct hv *hv, struct hv_counters *out)
+{
+	(void)hv;
+	*out = (struct hv_counters){ .rx_bytes = 4242 };
 }
 
 int hv_vm_reset(struct hv_vm *vm, struct err *e)

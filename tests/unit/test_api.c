@@ -346,7 +346,8 @@ static void machines_need_a_session(void **state)
 		{ HTTP_DELETE, "/api/v1/vms/x" }, { HTTP_POST, "/api/v1/vms/x/start" }, { HTTP_POST, "/api/v1/vms/x/stop" },
 		{ HTTP_POST, "/api/v1/vms/x/restart" }, { HTTP_GET, "/api/v1/vms/x/streams" }, { HTTP_POST, "/api/v1/streams/x/tickets" },
 		{ HTTP_GET, "/api/v1/host" },	  { HTTP_GET, "/api/v1/settings" },	{ HTTP_PUT, "/api/v1/settings" },
-		{ HTTP_DELETE, "/api/v1/session" },
+		{ HTTP_DELETE, "/api/v1/session" }, { HTTP_POST, "/api/v1/vms/x/pause" }, { HTTP_POST, "/api/v1/vms/x/resume" },
+		{ HTTP_PATCH, "/api/v1/vms/x" }, { HTTP_GET, "/api/v1/vms/x/bootlog" },
 	};
 
 	(void)state;
@@ -354,9 +355,42 @@ static void machines_need_a_session(void **state)
 		if (ask(rows[i].m, rows[i].path, "{}", NULL) != 401)
 			fail_msg("%s", rows[i].path);
 	sign_in("ann@x.org");
-	for (size_t i = 2; i < 9; i++)
-		if (ask(rows[i].m, rows[i].path, "{}", NULL) != 404)
+	for (size_t i = 2; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if ((i < 9 || i > 12) && ask(rows[i].m, rows[i].path, "{}", NULL) != 404)
 			fail_msg("%s", rows[i].path);
+}
+
+static void a_machine_is_held_and_changes_its_size(void **state)
+{
+	char path[96];
+	json_t *j = NULL;
+
+	(void)state;
+	sign_in("ann@x.org");
+	assert_int_equal(ask(HTTP_POST, "/api/v1/vms", "{\"driver\":\"nobody\"}", NULL), 400);
+	assert_int_equal(ask(HTTP_POST, "/api/v1/vms", "{\"driver\":\"qemu\"}", &j), 201);
+	(void)snprintf(path, sizeof(path), "/api/v1/vms/%s", json_string_value(json_object_get(j, "id")));
+	json_decref(j);
+	fake_state(fake->first, HV_READY, "");
+	assert_int_equal(ask(HTTP_PATCH, path, "{}", NULL), 400);
+	assert_int_equal(ask(HTTP_PATCH, path, "{\"cpus\":2,\"name\":\"x\"}", NULL), 400);
+	assert_int_equal(ask(HTTP_PATCH, path, "{\"cpus\":9}", NULL), 400);
+	assert_int_equal(ask(HTTP_PATCH, path, "{\"memory\":1048577}", NULL), 400);
+	assert_int_equal(ask(HTTP_PATCH, path, "{\"cpus\":2}", &j), 202);
+	assert_string_equal(json_string_value(json_object_get(json_object_get(j, "resize"), "state")), "under_way");
+	json_decref(j);
+	fake_resize_result = -EBUSY;
+	assert_int_equal(ask(HTTP_PATCH, path, "{\"cpus\":2}", NULL), 409);
+	fake_resize_result = 0;
+	(void)snprintf(path, sizeof(path), "/api/v1/vms/%s/pause", machine_id(hv_vm_owner(fake->first)));
+	assert_int_equal(ask(HTTP_POST, path, "{}", &j), 202);
+	assert_string_equal(json_string_value(json_object_get(j, "state")), "paused");
+	json_decref(j);
+	assert_int_equal(ask(HTTP_POST, path, "{}", NULL), 409);
+	(void)snprintf(path, sizeof(path), "/api/v1/vms/%s/resume", machine_id(hv_vm_owner(fake->first)));
+	assert_int_equal(ask(HTTP_POST, path, "{}", NULL), 202);
+	(void)snprintf(path, sizeof(path), "/api/v1/vms/%s/bootlog", machine_id(hv_vm_owner(fake->first)));
+	assert_int_equal(ask(HTTP_GET, path, NULL, NULL), 200);
 }
 
 /* How somebody likes the page: kept for that person, as it came, within bounds. */
@@ -803,6 +837,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(sign_in_and_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(bad_sign_ins, setup, teardown),
 		cmocka_unit_test_setup_teardown(machines_need_a_session, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_machine_is_held_and_changes_its_size, setup, teardown),
 		cmocka_unit_test_setup_teardown(settings_follow_the_person, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_machine_and_its_life, setup, teardown),
 		cmocka_unit_test_setup_teardown(streams_without_an_agent, setup, teardown),

@@ -35,12 +35,16 @@ static struct {
 	struct netd_slot_info info;
 	int events_fd; /* the VMM's end */
 	pthread_t thread;
-	const char *version, *serial, *state;
+	const char *version, *mode, *state;
 	bool refuses; /* all that it is asked */
+	bool landlock, locks, deaf; /* told to lock itself in; does it; carries out no change of size */
+	unsigned cpus, pending; /* so many changes are refused */
+	unsigned long long memory;
 	atomic_uint infos;
 	void *instance;
 	struct hv_console console;
-	char told[1024];
+	char told[1024], log[256];
+	struct hv_counters counted;
 	bool accel_told;
 } t;
 
@@ -48,7 +52,7 @@ static struct {
 
 void hv_event(struct hv_vm *vm, enum hv_event ev, const char *reason)
 {
-	static const char *const names[] = { "reset", "shutdown", "ready", "broken" };
+	static const char *const names[] = { "reset", "shutdown", "ready", "paused", "resumed", "broken" };
 
 	(void)vm;
 	(void)snprintf(t.told + strlen(t.told), sizeof(t.told) - strlen(t.told), "%s%s%s;", names[ev], reason ? ": " : "",
@@ -84,6 +88,36 @@ void hv_reach_cancel(struct hv_vm *vm, struct helper_call *c)
 	(void)c;
 }
 
+void hv_event_resized(struct hv_vm *vm, const char *why)
+{
+	(void)vm;
+	(void)snprintf(t.told + strlen(t.told), sizeof(t.told) - strlen(t.told), "size %s;", why ? why : "done");
+}
+
+void hv_event_size(struct hv_vm *vm, const struct vm_size *size)
+{
+	(void)vm;
+	(void)size;
+}
+
+void hv_event_counters(struct hv_vm *vm, const struct hv_counters *now)
+{
+	(void)vm;
+	t.counted = *now;
+}
+
+void hv_event_log(struct hv_vm *vm, const char *data, size_t len)
+{
+	(void)vm;
+	(void)snprintf(t.log + strlen(t.log), sizeof(t.log) - strlen(t.log), "%.*s", (int)len, data);
+}
+
+bool hv_vm_landlock(const struct hv_vm *vm)
+{
+	(void)vm;
+	return t.landlock;
+}
+
 struct loop *hv_vm_loop(const struct hv_vm *vm)
 {
 	(void)vm;
@@ -91,6 +125,22 @@ struct loop *hv_vm_loop(const struct hv_vm *vm)
 }
 
 /* --- the VMM: answers GETs until its socket is shut down --- */
+
+/* vm.pause, vm.resume and vm.resize, and vm.info shows what came of them. */
+static void act(int fd, const char *asked)
+{
+	static const char good[] = "HTTP/1.1 204 \r\n\r\n", later[] = "HTTP/1.1 429 \r\nContent-Length: 21\r\n\r\n[\"a\",\"still pending\"]";
+	const char *size = strstr(asked, "\r\n\r\n{\"desired_vcpus\":");
+	const char *said = good;
+
+	if (strstr(asked, "vm.pause") || strstr(asked, "vm.resume"))
+		t.state = strstr(asked, "vm.pause") ? "Paused" : "Running";
+	else if (size && t.pending > 0)
+		said = t.pending-- > 0 ? later : good;
+	else if (size && !t.deaf)
+		(void)sscanf(size + 4, "{\"desired_vcpus\":%u,\"desired_ram\":%llu}", &t.cpus, &t.memory);
+	(void)fd_write_all(fd, said, strlen(said));
+}
 
 static void answer(int fd, const char *asked)
 {
@@ -103,11 +153,17 @@ static void answer(int fd, const char *asked)
 		atomic_fetch_add(&t.infos, 1);
 		return;
 	}
+	if (strstr(asked, "PUT ")) {
+		act(fd, asked);
+		return;
+	}
 	if (strstr(asked, "vmm.ping"))
 		(void)snprintf(body, sizeof(body), "{\"version\":\"%s\"}", t.version);
 	else
-		(void)snprintf(body, sizeof(body), "{\"state\":\"%s\",\"config\":{\"serial\":{\"mode\":\"%s\"},\"console\":{\"mode\":\"Off\"}}}",
-			       t.state, t.serial);
+		(void)snprintf(body, sizeof(body),
+			       "{\"state\":\"%s\",\"memory_actual_size\":%llu,\"config\":{\"cpus\":{\"boot_vcpus\":%u},"
+			       "\"serial\":{\"mode\":\"File\"},\"console\":{\"mode\":\"%s\"},\"landlock_enable\":%s}}",
+			       t.state, t.memory, t.cpus, t.mode, t.locks ? "true" : "false");
 	(void)snprintf(text, sizeof(text), "HTTP/1.1 200 \r\nContent-Length: %zu\r\n\r\n%s", strlen(body), body);
 	(void)fd_write_all(fd, text, strlen(text));
 	if (strstr(asked, "vm.info"))
@@ -135,7 +191,7 @@ static void *run_vmm(void *arg)
 
 static int setup(void **state)
 {
-	static const uint8_t want[] = { NETD_FD_LISTEN, NETD_FD_STREAM, NETD_FD_PTY, NETD_FD_RING };
+	static const uint8_t want[] = { NETD_FD_LISTEN, NETD_FD_STREAM, NETD_FD_FIFO, NETD_FD_PTY, NETD_FD_RING };
 	struct netd_vm_spawn rq = { .nwant = sizeof(want), .ring_bytes = 4096 };
 
 	(void)state;
@@ -148,7 +204,9 @@ static int setup(void **state)
 	memcpy(t.info.want, want, sizeof(want));
 	t.events_fd = t.ends.child[1];
 	t.version = "53.0";
-	t.serial = "Tty";
+	t.mode = "Tty";
+	t.cpus = 1;
+	t.memory = 256ULL << 20;
 	t.state = "Running";
 	t.console = (struct hv_console){ .fd = -1, .ring_fd = -1 };
 	return 0;
@@ -247,7 +305,6 @@ static void a_reboot_is_no_shutdown(void **state)
 	(void)state;
 	attach(false);
 	assert_int_equal(t.console.kind, HV_CONSOLE_PTY);
-	assert_true(t.console.fixed_size);
 	vmm_says("vm", "booting");
 	vmm_says("vm", "booted");
 	assert_true(until(NULL, 1));
@@ -288,6 +345,111 @@ static void what_is_lost_is_asked_for(void **state)
 	assert_true(atomic_load(&t.infos) >= 1);
 }
 
+static void created_is_an_end_only_behind_a_beginning(void **state)
+{
+	(void)state;
+	t.state = "Created";
+	attach(false);
+	assert_int_equal(fd_write_all(t.events_fd, "x\n\n", 3), 0);
+	assert_true(until(NULL, 1));
+	assert_string_equal(t.told, "");
+	vmm_says("vm", "booted");
+	assert_true(until("shutdown;", 0));
+	assert_string_equal(t.told, "shutdown;");
+}
+
+static void pauses_by_events_or_by_asking(void **state)
+{
+	(void)state;
+	attach(false);
+	vmm_says("vm", "paused");
+	assert_true(until("paused;", 0));
+	vmm_says("vm", "resumed");
+	assert_true(until("resumed;", 0));
+	t.told[0] = '\0';
+	/* No event follows. */
+	assert_int_equal(hv_driver_ch.pause(NULL, t.instance), 0);
+	assert_true(until("paused;", 0));
+	assert_int_equal(hv_driver_ch.resume(NULL, t.instance), 0);
+	assert_true(until("resumed;", 0));
+}
+
+static void an_adopted_one_may_stand_still(void **state)
+{
+	(void)state;
+	t.state = "Paused";
+	attach(true);
+	assert_true(until("paused;", 0));
+}
+
+static void a_size_is_believed_when_it_is_seen(void **state)
+{
+	const struct vm_size wish = { .cpus = 3, .memory_bytes = 512ULL << 20 };
+
+	(void)state;
+	attach(true);
+	t.pending = 1;
+	assert_int_equal(hv_driver_ch.resize(NULL, t.instance, &wish), 0);
+	assert_true(until("size vm.resize is refused with 429: still pending;", 0));
+	t.told[0] = '\0';
+	assert_int_equal(hv_driver_ch.resize(NULL, t.instance, &wish), 0);
+	assert_true(until("size done;", 0));
+	assert_int_equal(t.cpus, 3);
+	assert_true(t.memory == 512ULL << 20);
+}
+
+static void a_size_that_never_comes_is_told(void **state)
+{
+	const struct vm_size wish = { .cpus = 3, .memory_bytes = 512ULL << 20 };
+
+	(void)state;
+	t.deaf = true;
+	attach(true);
+	assert_int_equal(hv_driver_ch.resize(NULL, t.instance, &wish), 0);
+	assert_true(until("size Cloud Hypervisor has accepted the change and not carried it out;", 0));
+}
+
+static void a_lock_that_was_ignored_is_found(void **state)
+{
+	(void)state;
+	t.landlock = true;
+	attach(false);
+	vmm_says("vm", "booted");
+	assert_true(until("broken", 0));
+	assert_non_null(strstr(t.told, "Landlock"));
+}
+
+static void a_lock_that_holds_is_fine(void **state)
+{
+	(void)state;
+	t.landlock = t.locks = true;
+	attach(false);
+	vmm_says("vm", "booted");
+	assert_true(until(NULL, 1));
+	assert_null(strstr(t.told, "broken"));
+}
+
+/* By the name that the VMM is given: the FIFO has none of its own. */
+static void the_log_is_read_over_a_reboot(void **state)
+{
+	char path[32];
+
+	(void)state;
+	attach(false);
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", t.ends.child[2]);
+	for (int i = 0; i < 2; i++) {
+		int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+
+		assert_true(fd >= 0);
+		assert_int_equal(fd_write_all(fd, "one\n", 4), 0);
+		(void)fd_close(fd);
+		vmm_says("vm", "rebooting");
+		assert_true(until("reset;", 0));
+		t.told[0] = '\0';
+	}
+	assert_string_equal(t.log, "one\none\n");
+}
+
 static void an_old_version_is_refused(void **state)
 {
 	(void)state;
@@ -300,7 +462,7 @@ static void an_old_version_is_refused(void **state)
 static void a_console_that_was_ignored_is_found(void **state)
 {
 	(void)state;
-	t.serial = "Null";
+	t.mode = "Null";
 	attach(true); /* asks at once */
 	assert_true(until("broken", 0));
 	assert_non_null(strstr(t.told, "console it was told to use"));
@@ -358,6 +520,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_reboot_is_no_shutdown, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_panic_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_lost_is_asked_for, setup, teardown),
+		cmocka_unit_test_setup_teardown(created_is_an_end_only_behind_a_beginning, setup, teardown),
+		cmocka_unit_test_setup_teardown(pauses_by_events_or_by_asking, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_adopted_one_may_stand_still, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_size_is_believed_when_it_is_seen, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_size_that_never_comes_is_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_lock_that_was_ignored_is_found, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_lock_that_holds_is_fine, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_log_is_read_over_a_reboot, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_old_version_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_console_that_was_ignored_is_found, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_silent_api_hurts_no_adopted_machine, setup, teardown),

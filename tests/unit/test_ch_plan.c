@@ -59,6 +59,37 @@ void hv_reach_cancel(struct hv_vm *vm, struct helper_call *c)
 	(void)c;
 }
 
+void hv_event_resized(struct hv_vm *vm, const char *why)
+{
+	(void)vm;
+	(void)why;
+}
+
+void hv_event_size(struct hv_vm *vm, const struct vm_size *size)
+{
+	(void)vm;
+	(void)size;
+}
+
+void hv_event_counters(struct hv_vm *vm, const struct hv_counters *now)
+{
+	(void)vm;
+	(void)now;
+}
+
+void hv_event_log(struct hv_vm *vm, const char *data, size_t len)
+{
+	(void)vm;
+	(void)data;
+	(void)len;
+}
+
+bool hv_vm_landlock(const struct hv_vm *vm)
+{
+	(void)vm;
+	return false;
+}
+
 struct loop *hv_vm_loop(const struct hv_vm *vm)
 {
 	(void)vm;
@@ -82,7 +113,7 @@ static int setup(void **state)
 	net.prefix4 = 24;
 	in = (struct plan_input){ .spec = &spec, .net = &net, .kernel = "/img/vmlinux", .initrd = "/img/initrd",
 				  .cmdline = "console=ttyS0 quiet", .machine = "microvm", .local_command = "", .local_console = "pty",
-				  .accel = HV_ACCEL_KVM, .tsc_khz = 2299998, .ring_bytes = 1 << 20 };
+				  .accel = HV_ACCEL_KVM, .tsc_khz = 2299998, .ring_bytes = 1 << 20, .seccomp = "true" };
 	memset(&plan, 0, sizeof(plan));
 	return 0;
 }
@@ -104,22 +135,23 @@ static const char *lines(void)
 	return text.data;
 }
 
-#define HEAD \
-	"cloud-hypervisor\n--api-socket\nfd=3\n--event-monitor\nfd=4\n--log-file\n/dev/null\n--seccomp\ntrue\n--cpus\nboot=2,nested=off\n" \
-	"--memory\nsize=256M\n--kernel\n/img/vmlinux\n--initramfs\n/img/initrd\n--cmdline\n"
-#define TAIL "--serial\ntty\n--console\noff\n--pvpanic\n"
+#define SIZE "--cpus\nboot=2,max=8,nested=off\n--memory\nsize=256M,hotplug_size=16128M\n--balloon\nsize=0,deflate_on_oom=on,free_page_reporting=on\n"
+#define KERNEL "--kernel\n/img/vmlinux\n--initramfs\n/img/initrd\n--cmdline\n"
+#define WORDS "console=ttyS0 quiet console=hvc0 memhp_default_state=online swiotlb=noforce "
 #define VSOCK(FD) "--vsock\ncid=3,socket=/proc/self/fd/" FD "/vsock\n"
+#define HEAD "cloud-hypervisor\n--api-socket\nfd=3\n--event-monitor\nfd=4\n--log-file\n/dev/null\n--seccomp\ntrue\n"
+#define TAIL "--console\ntty\n--serial\nfile=/proc/self/fd/5\n--pvpanic\n"
 
 static void with_a_network(void **state)
 {
-	static const uint8_t want[] = { NETD_FD_LISTEN, NETD_FD_STREAM, NETD_FD_TAP, NETD_FD_DIR, NETD_FD_PTY, NETD_FD_RING };
+	static const uint8_t want[] = { NETD_FD_LISTEN, NETD_FD_STREAM, NETD_FD_FIFO, NETD_FD_TAP, NETD_FD_DIR, NETD_FD_PTY, NETD_FD_RING };
 
 	(void)state;
 	assert_int_equal(hv_driver_ch.plan(&in, &plan, NULL), 0);
 	assert_string_equal(plan.binary, "cloud-hypervisor");
 	assert_null(plan.or_binary);
-	assert_string_equal(lines(), HEAD "console=ttyS0 quiet terrarium.host=alice terrarium.ip4=10.77.0.8/24 terrarium.gw4=10.77.0.1 "
-					  "terrarium.dns=10.77.0.1 terrarium.size=120x40\n" TAIL "--net\nfd=5,mac=02:54:00:00:00:07\n" VSOCK("6"));
+	assert_string_equal(lines(), HEAD SIZE KERNEL WORDS "terrarium.host=alice terrarium.ip4=10.77.0.8/24 terrarium.gw4=10.77.0.1 "
+					  "terrarium.dns=10.77.0.1 terrarium.size=120x40\n" TAIL "--net\nfd=6,mac=02:54:00:00:00:07\n" VSOCK("7"));
 	assert_int_equal(plan.nwant, sizeof(want));
 	assert_memory_equal(plan.want, want, sizeof(want));
 	assert_int_equal(plan.ring_bytes, 1 << 20);
@@ -137,8 +169,55 @@ static void without_a_network(void **state)
 	in.probe = true;
 	spec.cols = 0;
 	assert_int_equal(hv_driver_ch.plan(&in, &plan, NULL), 0);
-	assert_string_equal(lines(), HEAD "console=ttyS0 quiet terrarium.probe terrarium.host=alice\n" TAIL VSOCK("5"));
-	assert_int_equal(plan.nwant, 5);
+	assert_string_equal(lines(), HEAD SIZE KERNEL WORDS "terrarium.probe terrarium.host=alice\n" TAIL VSOCK("6"));
+	assert_int_equal(plan.nwant, 6);
+}
+
+static void locked_in(void **state)
+{
+	(void)state;
+	in.landlock = true;
+	in.seccomp = "log";
+	spec.memory_bytes = VM_MEMORY_MAX; /* nothing can be added */
+	assert_int_equal(hv_driver_ch.plan(&in, &plan, NULL), 0);
+	assert_non_null(strstr(lines(), "\n--seccomp\nlog\n"));
+	assert_non_null(strstr(lines(), "\n--landlock\n--landlock-rules\npath=/proc/self/fd/7,access=rw\n"));
+	assert_non_null(strstr(lines(), "\n--memory\nsize=16384M\n"));
+}
+
+static void without_kvm(void **state)
+{
+	(void)state;
+	in.accel = HV_ACCEL_TCG;
+	in.standin = true;
+	assert_int_equal(hv_driver_ch.plan(&in, &plan, NULL), 0);
+	assert_string_equal(plan.binary, CH_STANDIN);
+	in.accel = HV_ACCEL_KVM;
+	memset(&plan, 0, sizeof(plan));
+	assert_int_equal(hv_driver_ch.plan(&in, &plan, NULL), 0);
+	assert_string_equal(plan.binary, "cloud-hypervisor");
+}
+
+static void sizes_that_it_can_take(void **state)
+{
+	const struct vm_size now = { .cpus = 2, .memory_bytes = 256 << 20 };
+	struct vm_size wish = now;
+	struct err e = { 0 };
+	uint64_t memory;
+	uint32_t cpu;
+
+	(void)state;
+	wish.cpus = 1;
+	wish.memory_bytes = 512 << 20;
+	assert_int_equal(hv_driver_ch.may_resize(&now, &wish, &e), 0);
+	hv_driver_ch.limits(&wish, &memory, &cpu);
+	assert_true(memory == 576ULL << 20 && cpu == 150);
+	wish.memory_bytes = 300 << 20;
+	assert_int_equal(hv_driver_ch.may_resize(&now, &wish, &e), -EINVAL);
+	assert_non_null(strstr(e.msg, "pieces of 128 MiB"));
+	wish.memory_bytes = 128 << 20;
+	assert_int_equal(hv_driver_ch.may_resize(&now, &wish, &e), -EINVAL);
+	assert_non_null(strstr(e.msg, "stop it first"));
 }
 
 static void refusals(void **state)
@@ -184,6 +263,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(with_a_network, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_a_network, setup, teardown),
+		cmocka_unit_test_setup_teardown(locked_in, setup, teardown),
+		cmocka_unit_test_setup_teardown(without_kvm, setup, teardown),
+		cmocka_unit_test_setup_teardown(sizes_that_it_can_take, setup, teardown),
 		cmocka_unit_test_setup_teardown(refusals, setup, teardown),
 		cmocka_unit_test_setup_teardown(knows_its_own, setup, teardown),
 	};

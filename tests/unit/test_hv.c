@@ -272,7 +272,7 @@ static void net_hello(const struct netd_hello *q)
 
 static void net_request(const struct netd_head *h, size_t len)
 {
-	static const char letters[NETD_OP_COUNT] = { 'H', 'H', 'A', 'F', 'S', 'K', 'L', 'D' };
+	static const char letters[NETD_OP_COUNT] = { 'H', 'H', 'A', 'F', 'S', 'K', 'L', 'D', 'C', 'M' };
 	size_t n = strlen(net.ops);
 	char letter = letters[h->op];
 

@@ -210,6 +210,76 @@ static void machines_outlive_the_process(void **state)
 	assert_int_equal(vm_of(m)->state, HV_REQUESTED); /* until hv has heard of the helper */
 }
 
+static void size_follows_the_machine(void **state)
+{
+	struct machine *m = make(ann, "");
+	struct quota q = { .machines = 2, .cpus = 4, .memory_bytes = 1ULL << 30 };
+	struct vm_size size = { .cpus = 2, .memory_bytes = 512ULL << 20 };
+	char id[MACHINE_ID_TEXT];
+	struct err e = { 0 };
+	json_t *j;
+
+	(void)state;
+	memcpy(id, machine_id(m), sizeof(id));
+	assert_int_equal(machine_resize(m, &size, &q, &e), MACHINE_E_STATE); /* placing */
+	fake_state(vm_of(m), HV_READY, "");
+	assert_int_equal(machine_resize(m, &size, &q, &e), 0);
+	j = machine_json(m);
+	assert_int_equal(json_integer_value(json_object_get(j, "cpus")), 1);
+	assert_string_equal(json_string_value(json_object_get(json_object_get(j, "resize"), "state")), "under_way");
+	json_decref(j);
+	machine_size(m, &size); /* counts for the quota already */
+	assert_int_equal(size.cpus, 2);
+	fake_resized(vm_of(m), "not today");
+	j = machine_json(m);
+	assert_string_equal(json_string_value(json_object_get(json_object_get(j, "resize"), "reason")), "not today");
+	json_decref(j);
+	assert_int_equal(machine_resize(m, &size, &q, &e), 0);
+	fake_resized(vm_of(m), NULL);
+	j = machine_json(m);
+	assert_int_equal(json_integer_value(json_object_get(j, "cpus")), 2);
+	assert_true(json_is_null(json_object_get(j, "resize")));
+	json_decref(j);
+	size.cpus = 5;
+	assert_int_equal(machine_resize(m, &size, &q, &e), MACHINE_E_QUOTA);
+	size.cpus = 3;
+	fake_resize_result = -EINVAL;
+	assert_int_equal(machine_resize(m, &size, &q, &e), MACHINE_E_CANNOT);
+	fake_resize_result = 0;
+	fake_state(vm_of(m), HV_STOPPED, "");
+	assert_int_equal(machine_resize(m, &size, &q, &e), 0); /* at once */
+	close_all();
+	open_all(2);
+	m = machine_find(ms, ann, id);
+	assert_non_null(m);
+	machine_size(m, &size);
+	assert_int_equal(size.cpus, 3);
+	assert_true(size.memory_bytes == 512ULL << 20);
+}
+
+static void paused_is_neither_up_nor_down(void **state)
+{
+	struct machine *m = make(ann, "");
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(machine_pause(m, &e), MACHINE_E_STATE);
+	fake_state(vm_of(m), HV_READY, "");
+	assert_int_equal(machine_pause(m, &e), 0);
+	assert_int_equal(vm_of(m)->state, HV_PAUSED);
+	assert_true(machine_up(m));
+	assert_int_equal(events[MACHINE_UP], 1);
+	assert_int_equal(machine_pause(m, &e), MACHINE_E_STATE);
+	assert_int_equal(machine_restart(m, &e), MACHINE_E_STATE);
+	fake->online = false;
+	assert_int_equal(machine_resume(m, &e), MACHINE_E_OFFLINE);
+	fake->online = true;
+	assert_int_equal(machine_resume(m, &e), 0);
+	assert_int_equal(vm_of(m)->state, HV_READY);
+	assert_int_equal(machine_pause(m, &e), 0);
+	assert_int_equal(machine_stop(m, HV_STOP_ASK, &e), 0);
+}
+
 static void nothing_begins_without_the_helper(void **state)
 {
 	struct machine *m = NULL;
@@ -393,6 +463,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_others_have_counts, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_key_repeats_the_answer, setup, teardown),
 		cmocka_unit_test_setup_teardown(machines_outlive_the_process, setup, teardown),
+		cmocka_unit_test_setup_teardown(size_follows_the_machine, setup, teardown),
+		cmocka_unit_test_setup_teardown(paused_is_neither_up_nor_down, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_begins_without_the_helper, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_that_does_not_start_stays, setup, teardown),
 		cmocka_unit_test_setup_teardown(requests_must_fit_the_state, setup, teardown),
