@@ -413,7 +413,7 @@ static void hooks_reach_the_stream(void **state)
 static void json_says_it_all(void **state)
 {
 	static const char *const members[] = { "id",   "name",	 "image",  "cpus", "memory",	 "network", "state",	  "state_ms", "reason",
-					       "driver", "accel", "can_resize", "ip4",  "ip6", "gateway4", "created_at", "agent", "streams",
+					       "driver", "accel", "can_resize", "ip4",  "ip6", "gateway4", "created_at", "agent", "resize", "streams",
 					       "confidential" };
 	struct machine *m = make(ann, "");
 	struct buf text = BUF_INIT(65536);
