@@ -453,7 +453,7 @@ static void spawn(struct hv_vm *vm)
 	int binary = 0, r;
 
 	r = plan ? make_plan(vm, plan, &binary, &e) : err_set(&e, -ENOMEM, "no memory");
-	if (r < 0) {
+	if (!plan || r < 0) {
 		free(plan);
 		vm_fail(vm, "%s", e.msg);
 		return;
