@@ -7,6 +7,8 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 
 const [, , launchFile, work] = process.argv;
 const launch = JSON.parse(readFileSync(launchFile, "utf8"));
@@ -67,6 +69,8 @@ function emulated(append) {
 		else if (name !== "-object")
 			out.push(name, value);
 	}
+	out.push("-device", "virtio-serial-pci,max_ports=2", "-chardev", `socket,id=agent,path=${work}/agent,server=on,wait=off`,
+		"-device", "virtserialport,chardev=agent,name=org.terrarium.agent");
 	return [...out, "-device", `loader,file=${work}/table,addr=${tablePlace(readFileSync(launch.firmware))},force-raw=on`];
 }
 
@@ -106,6 +110,59 @@ function boot(append, measured = append) {
 	} };
 }
 
+// The host's end of hv/agent/proto.h, as far as three questions need it: answers with what comes after the head of a reply.
+const TAIL = 0x01020304;
+
+function frame(type, seq, body) {
+	const b = Buffer.alloc(16 + body.length + 4);
+	b.writeUInt32BE(b.length, 0);
+	b[4] = type;
+	b.writeUInt32BE(seq, 12);
+	body.copy(b, 16);
+	b.writeUInt32BE(TAIL, b.length - 4);
+	return b;
+}
+
+async function talk(path, questions) {
+	const hello = Buffer.alloc(8 + 4 + 16 + 4);
+	hello.write("terrAGNT", 0, "latin1");
+	hello.writeUInt16BE(1, 8);
+	hello.writeUInt16BE(2, 10);
+	hello.writeUInt32BE(TAIL, 28);
+	const socket = connect(path);
+	let seen = Buffer.alloc(0);
+	socket.on("data", (d) => (seen = Buffer.concat([seen, d])));
+	socket.on("error", () => {});
+	const reply = async (seq, type) => {
+		for (let i = 0; i < 40; i++) {
+			for (let at = 0; (at = seen.indexOf(TAIL.toString(16).padStart(8, "0"), at, "hex")) >= 0; at++)
+				for (let from = Math.max(0, at - 70000); from <= at - 16; from++)
+					if (seen.readUInt32BE(from) === at + 4 - from && seen[from + 4] === (type | 0x80) && seen.readUInt32BE(from + 12) === seq)
+						return seen.subarray(from + 16, at);
+			await sleep(250);
+		}
+		return null;
+	};
+	let greeted = null;
+	for (let i = 1; i <= 3 && !greeted; i++) { // the port may be opened a little later than the prompt is shown
+		socket.write(Buffer.concat([Buffer.alloc(32768 + 4096 + 128, 0xff), frame(1, i, hello)]));
+		greeted = await reply(i, 1);
+	}
+	if (!greeted)
+		fail("the agent in the guest does not answer");
+	const answers = [];
+	for (const [i, [type, body]] of questions.entries()) {
+		socket.write(frame(type, 100 + i, body));
+		answers.push((await reply(100 + i, type))?.readInt32BE(0) ?? fail(`no answer to request ${type}`));
+	}
+	socket.destroy();
+	return answers;
+}
+
+const HEALTH = 2, READ = 11, REPORT = 19, EPERM = -1, EOPNOTSUPP = -95;
+const file = Buffer.concat([Buffer.alloc(8), Buffer.from([0, 0, 0, 64]), Buffer.from("etc/passwd\0")]);
+const questions = [[HEALTH, Buffer.alloc(0)], [READ, file], [REPORT, Buffer.alloc(64)]];
+
 const READY = "\x1b]7717;ready\x07";
 const sealed = launch.recipe === "snp";
 
@@ -128,6 +185,11 @@ if (sealed) {
 		fail(`a debug machine has no shell on its console: ${good.seen().slice(-500)}`);
 	console.log("its console is a shell");
 }
+const answers = await talk(`${work}/agent`, questions);
+const want = [0, sealed ? EPERM : 0, EOPNOTSUPP];
+if (answers.join() !== want.join())
+	fail(`its agent answers ${answers}, not ${want}`);
+console.log(sealed ? "its agent is there, and shows the host no file" : "its agent shows the host a file");
 await good.end();
 
 // The measured table, and another command line than it has: the firmware goes no further. More time than the good one took.
