@@ -212,6 +212,17 @@ static int make_attestations(struct gateway *g, struct err *e)
 	return attestations_create(&g->attestations, &c, e);
 }
 
+/* As configured; else below the unit's runtime directory, which systemd names; else below the state directory. */
+static void find_ring_dir(const struct settings *s, char *out, size_t size)
+{
+	const char *runtime = getenv("RUNTIME_DIRECTORY");
+
+	if (s->ring_dir[0])
+		(void)snprintf(out, size, "%s", s->ring_dir);
+	else
+		(void)snprintf(out, size, "%s/rings", runtime && runtime[0] == '/' && strlen(runtime) < sizeof(s->state_dir) ? runtime : s->state_dir);
+}
+
 static int make_machines(struct gateway *g, struct err *e)
 {
 	const struct settings *s = &g->settings;
@@ -225,7 +236,7 @@ static int make_machines(struct gateway *g, struct err *e)
 		.on_stream = on_stream, .stream_arg = g,
 	};
 
-	(void)snprintf(ring_dir, sizeof(ring_dir), "%s%s", s->ring_dir[0] ? s->ring_dir : s->state_dir, s->ring_dir[0] ? "" : "/rings");
+	find_ring_dir(s, ring_dir, sizeof(ring_dir));
 	if (sched_create(&g->sched, &g->loop) < 0)
 		return err_set(e, -ENOMEM, "no memory for the scheduler");
 	return machines_create(&g->machines, &g->loop, g->store, g->sched, &c, e);
