@@ -87,5 +87,14 @@ export const restart_machine = (id) => request("POST", vm_path(id, "restart"), {
  */
 export const ticket = async (stream) => (await request("POST", `streams/${encodeURIComponent(stream)}/tickets`, { role: "controller" })).ticket;
 
+/** @returns {Promise<object[]>} the terminals of a machine: its console, then shells in their order */
+export const streams = async (vm) => (await request("GET", `${vm_path(vm, "streams")}?limit=200`)).items;
+/** @param {object} wish kind, name, cwd, cols, rows @returns {Promise<{id: string}>} */
+export const open_stream = (vm, wish) => request("POST", vm_path(vm, "streams"), wish);
+/** @param {{name?: string, position?: number}} change */
+export const edit_stream = (stream, change) => request("PATCH", `streams/${encodeURIComponent(stream)}`, change);
+/** What runs there is hung up on. */
+export const close_stream = (stream) => request("DELETE", `streams/${encodeURIComponent(stream)}`);
+
 /** @returns {string} where websockets go */
 export const attach_url = () => `${location.origin.replace(/^http/, "ws")}/api/v1/attach`;

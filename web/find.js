@@ -35,6 +35,10 @@ export class Find {
 			on_click(id, () => this.#toggle(id));
 		on_click("find-previous", () => this.#go("previous"));
 		on_click("find-close", () => this.close());
+	}
+
+	/** Count what is found in this terminal, too. @param {import("./term.js").Term} term */
+	listen(term) {
 		term.on_found((index, count) => put("find-count", this.#count(index, count)));
 	}
 
@@ -78,6 +82,8 @@ export class Find {
 	}
 
 	close() {
+		if ($("find").hidden)
+			return;
 		show("find", false);
 		this.#term.end_find();
 		this.#term.focus();

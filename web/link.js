@@ -279,8 +279,9 @@ export class Link {
 				this.o.on.welcome(json, this.session.welcome(json));
 			this.o.on.event(json);
 		},
-		exit: () => {
+		exit: (end) => {
 			this.#exited = true;
+			this.o.on.exit?.(end);
 		},
 		error: ({ json }) => {
 			this.fault = json;

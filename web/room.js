@@ -6,26 +6,28 @@ import * as api from "./api.js";
 import { Bar } from "./bar.js";
 import { copy, guard_paste, mouse_copies, open_link, paste_clipboard } from "./clipboard.js";
 import { Company, others } from "./company.js";
-import { $, attempt, on_click, put, show, toast } from "./dom.js";
+import { $, ask, attempt, on_click, put, show, toast } from "./dom.js";
 import { Find } from "./find.js";
+import { in_front } from "./front.js";
 import { full_screen_button } from "./fullscreen.js";
 import { Keys } from "./keys.js";
 import { ask_before_leaving, reload } from "./leaving.js";
-import { Link, SLEPT_DEADLINE_MS } from "./link.js";
+import { Layout } from "./layout.js";
+import { SLEPT_DEADLINE_MS } from "./link.js";
 import { Machine } from "./machine.js";
 import { page_menu, power_menu } from "./menu.js";
 import { Overlay } from "./overlay.js";
+import { Pane } from "./pane.js";
 import { look, on_prefs, prefs, set_prefs } from "./prefs.js";
 import { sync_prefs } from "./prefs-sync.js";
 import { Progress } from "./progress.js";
 import { Recording } from "./recording.js";
 import { send_key_dialog } from "./sendkey.js";
-import { SerialSize, stty_line } from "./serial.js";
-import { Session } from "./session.js";
+import { stty_line } from "./serial.js";
 import { settings_sheet } from "./settings.js";
 import { Share } from "./share.js";
-import { keep_screen, kept_screen } from "./snapshot.js";
-import { Term } from "./term.js";
+import { kept_layout, keep_layout } from "./snapshot.js";
+import { Tabs } from "./tabs.js";
 import { Title } from "./title.js";
 import { Touch } from "./touch.js";
 import { transcript_dialog } from "./transcript.js";
@@ -35,33 +37,31 @@ import { SUBPROTOCOL } from "./wire.js";
 import { t, word } from "./words.js";
 
 const FIT_DELAY_MS = 80;
-const PILL_DELAY_MS = 1_000; /* a shorter break need not be noticed */
 const AGAIN_MS = 400; /* after EXIT, when the machine does not say that it is off */
-const DRAW_ANEW_MS = 300, RESIZE_APART_MS = 120;
-const WINDOW_BYTES = 384 * 1024, WINDOW_TOUCH_BYTES = 128 * 1024;
 
 export class Room {
 	#bar = new Bar();
 	#progress = new Progress();
-	#serial = new SerialSize();
 	#company;
-	#typist = null; /* somebody else, who controls */
 	#machine = null;
-	#link = null;
-	#session = null;
 	#title = new Title();
-	#recording = new Recording(() => this.#session.stream, () => this.term.focus());
-	#can_resize = true;
-	#pending = 0;
-	#away_timer = 0;
-	#anew_timer = 0;
-	#away = false;
+	#layout = new Layout(kept_layout());
+	#streams = []; /* of this machine, as the server lists them: console first */
+	#panes = new Map(); /* those that were shown, by stream */
+	#pane; /* the one in front */
+	#came = false; /* the person has chosen a terminal, or one was chosen when the guest was ready */
+	#recording = new Recording(() => this.#pane.stream, () => this.term.focus());
+	#tabs = new Tabs({
+		choose: (id, stay) => this.#choose(id, !stay), close: (id) => this.#close(id), open: () => this.#open_shell(),
+		rename: (id, name) => attempt(t("tabs.renaming"), async () => this.#list_again(await api.edit_stream(id, { name }))),
+		move: (id, over) => this.#move(id, over),
+	});
 	#overlay = new Overlay({
 		start: () => attempt(t("room.starting"), () => this.#machine.start()),
 		connect: () => this.#connect(),
 		reload,
-		take: () => this.#link.take(),
-		wake: () => this.#link.wake(),
+		take: () => this.#pane.link.take(),
+		wake: () => this.#pane.link.wake(),
 	});
 
 	/**
@@ -73,21 +73,15 @@ export class Room {
 		this.who = who;
 		this.host = host;
 		this.on_out = on_out;
-		this.term = new Term($("terminal"), look(), {
-			input: (bytes) => this.#type(this.keys.apply(bytes)),
-			size: (size) => this.#on_size(size),
-			title: (text) => this.#title.text(text),
-			bell: () => this.#title.ring(),
-			copy: (text) => this.#machine_copies(text),
-			too_long: () => prefs().machine_copies && toast(t("clipboard.too_long"), "fault"),
-			link: (uri) => attempt(t("room.opening_link"), () => open_link(uri)),
-		});
+		$("terminal").className = "stages";
+		this.#pane = this.#make_pane();
+		this.term = in_front(() => this.#pane.term, () => [...this.#every_pane()].map((pane) => pane.term));
 		this.keys = new Keys((bytes) => this.#type(bytes), () => this.term.application_cursor);
 		this.find = new Find(this.term);
-		this.term.fit();
-		this.#company = new Company({ email: who.email, link: () => this.#link, done: () => this.term.focus() });
+		this.#pane.term.fit();
+		this.#company = new Company({ email: who.email, link: () => this.#pane.link, done: () => this.term.focus() });
 		const share = new Share({ open: host.share_open === true, closed: () => this.term.focus() });
-		on_click("share-open", () => share.open(this.#session.stream));
+		on_click("share-open", () => share.open(this.#pane.stream));
 		power_menu(() => this.#machine);
 		const back = () => this.term.focus();
 		page_menu(who, this.term, {
@@ -99,22 +93,192 @@ export class Room {
 		this.#furnish();
 	}
 
+	*#every_pane() {
+		yield* this.#panes.values();
+		if (!this.#panes.has(this.#pane.stream))
+			yield this.#pane;
+	}
+
+	#make_pane() {
+		return new Pane($("terminal"), look(), {
+			front: (pane) => pane !== this.#pane && pane.stream && this.#choose(pane.stream),
+			input: (pane, bytes) => pane === this.#pane ? this.#type(this.keys.apply(bytes)) : pane.link?.type(bytes),
+			size: (pane, size) => this.#on_size(pane, size),
+			title: (pane, text) => pane === this.#pane && this.#title.text(text),
+			bell: (pane) => this.#ring(pane),
+			copy: (pane, text) => this.#machine_copies(text),
+			too_long: () => prefs().machine_copies && toast(t("clipboard.too_long"), "fault"),
+			link: (pane, uri) => attempt(t("room.opening_link"), () => open_link(uri)),
+			state: (pane, state, reason, was_away) => this.#on_link(pane, state, reason, was_away),
+			away: (pane) => this.#on_away(pane),
+			welcome: (pane, welcome, outcome) => this.#on_welcome(pane, welcome, outcome),
+			event: (pane, event) => this.#on_event(pane, event),
+			fault: (pane, fault) => this.#on_fault(pane, fault),
+			rtt: (pane, ms) => pane === this.#pane && this.#bar.rtt(ms),
+			pending: (pane) => pane.away && this.#show_pill(),
+			exit: (pane, end) => this.#on_exit(pane, end),
+		});
+	}
+
 	/** Show this machine. */
 	begin(vm) {
-		this.#machine = new Machine(vm, (now, before) => this.#on_machine(now, before), (error) => this.#on_fault(error));
-		const touch = matchMedia("(pointer: coarse)").matches;
-		this.#session = new Session(this.#machine.console, touch ? WINDOW_TOUCH_BYTES : WINDOW_BYTES);
-		const kept = kept_screen(this.#machine.console);
-		if (kept) {
-			this.#session.load(kept.session);
-			this.term.restore(kept.screen, () => this.#fit());
-		}
-		this.#link = this.#make_link();
-		this.#machine.watch(() => this.#link.state !== "open" && document.visibilityState === "visible");
+		this.#machine = new Machine(vm, (now, before) => this.#on_machine(now, before), (error) => this.#on_fault(this.#pane, error));
+		this.#streams = [{ id: this.#machine.console, kind: "console", name: t("tabs.console") }];
+		this.#layout.follow((vm.streams ?? this.#streams).map(({ id }) => id));
+		this.#came = this.#layout.front !== this.#machine.console;
+		this.#machine.watch(() => this.#pane.link?.state !== "open" && document.visibilityState === "visible");
+		this.#arrange();
 		this.#on_machine(vm, null);
-		this.#link.start();
+		if (this.#layout.tabs.length > 1)
+			this.#list_again().catch((error) => this.#on_fault(this.#pane, error));
 		if (!this.#machine.off)
 			this.term.focus();
+	}
+
+	/* --- terminals: which there are, and which shows ------------------------------------------------------------ */
+
+	/* Make what the layout says true: the tab in front shows its terminals, each attached since it was first shown. */
+	#arrange() {
+		const tab = this.#layout.tab_of(this.#layout.front), before = this.#pane;
+		for (const id of tab.ids)
+			this.#pane_of(id);
+		for (const [id, pane] of this.#panes)
+			if (!tab.ids.includes(id)) {
+				pane.show(false);
+				pane.element.classList.remove("front");
+			}
+		const host = $("terminal");
+		host.dataset.way = tab.way;
+		host.dataset.panes = String(tab.ids.length);
+		for (const [i, id] of tab.ids.entries()) {
+			const pane = this.#panes.get(id);
+			pane.element.style.order = String(i); /* moving it would take the focus away */
+			pane.element.classList.toggle("front", id === this.#layout.front);
+		}
+		this.#pane = this.#panes.get(this.#layout.front);
+		for (const id of tab.ids)
+			this.#panes.get(id).show(true);
+		if (before !== this.#pane)
+			this.#came_to_front();
+		this.#show_tabs();
+		keep_layout(this.#layout.save());
+	}
+
+	#pane_of(id) {
+		if (this.#panes.has(id))
+			return;
+		const pane = this.#pane.stream === null ? this.#pane : this.#make_pane();
+		pane.open(id);
+		this.#panes.set(id, pane);
+		pane.link.start();
+		pane.term.draw_by(prefs().renderer);
+		this.#describe(pane);
+	}
+
+	#came_to_front() {
+		const pane = this.#pane;
+		pane.rang = false;
+		this.find.close();
+		this.#title.text(pane.title);
+		this.#bar.connected(pane.link.state === "open");
+		this.#bar.size(pane.term.cols, pane.term.rows);
+		this.#company.welcome(pane.viewer);
+		this.#on_viewers(pane, pane.viewers, false);
+		this.#recording.set(pane.recording);
+		this.#bar.role(pane.session.role);
+		this.#show_pill();
+		this.#show_serial();
+	}
+
+	#show_tabs() {
+		const several = this.#streams.length > 1 || this.#machine?.vm.agent === "ready";
+		show("tab-bar", several);
+		this.#tabs.show(this.#layout.tabs, this.#layout.front, (id) => {
+			const stream = this.#streams.find((s) => s.id === id);
+			return {
+				name: stream?.kind === "console" ? t("tabs.console") : stream?.name ?? "…", closes: stream?.kind !== "console",
+				ended: stream?.state === "exited", rang: this.#panes.get(id)?.rang === true,
+			};
+		});
+	}
+
+	#choose(id, focus = true) {
+		if (!this.#layout.tab_of(id))
+			return;
+		this.#came = true;
+		this.#layout.front = id;
+		this.#arrange();
+		if (focus)
+			this.term.focus();
+	}
+
+	/* Ask the server which terminals there are. */
+	async #list_again() {
+		this.#streams = await api.streams(this.#machine.id);
+		this.#layout.follow(this.#streams.map(({ id }) => id));
+		for (const [id, pane] of this.#panes)
+			if (!this.#layout.tab_of(id)) {
+				this.#panes.delete(id);
+				pane.close();
+			}
+		this.#arrange();
+	}
+
+	/** @param {"row"|"column"} [way] beside the terminal in front, else behind a tab of its own */
+	#open_shell(way) {
+		return attempt(t("tabs.opening"), async () => {
+			const { cols, rows } = this.term, beside = this.#layout.front;
+			const { id } = await api.open_stream(this.#machine.id, { kind: "shell", cols, rows });
+			await this.#list_again();
+			this.#layout.front = beside;
+			if (way && !this.#layout.split(id, way))
+				toast(t("tabs.no_room"));
+			this.#choose(id);
+		});
+	}
+
+	async #close(id, ended = false) {
+		const stream = this.#streams.find((s) => s.id === id), pane = this.#panes.get(id);
+		const busy = !ended && stream?.state !== "exited" && pane?.term.busy;
+		if (busy && !await ask({ title: t("tabs.ask_close", { name: stream.name }), text: t("tabs.ask_close.text"), yes: t("tabs.ask_close.yes") }))
+			return;
+		await attempt(t("tabs.closing"), async () => {
+			if (this.#layout.front === id)
+				this.#layout.front = this.#layout.heir(id);
+			await api.close_stream(id);
+			await this.#list_again();
+			this.term.focus();
+		});
+	}
+
+	/* A tab was dropped on another: it takes that one's place. */
+	#move(id, over) {
+		const to = this.#streams.find((s) => s.id === over)?.position ?? this.#streams.length;
+		return attempt(t("tabs.moving"), async () => {
+			await api.edit_stream(id, { position: Math.max(1, to) });
+			await this.#list_again();
+		});
+	}
+
+	#ring(pane) {
+		this.#title.ring();
+		if (pane !== this.#pane) {
+			pane.rang = true;
+			this.#show_tabs();
+		}
+	}
+
+	/* The first time the guest answers, a shell takes the console's place: it knows its size, and more can stand beside it. */
+	async #enter_guest() {
+		if (this.#came || this.#machine.vm.agent !== "ready" || this.#machine.state !== "ready")
+			return;
+		this.#came = true;
+		await this.#list_again();
+		const [, first] = this.#streams;
+		if (first)
+			this.#choose(first.id, document.activeElement === document.body || $("terminal").contains(document.activeElement));
+		else if (!this.#pane.session.unacknowledged && !this.#pane.typed)
+			await this.#open_shell();
 	}
 
 	/** What can wait until the terminal is there. */
@@ -123,33 +287,16 @@ export class Room {
 		sync_prefs(this.who.email, { get: api.preferences, put: api.keep_preferences });
 	}
 
-	#make_link() {
-		return new Link({
-			session: this.#session, size: () => this.term.size(), ticket: () => api.ticket(this.#session.stream),
-			socket: () => new WebSocket(api.attach_url(), SUBPROTOCOL), watched: () => document.visibilityState === "visible",
-			on: {
-				state: (state, reason) => this.#on_link(state, reason),
-				welcome: (welcome, outcome) => this.#on_welcome(welcome, outcome),
-				output: (part, epoch) => this.term.write(part, () => part.counted ? this.#link.parsed(epoch, part.end) : this.#draw_anew()),
-				size: ({ cols, rows }) => this.#session.role === "viewer" && this.term.letterbox(cols, rows),
-				event: (event) => this.#on_event(event),
-				fault: (fault) => this.#on_fault(fault),
-				rtt: (ms) => this.#bar.rtt(ms),
-				pending: (bytes) => this.#on_pending(bytes),
-			},
-		});
-	}
-
 	#listen() {
 		let timer = 0;
 		new ResizeObserver(() => {
 			clearTimeout(timer);
-			timer = setTimeout(() => this.#fit(), FIT_DELAY_MS);
+			timer = setTimeout(() => this.#fit_all(), FIT_DELAY_MS);
 		}).observe($("terminal"));
 		guard_paste($("terminal"), this.term);
 		mouse_copies($("terminal"), this.term);
 		addEventListener("keydown", (event) => this.#key(event), { capture: true });
-		on_waking((slept) => this.#link?.wake(slept ? SLEPT_DEADLINE_MS : undefined), () => this.#keep());
+		on_waking((slept) => this.#panes.forEach((pane) => pane.link?.wake(slept ? SLEPT_DEADLINE_MS : undefined)), () => this.#keep());
 		addEventListener("pagehide", () => this.#keep());
 		on_click("find-open", () => this.find.open());
 		on_click("pill-act", () => this.term.focus());
@@ -158,33 +305,38 @@ export class Room {
 
 	/* What makes the page fit for fingers, keyboards and ears. */
 	#furnish() {
-		const { field } = this.term;
-		field.setAttribute("aria-label", t("room.input"));
-		field.setAttribute("autocomplete", "off");
 		new Touch($("terminal"), this.term, {
 			resize: (px) => set_prefs({ font_px: prefs().font_px + px }), copy: (text) => copy(text, t("room.copied")),
 			paste: () => paste_clipboard(this.term),
 		});
 		keep_in_view($("room"));
 		full_screen_button(() => this.term.focus());
-		ask_before_leaving(() => this.#link !== null && (this.term.busy || this.#session?.unacknowledged > 0) && !this.#machine?.off);
+		ask_before_leaving(() => !this.#machine?.off && [...this.#panes.values()].some((pane) => pane.link && (pane.term.busy || pane.session.unacknowledged > 0)));
 		on_click("skip", (event) => {
 			event.preventDefault();
 			this.term.focus();
 		});
 	}
 
+	#describe(pane) {
+		this.find.listen(pane.term);
+		pane.term.field.setAttribute("aria-label", t("room.input"));
+		pane.term.field.setAttribute("autocomplete", "off");
+	}
+
 	#keep() {
-		if (this.#session?.epoch)
-			keep_screen(this.#session, this.term);
+		for (const pane of this.#panes.values())
+			pane.keep();
 	}
 
 	/* --- typing ------------------------------------------------------------------------------------------------ */
 
 	#type(bytes) {
-		if (!this.#link || this.#machine.off)
+		const { link, session } = this.#pane;
+		if (!link || this.#machine.off)
 			return;
-		if (!this.#link.type(bytes) && this.#session.role === "controller")
+		this.#pane.typed = true;
+		if (!link.type(bytes) && session.role === "controller")
 			toast(t("room.full_queue"), "fault");
 	}
 
@@ -213,6 +365,11 @@ export class Room {
 			KeyF: () => this.find.open(),
 			KeyL: () => $("menu-open").focus(), /* the terminal takes Tab for itself: this is the way out of it */
 			KeyV: null,
+			Enter: () => this.#open_shell(),
+			KeyE: () => this.#open_shell("row"),
+			KeyO: () => this.#open_shell("column"),
+			ArrowLeft: () => this.#choose(this.#layout.neighbour(-1)),
+			ArrowRight: () => this.#choose(this.#layout.neighbour(1)),
 			Equal: () => set_prefs({ font_px: prefs().font_px + 1 }),
 			Minus: () => set_prefs({ font_px: prefs().font_px - 1 }),
 		}[event.code];
@@ -228,37 +385,25 @@ export class Room {
 	/* --- size -------------------------------------------------------------------------------------------------- */
 
 	#fit() {
-		if (this.#session?.role === "viewer")
-			this.term.letterbox(this.term.cols, this.term.rows);
-		else
-			this.term.fit();
+		this.#pane.fit();
 	}
 
-	/*
-	 * The output went on in its middle. What a program had drawn on the whole screen before is missing then, and it does not know; it draws all
-	 * again when the size changes. Who only watches has no say in the size: the program's next drawing helps.
-	 */
-	#draw_anew() {
-		clearTimeout(this.#anew_timer);
-		this.#anew_timer = setTimeout(() => {
-			const size = this.term.size();
-			if (!this.term.whole_screen || !this.#can_resize || !this.#link)
-				return;
-			this.#link.resize({ ...size, rows: Math.max(1, size.rows - 1) });
-			setTimeout(() => this.#link?.resize(this.term.size()), RESIZE_APART_MS);
-		}, DRAW_ANEW_MS);
+	#fit_all() {
+		for (const pane of this.#every_pane())
+			pane.fit();
 	}
 
-	#on_size({ cols, rows }) {
+	#on_size(pane, { cols, rows }) {
+		pane.link?.resize(pane.term.size());
+		if (pane !== this.#pane)
+			return;
 		this.#bar.size(cols, rows);
-		this.#link?.resize(this.term.size());
 		this.#show_serial();
 	}
 
 	#show_serial() {
-		const { cols, rows } = this.term;
-		const wrong = !this.#can_resize && this.#machine?.state === "ready" && this.#session.role === "controller" &&
-			this.#serial.differs(cols, rows);
+		const { cols, rows } = this.term, pane = this.#pane;
+		const wrong = !pane.can_resize && this.#machine?.state === "ready" && pane.session.role === "controller" && pane.serial.differs(cols, rows);
 		put("serial-fix", t("bar.serial_fix", { line: stty_line(cols, rows) }));
 		show("serial", wrong);
 	}
@@ -266,7 +411,7 @@ export class Room {
 	#tell_size() {
 		const { cols, rows } = this.term;
 		this.#type(new TextEncoder().encode(`${stty_line(cols, rows)}\r`));
-		this.#serial.told(cols, rows);
+		this.#pane.serial.told(cols, rows);
 		this.#show_serial();
 		this.term.focus();
 	}
@@ -283,123 +428,128 @@ export class Room {
 		if (before && before.state !== vm.state && ["ready", "stopped", "failed"].includes(vm.state))
 			put("said", t("said.state", { state: word("state", vm.state) }));
 		const started = before && ["stopped", "failed"].includes(before.state) && !this.#machine.off;
-		if (this.#link?.state === "ended" && (started || this.#machine.booting))
-			this.#link.start();
+		const main = this.#panes.get(this.#machine.console);
+		if (main?.link?.state === "ended" && (started || this.#machine.booting))
+			main.link.start();
+		if (before && JSON.stringify(before.streams) !== JSON.stringify(vm.streams))
+			this.#list_again().catch((error) => this.#on_fault(this.#pane, error));
+		this.#enter_guest().catch((error) => this.#on_fault(this.#pane, error));
+		this.#show_tabs();
 	}
 
-	#on_link(state, reason) {
-		if (!this.#link)
-			return;
+	#on_link(pane, state, reason, was_away) {
 		if (state === "ended" && ["login", "revoked"].includes(reason)) {
 			this.on_out(reason);
 			return;
 		}
-		this.#bar.connected(state === "open");
-		if (state === "open" && this.#away)
-			put("said", t("said.back"));
-		this.#note_away(state !== "open" && state !== "ended");
-		this.#show_pill(reason);
-		if (state === "ended" && reason === "exited")
-			this.#after_exit();
+		if (pane === this.#pane) {
+			this.#bar.connected(state === "open");
+			if (state === "open" && was_away)
+				put("said", t("said.back"));
+			this.#show_pill();
+		}
+		if (state === "ended" && pane.stream !== this.#machine.console)
+			this.#list_again().catch((error) => this.#on_fault(this.#pane, error));
+		else if (state === "ended" && reason === "exited")
+			this.#after_exit(pane);
 	}
 
-	#note_away(broken) {
-		if (broken && !this.#away_timer)
-			this.#away_timer = setTimeout(() => {
-				this.#away = true;
-				put("said", t("said.away"));
-				this.#show_pill();
-			}, PILL_DELAY_MS);
-		if (broken)
+	#on_away(pane) {
+		if (pane !== this.#pane)
 			return;
-		clearTimeout(this.#away_timer);
-		this.#away_timer = 0;
-		this.#away = false;
+		put("said", t("said.away"));
+		this.#show_pill();
 	}
 
-	#show_pill(reason) {
-		this.#overlay.pill({
-			link: this.#link.state, reason, role: this.#session.role, typist: this.#typist, away: this.#away, ready: this.#machine.state === "ready",
-			pending: this.#pending,
-		});
+	/* A shell whose program has ended well is done with, as a window would be; any other end stays to be looked at. */
+	#on_exit(pane, { code, signal }) {
+		if (pane.stream !== this.#machine.console && code === 0 && signal === 0 && !this.#machine.off)
+			this.#close(pane.stream, true);
+	}
+
+	#show_pill() {
+		const { link, reason, session, typist, away, pending } = this.#pane;
+		this.#overlay.pill({ link: link.state, reason, role: session.role, typist, away, ready: this.#machine.state === "ready", pending });
 	}
 
 	#connect() {
-		this.#session.role = "controller";
-		this.#link.start();
+		this.#pane.session.role = "controller";
+		this.#pane.link.start();
 	}
 
-	#on_pending(bytes) {
-		this.#pending = bytes;
-		if (this.#away)
-			this.#show_pill();
-	}
-
-	#on_welcome(welcome, { fresh, lost, dropped }) {
-		this.#can_resize = welcome.can_resize !== false;
-		this.#company.welcome(welcome.viewer);
-		this.#serial.attached(welcome.epoch, welcome.cols, welcome.rows);
+	#on_welcome(pane, welcome, { fresh, lost, dropped }) {
 		if (welcome.vm)
 			this.#machine.update(welcome.vm);
 		if (lost > 0)
 			toast(t("room.lost", { size: `${Math.ceil(lost / 1024)} KiB` }));
 		if (fresh && dropped > 0)
 			toast(t("room.anew"));
-		this.#recording.set(welcome.recording ?? "off");
-		this.#on_role(welcome.cols, welcome.rows);
+		if (pane === this.#pane) {
+			this.#company.welcome(welcome.viewer);
+			this.#recording.set(pane.recording);
+		}
+		this.#on_role(pane, welcome.cols, welcome.rows);
 	}
 
-	#on_role(cols = this.term.cols, rows = this.term.rows) {
-		const viewer = this.#session.role === "viewer";
-		this.#bar.role(this.#session.role);
-		this.term.set_look({ read_only: viewer, font_px: prefs().font_px });
+	#on_role(pane, cols = pane.term.cols, rows = pane.term.rows) {
+		const viewer = pane.session.role === "viewer";
+		pane.term.set_look({ read_only: viewer, font_px: prefs().font_px });
 		if (viewer)
-			this.term.letterbox(cols, rows);
+			pane.term.letterbox(cols, rows);
 		else {
-			this.term.fit();
-			this.#link.resize(this.term.size());
+			pane.fit();
+			pane.link.resize(pane.term.size());
 		}
+		if (pane !== this.#pane)
+			return;
+		this.#bar.role(pane.session.role);
 		this.#show_pill();
 		this.#show_serial();
 	}
 
-	#on_event(event) {
+	#on_event(pane, event) {
 		if (event.type === "vm")
 			this.#machine.update(event.vm);
 		else if (event.type === "viewers")
-			this.#on_viewers(event.viewers);
+			this.#on_viewers(pane, event.viewers);
 		else if (event.type === "role")
-			this.#on_role();
-		else if (event.type === "recording")
-			this.#recording.set(event.recording, event.reason);
+			this.#on_role(pane);
+		else if (event.type === "recording") {
+			pane.recording = event.recording;
+			if (pane === this.#pane)
+				this.#recording.set(event.recording, event.reason);
+		}
 	}
 
-	#on_viewers(viewers) {
-		this.#bar.windows(viewers.filter((v) => v.via === "owner").length - 1);
-		this.#company.update(viewers);
-		this.#typist = others(viewers, null, this.who.email).find((v) => v.controlling)?.email ?? null;
-		this.#show_pill();
-		if (!viewers.some(({ controlling }) => controlling))
-			this.#link.take(); /* who had it is gone */
+	#on_viewers(pane, viewers, news = true) {
+		pane.viewers = viewers;
+		pane.typist = others(viewers, null, this.who.email).find((v) => v.controlling)?.email ?? null;
+		if (pane === this.#pane) {
+			this.#bar.windows(viewers.filter((v) => v.via === "owner").length - 1);
+			this.#company.update(viewers);
+			this.#show_pill();
+		}
+		if (news && !viewers.some(({ controlling }) => controlling))
+			pane.link?.take(); /* who had it is gone */
 	}
 
 	/* The console has ended: the machine is off, or comes again. */
-	async #after_exit() {
+	async #after_exit(pane) {
 		await this.#machine.ask();
 		setTimeout(() => {
-			if (!this.#machine.off && this.#link.state === "ended")
-				this.#link.start();
+			if (!this.#machine.off && pane.link?.state === "ended")
+				pane.link.start();
 		}, AGAIN_MS);
 	}
 
-	#on_fault(fault) {
+	#on_fault(pane, fault) {
 		if (fault.status === 401)
 			this.on_out("login");
 		else if (fault.status === 404)
-			this.#link?.stop("gone");
+			pane.link?.stop("gone");
 		else if (fault.code === "protocol")
 			toast(t("room.protocol", { protocol: SUBPROTOCOL, why: fault.message }), "fault");
-		else if (fault.code && fault.code !== "read_only" && fault.status === undefined && this.#link.state === "open")
+		else if (fault.code && fault.code !== "read_only" && fault.status === undefined && pane.link?.state === "open")
 			toast(fault.message, "fault");
 	}
 
@@ -410,9 +560,12 @@ export class Room {
 
 	/** Nobody is here any more. */
 	leave() {
-		const link = this.#link;
-		this.#link = this.#session = null;
 		this.#machine?.forget();
-		link?.stop();
+		for (const pane of this.#panes.values()) {
+			const { link } = pane;
+			pane.link = null;
+			link?.stop();
+		}
+		this.#panes.clear();
 	}
 }

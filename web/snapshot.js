@@ -4,7 +4,8 @@
  * nothing has to be sent again.
  */
 
-const KEY = "terrarium.screen";
+const KEY = "terrarium.screen."; /* and the stream */
+const LAYOUT_KEY = "terrarium.layout";
 const FORMAT = 1;
 /* Browsers give a tab about 5 million characters; a smaller try follows when one is refused. */
 const TRIES_CHARACTERS = [4_000_000, 1_000_000, 200_000];
@@ -17,10 +18,10 @@ export function keep_screen(session, term) {
 	for (const limit of TRIES_CHARACTERS) {
 		const screen = term.save(limit);
 		try {
-			sessionStorage.setItem(KEY, JSON.stringify({ format: FORMAT, screen, session: session.save(screen.offset) }));
+			sessionStorage.setItem(KEY + session.stream, JSON.stringify({ format: FORMAT, screen, session: session.save(screen.offset) }));
 			return;
 		} catch {
-			forget_screen();
+			sessionStorage.removeItem(KEY + session.stream);
 		}
 	}
 }
@@ -28,8 +29,26 @@ export function keep_screen(session, term) {
 /** @param {string} stream id @returns {?{screen: object, session: object}} what keep_screen() left for this stream */
 export function kept_screen(stream) {
 	try {
-		const kept = JSON.parse(sessionStorage.getItem(KEY));
+		const kept = JSON.parse(sessionStorage.getItem(KEY + stream));
 		return kept?.format === FORMAT && kept.session.stream === stream && kept.session.epoch ? kept : null;
+	} catch {
+		return null;
+	}
+}
+
+/** @param {object} layout which terminals show, and where */
+export function keep_layout(layout) {
+	try {
+		sessionStorage.setItem(LAYOUT_KEY, JSON.stringify(layout));
+	} catch {
+		/* the console shows first, then */
+	}
+}
+
+/** @returns {?object} what keep_layout() was given */
+export function kept_layout() {
+	try {
+		return JSON.parse(sessionStorage.getItem(LAYOUT_KEY));
 	} catch {
 		return null;
 	}
@@ -38,7 +57,9 @@ export function kept_screen(stream) {
 /** The next visitor of this tab is not to see it. */
 export function forget_screen() {
 	try {
-		sessionStorage.removeItem(KEY);
+		for (const key of Object.keys(sessionStorage))
+			if (key.startsWith(KEY) || key === LAYOUT_KEY)
+				sessionStorage.removeItem(key);
 	} catch {
 		/* no store, nothing in it */
 	}

@@ -289,6 +289,12 @@ export class Term {
 		}
 	}
 
+	/** Take it off the page. */
+	dispose() {
+		this.#end_webgl();
+		this.#xterm.dispose();
+	}
+
 	/* --- what a person does ------------------------------------------------------------------------------------ */
 
 	focus() {

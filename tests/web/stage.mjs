@@ -150,8 +150,8 @@ export class Browser {
 
 /* --- what is on the screen ------------------------------------------------------------------------------------------ */
 
-/** @returns {Promise<string>} the rows that show */
-export const screen = (page) => page.evaluate(() => [...document.querySelectorAll(".xterm-rows > div")]
+/** @returns {Promise<string>} the rows that show, of the terminal in front */
+export const screen = (page) => page.evaluate(() => [...(document.querySelector(".stages > .front") ?? document).querySelectorAll(".xterm-rows > div")]
 	.map((row) => row.textContent.replaceAll("\u00a0", " ").trimEnd()).join("\n").trimEnd());
 
 /** @returns {Promise<string>} everything in the terminal, as the page's own menu saves it */

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * One terminal of the page: a stream with its screen, what this page knows of it, and its connection. Several stand side by side or behind
+ * each other; the room decides which, and shows what is to be said about the one in front.
+ */
+import * as api from "./api.js";
+import { Link } from "./link.js";
+import { SerialSize } from "./serial.js";
+import { Session } from "./session.js";
+import { keep_screen, kept_screen } from "./snapshot.js";
+import { Term } from "./term.js";
+import { SUBPROTOCOL } from "./wire.js";
+
+const WINDOW_BYTES = 384 * 1024, WINDOW_TOUCH_BYTES = 128 * 1024;
+const DRAW_ANEW_MS = 300, RESIZE_APART_MS = 120;
+const PILL_DELAY_MS = 1_000; /* a shorter break need not be noticed */
+
+export class Pane {
+	stream = null;
+	session = null;
+	link = null;
+	serial = new SerialSize();
+	can_resize = true;
+	typist = null; /* somebody else, who controls */
+	viewers = [];
+	viewer = null; /* id of this attachment */
+	recording = "off";
+	pending = 0;
+	away = false;
+	reason = ""; /* why the connection ended */
+	title = "";
+	#away_timer = 0;
+	#anew_timer = 0;
+
+	/**
+	 * @param {HTMLElement} parent where it goes
+	 * @param {object} look of Term
+	 * @param {object} on functions, each gets the pane first: input(bytes), size({cols, rows}), title(text), bell(), copy(text), too_long(),
+	 *        link(uri), state(state, reason), welcome(json, outcome), event(json), fault(fault), rtt(ms), pending(bytes), exit({code, signal}), front()
+	 */
+	constructor(parent, look, on) {
+		this.on = on;
+		this.element = document.createElement("div");
+		this.element.className = "stage";
+		parent.append(this.element);
+		const tell = (name) => (...args) => on[name](this, ...args);
+		this.term = new Term(this.element, look, {
+			input: tell("input"), size: tell("size"), bell: tell("bell"), copy: tell("copy"), too_long: tell("too_long"), link: tell("link"),
+			title: (text) => {
+				this.title = text;
+				on.title(this, text);
+			},
+		});
+		this.element.addEventListener("focusin", tell("front"));
+		this.element.addEventListener("pointerdown", tell("front"));
+	}
+
+	/** Be the terminal of this stream. @param {string} stream id */
+	open(stream) {
+		this.stream = stream;
+		this.session = new Session(stream, matchMedia("(pointer: coarse)").matches ? WINDOW_TOUCH_BYTES : WINDOW_BYTES);
+		const kept = kept_screen(stream);
+		if (kept) {
+			this.session.load(kept.session);
+			this.term.restore(kept.screen, () => this.fit());
+		}
+		this.link = new Link({
+			session: this.session, size: () => this.term.size(), ticket: () => api.ticket(stream),
+			socket: () => new WebSocket(api.attach_url(), SUBPROTOCOL), watched: () => document.visibilityState === "visible" && this.shown,
+			on: {
+				state: (state, reason) => this.#on_state(state, reason),
+				welcome: (welcome, outcome) => this.#on_welcome(welcome, outcome),
+				output: (part, epoch) => this.term.write(part, () => part.counted ? this.link?.parsed(epoch, part.end) : this.#draw_anew()),
+				size: ({ cols, rows }) => this.session.role === "viewer" && this.term.letterbox(cols, rows),
+				event: (event) => this.on.event(this, event),
+				fault: (fault) => this.on.fault(this, fault),
+				rtt: (ms) => this.on.rtt(this, ms),
+				pending: (bytes) => {
+					this.pending = bytes;
+					this.on.pending(this, bytes);
+				},
+				exit: (end) => this.on.exit(this, end),
+			},
+		});
+	}
+
+	get shown() {
+		return !this.element.hidden;
+	}
+
+	/** @param {boolean} shown */
+	show(shown) {
+		this.element.hidden = !shown;
+		if (shown)
+			this.fit();
+	}
+
+	fit() {
+		if (!this.shown)
+			return;
+		if (this.session?.role === "viewer")
+			this.term.letterbox(this.term.cols, this.term.rows);
+		else
+			this.term.fit();
+	}
+
+	/*
+	 * The output went on in its middle. What a program had drawn on the whole screen before is missing then, and it does not know; it draws all
+	 * again when the size changes. Who only watches has no say in the size: the program's next drawing helps.
+	 */
+	#draw_anew() {
+		clearTimeout(this.#anew_timer);
+		this.#anew_timer = setTimeout(() => {
+			const size = this.term.size();
+			if (!this.term.whole_screen || !this.can_resize || !this.link)
+				return;
+			this.link.resize({ ...size, rows: Math.max(1, size.rows - 1) });
+			setTimeout(() => this.link?.resize(this.term.size()), RESIZE_APART_MS);
+		}, DRAW_ANEW_MS);
+	}
+
+	#on_state(state, reason) {
+		if (!this.link)
+			return;
+		this.reason = reason ?? "";
+		const was_away = this.away;
+		this.#note_away(state !== "open" && state !== "ended");
+		this.on.state(this, state, reason, was_away);
+	}
+
+	#note_away(broken) {
+		if (broken && !this.#away_timer)
+			this.#away_timer = setTimeout(() => {
+				this.away = true;
+				this.on.away(this);
+			}, PILL_DELAY_MS);
+		if (broken)
+			return;
+		clearTimeout(this.#away_timer);
+		this.#away_timer = 0;
+		this.away = false;
+	}
+
+	#on_welcome(welcome, outcome) {
+		this.can_resize = welcome.can_resize !== false;
+		this.viewer = welcome.viewer ?? null;
+		this.recording = welcome.recording ?? "off";
+		this.serial.attached(welcome.epoch, welcome.cols, welcome.rows);
+		this.on.welcome(this, welcome, outcome);
+	}
+
+	/** Leave screen and position for the page that is loaded next in this tab. */
+	keep() {
+		if (this.session?.epoch)
+			keep_screen(this.session, this.term);
+	}
+
+	/** Let go of the stream, and take the terminal away. */
+	close() {
+		const link = this.link;
+		this.link = null;
+		clearTimeout(this.#away_timer);
+		link?.stop();
+		this.term.dispose();
+		this.element.remove();
+	}
+}
