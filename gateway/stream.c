@@ -44,6 +44,8 @@
 #include "gateway/viewer.h"
 #include "hv/hv.h"
 
+#define PACE_BYTES 256	 /* of a relayed console, each PACE_S: 50 KiB a second */
+#define PACE_S	 0.005
 #define GRACE_S	      0.1
 #define GATHER_BYTES  32768u /* output of a flood that makes a frame: sending costs 10 us, be it 4 KiB or 32 */
 #define LINGER_S      5. /* a page is back within 2 s of a restart; nobody's job should rest for much longer than a page needs */
@@ -72,6 +74,7 @@ struct stream {
 	struct ring ring;
 	struct sched_source source;
 	ev_io writer; /* runs while input is held and the console is open */
+	ev_timer pacer; /* of a relayed console: runs while it has enough to swallow */
 	ev_timer grace, linger;
 	struct viewer *viewers, *controller, *recorder; /* borrowed */
 	enum stream_recording recording;
@@ -83,6 +86,7 @@ struct stream {
 	uint64_t quiet_end; /* end of output at the last look of the grace timer */
 	struct ring_size size;
 	bool eof, exited, ended;
+	bool relayed; /* see struct hv_console */
 	bool deaf; /* the console takes no input any more */
 	bool up;   /* the line's far end is there */
 	char why[80];
@@ -182,6 +186,7 @@ static void let_go(struct stream *s)
 		return;
 	sched_source_shut(&s->source);
 	ev_io_stop(s->loop->ev, &s->writer);
+	ev_timer_stop(s->loop->ev, &s->pacer);
 	s->fd = fd_close(s->fd);
 }
 
@@ -359,14 +364,37 @@ static void drop_input(struct stream *s, ssize_t error)
 	s->deaf = true;
 }
 
+/* The VMM would keep megabytes in its memory, and the guest's terminal drops what it cannot take. */
+static void pace(struct stream *s)
+{
+	ev_timer_set(&s->pacer, PACE_S, 0.);
+	ev_timer_start(s->loop->ev, &s->pacer);
+	ev_io_stop(s->loop->ev, &s->writer);
+}
+
+static void on_pace(struct ev_loop *ev, ev_timer *t, int events)
+{
+	struct stream *s = container_of(t, struct stream, pacer);
+
+	(void)events;
+	if (s->fd >= 0 && s->held.len > 0)
+		ev_io_start(ev, &s->writer);
+}
+
 /* Give @len bytes to the console. Return: how many it took, or a negative error that is not EAGAIN. */
 static ssize_t give(struct stream *s, const void *data, size_t len)
 {
 	ssize_t n;
 
+	if (s->relayed && ev_is_active(&s->pacer))
+		return 0;
+	if (s->relayed && len > PACE_BYTES)
+		len = PACE_BYTES;
 	do
 		n = ring_write(&s->ring, s->fd, data, len);
 	while (n == -EINTR);
+	if (s->relayed && n > 0)
+		pace(s);
 	return n == -EAGAIN ? 0 : n;
 }
 
@@ -404,7 +432,7 @@ enum stream_typing stream_shows_typing(const struct stream *s)
 {
 	struct termios t;
 
-	if (s->fd < 0 || s->ring.kind != RING_PTY || tcgetattr(s->fd, &t) < 0)
+	if (s->fd < 0 || s->ring.kind != RING_PTY || s->relayed || tcgetattr(s->fd, &t) < 0)
 		return STREAM_TYPING_UNKNOWN;
 	return (t.c_lflag & ICANON) && !(t.c_lflag & ECHO) ? STREAM_TYPING_HIDDEN : STREAM_TYPING_SHOWN;
 }
@@ -450,7 +478,7 @@ int stream_input(struct stream *s, uint64_t offset, const uint8_t *data, size_t 
 	}
 	if ((size_t)n < len && buf_add(&s->held, data + n, len - (size_t)n) < 0)
 		return STREAM_E_FULL;
-	if (s->held.len > 0 && s->fd >= 0)
+	if (s->held.len > 0 && s->fd >= 0 && !ev_is_active(&s->pacer))
 		ev_io_start(s->loop->ev, &s->writer);
 	if (n > 0)
 		tell(s, NULL, VIEWER_INPUT);
@@ -621,6 +649,7 @@ int stream_create(struct stream **out, struct loop *loop, struct sched *sched, c
 	s->fd = -1;
 	s->held = BUF_INIT(STREAM_HELD_MAX);
 	ev_io_init(&s->writer, on_writable, -1, EV_WRITE);
+	ev_init(&s->pacer, on_pace);
 	ev_timer_init(&s->grace, on_grace, 0., GRACE_S);
 	ev_timer_init(&s->linger, on_linger, 0., LINGER_S);
 	*out = s;
@@ -692,6 +721,7 @@ int stream_open(struct stream *s, const struct hv_console *c)
 	if (r == RING_E_FRESH)
 		log_warn("stream %s: the ring that was left behind is damaged: earlier output is lost", s->id);
 	s->fd = c->fd;
+	s->relayed = c->relayed;
 	if (s->size.cols == 0)
 		s->size = ring_size(&s->ring);
 	apply_size(s);

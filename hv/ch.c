@@ -509,6 +509,7 @@ static int ch_attach(struct hv_vm *vm, void *instance, int *fds, const struct ne
 	ev_timer_set(&in->count, COUNT_FIRST_S, COUNT_S);
 	ev_timer_start(hv_vm_loop(vm)->ev, &in->count);
 	console->kind = HV_CONSOLE_PTY;
+	console->relayed = true;
 	console->fd = fd_take(&pty);
 	console->ring_fd = fd_take(&ring);
 	console->ring_bytes = info->ring_bytes;

@@ -41,12 +41,14 @@ enum hv_console_kind {
  * @fd:      owned by the receiver; non-blocking
  * @ring_fd: owned by the receiver; memfd of ring_bytes, zero-filled on a fresh start, as the last gateway left it when @adopted
  * @adopted: the process was already running when this gateway started
+ * @relayed: between the PTY and the guest's terminal stands a VMM: the PTY's modes say nothing about the guest, and what is typed is taken in
+ *           however much it is, so it is given slowly
  */
 struct hv_console {
 	int fd, ring_fd;
 	uint32_t ring_bytes;
 	enum hv_console_kind kind;
-	bool adopted;
+	bool adopted, relayed;
 };
 
 /* All hooks get @arg of hv_create(). They may call any hv_ function except hv_destroy() and hv_vm_destroy(). */

@@ -61,7 +61,7 @@ ok "$COUNT operations: what the API says is so"
 # The gateway has its own connection; what belongs to machines is gone.
 nothing_left || fail "something is left"
 ok "nothing is left: no process, TAP, rule, control group, descriptor or socket"
-[ -z "$(find /tmp -maxdepth 1 -newer "$T/before" -user "$(id -un)" \( -name 'ch-standin.*' -o -name 'terrarium-netd.*' \) -print -quit)" ] || fail "files are left in /tmp"
+[ -z "$(find /tmp -maxdepth 1 -newer "$T/before" -user "$(id -un)" -name 'ch-standin.*' -print -quit)" ] || fail "files are left in /tmp"
 ok "no file either"
 [ ! -s "$T/complaints" ] || { sort "$T/complaints" | uniq -c; fail "requests that the real server would refuse"; }
 ok "no request that the real server would refuse"

@@ -305,6 +305,7 @@ static void a_reboot_is_no_shutdown(void **state)
 	(void)state;
 	attach(false);
 	assert_int_equal(t.console.kind, HV_CONSOLE_PTY);
+	assert_true(t.console.relayed);
 	vmm_says("vm", "booting");
 	vmm_says("vm", "booted");
 	assert_true(until(NULL, 1));
@@ -384,7 +385,7 @@ static void an_adopted_one_may_stand_still(void **state)
 
 static void a_size_is_believed_when_it_is_seen(void **state)
 {
-	const struct vm_size wish = { .cpus = 3, .memory_bytes = 512ULL << 20 };
+	const struct vm_size wish = { .cpus = 3, .memory_bytes = 6ULL << 30 };
 
 	(void)state;
 	attach(true);
@@ -395,12 +396,12 @@ static void a_size_is_believed_when_it_is_seen(void **state)
 	assert_int_equal(hv_driver_ch.resize(NULL, t.instance, &wish), 0);
 	assert_true(until("size done;", 0));
 	assert_int_equal(t.cpus, 3);
-	assert_true(t.memory == 512ULL << 20);
+	assert_true(t.memory == 6ULL << 30);
 }
 
 static void a_size_that_never_comes_is_told(void **state)
 {
-	const struct vm_size wish = { .cpus = 3, .memory_bytes = 512ULL << 20 };
+	const struct vm_size wish = { .cpus = 3, .memory_bytes = 6ULL << 30 };
 
 	(void)state;
 	t.deaf = true;

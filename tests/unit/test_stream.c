@@ -244,6 +244,38 @@ static void gates(void **state)
 	test_console_close(&console);
 }
 
+/* Behind the PTY is a VMM: it is fed in pieces, and its terminal's modes are not those of the guest's. */
+static void a_relayed_console_is_paced(void **state)
+{
+	static uint8_t paste[2000], got[2000];
+	struct hv_console c;
+	size_t len = 0;
+	ssize_t n;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(paste); i++)
+		paste[i] = (uint8_t)('a' + i % 26);
+	test_console_open(&console, HV_CONSOLE_PTY);
+	c = test_console_hand(&console, false);
+	c.relayed = true;
+	assert_int_equal(stream_open(stream, &c), 0);
+	assert_int_equal(stream_shows_typing(stream), STREAM_TYPING_UNKNOWN);
+	assert_int_equal(stream_input(stream, 0, paste, sizeof(paste)), 0);
+	turns(4);
+	n = read(console.far, got, sizeof(got));
+	assert_true(n > 0 && n <= 256);
+	len = (size_t)n;
+	for (int ms = 0; ms < 2000 && len < sizeof(got); ms++) {
+		wait_ms(1);
+		n = read(console.far, got + len, sizeof(got) - len);
+		assert_true(n <= 512); /* of two turns, on a busy host */
+		len += n > 0 ? (size_t)n : 0;
+	}
+	assert_int_equal(len, sizeof(paste));
+	assert_memory_equal(got, paste, sizeof(paste));
+	test_console_close(&console);
+}
+
 /* What a flood gives is told in few pieces, but the last byte of it is told, too. */
 static void gathers(void **state)
 {
@@ -509,6 +541,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(adopted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(gates, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(input, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_relayed_console_is_paced, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(gathers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(ends, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(safe_places, set_up, tear_down),
