@@ -291,6 +291,11 @@ build/tests/netdc build/tests/tapwire: build/tests/%: build/obj/tests/run/%.o $(
 
 # Numbered stories with real processes, namespaces, VMs and a browser. STORY=31 runs those whose name begins so.
 STORY ?=
+# Five hundred random operations on machines that misbehave; five minutes.
+.PHONY: story-long
+story-long: all image build/tests-web.stamp build/tests/hv_boot
+	$(Q)COUNT=500 tests/runner story tests/run/28-cloud-hypervisor-at-random.sh
+
 story: all image build/tests-web.stamp build/tests/netdc build/tests/tapwire build/tests/hv_boot build/tests/terrarium-agent-test
 	$(Q)tests/runner story $(sort $(wildcard tests/run/$(STORY)*.sh))
 

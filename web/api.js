@@ -79,6 +79,9 @@ export const machine = (id) => request("GET", vm_path(id));
 export const start_machine = (id) => request("POST", vm_path(id, "start"), {});
 /** @param {boolean} force at once, as if the plug were pulled */
 export const stop_machine = (id, force) => request("POST", vm_path(id, "stop"), { force });
+/** Asked only: the state tells when it is so. */
+export const pause_machine = (id) => request("POST", vm_path(id, "pause"), {});
+export const resume_machine = (id) => request("POST", vm_path(id, "resume"), {});
 export const restart_machine = (id) => request("POST", vm_path(id, "restart"), {});
 
 /**

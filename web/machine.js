@@ -107,6 +107,15 @@ export class Machine {
 		this.update(await api.start_machine(this.vm.id));
 	}
 
+	/** It stands still and keeps its memory, until it is resumed. */
+	async pause() {
+		this.update(await api.pause_machine(this.vm.id));
+	}
+
+	async resume() {
+		this.update(await api.resume_machine(this.vm.id));
+	}
+
 	async restart() {
 		this.update(await api.restart_machine(this.vm.id));
 	}

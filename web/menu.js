@@ -11,8 +11,10 @@ const POWER = {
 		allowed: (m) => m.state === "ready" || m.booting, run: (m) => m.restart(), yes: t("power.restart"),
 		title: t("power.restart.title"), text: t("power.restart.text"),
 	},
+	pause: { allowed: (m) => m.state === "ready", run: (m) => m.pause() },
+	resume: { allowed: (m) => m.state === "paused", run: (m) => m.resume() },
 	stop: {
-		allowed: (m) => m.state === "ready" || m.booting, run: (m) => m.stop(false), yes: t("power.stop"),
+		allowed: (m) => m.state === "ready" || m.state === "paused" || m.booting, run: (m) => m.stop(false), yes: t("power.stop"),
 		title: t("power.stop.title"), text: t("power.stop.text"),
 	},
 	kill: {
@@ -35,6 +37,8 @@ export function power_menu(machine) {
 function power_buttons(machine) {
 	for (const [id, { allowed }] of Object.entries(POWER))
 		$(id).disabled = !machine || !allowed(machine);
+	show("pause", machine?.state !== "paused");
+	show("resume", machine?.state === "paused");
 }
 
 /**
