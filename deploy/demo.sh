@@ -93,6 +93,12 @@ if [ "$driver" = local ] && [[ $PWD != *[[:space:],]* ]] && open_to_all build/te
 	set -- --local-agent=agent "$@"
 fi
 
+# Machines that ask for Cloud Hypervisor get the real one where KVM runs guests, else the stand-in of the tests (docs/cloud-hypervisor.md).
+if [ "$driver" != local ] && [[ $PWD != *[[:space:],]* ]] && command -v node >/dev/null && open_to_all tests/fake/cloud-hypervisor.d; then
+	real=$(command -v cloud-hypervisor || true)
+	helper_options=(--binaries="qemu=$(command -v qemu-system-x86_64) shell=/bin/bash ${real:+cloud-hypervisor=$real }ch-standin=$PWD/tests/fake/cloud-hypervisor")
+fi
+
 say "starting the helper in a network of its own"
 deploy/vmnet-user.sh --ready "$run/netd.sock" -- build/terrarium-netd --socket="$run/netd.sock" "${helper_options[@]}" </dev/null >"$run/netd.log" 2>&1 &
 helper=$!

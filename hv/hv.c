@@ -139,6 +139,7 @@ int hv_may_drive(const struct hv *hv, const struct vm_spec *spec, struct err *e)
 		return err_set(e, -EINVAL, "this host runs no machines with the driver local");
 	if (d == &hv_driver_ch && !ch_is_there(hv))
 		return err_set(e, -EINVAL, "the helper has no program cloud-hypervisor: install it, or add it to the helper's list of binaries");
+	/* What may run it without KVM, tests/fake/cloud-hypervisor, is not the real thing, and accel says so. */
 	if (d == &hv_driver_ch && hv->accel == HV_ACCEL_TCG && !has_binary(&hv->hello, CH_STANDIN))
 		return err_set(e, -EINVAL, "Cloud Hypervisor needs KVM, which runs no guests on this host%s%s",
 			       hv->accel_reason[0] ? ": " : "", hv->accel_reason);

@@ -15,6 +15,8 @@ start_netd --binaries="cloud-hypervisor=$T/bin/cloud-hypervisor shell=/bin/bash"
 keep_gateway --driver=cloud-hypervisor --accel=kvm --state-dir="$T/state"
 wait_until 60 ready || fail "not ready"
 node tests/run/vm_in_the_shell.mjs "$PORT" "$T/state" "$T/gateway.pid" cloud-hypervisor || fail "the way through"
+counted() { curl -s "$URL/metrics" | awk '/^terrarium_guest_network_bytes_total/ { n += $2 } END { exit n < 1000 }'; }
+check "what went over the machines' network was counted" counted
 check "no process is left" [ "$(pgrep -c -P "$NETD_PID" -f "api-socket fd=")" = 0 ]
 check "no TAP is left" sh -c "! grep -q 'trm[0-9]' /proc/$NETD_PID/net/dev"
 check "no request that the real server would refuse" [ ! -s "$T/complaints" ]

@@ -50,6 +50,8 @@ static struct {
 	char ops[4096]; /* a letter for each request: A F S T K L D */
 	char argv0[64];
 	unsigned accepted;
+	uint64_t memory_max;
+	uint32_t cpu_percent;
 } net;
 
 static void net_reply(const struct netd_head *q, void *frame, size_t size, const int *fds, size_t nfds)
@@ -302,6 +304,11 @@ static void net_request(const struct netd_head *h, size_t len)
 	case NETD_VM_KILL:
 		net_kill((const struct netd_vm_kill *)h);
 		break;
+	case NETD_VM_LIMITS:
+		net.memory_max = ((const struct netd_vm_limits *)h)->memory_max;
+		net.cpu_percent = ((const struct netd_vm_limits *)h)->cpu_percent;
+		net_reply(h, &(struct netd_head){ 0 }, sizeof(struct netd_head), NULL, 0);
+		break;
 	case NETD_LIST:
 		net_list((const struct netd_list *)h);
 		break;
@@ -348,7 +355,9 @@ static struct {
 	unsigned asked, quitted, resets, finished, attached;
 	bool last_adopted;
 	enum hv_accel accel;
-	bool has_agent;
+	bool has_agent, pauses;
+	unsigned resumed, resizes;
+	struct vm_size wish;
 } drv;
 
 static int fake_plan(const struct plan_input *in, struct spawn_plan *p, struct err *e)
@@ -410,6 +419,43 @@ static int fake_reset(struct hv_vm *vm, void *instance)
 	return drv.reset;
 }
 
+static int fake_pause(struct hv_vm *vm, void *instance)
+{
+	(void)instance;
+	if (drv.pauses)
+		hv_event(vm, HV_EV_PAUSED, NULL);
+	return 0;
+}
+
+static int fake_resume(struct hv_vm *vm, void *instance)
+{
+	(void)instance;
+	drv.resumed++;
+	hv_event(vm, HV_EV_RESUMED, NULL);
+	return 0;
+}
+
+static int fake_may_resize(const struct vm_size *now, const struct vm_size *wish, struct err *e)
+{
+	return wish->memory_bytes < now->memory_bytes ? err_set(e, -EINVAL, "only more") : 0;
+}
+
+/* The test says what comes of it. */
+static int fake_resize(struct hv_vm *vm, void *instance, const struct vm_size *wish)
+{
+	(void)vm;
+	(void)instance;
+	drv.wish = *wish;
+	drv.resizes++;
+	return 0;
+}
+
+static void fake_limits(const struct vm_size *size, uint64_t *memory_max, uint32_t *cpu_percent)
+{
+	*memory_max = size->memory_bytes + (1 << 20);
+	*cpu_percent = 100 * size->cpus;
+}
+
 static const char *fake_words(void *instance)
 {
 	(void)instance;
@@ -425,7 +471,8 @@ static void fake_finish(struct hv_vm *vm, void *instance)
 
 const struct hv_driver hv_driver_qemu = {
 	.name = "qemu", .has_guest = true, .instance_bytes = sizeof(int), .plan = fake_plan, .attach = fake_attach, .ask_stop = fake_ask,
-	.quit = fake_quit, .reset = fake_reset, .last_words = fake_words, .finish = fake_finish,
+	.quit = fake_quit, .reset = fake_reset, .pause = fake_pause, .resume = fake_resume,
+	.may_resize = fake_may_resize, .resize = fake_resize, .limits = fake_limits, .last_words = fake_words, .finish = fake_finish,
 };
 
 /* --- the fixture ----------------------------------------------------------------------------------------------------------------------- */
@@ -438,7 +485,7 @@ static struct {
 	struct hv_config c;
 	struct hv_limits limits;
 	char states[1024]; /* names of the states entered, one after the other */
-	char why_offline[256];
+	char why_offline[256], resized[64];
 	int console_fd, ring_fd;
 	bool adopted;
 	unsigned online, offline, exits, consoles, agents;
@@ -510,7 +557,15 @@ static void hook_offline(void *arg, const char *why)
 	(void)snprintf(t.why_offline, sizeof(t.why_offline), "%s", why);
 }
 
+static void hook_resized(void *arg, struct hv_vm *vm, const char *why)
+{
+	(void)arg;
+	(void)vm;
+	(void)snprintf(t.resized, sizeof(t.resized), "%s", why ? why : "done");
+}
+
 static const struct hv_hooks hooks = {
+	.on_resized = hook_resized,
 	.on_state = hook_state, .on_console = hook_console, .on_agent = hook_agent, .on_exit = hook_exit, .on_online = hook_online,
 	.on_offline = hook_offline,
 };
@@ -1128,6 +1183,89 @@ static void reset_falls_back_to_a_new_process(void **state)
 	assert_int_equal(t.consoles, 2);
 	assert_int_equal(t.exits, 1);
 	assert_string_equal(t.states, "placing starting booting ready stopping placing starting booting ");
+}
+
+static bool is_paused(void)
+{
+	return state_now() == HV_PAUSED;
+}
+
+static void stands_still_and_goes_on(void **state)
+{
+	struct err e = { 0 };
+
+	(void)state;
+	go_ready();
+	assert_int_equal(hv_vm_resume(t.vm, &e), -EINVAL);
+	assert_int_equal(hv_vm_pause(t.vm, &e), 0);
+	turn_for(20);
+	assert_int_equal(state_now(), HV_READY); /* asked is not done */
+	drv.pauses = true;
+	assert_int_equal(hv_vm_pause(t.vm, &e), 0);
+	assert_true(until(is_paused));
+	assert_int_equal(hv_vm_reset(t.vm, &e), -EINVAL);
+	assert_int_equal(hv_vm_resume(t.vm, &e), 0);
+	assert_int_equal(state_now(), HV_READY);
+	/* To hear that it shall end it must run. */
+	assert_int_equal(hv_vm_pause(t.vm, &e), 0);
+	assert_int_equal(hv_vm_stop(t.vm, HV_STOP_ASK, &e), 0);
+	assert_int_equal(drv.resumed, 2);
+	assert_int_equal(drv.asked, 1);
+	assert_true(until(is_stopped));
+}
+
+static bool is_asked(void)
+{
+	return drv.resizes > 0;
+}
+
+static bool has_room(void)
+{
+	return net.memory_max == (256 << 20) + (1 << 20) && net.cpu_percent == 100;
+}
+
+static void the_group_grows_first_and_shrinks_last(void **state)
+{
+	struct vm_size size = { .cpus = 2, .memory_bytes = 512 << 20 }, now, wish;
+	struct err e = { 0 };
+
+	(void)state;
+	go_ready();
+	(void)hv_vm_size(t.vm, &now, &wish);
+	assert_int_equal(now.cpus, 1);
+	assert_int_equal(hv_vm_resize(t.vm, &size, &e), 0);
+	assert_int_equal(drv.resizes, 0); /* not before the helper has answered */
+	assert_int_equal(hv_vm_resize(t.vm, &size, &e), -EBUSY);
+	assert_true(until(is_asked));
+	assert_true(net.memory_max == (512ULL << 20) + (1 << 20) && net.cpu_percent == 200);
+	assert_true(hv_vm_size(t.vm, &now, &wish));
+	assert_int_equal(wish.cpus, 2);
+	assert_int_equal(now.cpus, 1);
+	hv_event_resized(t.vm, "not today");
+	assert_string_equal(t.resized, "not today");
+	assert_false(hv_vm_size(t.vm, &now, &wish));
+	assert_int_equal(now.cpus, 1);
+	assert_true(until(has_room)); /* it has no more than it had */
+	drv.resizes = 0;
+	turn_for(20);
+	assert_int_equal(hv_vm_resize(t.vm, &size, &e), 0);
+	assert_true(until(is_asked));
+	hv_event_resized(t.vm, NULL);
+	assert_string_equal(t.resized, "done");
+	(void)hv_vm_size(t.vm, &now, &wish);
+	assert_int_equal(now.cpus, 2);
+	size.memory_bytes = 256 << 20;
+	assert_int_equal(hv_vm_resize(t.vm, &size, &e), -EINVAL);
+	assert_string_equal(e.msg, "only more");
+	/* An end takes what was under way with it. */
+	size.memory_bytes = 1 << 30;
+	assert_int_equal(hv_vm_resize(t.vm, &size, &e), 0);
+	assert_int_equal(hv_vm_stop(t.vm, HV_STOP_KILL, &e), 0);
+	assert_true(until(is_stopped));
+	assert_string_equal(t.resized, "the machine ended meanwhile");
+	assert_int_equal(hv_vm_resize(t.vm, &size, &e), 0); /* at rest at once */
+	(void)hv_vm_size(t.vm, &now, &wish);
+	assert_true(now.memory_bytes == 1 << 30);
 }
 
 static void guest_switches_itself_off(void **state)
@@ -1750,6 +1888,8 @@ int main(void)
 		T(slow_reboots_are_no_loop),
 		T(people_may_reset_as_often_as_they_like),
 		T(reset_falls_back_to_a_new_process),
+		T(stands_still_and_goes_on),
+		T(the_group_grows_first_and_shrinks_last),
 		T(guest_switches_itself_off),
 		T(shutdown_without_an_end_is_ended),
 		T(nonsense_ends_the_machine),

@@ -174,6 +174,10 @@ static void version_2(void **state)
 	assert_string_equal(content("v2/unit/terrarium-0/slot-1/memory.swap.max"), "0");
 	assert_string_equal(content("v2/unit/terrarium-0/slot-1/cpu.max"), "150000 100000");
 	assert_string_equal(content("v2/unit/terrarium-0/slot-1/pids.max"), "7");
+	assert_int_equal(cgroups_change(cg, "slot-1", &(struct cgroup_limits){ .memory_bytes = 1 << 21 }, NULL), 0);
+	assert_string_equal(content("v2/unit/terrarium-0/slot-1/memory.max"), "2097152");
+	assert_string_equal(content("v2/unit/terrarium-0/slot-1/cpu.max"), "150000 100000"); /* 0 leaves it */
+	assert_true(cgroups_change(cg, "slot-2", &limits, NULL) < 0);
 	put_file(place.dir_fd, ".", "memory.events",
 		 "low 0\nhigh 0\nmax 8\noom 2\noom_kill 3\noom_group_kill 0\n");
 	assert_int_equal(cgroups_oom_kills(cg, "slot-1"), 3);

@@ -69,6 +69,9 @@ static void good_ones(void **state)
 	expect(REQUEST_OK, 0);
 	((struct netd_adopt *)begin(NETD_ADOPT, sizeof(struct netd_adopt)))->slot = 1;
 	expect(REQUEST_OK, 0);
+	*(struct netd_vm_limits *)begin(NETD_VM_LIMITS, sizeof(struct netd_vm_limits)) =
+		(struct netd_vm_limits){ .head = rq.head, .slot = 1, .memory_max = 1 << 20 };
+	expect(REQUEST_OK, 0);
 	((struct netd_connect *)begin(NETD_CONNECT, sizeof(struct netd_connect)))->slot = 1;
 	expect(REQUEST_OK, 0);
 	((struct netd_connect *)begin(NETD_CONNECT, sizeof(struct netd_connect)))->reserved = 1;
@@ -197,6 +200,7 @@ static void wants(void **state)
 		{ { NETD_FD_STREAM, 2, 2, 2, 2, 2, 2, 2 }, 65535, 0, REQUEST_REFUSED },
 		{ { 0 }, 1, 0, REQUEST_REFUSED },
 		{ { NETD_FD_LISTEN, NETD_FD_STREAM, NETD_FD_PTY }, 3, 0, REQUEST_OK },
+		{ { NETD_FD_FIFO, NETD_FD_FIFO }, 2, 0, REQUEST_OK },
 		{ { NETD_FD_LAST + 1 }, 1, 0, REQUEST_REFUSED },
 		{ { 255 }, 1, 0, REQUEST_REFUSED },
 		{ { NETD_FD_TAP, NETD_FD_TAP }, 2, 0, REQUEST_REFUSED },
@@ -239,6 +243,8 @@ static void other_ranges(void **state)
 	rq.net_alloc.vm_id[15] = 1;
 	rq.net_alloc.net = 3;
 	expect(REQUEST_REFUSED, -EINVAL);
+	((struct netd_vm_limits *)begin(NETD_VM_LIMITS, sizeof(struct netd_vm_limits)))->slot = 1;
+	expect(REQUEST_REFUSED, -EINVAL); /* nothing to change */
 	k = begin(NETD_VM_KILL, sizeof(*k));
 	k->slot = 1;
 	expect(REQUEST_REFUSED, -EINVAL);
