@@ -69,8 +69,8 @@ static void good_ones(void **state)
 	expect(REQUEST_OK, 0);
 	((struct netd_adopt *)begin(NETD_ADOPT, sizeof(struct netd_adopt)))->slot = 1;
 	expect(REQUEST_OK, 0);
-	*(struct netd_vm_limits *)begin(NETD_VM_LIMITS, sizeof(struct netd_vm_limits)) =
-		(struct netd_vm_limits){ .head = rq.head, .slot = 1, .memory_max = 1 << 20 };
+	((struct netd_vm_limits *)begin(NETD_VM_LIMITS, sizeof(struct netd_vm_limits)))->slot = 1;
+	rq.vm_limits.cpu_percent = 100;
 	expect(REQUEST_OK, 0);
 	((struct netd_connect *)begin(NETD_CONNECT, sizeof(struct netd_connect)))->slot = 1;
 	expect(REQUEST_OK, 0);
