@@ -64,7 +64,7 @@ CTL      := gateway/ctl/attach.c gateway/ctl/cmd_attach.c gateway/ctl/csession.c
             gateway/ctl/ctl.c gateway/ctl/list.c gateway/ctl/login.c gateway/ctl/rest.c gateway/ctl/rfc3339.c \
             gateway/ctl/table.c
 GATEWAY  := gateway/api.c gateway/api_ask.c gateway/api_attestation.c gateway/api_host.c gateway/api_invite.c gateway/api_people.c gateway/api_prefs.c \
-            gateway/api_record.c gateway/api_rules.c gateway/api_session.c gateway/api_share.c gateway/api_signin.c gateway/api_stream.c gateway/api_token.c gateway/api_vm.c \
+            gateway/api_record.c gateway/api_download.c gateway/api_files.c gateway/api_upload.c gateway/fileop.c gateway/api_rules.c gateway/api_session.c gateway/api_share.c gateway/api_signin.c gateway/api_stream.c gateway/api_token.c gateway/api_vm.c \
             gateway/agent_tie.c gateway/askers.c gateway/attestation.c gateway/attach.c gateway/attach_control.c gateway/attach_hub.c gateway/cast.c gateway/doorman.c gateway/http.c \
             gateway/identities.c gateway/invite_text.c gateway/journal.c gateway/listen.c gateway/machine.c \
             gateway/mailer.c gateway/metrics.c gateway/modes.c gateway/peer.c gateway/quota.c gateway/recorder.c gateway/ring.c gateway/ring_dir.c \

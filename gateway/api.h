@@ -65,6 +65,7 @@ void api_app(struct http_app *app, struct api *api);
 
 #define API_EXPORT_MAX	      (32 << 20) /* bytes of a downloaded list */
 #define API_AUDIT_EXPORT_ROWS 10000
+#define API_PIECE_MAX	      (1 << 20) /* of an uploaded file, in one request */
 #define API_IMPORT_MAX	      (6 << 20) /* a spreadsheet inside JSON */
 
 /** api_limit() - ?limit= of a list. Return: 0, or -EINVAL after a refusal */
@@ -177,6 +178,14 @@ void api_stream_get(struct http_call *call);
 void api_stream_edit(struct http_call *call);
 void api_stream_close(struct http_call *call);
 void api_ticket_create(struct http_call *call);
+void api_file_list(struct http_call *call);
+void api_file_get(struct http_call *call);
+void api_file_put(struct http_call *call);
+void api_file_delete(struct http_call *call);
+void api_file_mkdir(struct http_call *call);
+void api_file_rename(struct http_call *call);
+void api_upload_get(struct http_call *call);
+void api_upload_drop(struct http_call *call);
 void api_recording_start(struct http_call *call);
 void api_recording_stop(struct http_call *call);
 void api_recording_list(struct http_call *call);

@@ -37,6 +37,7 @@ static const struct {
 	{ 408, "Request Timeout" },
 	{ 409, "Conflict" },
 	{ 411, "Length Required" },
+	{ 412, "Precondition Failed" },
 	{ 413, "Content Too Large" },
 	{ 416, "Range Not Satisfiable" },
 	{ 422, "Unprocessable Content" },
@@ -75,19 +76,26 @@ void http_response_finish(struct http_response *resp)
 	if (resp->from_file)
 		resp->file = fd_close(resp->file);
 	resp->from_file = false;
+	if (resp->later)
+		resp->later->drop(resp->later);
+	resp->later = NULL;
 }
 
 /* Back to an empty answer. */
 static void start_over(struct http_response *resp, int status)
 {
+	struct http_later *later = resp->later; /* who may be writing this very answer */
+
+	resp->later = NULL;
 	http_response_finish(resp);
 	http_response_init(resp);
+	resp->later = later;
 	resp->status = status;
 }
 
 uint64_t http_body_len(const struct http_response *resp)
 {
-	if (resp->from_file)
+	if (resp->from_file || resp->from_later)
 		return resp->file_len;
 	return resp->fixed ? resp->fixed_len : resp->body.len;
 }
@@ -284,22 +292,43 @@ bool http_etag_matches(const char *header, const char *etag)
 	return false;
 }
 
+static int hex_digit(char c)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *at = c ? strchr(digits, c >= 'A' && c <= 'F' ? c + ('a' - 'A') : c) : NULL;
+
+	return at ? (int)(at - digits) : -1;
+}
+
+int http_unescape(const char *text, size_t len, char *out, size_t size)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		int high = 0, low = (unsigned char)text[i];
+
+		if (text[i] == '%') {
+			high = i + 2 < len ? hex_digit(text[i + 1]) : -1;
+			low = i + 2 < len ? hex_digit(text[i + 2]) : -1;
+			i += 2;
+		}
+		if (high < 0 || low < 0 || (high == 0 && low == 0) || n + 1 >= size)
+			return -EINVAL;
+		out[n++] = (char)(high * 16 + low);
+	}
+	out[n] = '\0';
+	return 0;
+}
+
 int http_query(const struct http_request *req, const char *name, char *out, size_t size)
 {
 	size_t len = strlen(name);
 
 	for (const char *p = req->query; p && *p; p += strcspn(p, "&"), p += *p == '&') {
-		size_t value_len;
-
 		if (strncmp(p, name, len) != 0 || p[len] != '=')
 			continue;
 		p += len + 1;
-		value_len = strcspn(p, "&");
-		if (value_len >= size)
-			return -EINVAL;
-		memcpy(out, p, value_len);
-		out[value_len] = '\0';
-		return 0;
+		return http_unescape(p, strcspn(p, "&"), out, size);
 	}
 	return -ENOENT;
 }
@@ -379,28 +408,59 @@ static int parse_range(const char *text, uint64_t size, uint64_t *from, uint64_t
 	return 0;
 }
 
-void http_file(struct http_call *call, const char *type, int fd, uint64_t size)
+/* What of @size bytes is wanted. Return: false after a 416. */
+static bool choose_part(struct http_call *call, const char *type, const char *range, uint64_t size)
 {
 	struct http_response *resp = call->resp;
 	uint64_t from = 0, len = size;
-	int r = call->req->range ? parse_range(call->req->range, size, &from, &len) : -EINVAL;
+	int r = range ? parse_range(range, size, &from, &len) : -EINVAL;
 
 	if (r == -ERANGE) {
-		(void)fd_close(fd);
 		http_problem(resp, 416, "bad_range", "There is nothing in that range.");
 		http_header(resp, "Content-Range", "bytes */%llu", (unsigned long long)size);
-		return;
+		return false;
 	}
 	resp->status = r == 0 ? 206 : 200;
 	resp->type = type;
-	resp->from_file = true;
-	resp->file = fd;
 	resp->file_at = from;
 	resp->file_len = len;
 	http_header(resp, "Accept-Ranges", "bytes");
 	if (r == 0)
 		http_header(resp, "Content-Range", "bytes %llu-%llu/%llu", (unsigned long long)from,
 			    (unsigned long long)(from + len - 1), (unsigned long long)size);
+	return true;
+}
+
+void http_file(struct http_call *call, const char *type, int fd, uint64_t size)
+{
+	if (!choose_part(call, type, call->req->range, size)) {
+		(void)fd_close(fd);
+		return;
+	}
+	call->resp->from_file = true;
+	call->resp->file = fd;
+}
+
+bool http_later_file(struct http_call *call, const char *type, const char *etag, uint64_t size)
+{
+	const struct http_request *req = call->req;
+	struct http_response *resp = call->resp;
+
+	if (req->if_match && !http_etag_matches(req->if_match, etag)) {
+		http_problem(resp, 412, "changed", "The file is another one than before.");
+		return false;
+	}
+	if (req->if_none_match && http_etag_matches(req->if_none_match, etag)) {
+		resp->status = 304;
+		http_header(resp, "ETag", "%s", etag);
+		return true;
+	}
+	/* A part of what has changed since is of no use: all of it is sent (RFC 9110 §13.1.5). */
+	if (!choose_part(call, type, req->if_range && strcmp(req->if_range, etag) != 0 ? NULL : req->range, size))
+		return false;
+	http_header(resp, "ETag", "%s", etag);
+	resp->from_later = true;
+	return true;
 }
 
 /* --- routes --- */
@@ -552,11 +612,21 @@ static int check_large(const struct http_app *app, const struct http_request *re
 	return refuse_who(route, &who, resp);
 }
 
-static bool is_json_type(const char *type)
+static bool is_type(const char *type, const char *wanted)
 {
-	static const char json[] = "application/json";
+	return type && strncasecmp(type, wanted, strlen(wanted)) == 0 && is_token_end(type[strlen(wanted)]);
+}
 
-	return type && strncasecmp(type, json, sizeof(json) - 1) == 0 && is_token_end(type[sizeof(json) - 1]);
+/* Neither type is one that a form of another site could send. */
+static int check_type(const struct http_app *app, const struct http_request *req, struct http_response *resp)
+{
+	char id[HTTP_ID_BYTES], allow[64];
+	const struct http_route *route = find_route(app, req, id, allow, sizeof(allow));
+
+	if (route && (route->flags & HTTP_BYTES))
+		return is_type(req->content_type, "application/octet-stream") ? 0 :
+										refuse(resp, 415, "bytes_only", "Bodies here are application/octet-stream.");
+	return is_type(req->content_type, "application/json") ? 0 : refuse(resp, 415, "json_only", "Bodies are application/json.");
 }
 
 int http_gate(const struct http_app *app, const struct http_request *req, struct http_response *resp)
@@ -575,9 +645,8 @@ int http_gate(const struct http_app *app, const struct http_request *req, struct
 	}
 	if (status == 0 && (http_has_body(req->method) || req->method == HTTP_DELETE))
 		status = check_write(app, req, resp);
-	if (status == 0 && http_has_body(req->method) && strspn(req->content_length, "0") != strlen(req->content_length) &&
-	    !is_json_type(req->content_type))
-		status = refuse(resp, 415, "json_only", "Bodies are application/json.");
+	if (status == 0 && http_has_body(req->method) && strspn(req->content_length, "0") != strlen(req->content_length))
+		status = check_type(app, req, resp);
 	if (status == 0 && req->content_length)
 		status = check_large(app, req, resp);
 	return status;
@@ -666,7 +735,7 @@ void http_answer(const struct http_app *app, const struct http_request *req, str
 		return;
 	if ((route->flags & HTTP_SIGNED_IN) && refuse_who(route, &call.who, resp))
 		return;
-	if (http_has_body(req->method)) {
+	if (http_has_body(req->method) && !(route->flags & HTTP_BYTES)) {
 		call.json = read_json(&call);
 		if (!call.json) {
 			if (!resp->status)

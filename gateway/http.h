@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "auth/auth.h"
 #include "base/buf.h"
@@ -40,7 +41,7 @@ enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DE
 struct http_request {
 	enum http_method method;
 	const char *version, *path, *query;
-	const char *host, *origin, *cookie, *content_type, *content_length, *transfer_encoding, *accept_encoding, *if_none_match, *range;
+	const char *host, *origin, *cookie, *content_type, *content_length, *transfer_encoding, *accept_encoding, *if_none_match, *range, *if_range;
 	const char *fetch_site, *marker, *idempotency_key, *if_match, *authorization, *proxy_authorization;
 	const char *extra[HTTP_EXTRA_MAX];
 	const char *ws_version, *ws_protocols;
@@ -50,11 +51,26 @@ struct http_request {
 };
 
 /**
+ * struct http_later - an answer that is not there yet, or whose body comes bit by bit; a member of what makes it
+ * @read: copy up to @len bytes of the body, from @at on; what is before @at is never asked for again. Return: bytes; 0: none yet, wake() follows;
+ *        negative: nothing more comes, the connection ends
+ * @drop: nobody waits any more; from then on neither request nor response may be touched
+ * @wake: the server's, NULL while the handler runs: the response is filled, or there is more of the body
+ */
+struct http_later {
+	ssize_t (*read)(struct http_later *l, uint64_t at, uint8_t *out, size_t len);
+	void (*drop)(struct http_later *l);
+	void (*wake)(void *arg);
+	void *arg;
+};
+
+/**
  * struct http_response - an answer; begins zeroed by http_response_init(), ends by http_response_finish()
  * @type:  content type; NULL without a body
  * @head:  further header lines, each ended by CR LF
  * @body:  owned; or else @fixed, borrowed for the life of the process; or else, @from_file, @file_len bytes from @file_at on of
- *         @file, owned, which are read as the client takes them
+ *         @file, owned, which are read as the client takes them; or else, @from_later, @file_len bytes of @later from @file_at on
+ * @later: who makes the answer, dropped by http_response_finish(); with a @status of 0 it is waited for
  * @wasm:  the page may compile WebAssembly
  * @nonce: of styles, for the page; "" otherwise
  */
@@ -66,7 +82,8 @@ struct http_response {
 	size_t fixed_len;
 	int file;
 	uint64_t file_at, file_len;
-	bool from_file, wasm;
+	bool from_file, from_later, wasm;
+	struct http_later *later;
 	char nonce[HTTP_NONCE_BYTES];
 };
 
@@ -85,7 +102,8 @@ struct http_call {
 	json_t *json;
 };
 
-enum { HTTP_SIGNED_IN = 1 };
+/* HTTP_BYTES: the body is application/octet-stream, not JSON */
+enum { HTTP_SIGNED_IN = 1, HTTP_BYTES = 2 };
 
 struct http_route {
 	enum http_method method;
@@ -153,6 +171,9 @@ bool http_has_body(enum http_method m);
  */
 void http_file(struct http_call *call, const char *type, int fd, uint64_t size);
 
+/** http_later_file() - the same with resp->later as the file. Return: true unless it was refused; the body may have fewer bytes than the file, or none */
+bool http_later_file(struct http_call *call, const char *type, const char *etag, uint64_t size);
+
 /** http_body_len() - bytes of the body, owned, fixed or of a file */
 uint64_t http_body_len(const struct http_response *resp);
 
@@ -179,8 +200,11 @@ bool http_accepts(const char *header, const char *coding);
 /** http_etag_matches() - does an If-None-Match header (may be NULL) hold @etag? (RFC 9110 §13.1.2) */
 bool http_etag_matches(const char *header, const char *etag);
 
-/** http_query() - value of @name in the query. Return: 0 with @out; -ENOENT without it; -EINVAL when it does not fit */
+/** http_query() - value of @name in the query, percent-decoded. Return: 0 with @out; -ENOENT without it; -EINVAL when it does not fit */
 int http_query(const struct http_request *req, const char *name, char *out, size_t size);
+
+/** http_unescape() - decode %XX. Return: 0, or -EINVAL: cut short, a NUL, or it does not fit */
+int http_unescape(const char *text, size_t len, char *out, size_t size);
 
 /**
  * http_bearer() - the token of "Authorization: Bearer", NULL without one

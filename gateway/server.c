@@ -50,6 +50,8 @@
 
 #define SWEEP_S		   1.
 #define REQUEST_MS	   10000 /* from the first byte, or the head, to the last byte of a body */
+#define LARGE_REQUEST_MS   120000 /* a mebibyte at 9 KiB/s */
+#define LATER_MS	   120000 /* for an answer that is made elsewhere, which has deadlines of its own */
 #define ANSWER_MS	   30000 /* to read an answer: 450 KiB at 15 KiB/s */
 #define ANSWER_PER_TURN	   16	 /* writes of 64 KiB, then others get their turn */
 #define HEAD_TIMEOUT_S	   5	 /* the library's own, for a head that drips */
@@ -77,7 +79,7 @@ struct exchange {
 	struct buf body, head;
 	uint64_t sent;
 	size_t text_len;
-	bool answered;
+	bool begun, answered; /* handed to its route; its answer is on the way */
 	char text[HEADERS_MAX + 1024];
 };
 
@@ -311,22 +313,32 @@ static int copy_custom(struct exchange *x, struct lws *wsi, const char *name, co
 	return at ? take_text(x, field, lws_hdr_custom_copy(wsi, at, (int)room, name, (int)strlen(name))) : -E2BIG;
 }
 
-/* The library has split the query at '&'; it is put together again. */
+/*
+ * The library has split the query at '&' and decoded it; it is put together again. What would then read as another '&', or as a beginning
+ * of what http_query() decodes, is escaped once more.
+ */
 static int copy_query(struct exchange *x, struct lws *wsi)
 {
+	char part[HEADERS_MAX + 1];
 	size_t room, at = 0;
 	char *text = text_room(x, &room);
+	int n;
 
 	if (!text)
 		return -E2BIG;
-	for (int i = 0; at + 1 < room; i++) {
-		int n = lws_hdr_copy_fragment(wsi, text + at + (at > 0), (int)(room - at) - 1, WSI_TOKEN_HTTP_URI_ARGS, i);
-
-		if (n < 0)
-			break;
+	for (int i = 0; (n = lws_hdr_copy_fragment(wsi, part, sizeof(part), WSI_TOKEN_HTTP_URI_ARGS, i)) >= 0; i++) {
+		if (room - at < 2)
+			return -E2BIG;
 		if (at > 0)
 			text[at++] = '&';
-		at += (size_t)n;
+		for (int k = 0; k < n; k++) {
+			if (room - at < sizeof("%26"))
+				return -E2BIG;
+			if (part[k] == '&' || part[k] == '%')
+				at += (size_t)snprintf(text + at, room - at, "%%%02X", (unsigned char)part[k]);
+			else
+				text[at++] = part[k];
+		}
 	}
 	text[at] = '\0';
 	return take_text(x, &x->req.query, (int)at);
@@ -369,6 +381,7 @@ static int copy_headers(struct exchange *x, struct lws *wsi, const struct http_a
 		{ WSI_TOKEN_HTTP_IF_NONE_MATCH, &q->if_none_match },
 		{ WSI_TOKEN_HTTP_IF_MATCH, &q->if_match },
 		{ WSI_TOKEN_HTTP_RANGE, &q->range },
+		{ WSI_TOKEN_HTTP_IF_RANGE, &q->if_range },
 		{ WSI_TOKEN_HTTP_AUTHORIZATION, &q->authorization },
 		{ WSI_TOKEN_VERSION, &q->ws_version },
 		{ WSI_TOKEN_PROTOCOL, &q->ws_protocols },
@@ -423,34 +436,40 @@ static uint64_t answer_body_len(const struct exchange *x)
 	return x->req.method == HTTP_HEAD || x->resp.status == 204 || x->resp.status == 304 ? 0 : http_body_len(&x->resp);
 }
 
-/* Copy @len bytes of the body, from @at on. A file that has become shorter gives less. */
-static size_t body_bytes(const struct http_response *resp, uint64_t at, uint8_t *out, size_t len)
+/* Copy up to @len bytes of the body, from @at on. Return: bytes; 0: none yet; negative: it ends early, as that of a file that has become shorter. */
+static ssize_t body_bytes(const struct http_response *resp, uint64_t at, uint8_t *out, size_t len)
 {
 	const uint8_t *body = resp->fixed ? resp->fixed : (const uint8_t *)resp->body.data;
 	ssize_t n;
 
+	if (resp->from_later)
+		return resp->later->read(resp->later, at, out, len);
 	if (!resp->from_file) {
 		memcpy(out, body + at, len);
-		return len;
+		return (ssize_t)len;
 	}
 	n = pread(resp->file, out, len, (off_t)(resp->file_at + at));
-	return n < 0 ? 0 : (size_t)n;
+	return n > 0 ? n : -EIO;
 }
 
-/* Copy up to @cap bytes of the answer, from @x->sent on. */
-static size_t answer_bytes(const struct exchange *x, uint8_t *out, size_t cap)
+/* Copy up to @cap bytes of the answer, from @x->sent on. Return: as body_bytes() */
+static ssize_t answer_bytes(const struct exchange *x, uint8_t *out, size_t cap)
 {
 	uint64_t body_len = answer_body_len(x), at;
 	size_t n = 0;
+	ssize_t more;
 
 	if (x->sent < x->head.len) {
 		n = x->head.len - x->sent < cap ? (size_t)(x->head.len - x->sent) : cap;
 		memcpy(out, x->head.data + x->sent, n);
 	}
 	at = x->sent + n - x->head.len;
-	if (x->sent + n >= x->head.len && at < body_len && n < cap)
-		n += body_bytes(&x->resp, at, out + n, body_len - at < cap - n ? (size_t)(body_len - at) : cap - n);
-	return n;
+	if (x->sent + n < x->head.len || at >= body_len || n == cap)
+		return (ssize_t)n;
+	more = body_bytes(&x->resp, at, out + n, body_len - at < cap - n ? (size_t)(body_len - at) : cap - n);
+	if (n > 0)
+		return (ssize_t)n + (more > 0 ? more : 0);
+	return more;
 }
 
 /*
@@ -466,21 +485,23 @@ static void swallow_rest(const struct conn *c)
 		n = recv(lws_get_socket_fd(c->wsi), scrap, sizeof(scrap), MSG_DONTWAIT);
 }
 
-/* Send as much as goes now. Return: 0 when all of it is out, -EAGAIN, or another negative errno: nothing more can be sent. */
+/*
+ * Send as much as goes now. Return: 0 when all of it is out; -EAGAIN: the socket is full; -EINPROGRESS: more is still to come; another negative errno:
+ * nothing more can be sent.
+ */
 static int send_answer(struct conn *c)
 {
 	struct exchange *x = c->x;
 	uint64_t total = x->head.len + answer_body_len(x);
 
 	for (int turn = 0; x->sent < total; turn++) {
-		size_t n = answer_bytes(x, out_buffer + LWS_PRE, ATTACH_MSG_MAX);
-		ssize_t sent;
+		ssize_t n = answer_bytes(x, out_buffer + LWS_PRE, ATTACH_MSG_MAX), sent;
 
-		if (n == 0)
-			return -EIO;
+		if (n <= 0)
+			return n == 0 ? -EINPROGRESS : (int)n;
 		if (turn == ANSWER_PER_TURN)
 			return -EAGAIN; /* a large file for somebody who is quick: others want their turn, too */
-		sent = send(lws_get_socket_fd(c->wsi), out_buffer + LWS_PRE, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		sent = send(lws_get_socket_fd(c->wsi), out_buffer + LWS_PRE, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (sent < 0 && errno == EINTR)
 			continue;
@@ -488,7 +509,7 @@ static int send_answer(struct conn *c)
 			return errno == EWOULDBLOCK ? -EAGAIN : -errno;
 		x->sent += (uint64_t)sent;
 		/* As long as something moves: a file of a gigabyte may take its time. */
-		if (x->resp.from_file && sent > 0)
+		if ((x->resp.from_file || x->resp.from_later) && sent > 0)
 			c->deadline_ms = loop_now_ms() + ANSWER_MS;
 	}
 	swallow_rest(c);
@@ -498,20 +519,26 @@ static int send_answer(struct conn *c)
 static void on_room(struct ev_loop *ev, ev_io *w, int events)
 {
 	struct conn *c = container_of(w, struct conn, room);
+	int r = send_answer(c);
 
 	(void)events;
-	if (send_answer(c) == -EAGAIN)
+	if (r == -EAGAIN)
 		return;
 	ev_io_stop(ev, w);
-	kill_conn(c);
+	if (r != -EINPROGRESS)
+		kill_conn(c);
 }
 
 /* Return: as the library's callbacks, -1 when all of it is out, or nothing more can be: close. */
 static int write_answer(struct conn *c)
 {
-	if (send_answer(c) != -EAGAIN)
+	int r = send_answer(c);
+
+	if (r != -EAGAIN && r != -EINPROGRESS)
 		return -1;
 	lws_rx_flow_control(c->wsi, 0);
+	if (r == -EINPROGRESS)
+		return 0;
 	ev_io_init(&c->room, on_room, lws_get_socket_fd(c->wsi), EV_WRITE);
 	ev_io_start(c->srv->c.loop->ev, &c->room);
 	return 0;
@@ -532,6 +559,26 @@ static int start_answer(struct conn *c)
 	return write_answer(c);
 }
 
+/* Whoever makes the answer has it, or more of it. */
+static void on_later(void *arg)
+{
+	struct conn *c = arg;
+
+	if (!c->x || ev_is_active(&c->room))
+		return;
+	if ((c->x->answered ? write_answer(c) : start_answer(c)) < 0)
+		kill_conn(c);
+}
+
+/* The library has no deadline for this; ours only catches what makes answers and forgets to. */
+static int wait_for_answer(struct conn *c)
+{
+	lws_set_timeout(c->wsi, NO_PENDING_TIMEOUT, 0);
+	lws_rx_flow_control(c->wsi, 0);
+	set_phase(c, PHASE_ANSWER, LATER_MS);
+	return 0;
+}
+
 /* --- HTTP callbacks --- */
 
 /* The head is complete. Refusals end the connection here, before the library reads a body. */
@@ -541,7 +588,8 @@ static int on_head(struct conn *c)
 
 	if (r == 0 && http_gate(c->srv->c.app, &c->x->req, &c->x->resp) == 0) {
 		c->x->body.limit = http_body_max(c->srv->c.app, &c->x->req);
-		set_phase(c, PHASE_BODY, REQUEST_MS);
+		/* More than the usual is for people who are known. */
+		set_phase(c, PHASE_BODY, c->x->body.limit > HTTP_BODY_MAX ? LARGE_REQUEST_MS : REQUEST_MS);
 		return 0;
 	}
 	if (r == 0 || r == -E2BIG)
@@ -553,23 +601,32 @@ static int answer(struct conn *c)
 {
 	struct exchange *x = c->x;
 
+	x->begun = true;
 	x->req.body = x->body.data;
 	x->req.body_len = x->body.len;
 	http_answer(c->srv->c.app, &x->req, &x->resp);
-	return start_answer(c);
+	if (x->resp.later) {
+		x->resp.later->wake = on_later;
+		x->resp.later->arg = c;
+	}
+	return x->resp.later && !x->resp.status ? wait_for_answer(c) : start_answer(c);
 }
 
 static int on_request(struct conn *c)
 {
-	if (!c->x || c->x->answered)
+	const struct http_request *req = c->x ? &c->x->req : NULL;
+
+	if (!req || c->x->begun)
 		return -1;
-	/* A method that has a body waits for it, even for an empty one: the library says when it is complete. */
-	return http_has_body(c->x->req.method) ? 0 : answer(c);
+	/* A body is waited for, with POST also an empty one: the library says when it is complete. With other methods it says nothing about none. */
+	if (http_has_body(req->method) && (req->method == HTTP_POST || strspn(req->content_length, "0") != strlen(req->content_length)))
+		return 0;
+	return answer(c);
 }
 
 static int on_body(struct conn *c, const void *data, size_t len)
 {
-	if (!c->x || c->x->answered || !http_has_body(c->x->req.method))
+	if (!c->x || c->x->begun || !http_has_body(c->x->req.method))
 		return -1;
 	if (len == 0)
 		return 0;
@@ -582,7 +639,7 @@ static int on_body_complete(struct conn *c)
 {
 	if (!c->x || c->x->answered || !http_has_body(c->x->req.method))
 		return -1;
-	return answer(c);
+	return c->x->begun ? 0 : answer(c);
 }
 
 /*

@@ -28,7 +28,7 @@ static void end_asks(struct agent_host *h, int status)
 		struct agent_in none = { .bad = true };
 
 		next = a->next;
-		if (!h->dead)
+		if (!h->dead || a->surely)
 			a->on_reply(a->arg, status, &none);
 		free(a);
 	}
@@ -72,10 +72,9 @@ int host_send(struct agent_host *h, const struct agent_frame *head, const void *
 	return r == -ENOSPC ? -EAGAIN : r;
 }
 
-int agent_host_ask(struct agent_host *h, enum agent_type type, uint32_t job, const struct buf *body, unsigned wait_ms,
-		   void (*on_reply)(void *arg, int status, struct agent_in *in), void *arg)
+static int ask(struct agent_host *h, const struct host_ask *wish, const struct buf *body, unsigned wait_ms)
 {
-	struct agent_frame head = { .type = (uint8_t)type, .job = job };
+	struct agent_frame head = { .type = wish->type, .job = wish->job };
 	struct host_ask *a, **last = &h->asks;
 	int r;
 
@@ -94,7 +93,8 @@ int agent_host_ask(struct agent_host *h, enum agent_type type, uint32_t job, con
 		free(a);
 		return r;
 	}
-	*a = (struct host_ask){ .seq = head.seq, .job = job, .type = head.type, .on_reply = on_reply, .arg = arg };
+	*a = *wish;
+	a->seq = head.seq;
 	a->deadline_ms = loop_now_ms() + wait_ms;
 	while (*last)
 		last = &(*last)->next;
@@ -103,6 +103,22 @@ int agent_host_ask(struct agent_host *h, enum agent_type type, uint32_t job, con
 	if (!ev_is_active(&h->sweep))
 		ev_timer_again(h->loop->ev, &h->sweep);
 	return 0;
+}
+
+int agent_host_ask(struct agent_host *h, enum agent_type type, uint32_t job, const struct buf *body, unsigned wait_ms,
+		   void (*on_reply)(void *arg, int status, struct agent_in *in), void *arg)
+{
+	const struct host_ask wish = { .job = job, .type = (uint8_t)type, .on_reply = on_reply, .arg = arg };
+
+	return ask(h, &wish, body, wait_ms);
+}
+
+int agent_host_ask_surely(struct agent_host *h, enum agent_type type, const struct buf *body, unsigned wait_ms,
+			  void (*on_reply)(void *arg, int status, struct agent_in *in), void *arg)
+{
+	const struct host_ask wish = { .type = (uint8_t)type, .surely = true, .on_reply = on_reply, .arg = arg };
+
+	return ask(h, &wish, body, wait_ms);
 }
 
 static struct host_ask *take_ask(struct agent_host *h, struct host_ask **at)

@@ -49,6 +49,10 @@ struct agent_host *agent_host_destroy(struct agent_host *h);
 int agent_host_ask(struct agent_host *h, enum agent_type type, uint32_t job, const struct buf *body, unsigned wait_ms,
 		   void (*on_reply)(void *arg, int status, struct agent_in *in), void *arg);
 
+/** agent_host_ask_surely() - the same, but answered -ENOTCONN also when the host is destroyed: for those who outlive it */
+int agent_host_ask_surely(struct agent_host *h, enum agent_type type, const struct buf *body, unsigned wait_ms,
+			  void (*on_reply)(void *arg, int status, struct agent_in *in), void *arg);
+
 struct agent_channel_hooks {
 	/* Once: 0 and what the job is, or why there is none; the channel then only waits for agent_channel_destroy(). May come again with
 	 * an error if the job is lost in a reconnection (-ESRCH: the agent is a new one; -ERANGE: somebody else took output). */

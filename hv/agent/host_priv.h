@@ -19,6 +19,7 @@ struct host_ask {
 	struct host_ask *next; /* owned */
 	uint32_t seq, job;
 	uint8_t type;
+	bool surely; /* is answered also by a host that is being destroyed */
 	uint64_t deadline_ms;
 	void (*on_reply)(void *arg, int status, struct agent_in *in);
 	void *arg;

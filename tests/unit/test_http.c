@@ -423,6 +423,11 @@ static void headers_are_read(void **state)
 	assert_int_equal(http_query(&q, "imit", out, sizeof(out)), -ENOENT);
 	q.query = "limit=12345";
 	assert_int_equal(http_query(&q, "limit", out, sizeof(out)), -EINVAL);
+	q.query = "a=%26%41&b=%2&c=%00&d=%g1&e=%";
+	assert_int_equal(http_query(&q, "a", out, sizeof(out)), 0);
+	assert_string_equal(out, "&A");
+	for (const char *name = "bcde"; *name; name++)
+		assert_int_equal(http_query(&q, (char[]){ *name, '\0' }, out, sizeof(out)), -EINVAL);
 }
 
 static struct peer peer(const char *text)
