@@ -225,13 +225,16 @@ static void on_self(struct fileop *op, unsigned tag, int status, struct agent_in
 
 static bool read_cursor(struct http_call *call, struct listing *l)
 {
-	char text[48];
-	int r = http_query(call->req, "cursor", text, sizeof(text)), n = 0;
+	char text[48], *end = text;
+	int r = http_query(call->req, "cursor", text, sizeof(text));
 
 	if (r == -ENOENT)
 		return true;
-	if (r == 0 && strspn(text, "0123456789.") == strlen(text) && sscanf(text, "%" SCNu64 ".%" SCNu64 "%n", &l->cookie, &l->skip, &n) == 2 && !text[n] &&
-	    l->cookie <= INT64_MAX)
+	if (r == 0 && strspn(text, "0123456789.") == strlen(text)) {
+		l->cookie = strtoull(text, &end, 10);
+		l->skip = *end == '.' && end != text ? strtoull(end + 1, &end, 10) : 0;
+	}
+	if (end != text && *end == '\0' && l->cookie <= INT64_MAX)
 		return true;
 	http_problem(call->resp, 400, "bad_cursor", "The cursor is wrong; begin again without one.");
 	return false;
