@@ -297,6 +297,7 @@ for module in $MODULES $MORE_MODULES; do
 	add_module "$module"
 done
 reports=false
+! grep -q '/sev-guest\.ko' "$modules/modules.builtin" || reports=true
 for module in $REPORT_MODULES; do
 	! find "$modules" -name "$module.ko*" -o -name "${module//-/_}.ko*" | grep -q . || add_module "$module"
 	case " $module_order " in *" ${module//-/_} "*) [ "$module" != sev-guest ] || reports=true ;; esac

@@ -7,8 +7,12 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "hv/host/host.h"
 
@@ -241,11 +245,57 @@ static void recording_is_faithful(void **state)
 	json_decref(recorder.record);
 }
 
+static void keep_answer(const char *dir, const char *name, const char *text)
+{
+	char path[128];
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* What the gateway found out about KVM and keeps: the newest answer counts, and what is none of its files does not. */
+static void the_gateways_answer(void **state)
+{
+	char dir[] = "/tmp/terrarium-host.XXXXXX", path[128];
+	struct host_live live = { .state_dir = dir };
+	struct host_probe probe = host_live_probe(&live);
+	const struct timespec old[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+	char text[64];
+	int n;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(probe.ask(probe.arg, HOST_GUESTS, "", 0, text, sizeof(text)), -ENOENT);
+	keep_answer(dir, "accel-0123.json", "{\"key\": \"k\", \"kvm\": true, \"reason\": \"\", \"at\": 1}");
+	keep_answer(dir, "other.json", "{\"kvm\": false, \"reason\": \"not this one\"}");
+	n = probe.ask(probe.arg, HOST_GUESTS, "", 0, text, sizeof(text));
+	assert_int_equal(n, 3);
+	assert_memory_equal(text, "yes", 3);
+	(void)snprintf(path, sizeof(path), "%s/accel-0123.json", dir);
+	assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+	keep_answer(dir, "accel-4567.json", "{\"key\": \"k\", \"kvm\": false, \"reason\": \"no guest boots\", \"at\": 2}");
+	n = probe.ask(probe.arg, HOST_GUESTS, "", 0, text, sizeof(text));
+	assert_int_equal(n, 14);
+	assert_memory_equal(text, "no guest boots", 14);
+	keep_answer(dir, "accel-4567.json", "rubbish");
+	assert_int_equal(probe.ask(probe.arg, HOST_GUESTS, "", 0, text, sizeof(text)), -ENOENT);
+	(void)unlink(path);
+	(void)snprintf(path, sizeof(path), "%s/accel-4567.json", dir);
+	(void)unlink(path);
+	(void)snprintf(path, sizeof(path), "%s/other.json", dir);
+	(void)unlink(path);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(recorded_hosts),	cmocka_unit_test(one_thing_wrong),	  cmocka_unit_test(without_tun_or_vmm),
-		cmocka_unit_test(the_wrong_firmware), cmocka_unit_test(nothing_is_known), cmocka_unit_test(recording_is_faithful),
+		cmocka_unit_test(the_wrong_firmware), cmocka_unit_test(nothing_is_known), cmocka_unit_test(recording_is_faithful), cmocka_unit_test(the_gateways_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
