@@ -28,7 +28,7 @@ struct store;
 struct tickets;
 
 /* What is counted for each account, however many addresses it comes from. */
-enum account_limit { ACCOUNT_SIGN_IN, ACCOUNT_TOKEN, ACCOUNT_ASK, ACCOUNT_MAIL /* to that address */, ACCOUNT_SHARE, ACCOUNT_LIMIT_COUNT };
+enum account_limit { ACCOUNT_SIGN_IN, ACCOUNT_TOKEN, ACCOUNT_ASK, ACCOUNT_MAIL /* to that address */, ACCOUNT_SHARE, ACCOUNT_ATTEST, ACCOUNT_LIMIT_COUNT };
 
 /**
  * struct api - what the handlers of docs/protocol.md work with; everything borrowed

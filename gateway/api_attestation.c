@@ -55,6 +55,8 @@ void api_attestation_ask(struct http_call *call)
 		http_problem(call->resp, 400, "bad_request", "report_data is %zu hexadecimal digits of your choice.", 2 * sizeof(data));
 		return;
 	}
+	if (api_account_waits(call, call->who.email, ACCOUNT_ATTEST))
+		return;
 	r = attestation_ask(api->attestations, m, data, &e);
 	if (r == ATTESTATION_E_BUSY) {
 		http_problem(call->resp, 429, "slow_down", "%s.", e.msg);

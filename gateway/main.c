@@ -64,6 +64,8 @@
 #define ACCOUNT_MAIL_MS	      60000
 #define ACCOUNT_SHARE_BURST   60 /* links made and followed by one account */
 #define ACCOUNT_SHARE_MS      1000
+#define ACCOUNT_ATTEST_BURST  30 /* reports asked for by one account: each may be a question to AMD, which counts those of this host */
+#define ACCOUNT_ATTEST_MS     5000
 #define SHARE_BURST	      120 /* wrong links from one address, and guests, of whom a class room may come from one */
 #define SHARE_MS	      1000
 
@@ -251,6 +253,7 @@ static int make_terminals(struct gateway *g, struct err *e)
 	g->account_limits[ACCOUNT_ASK] = peer_limit_create(ACCOUNT_ASK_BURST, ACCOUNT_ASK_MS);
 	g->account_limits[ACCOUNT_MAIL] = peer_limit_create(ACCOUNT_MAIL_BURST, ACCOUNT_MAIL_MS);
 	g->account_limits[ACCOUNT_SHARE] = peer_limit_create(ACCOUNT_SHARE_BURST, ACCOUNT_SHARE_MS);
+	g->account_limits[ACCOUNT_ATTEST] = peer_limit_create(ACCOUNT_ATTEST_BURST, ACCOUNT_ATTEST_MS);
 	g->share_limit = peer_limit_create(SHARE_BURST, SHARE_MS);
 	for (size_t i = 0; i < ACCOUNT_LIMIT_COUNT; i++)
 		if (!g->account_limits[i])

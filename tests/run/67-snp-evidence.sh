@@ -124,6 +124,19 @@ if [ $busy = 1 ]; then ok "whoever asks too often is told"; else say "this host 
 check "asking is in the audit log" sh -c "'$BUILD/terrarium' audit show --socket '$T/state/control.sock' --json | grep -q vm.attest"
 check "the gateway says what the machine is" sh -c "'$BUILD/terrarium' vm show $vm --json | grep -q '\"confidential\": \"none\"'"
 
+# A guest may lie about its chip: what one account makes the gateway ask of AMD is counted.
+node --input-type=module - "$PORT" "$T/state" "$vm" <<'NODE' || fail "nobody counts the questions of an account"
+import { readFileSync } from "node:fs";
+const [port, , vm] = process.argv.slice(2);
+const { token } = JSON.parse(readFileSync(`${process.env.XDG_CONFIG_HOME}/terrarium/token.json`));
+let text = "";
+for (let i = 0; i < 40 && !text.includes("This account"); i++)
+	text = await (await fetch(`http://localhost:${port}/api/v1/vms/${vm}/attestation`, { method: "POST", body: JSON.stringify({ report_data: "00".repeat(64) }),
+		headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" } })).text();
+process.exit(text.includes("This account") ? 0 : 1);
+NODE
+ok "the questions of one account are counted"
+
 # A released agent on this host has nothing to give, and make install takes no other.
 stop_gateway
 start_gateway --driver=local --local-agent=plain --local-command="/bin/bash --norc -i" --snp-kds=none
