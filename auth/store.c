@@ -50,6 +50,7 @@ static const char *const migrations[] = {
 	"CREATE INDEX shell_vm ON shell (vm);",
 	RECORDING_SCHEMA,
 	"ALTER TABLE shell ADD COLUMN sealed INTEGER NOT NULL DEFAULT 0;",
+	"ALTER TABLE shell ADD COLUMN command INTEGER NOT NULL DEFAULT 0;",
 };
 
 
@@ -356,13 +357,13 @@ int store_vm_set_boot(struct store *s, const uint8_t vm[16], const uint8_t boot[
 
 int store_shell_put(struct store *s, const struct shell_row *row, struct err *e)
 {
-	static const char sql[] = "INSERT OR REPLACE INTO shell (id, vm, created_s, position, state, code, signal, name, reason, sealed)"
-				  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+	static const char sql[] = "INSERT OR REPLACE INTO shell (id, vm, created_s, position, state, code, signal, name, reason, sealed, command)"
+				  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
 	return db_run(s->db, sql, "keep the shell", e,
 		      DB_VALUES(DB_BLOB(row->id, sizeof(row->id)), DB_BLOB(row->vm, sizeof(row->vm)), DB_INT(row->created_s),
 				DB_INT(row->position), DB_INT(row->state), DB_INT(row->code), DB_INT(row->signal), DB_TEXT(row->name),
-				DB_TEXT(row->reason), DB_INT(row->sealed)));
+				DB_TEXT(row->reason), DB_INT(row->sealed), DB_INT(row->command)));
 }
 
 int store_shell_drop(struct store *s, const uint8_t vm[16], const uint8_t id[8], struct err *e)
@@ -383,6 +384,7 @@ static int read_shell(struct db_row *from, struct shell_row *row)
 	row->code = (int)db_int(from, 5);
 	row->signal = (int)db_int(from, 6);
 	row->sealed = db_int(from, 9) != 0;
+	row->command = db_int(from, 10) != 0;
 	return db_blob(from, 0, row->id, sizeof(row->id)) < 0 || db_blob(from, 1, row->vm, sizeof(row->vm)) < 0 ||
 			       db_text(from, 7, row->name, sizeof(row->name)) < 0 || db_text(from, 8, row->reason, sizeof(row->reason)) < 0 ?
 		       -EBADMSG :
@@ -391,7 +393,7 @@ static int read_shell(struct db_row *from, struct shell_row *row)
 
 int store_shell_each(struct store *s, const uint8_t vm[16], int (*fn)(void *arg, const struct shell_row *row), void *arg, struct err *e)
 {
-	static const char sql[] = "SELECT id, vm, created_s, position, state, code, signal, name, reason, sealed FROM shell WHERE vm = ?1"
+	static const char sql[] = "SELECT id, vm, created_s, position, state, code, signal, name, reason, sealed, command FROM shell WHERE vm = ?1"
 				  " AND (position, id) > (?2, ?3) ORDER BY position, id LIMIT 1";
 	struct shell_row at = { 0 };
 	int64_t position = -1;

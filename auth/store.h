@@ -91,7 +91,8 @@ int store_vm_each(struct store *s, int (*fn)(void *arg, const struct vm_row *row
 /* A shell has ended by itself, or with its guest. */
 enum shell_state { SHELL_OPEN, SHELL_EXITED, SHELL_LOST };
 
-/** struct shell_row - a shell of a machine over restarts; @reason: why it was lost; @sealed: only its owner's client can read it */
+/** struct shell_row - a shell of a machine over restarts; @reason: why it was lost; @sealed: only its owner's client can read it;
+ *  @command: it is no terminal */
 struct shell_row {
 	uint8_t vm[16], id[8];
 	int64_t created_s;
@@ -99,7 +100,7 @@ struct shell_row {
 	enum shell_state state;
 	int code, signal;
 	char name[80], reason[80];
-	bool sealed;
+	bool sealed, command;
 };
 
 /** store_shell_put() - keep a shell, in place of its former row. They go with their machine's row */

@@ -305,6 +305,10 @@ void api_recording_start(struct http_call *call)
 		http_problem(call->resp, 409, "sealed", "This terminal is sealed: what passes here cannot be read. Record it in the machine.");
 		return;
 	}
+	if (stream_state(s).command) {
+		http_problem(call->resp, 409, "no_terminal", "This is a command, not a terminal.");
+		return;
+	}
 	r = recorder_start(api->recorder, s, &row, &e);
 	if (r == RECORD_E_OFF)
 		http_problem(call->resp, 403, "recording_off", "Recordings are switched off on this server.");

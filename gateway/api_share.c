@@ -161,6 +161,10 @@ void api_share_make(struct http_call *call)
 		http_problem(call->resp, 409, "sealed", "This terminal is sealed: nobody but its owner can read it.");
 		return;
 	}
+	if (stream && stream_state(stream).command) {
+		http_problem(call->resp, 409, "no_terminal", "This is a command, not a terminal.");
+		return;
+	}
 	if (!stream || read_wish(call, &s) < 0 || api_account_waits(call, call->who.email, ACCOUNT_SHARE))
 		return;
 	(void)snprintf(s.stream, sizeof(s.stream), "%s", stream_id(stream));

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -10,11 +12,14 @@
 #include "gateway/stream.h"
 #include "gateway/ticket.h"
 #include "gateway/viewer.h"
+#include "hv/agent/proto.h"
 
 /* Streams of a machine: its console, its shells, and the tickets to attach. */
 
 #define TICKETS_RETRY_S 30 /* the life of a ticket */
 #define SIZE_MAX_CELLS	4096
+#define COMMAND_BYTES_MAX 28672 /* with cwd and head AGENT_STRINGS_MAX at most */
+#define TIMEOUT_MS_MAX	604800000 /* of a command: a week */
 
 static void no_stream(struct http_call *call)
 {
@@ -88,6 +93,13 @@ static const char *recording_word(const struct stream_state *st)
 	return words[st->recording];
 }
 
+static const char *kind_word(const struct shell *sh)
+{
+	if (!sh)
+		return "console";
+	return shell_is_command(sh) ? "exec" : shell_sealed(sh) ? "sealed" : "shell";
+}
+
 static json_t *stream_json(const struct machine *m, struct stream *s, const struct shell *sh)
 {
 	struct stream_state st = stream_state(s);
@@ -95,7 +107,7 @@ static json_t *stream_json(const struct machine *m, struct stream *s, const stru
 	char created[32];
 
 	time_text(sh ? shell_created_s(sh) : machine_created_s(m), created);
-	common = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:s}", "id", stream_id(s), "vm", machine_id(m), "kind", !sh ? "console" : shell_sealed(sh) ? "sealed" : "shell",
+	common = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:s}", "id", stream_id(s), "vm", machine_id(m), "kind", kind_word(sh),
 			   "created", created, "cols", (int)st.size.cols, "rows", (int)st.size.rows, "viewers", viewer_count(s), "recording", recording_word(&st));
 	if (!json || json_object_update(json, common) < 0) {
 		json_decref(json);
@@ -110,13 +122,20 @@ void api_stream_list(struct http_call *call)
 	const struct machine *m = find_machine(call);
 	json_t *items = m ? json_array() : NULL;
 	struct shell *sh = NULL;
+	char kind[16] = "";
+	bool commands;
 
 	if (!m)
 		return;
+	/* Commands are no terminals: only who asks for them gets them. */
+	commands = http_query(call->req, "kind", kind, sizeof(kind)) == 0 && strcmp(kind, "exec") == 0;
 	shells_look(machine_shells(m));
-	(void)json_array_append_new(items, stream_json(m, machine_console(m), NULL));
-	while ((sh = shell_next(machine_shells(m), sh)))
-		(void)json_array_append_new(items, stream_json(m, shell_stream(sh), sh));
+	if (!commands)
+		(void)json_array_append_new(items, stream_json(m, machine_console(m), NULL));
+	while ((sh = shell_next(machine_shells(m), sh))) {
+		if (shell_is_command(sh) == commands)
+			(void)json_array_append_new(items, stream_json(m, shell_stream(sh), sh));
+	}
 	/* As many as a machine may have fit into one page. */
 	http_json(call->resp, 200, json_pack("{s:o, s:n}", "items", items, "next"));
 }
@@ -147,6 +166,8 @@ static void not_done(struct http_call *call, int r, const struct err *e)
 		http_problem(call->resp, 409, "too_many_shells", "%s.", e->msg);
 	else if (r == SHELL_E_NO_AGENT)
 		http_problem(call->resp, 409, "no_agent", "%s.", e->msg);
+	else if (r == SHELL_E_OLD_AGENT)
+		http_problem(call->resp, 409, "old_agent", "%s.", e->msg);
 	else if (r == SHELL_E_NO_ROOM)
 		http_problem(call->resp, 507, "no_room", "%s.", e->msg);
 	else
@@ -164,7 +185,7 @@ static bool bad_name(struct http_call *call, const char *name)
 static bool bad_wish(struct http_call *call, const char *kind, const struct shell_wish *wish, json_int_t cols, json_int_t rows)
 {
 	if (strcmp(kind, "shell") != 0 && !wish->sealed)
-		http_problem(call->resp, 400, "bad_request", "kind is \"shell\" or \"sealed\": a machine has one console.");
+		http_problem(call->resp, 400, "bad_request", "kind is \"shell\", \"sealed\" or \"exec\": a machine has one console.");
 	else if (cols < 0 || cols > SIZE_MAX_CELLS || rows < 0 || rows > SIZE_MAX_CELLS)
 		http_problem(call->resp, 400, "bad_request", "cols and rows are at most %d.", SIZE_MAX_CELLS);
 	else if (strlen(wish->cwd) >= SHELL_PATH_BYTES || (wish->cwd[0] && wish->cwd[0] != '/'))
@@ -172,6 +193,103 @@ static bool bad_wish(struct http_call *call, const char *kind, const struct shel
 	else
 		return wish->name[0] && bad_name(call, wish->name);
 	return true;
+}
+
+/* --- commands --- */
+
+struct command {
+	const char *argv[AGENT_ARGC_MAX + 1];
+	char *env[AGENT_ARGC_MAX + 1]; /* owned */
+	char name[SHELL_NAME_BYTES];
+};
+
+static void command_finish(struct command *c)
+{
+	for (size_t i = 0; c->env[i]; i++)
+		free(c->env[i]);
+	free(c);
+}
+
+/* Return: NULL, or what is wrong with it */
+static const char *read_command(struct command *c, const json_t *argv, json_t *env)
+{
+	size_t bytes = 0, n = 0, i;
+	const json_t *each;
+	const char *name, *base;
+	json_t *value;
+
+	if (!json_is_array(argv) || json_array_size(argv) == 0 || json_array_size(argv) > AGENT_ARGC_MAX)
+		return "argv is a list of 1 to 256 texts.";
+	json_array_foreach(argv, i, each) {
+		c->argv[i] = json_string_value(each);
+		if (!c->argv[i])
+			return "argv is a list of 1 to 256 texts.";
+		bytes += strlen(c->argv[i]) + 1;
+	}
+	if ((env && !json_is_object(env)) || json_object_size(env) > AGENT_ARGC_MAX)
+		return "env is an object of at most 256 names with their texts.";
+	json_object_foreach(env, name, value) {
+		if (!name[0] || strchr(name, '=') || !json_is_string(value))
+			return "env is an object of names, without =, with their texts.";
+		if (asprintf(&c->env[n], "%s=%s", name, json_string_value(value)) < 0) {
+			c->env[n] = NULL;
+			return "There is no memory for that environment.";
+		}
+		bytes += strlen(c->env[n++]) + 1;
+	}
+	base = c->argv[0] ? strrchr(c->argv[0], '/') : NULL;
+	base = base && base[1] ? base + 1 : c->argv[0];
+	(void)snprintf(c->name, sizeof(c->name), "%s", shell_name_valid(base) ? base : "command");
+	return bytes <= COMMAND_BYTES_MAX ? NULL : "argv and env are longer than 28 KiB together.";
+}
+
+static void open_command(struct http_call *call, struct machine *m)
+{
+	struct command *c = calloc(1, sizeof(*c));
+	json_int_t timeout_ms = 0;
+	json_t *argv = NULL, *env = NULL;
+	const char *kind, *wrong = "A command has kind, argv, cwd, env and timeout_ms.";
+	struct shell_wish wish = { .cwd = "" };
+	struct shell *sh = NULL;
+	struct err e = { 0 };
+	int r;
+
+	if (!c) {
+		http_problem(call->resp, 503, "overloaded", "No memory for a command; try again.");
+		return;
+	}
+	if (json_unpack(call->json, "{s:s, s:o, s?s, s?o, s?I !}", "kind", &kind, "argv", &argv, "cwd", &wish.cwd, "env", &env, "timeout_ms",
+			&timeout_ms) == 0)
+		wrong = read_command(c, argv, env);
+	if (!wrong && (timeout_ms < 0 || timeout_ms > TIMEOUT_MS_MAX))
+		wrong = "timeout_ms is a week at most.";
+	if (!wrong && (strlen(wish.cwd) >= SHELL_PATH_BYTES || (wish.cwd[0] && wish.cwd[0] != '/')))
+		wrong = "cwd is an absolute path.";
+	if (wrong) {
+		http_problem(call->resp, 400, "bad_request", "%s", wrong);
+		command_finish(c);
+		return;
+	}
+	wish.name = c->name;
+	wish.argv = c->argv;
+	wish.env = (const char *const *)c->env;
+	wish.timeout_ms = (uint32_t)timeout_ms;
+	r = machine_shell_open(m, &wish, &sh, &e);
+	if (r != 0) {
+		not_done(call, r, &e);
+	} else {
+		api_note(call, "exec.start", stream_id(shell_stream(sh)), c->argv[0]);
+		answer_stream(call, 201, shell_stream(sh));
+		http_header(call->resp, "Location", "/api/v1/streams/%s", stream_id(shell_stream(sh)));
+	}
+	command_finish(c);
+}
+
+static bool is_command(const json_t *wish)
+{
+	const char *kind = json_string_value(json_object_get(wish, "kind"));
+
+	return kind && strcmp(kind, "exec") == 0;
 }
 
 void api_stream_open(struct http_call *call)
@@ -186,6 +304,10 @@ void api_stream_open(struct http_call *call)
 
 	if (!m)
 		return;
+	if (is_command(call->json)) {
+		open_command(call, m);
+		return;
+	}
 	if (json_unpack(call->json, "{s?s, s?s, s?s, s?I, s?I !}", "kind", &kind, "name", &wish.name, "cwd", &wish.cwd, "cols", &cols, "rows",
 			&rows) < 0) {
 		http_problem(call->resp, 400, "bad_request", "A stream has kind, name, cwd, cols and rows.");
@@ -216,6 +338,10 @@ void api_stream_edit(struct http_call *call)
 
 	if (!sh)
 		return;
+	if (shell_is_command(sh)) {
+		http_problem(call->resp, 409, "no_terminal", "A command has neither name nor place.");
+		return;
+	}
 	if (json_unpack(call->json, "{s?s, s?I !}", "name", &name, "position", &position) < 0 || position == 0 || position > UINT32_MAX) {
 		http_problem(call->resp, 400, "bad_request", "A stream has a name, and a position from 1 on.");
 		return;
@@ -235,15 +361,18 @@ void api_stream_edit(struct http_call *call)
 void api_stream_close(struct http_call *call)
 {
 	struct shell *sh = find_shell(call);
+	bool command;
 	struct err e = { 0 };
 
 	if (!sh)
 		return;
+	command = shell_is_command(sh);
 	if (shell_close(sh, &e) < 0) {
 		http_failed(call->resp, &e);
 		return;
 	}
-	api_note(call, "shell.close", call->id, "");
+	if (!command)
+		api_note(call, "shell.close", call->id, "");
 	call->resp->status = 204;
 }
 

@@ -843,8 +843,10 @@ static json_t *streams_json(const struct machine *m)
 {
 	json_t *list = json_pack("[{s:s, s:s}]", "id", stream_id(m->console), "kind", "console");
 
-	for (struct shell *sh = shell_next(m->shells, NULL); sh; sh = shell_next(m->shells, sh))
-		(void)json_array_append_new(list, json_pack("{s:s, s:s}", "id", stream_id(shell_stream(sh)), "kind", "shell"));
+	for (struct shell *sh = shell_next(m->shells, NULL); sh; sh = shell_next(m->shells, sh)) {
+		if (!shell_is_command(sh))
+			(void)json_array_append_new(list, json_pack("{s:s, s:s}", "id", stream_id(shell_stream(sh)), "kind", "shell"));
+	}
 	return list;
 }
 

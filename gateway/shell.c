@@ -38,6 +38,8 @@
 #define WINDOW	     131072u	/* output on its way from the agent: with what the agent keeps and the client's window 512 KiB, as with consoles */
 #define ASK_MS	     15000
 #define FIND_S	     120. /* for an agent to say which shells there are still; nobody can attach to them meanwhile */
+#define ALONE_S	     60. /* how often it is looked who attends a command */
+#define ALONE_MOST   10  /* so often nobody did: it goes */
 #define LOOK_MS	     500 /* between two looks at what runs in front */
 #define CWD_MAX	     1024 /* of many shells in one answer; a longer one is not known */
 #define ENDED_FACTOR 2	 /* shells that have ended and are kept, beside as many open ones: then the oldest goes */
@@ -51,6 +53,7 @@ struct shell {
 	struct stream *stream;	       /* owned */
 	struct agent_channel *channel; /* owned; NULL: not found yet, or ended */
 	uint32_t job;		       /* its number in the guest; 0 = not known */
+	unsigned alone;		       /* of a command: looks at which nobody was attached */
 	struct shell_row row;
 	char id[SHELL_ID_TEXT], name[STREAM_ID_BYTES];
 	char program[AGENT_PROGRAM_BYTES], *cwd; /* owned; what was in front at the last look */
@@ -63,7 +66,7 @@ struct shells {
 	struct agent_host *host; /* NULL until there was an agent */
 	uint8_t machine[16];
 	struct shell *first; /* owned; by position */
-	ev_timer find;
+	ev_timer find, alone;
 	uint64_t looked_ms;
 	bool look_waits;
 };
@@ -101,11 +104,19 @@ static void line_resize(struct stream_line *line, struct ring_size size)
 {
 	struct shell *sh = container_of(line, struct shell, line);
 
-	if (sh->channel)
+	if (sh->channel && !sh->row.command)
 		(void)agent_channel_resize(sh->channel, size.cols, size.rows, size.xpix, size.ypix);
 }
 
-static const struct stream_line_ops line_ops = { .write = line_write, .take = line_take, .resize = line_resize };
+static void line_end(struct stream_line *line)
+{
+	struct shell *sh = container_of(line, struct shell, line);
+
+	if (sh->channel)
+		agent_channel_end(sh->channel);
+}
+
+static const struct stream_line_ops line_ops = { .write = line_write, .take = line_take, .resize = line_resize, .end = line_end };
 
 /* --- the end ------------------------------------------------------------------------------------------------ */
 
@@ -144,12 +155,14 @@ static void on_open(void *arg, int status, const struct agent_job *job)
 
 		sh->job = job->id;
 		stream_line_up(sh->stream, job->in_taken);
-		if (found)
+		if (found && !sh->row.command)
 			sh->s->hooks->on_stream(sh->s->arg, sh->stream);
 		return;
 	}
 	if (status == -ESRCH)
 		(void)snprintf(why, sizeof(why), "%s", not_found);
+	else if (status == -EPERM && sh->row.command)
+		(void)snprintf(why, sizeof(why), "a sealed guest runs nothing for its host; use a sealed terminal");
 	else
 		(void)snprintf(why, sizeof(why), "the guest cannot serve it: %s", strerror(-status));
 	lose(sh, why);
@@ -247,6 +260,13 @@ static int open_channel(struct shell *sh, const struct shell_wish *wish)
 	hex_encode(sh->row.vm, sizeof(sh->row.vm), machine);
 	if (sh->row.sealed)
 		o = (struct agent_open){ .kind = AGENT_KIND_SEALED, .cwd = "", .argv = { machine } };
+	if (sh->row.command) {
+		o = (struct agent_open){ .kind = AGENT_KIND_COMMAND, .cwd = wish->cwd, .timeout_ms = wish->timeout_ms };
+		for (size_t i = 0; i < AGENT_ARGC_MAX && wish->argv[i]; i++)
+			o.argv[i] = wish->argv[i];
+		for (size_t i = 0; i < AGENT_ARGC_MAX && wish->env[i]; i++)
+			o.env[i] = wish->env[i];
+	}
 	memcpy(o.tag, TAG, 8);
 	memcpy(o.tag + 8, sh->row.id, SHELL_ID_BYTES);
 	sh->channel = agent_channel_open(sh->s->host, &o, sh->line.window, &channel_hooks, sh);
@@ -259,7 +279,7 @@ static void miss(struct shell *sh)
 	struct stream_state st = stream_state(sh->stream);
 	struct shell_wish again = { .cwd = "", .cols = st.size.cols, .rows = st.size.rows };
 
-	if (st.end > 0 || st.written > 0 || open_channel(sh, &again) < 0)
+	if (st.end > 0 || st.written > 0 || sh->row.command || open_channel(sh, &again) < 0)
 		lose(sh, not_found);
 }
 
@@ -362,6 +382,7 @@ static struct shell *shell_alloc(struct shells *s, const struct shell_row *row)
 	sh->row = *row;
 	sh->line.ops = &line_ops;
 	sh->line.sealed = row->sealed;
+	sh->line.command = row->command;
 	hex_encode(row->id, sizeof(row->id), sh->id);
 	hex_encode(s->machine, sizeof(s->machine), machine);
 	(void)snprintf(sh->name, sizeof(sh->name), "%s.%s", machine, sh->id);
@@ -383,6 +404,8 @@ static void insert(struct shell *sh)
 {
 	struct shell **at = &sh->s->first;
 
+	if (sh->row.command)
+		ev_timer_start(sh->s->shared->loop->ev, &sh->s->alone);
 	while (*at && (*at)->row.position <= sh->row.position)
 		at = &(*at)->next;
 	sh->next = *at;
@@ -398,6 +421,8 @@ static void take_out(struct shell *sh)
 	*at = sh->next;
 	sh->next = NULL;
 }
+
+static void on_alone(struct ev_loop *ev, ev_timer *timer, int events);
 
 static int load_row(void *arg, const struct shell_row *row)
 {
@@ -444,6 +469,7 @@ int shells_create(struct shells **out, struct shells_shared *shared, const uint8
 	s->shared = shared;
 	s->hooks = hooks;
 	ev_timer_init(&s->find, on_find, 0., FIND_S);
+	ev_timer_init(&s->alone, on_alone, ALONE_S, ALONE_S);
 	s->arg = arg;
 	memcpy(s->machine, machine, sizeof(s->machine));
 	if (shared->ring_dir[0])
@@ -458,8 +484,10 @@ int shells_create(struct shells **out, struct shells_shared *shared, const uint8
 
 struct shells *shells_destroy(struct shells *s)
 {
-	if (s)
+	if (s) {
 		ev_timer_stop(s->shared->loop->ev, &s->find);
+		ev_timer_stop(s->shared->loop->ev, &s->alone);
+	}
 	while (s && s->first) {
 		struct shell *sh = s->first;
 
@@ -487,6 +515,24 @@ void shells_forget(struct shells *s)
 {
 	while (s->first && forget(s->first, NULL) == 0)
 		;
+}
+
+/* Commands that nobody waits for any more. */
+static void on_alone(struct ev_loop *ev, ev_timer *timer, int events)
+{
+	struct shells *s = container_of(timer, struct shells, alone);
+	bool any = false;
+
+	(void)events;
+	for (struct shell *sh = s->first, *next; sh; sh = next) {
+		next = sh->next;
+		if (!sh->row.command)
+			continue;
+		sh->alone = stream_viewers(sh->stream) ? 0 : sh->alone + 1;
+		any = sh->alone < ALONE_MOST || forget(sh, NULL) < 0 || any;
+	}
+	if (!any)
+		ev_timer_stop(ev, timer);
 }
 
 static void make_name(const struct shells *s, char name[SHELL_NAME_BYTES])
@@ -518,10 +564,12 @@ static void drop_oldest_ended(struct shells *s)
 		(void)forget(oldest, NULL);
 }
 
-static int may_open(const struct shells *s, struct err *e)
+static int may_open(const struct shells *s, const struct shell_wish *wish, struct err *e)
 {
 	if (!s->shared->ring_dir[0] || !s->host)
 		return err_set(e, SHELL_E_NO_AGENT, "there is no agent in the machine that could open a shell");
+	if (wish->argv && agent_host_version(s->host) < AGENT_VERSION_COMMAND)
+		return err_set(e, SHELL_E_OLD_AGENT, "the machine's agent is of an older version and runs no commands");
 	if (shells_open_count(s) >= s->shared->max)
 		return err_set(e, SHELL_E_TOO_MANY, "the machine has %u of %u shells; close one", s->shared->max, s->shared->max);
 	return 0;
@@ -535,7 +583,8 @@ static int make_row(struct shells *s, const struct shell_wish *wish, struct shel
 	while (last && last->next)
 		last = last->next;
 	memcpy(row->vm, s->machine, sizeof(row->vm));
-	row->position = last ? last->row.position + 1 : 1;
+	row->command = wish->argv != NULL;
+	row->position = row->command ? 0 : last ? last->row.position + 1 : 1;
 	row->created_s = time(NULL);
 	row->sealed = wish->sealed;
 	(void)snprintf(row->name, sizeof(row->name), "%s", wish->name);
@@ -563,7 +612,7 @@ int shell_open(struct shells *s, struct agent_host *host, const struct shell_wis
 	int r;
 
 	s->host = host ? host : s->host;
-	r = host ? may_open(s, e) : err_set(e, SHELL_E_NO_AGENT, "the machine's agent is not there (yet)");
+	r = host ? may_open(s, wish, e) : err_set(e, SHELL_E_NO_AGENT, "the machine's agent is not there (yet)");
 	if (r)
 		return r;
 	drop_oldest_ended(s);
@@ -588,7 +637,8 @@ int shell_open(struct shells *s, struct agent_host *host, const struct shell_wis
 	insert(sh);
 	s->shared->opened++;
 	*out = sh;
-	s->hooks->on_stream(s->arg, sh->stream);
+	if (!row.command)
+		s->hooks->on_stream(s->arg, sh->stream);
 	changed(s);
 	return 0;
 }
@@ -643,13 +693,13 @@ int shell_move(struct shell *sh, uint32_t position, struct err *e)
 	int r = 0;
 
 	take_out(sh);
-	for (; *at && n < position; n++)
-		at = &(*at)->next;
+	for (; *at && (n < position || (*at)->row.command); at = &(*at)->next)
+		n += !(*at)->row.command; /* commands have no place */
 	sh->next = *at;
 	*at = sh;
 	n = 0;
 	for (struct shell *each = s->first; each; each = each->next) {
-		if (each->row.position == ++n)
+		if (each->row.command || each->row.position == ++n)
 			continue;
 		each->row.position = n;
 		r = r < 0 ? r : store_shell_put(s->shared->store, &each->row, e);
@@ -696,6 +746,11 @@ bool shell_sealed(const struct shell *sh)
 const char *shell_name(const struct shell *sh)
 {
 	return sh->row.name;
+}
+
+bool shell_is_command(const struct shell *sh)
+{
+	return sh->row.command;
 }
 
 int64_t shell_created_s(const struct shell *sh)

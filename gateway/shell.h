@@ -32,6 +32,7 @@ enum {
 	SHELL_E_TOO_MANY = 1, /* as many as a machine may have are open */
 	SHELL_E_NO_AGENT = 2, /* there is no agent to open one */
 	SHELL_E_NO_ROOM = 3,  /* the directory of rings is full */
+	SHELL_E_OLD_AGENT = 4, /* it knows no commands */
 };
 
 /**
@@ -91,11 +92,17 @@ void shells_ready(struct shells *s, struct agent_host *host);
 /** shells_end() - the guest has gone, and all open shells with it. @why: static */
 void shells_end(struct shells *s, const char *why);
 
-/** struct shell_wish - @name: "" = one is chosen; @cwd: "" = home; @cols, @rows: 0 = 80 x 24; @sealed: the guest encrypts it for its owner */
+/**
+ * struct shell_wish - @name: "" = one is chosen; @cwd: "" = home; @cols, @rows: 0 = 80 x 24; @sealed: the guest encrypts it for its owner
+ * @argv, @env: of a command, which is no terminal (see WIRE_PIECE_HEAD): NULL-terminated, AGENT_ARGC_MAX at most, "NAME=value"; @argv NULL: a shell
+ * @timeout_ms: after which the command is killed; 0 = none
+ */
 struct shell_wish {
 	const char *name, *cwd;
 	uint16_t cols, rows;
 	bool sealed;
+	const char *const *argv, *const *env;
+	uint32_t timeout_ms;
 };
 
 /** shell_open() - a login shell. Return: 0 with *@out (borrowed: lives until it is closed), SHELL_E_*, or negative with @e */
@@ -121,6 +128,8 @@ struct shell *shell_of_stream(struct shells *s, const struct stream *stream);
 const char *shell_name(const struct shell *sh);
 /** shell_sealed() - what passes here is ciphertext (hv/seal/seal.h) */
 bool shell_sealed(const struct shell *sh);
+/** shell_is_command() - no terminal: it is not listed among them, and goes when nobody has looked at it for ten minutes */
+bool shell_is_command(const struct shell *sh);
 int64_t shell_created_s(const struct shell *sh);
 
 /** shells_open_count() - how many have not ended */

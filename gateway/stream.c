@@ -89,6 +89,7 @@ struct stream {
 	bool relayed; /* see struct hv_console */
 	bool deaf; /* the console takes no input any more */
 	bool up;   /* the line's far end is there */
+	bool input_over; /* of a command: told the line when nothing is held any more */
 	char why[80];
 	int exit_code, exit_signal;
 };
@@ -119,7 +120,7 @@ static uint64_t room(const struct stream *s)
 	const struct viewer *c = s->controller;
 	uint64_t end = ring_end(&s->ring), limit = c ? c->credit + c->window : s->linger_end;
 
-	if (!c && !ev_is_active(&s->linger))
+	if (!c && !ev_is_active(&s->linger) && !(s->line && s->line->command))
 		return UINT64_MAX;
 	return limit > end ? limit - end : 0;
 }
@@ -165,7 +166,7 @@ static void gate(struct stream *s)
 /* Keep what comes after @offset for a while, whatever is written meanwhile. */
 static void linger(struct stream *s, uint64_t offset)
 {
-	s->linger_end = offset + s->ring.size - RING_SLACK;
+	s->linger_end = offset + s->ring.size - RING_SLACK - (s->line && s->line->command ? s->line->window : 0);
 	ev_timer_again(s->loop->ev, &s->linger);
 }
 
@@ -446,8 +447,11 @@ static void tell_typed(struct stream *s, const uint8_t *data, size_t len)
 /* To the line, and what it does not take to those that wait. */
 static int line_input(struct stream *s, const uint8_t *data, size_t len)
 {
-	size_t n = s->held.len == 0 && s->up ? s->line->ops->write(s->line, data, len) : 0;
+	size_t n;
 
+	if (s->input_over)
+		return STREAM_E_ENDED;
+	n = s->held.len == 0 && s->up ? s->line->ops->write(s->line, data, len) : 0;
 	s->given += n;
 	return n < len && buf_add(&s->held, data + n, len - n) < 0 ? STREAM_E_FULL : 0;
 }
@@ -540,6 +544,7 @@ struct stream_state stream_state(const struct stream *s)
 		.why = s->why,
 		.waits = s->line && !s->up,
 		.sealed = s->line && s->line->sealed,
+		.command = s->line && s->line->command,
 		.recording = s->recording,
 		.recording_end = s->recording_end,
 	};
@@ -695,7 +700,7 @@ static void forget(struct stream *s)
 	let_go(s);
 	drop_mark(s);
 	ring_close(&s->ring);
-	s->eof = s->exited = s->ended = s->deaf = s->up = false;
+	s->eof = s->exited = s->ended = s->deaf = s->up = s->input_over = false;
 	s->given = 0;
 	s->why[0] = '\0';
 	s->exit_code = s->exit_signal = 0;
@@ -756,7 +761,7 @@ int stream_open_line(struct stream *s, struct stream_line *line, int ring_fd, ui
 	s->line = line;
 	s->size = ring_size(&s->ring);
 	s->given = ring_written(&s->ring);
-	if (adopt)
+	if (adopt || line->command)
 		linger(s, ring_start(&s->ring));
 	return 0;
 }
@@ -768,8 +773,19 @@ static void push(struct stream *s)
 
 	s->given += n;
 	buf_eat(&s->held, n);
-	if (s->held.len == 0)
-		buf_finish(&s->held);
+	if (s->held.len > 0)
+		return;
+	buf_finish(&s->held);
+	if (s->input_over && s->up)
+		s->line->ops->end(s->line);
+}
+
+void stream_input_end(struct stream *s)
+{
+	if (!s->line || !s->line->command)
+		return;
+	s->input_over = true;
+	push(s);
 }
 
 void stream_line_up(struct stream *s, uint64_t written_now)

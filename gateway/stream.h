@@ -71,13 +71,18 @@ struct stream_line_ops {
 	/* Output before @offset is safe and wanted: more may come, up to @offset + window. */
 	void (*take)(struct stream_line *line, uint64_t offset);
 	void (*resize)(struct stream_line *line, struct ring_size size);
+	/* No input follows. Again: does nothing. */
+	void (*end)(struct stream_line *line);
 };
 
-/** struct stream_line - embedded in the owner. @window: bytes that may come unasked for; @sealed: they are ciphertext */
+/**
+ * struct stream_line - embedded in the owner. @window: bytes that may come unasked for; @sealed: they are ciphertext; @command: they are no
+ * terminal's but a command's: none is ever given up for want of a reader
+ */
 struct stream_line {
 	const struct stream_line_ops *ops;
 	uint32_t window;
-	bool sealed;
+	bool sealed, command;
 };
 
 /**

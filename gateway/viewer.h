@@ -61,6 +61,7 @@ enum stream_recording { STREAM_UNRECORDED, STREAM_RECORDED, STREAM_RECORDED_TYPI
  *            about it, or ""
  * @waits:    the far end is still being looked for: nobody may join
  * @size:     zeroes when unknown
+ * @command:  what passes here is no terminal (docs/protocol.md, commands): it is neither shared nor recorded
  * @sealed:   what passes here is ciphertext (hv/seal/seal.h): it is neither shared nor recorded
  * @pty:      the size reaches what runs there
  * @recording: is it recorded? @recording_end: why it is no longer, a word for programs, or ""
@@ -68,7 +69,7 @@ enum stream_recording { STREAM_UNRECORDED, STREAM_RECORDED, STREAM_RECORDED_TYPI
  */
 struct stream_state {
 	uint64_t epoch, start, lasting, end, written, wanted, held;
-	bool ended, pty, waits, sealed;
+	bool ended, pty, waits, sealed, command;
 	int exit_code, exit_signal;
 	const char *why;
 	struct ring_size size;
@@ -131,6 +132,9 @@ enum { STREAM_E_AHEAD = 1, /* bytes before @offset are missing */
  * Return: 0 or STREAM_E_*.
  */
 int stream_input(struct stream *s, uint64_t offset, const uint8_t *data, size_t len);
+
+/** stream_input_end() - nothing follows what was typed; means something to a command only, which can be told again after a restart */
+void stream_input_end(struct stream *s);
 
 /**
  * stream_record() - @v hears what viewers hear, but is none of them: it is not counted, controls nothing, and nobody

@@ -27,7 +27,11 @@ enum wire_type {
 /* Flags of OUTPUT. */
 enum { WIRE_REPLAY = 1, WIRE_GAP = 2, WIRE_PREAMBLE = 4 };
 
-enum wire_action { WIRE_TAKE, WIRE_RELEASE, WIRE_GIVE };
+enum wire_action { WIRE_TAKE, WIRE_RELEASE, WIRE_GIVE, WIRE_EOF };
+
+/* What a command's stream carries instead of a terminal's output: pieces of u8 1 (stdout) or 2 (stderr), u32 length, bytes. */
+#define WIRE_PIECE_HEAD 5
+#define WIRE_PIECE_MAX	65536
 
 /* Close codes; messages that cannot be kept to the protocol get the first one of ours. */
 enum wire_close {

@@ -32,7 +32,6 @@
 #define LEAVE_S	     1.
 #define REPLY_S	     .5 /* what a terminal says of itself after a replay was meant for the program of then */
 #define KEYS_MAX     4096U
-#define TICKET_ROOM  128
 
 enum outcome { GOING_ON, AGAIN, LEFT, EXITED, REFUSED };
 
@@ -48,7 +47,7 @@ struct attach {
 	ev_timer ping, pause;
 	ev_tstamp replayed_at;
 	struct termios before;
-	char ticket[TICKET_ROOM], why[400];
+	char ticket[ATTACH_TICKET_BYTES], why[400];
 	enum outcome outcome;
 	double pause_s;
 	int status;
@@ -371,18 +370,18 @@ static void on_pause_over(struct ev_loop *ev, ev_timer *w, int events)
 
 /* --- connections ----------------------------------------------------------------------------------------------------------- */
 
-static int ask_for_ticket(struct attach *a, struct err *e)
+int attach_ticket(const char *socket, const struct csession *session, char out[ATTACH_TICKET_BYTES], struct err *e)
 {
 	char path[REST_PATH_BYTES];
-	bool admin = rest_by_socket(a->o->socket);
-	struct rest_request req = { .socket = a->o->socket, .method = "POST", .path = path };
-	json_t *body = admin ? json_object() : json_pack("{s:s}", "role", a->session.viewer ? "viewer" : "controller"), *answer = NULL;
-	int r = rest_path(path, admin ? "/api/v1/admin/streams/" : "/api/v1/streams/", a->session.stream, "/tickets", e);
+	bool admin = rest_by_socket(socket);
+	struct rest_request req = { .socket = socket, .method = "POST", .path = path };
+	json_t *body = admin ? json_object() : json_pack("{s:s}", "role", session->viewer ? "viewer" : "controller"), *answer = NULL;
+	int r = rest_path(path, admin ? "/api/v1/admin/streams/" : "/api/v1/streams/", session->stream, "/tickets", e);
 
 	req.body = body;
 	if (r == 0)
 		r = rest_call(&req, &answer, e);
-	if (r == 0 && pick_text(answer, "ticket", a->ticket, sizeof(a->ticket)) < 0)
+	if (r == 0 && pick_text(answer, "ticket", out, ATTACH_TICKET_BYTES) < 0)
 		r = err_set(e, -EPROTO, "the gateway's answer has no ticket");
 	json_decref(body);
 	json_decref(answer);
@@ -423,7 +422,7 @@ static void end_loop(struct attach *a)
 /* One connection, from ticket to end. */
 static int connection(struct attach *a, struct err *e)
 {
-	int r = ask_for_ticket(a, e);
+	int r = attach_ticket(a->o->socket, &a->session, a->ticket, e);
 
 	if (r < 0)
 		return r;

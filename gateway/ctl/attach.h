@@ -13,6 +13,14 @@ struct attach_options {
 	bool watch;
 };
 
+#define ATTACH_TICKET_BYTES 128
+
+struct csession;
+struct err;
+
+/** attach_ticket() - ask for a ticket to attach to @session's stream. Return: 0 or negative with @e */
+int attach_ticket(const char *socket, const struct csession *session, char out[ATTACH_TICKET_BYTES], struct err *e);
+
 /**
  * attach_run() - be the terminal of a stream, until it ends or the person leaves with `~.` at the beginning of a line
  *

@@ -115,10 +115,10 @@ static size_t to_getopt(const struct ctl_option *table, struct option *options, 
 	*letters++ = ':'; /* tell a missing value from an unknown option */
 	for (; table[n].name; n++) {
 		assert(n < CTL_OPTIONS_MAX);
-		options[n] = (struct option){ table[n].name, table[n].text ? required_argument : no_argument, NULL, 0x100 + (int)n };
+		options[n] = (struct option){ table[n].name, table[n].text || table[n].list ? required_argument : no_argument, NULL, 0x100 + (int)n };
 		if (table[n].letter) {
 			*letters++ = table[n].letter;
-			if (table[n].text)
+			if (table[n].text || table[n].list)
 				*letters++ = ':';
 		}
 	}
@@ -139,6 +139,17 @@ static size_t place_of(const struct ctl_option *table, int c, size_t count)
 	return i;
 }
 
+static bool list_add(const char **list, const char *value)
+{
+	size_t n = 0;
+
+	while (list[n])
+		n++;
+	if (n < CTL_LIST_MAX)
+		list[n] = value;
+	return n < CTL_LIST_MAX;
+}
+
 int ctl_operand(const char *command, const char *what, const struct ctl_option *table, int argc, char **argv, const char **operand)
 {
 	struct option options[CTL_OPTIONS_MAX + 2];
@@ -155,6 +166,10 @@ int ctl_operand(const char *command, const char *what, const struct ctl_option *
 			print_help(command, table);
 			return CLI_OK;
 		}
+		if (table[i].list && !list_add(table[i].list, optarg))
+			return ctl_usage(command, "--%s can be given %d times", table[i].name, CTL_LIST_MAX);
+		if (table[i].list)
+			continue;
 		if (table[i].text)
 			*table[i].text = optarg;
 		else

@@ -53,6 +53,7 @@ int cmd_vm_attach(int argc, char **argv);
 int cmd_vm_attest(int argc, char **argv);
 int cmd_vm_create(int argc, char **argv);
 int cmd_vm_delete(int argc, char **argv);
+int cmd_vm_exec(int argc, char **argv);
 int cmd_vm_list(int argc, char **argv);
 int cmd_vm_pause(int argc, char **argv);
 int cmd_vm_resize(int argc, char **argv);
@@ -67,6 +68,7 @@ int cmd_verity_verify(int argc, char **argv);
  * struct ctl_option - one option of a command: `--name VALUE`, or a switch
  * @letter: short form, or 0
  * @text:   where the value goes; NULL for a switch
+ * @list:   or where each of several values goes: room for CTL_LIST_MAX and a NULL
  * @flag:   what a switch sets
  * @value:  what the value is called in the help text; NULL for a switch
  * @needed: the command cannot do without it
@@ -74,13 +76,14 @@ int cmd_verity_verify(int argc, char **argv);
 struct ctl_option {
 	const char *name;
 	char letter;
-	const char **text;
+	const char **text, **list;
 	bool *flag;
 	const char *value, *help;
 	bool needed;
 };
 
 #define CTL_OPTIONS_MAX 16
+#define CTL_LIST_MAX	64
 
 /** CTL_GO - the options are read: go on */
 enum { CTL_GO = -1 };

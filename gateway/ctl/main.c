@@ -36,6 +36,7 @@ static const struct cli_command commands[] = {
 	{ "session list", "", "open terminals", cmd_session_list },
 	{ "session kick", "EMAIL", "end somebody's sessions and terminals", cmd_session_kick },
 	{ "vm list", "[--all]", "machines", cmd_vm_list },
+	{ "vm exec", "VM [OPTIONS] -- COMMAND...", "run a command in a machine; its output and exit status are this one's", cmd_vm_exec },
 	{ "vm attach", "VM ...", "be a terminal of a machine; ~. leaves", cmd_vm_attach },
 	{ "vm create", "[--name N] ...", "make a machine, and start it", cmd_vm_create },
 	{ "vm show", "ID", "one machine, whole", cmd_vm_show },

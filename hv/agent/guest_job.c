@@ -56,6 +56,43 @@ static void source_end(struct guest_source *src)
 	guest_wake(src->job->g);
 }
 
+static void ring_add(struct guest_source *to, const uint8_t *data, size_t len)
+{
+	size_t at = (size_t)(to->end % AGENT_RING_BYTES), first = AGENT_RING_BYTES - at;
+
+	first = len < first ? len : first;
+	memcpy(to->ring + at, data, first);
+	memcpy(to->ring, data + first, len - first);
+	to->end += len;
+}
+
+/* A command's outputs share the ring of the first, in pieces. Returns bytes, 0 at a full ring or when nothing is there. */
+static size_t piece_read(struct guest_source *src)
+{
+	struct guest_source *to = &src->job->out[0];
+	size_t room = AGENT_RING_BYTES - (size_t)(to->end - to->first);
+	uint8_t piece[AGENT_PIECE_HEAD + AGENT_PIECE_MAX];
+	ssize_t n;
+
+	if (room <= AGENT_PIECE_HEAD) {
+		ev_io_stop(src->job->g->loop->ev, &src->io);
+		return 0;
+	}
+	room -= AGENT_PIECE_HEAD;
+	n = read(src->fd, piece + AGENT_PIECE_HEAD, room < AGENT_PIECE_MAX ? room : AGENT_PIECE_MAX);
+	if (n > 0) {
+		piece[0] = src == to ? AGENT_STDOUT : AGENT_STDERR;
+		piece[1] = piece[2] = 0;
+		piece[3] = (uint8_t)(n >> 8);
+		piece[4] = (uint8_t)n;
+		ring_add(to, piece, AGENT_PIECE_HEAD + (size_t)n);
+		return (size_t)n;
+	}
+	if (n == 0 || (errno != EINTR && errno != EAGAIN) || (errno == EAGAIN && src->job->cutoff))
+		source_end(src);
+	return 0;
+}
+
 /* One read into the contiguous room of the ring. Returns bytes, 0 at a full ring or when nothing is there. */
 static size_t source_read(struct guest_source *src)
 {
@@ -63,6 +100,8 @@ static size_t source_read(struct guest_source *src)
 	size_t room = AGENT_RING_BYTES - used;
 	ssize_t n;
 
+	if (src->job->kind == AGENT_KIND_COMMAND)
+		return piece_read(src);
 	if (room > AGENT_RING_BYTES - at)
 		room = AGENT_RING_BYTES - at;
 	if (room == 0) {
@@ -287,9 +326,16 @@ struct guest_job *job_find(struct guest *g, uint32_t id)
 /* Bytes before @to are in safe hands. */
 static void source_forget(struct guest_source *src, uint64_t to)
 {
+	struct guest_job *j = src->job;
+	bool shared = j->kind == AGENT_KIND_COMMAND && src == &j->out[0];
+
 	src->first = to;
-	if (!src->ended && src->end - src->first < AGENT_RING_BYTES)
-		ev_io_start(src->job->g->loop->ev, &src->io);
+	if (src->end - src->first >= AGENT_RING_BYTES)
+		return;
+	if (!src->ended)
+		ev_io_start(j->g->loop->ev, &src->io);
+	if (shared && !j->out[1].ended)
+		ev_io_start(j->g->loop->ev, &j->out[1].io);
 }
 
 int job_attach(struct guest_job *j, const uint64_t from[2])
@@ -421,9 +467,9 @@ bool job_on_data(struct guest_job *j, struct agent_in *body)
 		return true;
 	body->at += known;
 	body->left -= (size_t)known;
-	if (j->in_end)
+	if (j->in_end && j->kind != AGENT_KIND_COMMAND)
 		return false;
-	if (j->in_fd >= 0) {
+	if (j->in_fd >= 0 && !j->in_end) { /* a gateway that came later does not know of a command's end of input: the rest is dropped */
 		if (buf_add(&j->in, body->at, body->left) < 0)
 			return false; /* no memory: it was not taken, the host has it still */
 		ev_io_start(j->g->loop->ev, &j->on_input);
@@ -481,7 +527,7 @@ static void send_data(struct guest_job *j, int s)
 			return;
 		src->sent += n;
 	}
-	if (!guest_room(j->g) || !src->ended || src->end_sent || src->sent != src->end)
+	if (!guest_room(j->g) || !src->ended || src->end_sent || src->sent != src->end || (!j->out[1].ring && !j->out[1].ended))
 		return;
 	head.type = AGENT_END;
 	start = guest_begin(j->g, &head);

@@ -31,9 +31,10 @@
  * not taken stays with the agent; when its ring is full it stops reading the program, which blocks: nothing is lost. EXIT follows the END of all output.
  */
 
-#define AGENT_VERSION	  2 /* 2: AGENT_FRONT, and what is unknown is answered -EOPNOTSUPP */
+#define AGENT_VERSION	  3 /* 2: AGENT_FRONT, and what is unknown is answered -EOPNOTSUPP; 3: AGENT_KIND_COMMAND */
 #define AGENT_VERSION_LOWEST 1
 #define AGENT_VERSION_FRONT  2
+#define AGENT_VERSION_COMMAND 3
 #define AGENT_MAGIC	  "terrAGNT" /* 8 bytes, no NUL */
 #define AGENT_PAD	  0xffU
 #define AGENT_HEAD_BYTES  16U
@@ -46,6 +47,8 @@
 #define AGENT_JOBS_MAX	  256U
 #define AGENT_LIST_MAX	  64U
 #define AGENT_RING_BYTES  262144U /* unread output that is kept, each stream */
+#define AGENT_PIECE_HEAD  5U
+#define AGENT_PIECE_MAX	  16384U
 #define AGENT_INPUT_BYTES 65536U  /* input that waits for the program */
 #define AGENT_PORT_NAME	  "org.terrarium.agent"
 #define AGENT_VSOCK_PORT  7717U
@@ -91,6 +94,8 @@ enum agent_kind {
 	AGENT_KIND_PTY = 1,
 	AGENT_KIND_EXEC = 2,
 	AGENT_KIND_SEALED = 3, /* a terminal that only its owner can read: stdin and stdout carry hv/seal/seal.h. argv[0] is the machine's name there */
+	/* As EXEC, with both outputs on stdout in pieces: u8 stream, u32 length (1 to AGENT_PIECE_MAX), bytes. So there is one offset to go on from. */
+	AGENT_KIND_COMMAND = 4,
 };
 enum agent_write_flag { AGENT_WRITE_CREATE = 1, AGENT_WRITE_EXCL = 2, AGENT_WRITE_TRUNCATE = 4, AGENT_WRITE_SYNC = 8 };
 enum agent_power { AGENT_POWER_OFF = 0, AGENT_POWER_REBOOT = 1 };
