@@ -111,7 +111,7 @@ O := build
 FLAGS := $(STD) $(WARN) $(CFLAGS) $(HARDEN) -D_FORTIFY_SOURCE=3
 endif
 
-.PHONY: all verifier test test-all demo bench fuzz tidy unit memcheck node story fresh install install-image clean image
+.PHONY: all verifier test test-all chaos demo bench fuzz tidy unit memcheck node story fresh install install-image clean image
 .DELETE_ON_ERROR:
 all: $(PROGRAMS:%=$O/%)
 
@@ -283,6 +283,12 @@ build/tests/terrarium-agent-test: $(AGENT_TEST) $(wildcard hv/agent/*.h base/*.h
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -std=c17 -O1 -g $(WARN) -o $@ $(AGENT_TEST) -lmbedcrypto $(AGENT_LIBS)
 
+# The program behind each terminal of tests/run/chaos.mjs.
+build/tests/chaos_guest: build/obj/tests/run/chaos_guest.o
+	$(SAY) LINK $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK) -o $@ $^ -lmbedcrypto
+
 # What stories about the helper are told with: a gateway in miniature, and a stand-in for a guest.
 build/tests/netdc build/tests/tapwire: build/tests/%: build/obj/tests/run/%.o $(BASE:%.c=build/obj/%.o)
 	$(SAY) LINK $@
@@ -296,8 +302,12 @@ STORY ?=
 story-long: all image build/tests-web.stamp build/tests/hv_boot
 	$(Q)COUNT=500 tests/runner story tests/run/28-cloud-hypervisor-at-random.sh
 
-story: all image build/tests-web.stamp build/tests/netdc build/tests/tapwire build/tests/hv_boot build/tests/terrarium-agent-test
+story: all image build/tests-web.stamp build/tests/netdc build/tests/tapwire build/tests/hv_boot build/tests/terrarium-agent-test build/tests/chaos_guest
 	$(Q)tests/runner story $(sort $(wildcard tests/run/$(STORY)*.sh))
+
+# Everything goes wrong at once, for minutes: docs/chaos.md. CHAOS_SESSIONS, CHAOS_SECONDS and CHAOS_SEED reach it.
+chaos: all build/tests/chaos_guest build/tests-web.stamp
+	$(Q)CHAOS_SESSIONS=$${CHAOS_SESSIONS:-200} CHAOS_SECONDS=$${CHAOS_SECONDS:-240} tests/run/39-chaos.sh
 
 test:
 	$(Q)deploy/install-deps.sh build test
