@@ -37,7 +37,8 @@ struct httpc_call {
 	CURL *easy;
 	struct curl_slist *headers; /* or recipients */
 	struct buf body;
-	char *request_body; /* owned */
+	char *request_body; /* owned: request_len bytes, which may hold NUL */
+	size_t request_len;
 	size_t sent;	    /* of the body, for mail */
 	CURLcode result;
 	long status, cache_s;
@@ -139,7 +140,7 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
 static size_t on_read(char *out, size_t size, size_t n, void *arg)
 {
 	struct httpc_call *c = arg;
-	size_t left = strlen(c->request_body + c->sent), want = size * n < left ? size * n : left;
+	size_t left = c->request_len - c->sent, want = size * n < left ? size * n : left;
 
 	memcpy(out, c->request_body + c->sent, want);
 	c->sent += want;
@@ -167,7 +168,7 @@ static void call_free(struct httpc_call *c)
 	curl_easy_cleanup(c->easy);
 	curl_slist_free_all(c->headers);
 	if (c->request_body) {
-		explicit_bzero(c->request_body, strlen(c->request_body));
+		explicit_bzero(c->request_body, c->request_len);
 		free(c->request_body);
 	}
 	buf_finish(&c->body);
@@ -370,7 +371,10 @@ static struct httpc_call *new_call(struct httpc *h, size_t limit_bytes, const ch
 	c->cache_s = -1;
 	c->body = BUF_INIT(limit_bytes);
 	c->easy = curl_easy_init();
-	c->request_body = body ? strndup(body, len) : NULL;
+	c->request_body = body ? malloc(len + 1) : NULL;
+	c->request_len = c->request_body ? len : 0;
+	if (c->request_body && len > 0)
+		memcpy(c->request_body, body, len);
 	if (c->easy && (!body || c->request_body))
 		return c;
 	call_free(c);

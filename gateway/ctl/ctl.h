@@ -51,6 +51,7 @@ int cmd_recording_list(int argc, char **argv);
 int cmd_token_rotate(int argc, char **argv);
 int cmd_vm_attach(int argc, char **argv);
 int cmd_vm_attest(int argc, char **argv);
+int cmd_vm_cp(int argc, char **argv);
 int cmd_vm_create(int argc, char **argv);
 int cmd_vm_delete(int argc, char **argv);
 int cmd_vm_exec(int argc, char **argv);

@@ -38,6 +38,7 @@ static const struct cli_command commands[] = {
 	{ "vm list", "[--all]", "machines", cmd_vm_list },
 	{ "vm exec", "VM [OPTIONS] -- COMMAND...", "run a command in a machine; its output and exit status are this one's", cmd_vm_exec },
 	{ "vm attach", "VM ...", "be a terminal of a machine; ~. leaves", cmd_vm_attach },
+	{ "vm cp", "[-r] SRC DST", "copy files into a machine (VM:PATH) or out of it", cmd_vm_cp },
 	{ "vm create", "[--name N] ...", "make a machine, and start it", cmd_vm_create },
 	{ "vm show", "ID", "one machine, whole", cmd_vm_show },
 	{ "vm start", "ID", "start it", cmd_vm_start },

@@ -140,10 +140,10 @@ static int call(const struct rest_request *req, struct reply *p)
 {
 	char url[REST_PATH_BYTES + LOGIN_URL_BYTES], match[64], range[64], origin[LOGIN_URL_BYTES + 16], bearer[LOGIN_TOKEN_BYTES + 32];
 	char *body = req->body ? json_dumps(req->body, JSON_COMPACT) : NULL;
-	bool post = strcmp(req->method, "POST") == 0;
+	bool post = strcmp(req->method, "POST") == 0, bytes = req->bytes != NULL;
 	struct httpc_request http = {
-		.method = req->method, .url = url, .headers = { "Content-Type: application/json" },
-		.nheaders = 1, .body = body ? body : post ? "" : NULL, .body_len = body ? strlen(body) : 0,
+		.method = req->method, .url = url, .headers = { bytes ? "Content-Type: application/octet-stream" : "Content-Type: application/json" },
+		.nheaders = 1, .body = bytes ? req->bytes : body ? body : post ? "" : NULL, .body_len = bytes ? req->bytes_len : body ? strlen(body) : 0,
 		.limit_bytes = ANSWER_MAX, .deadline_ms = DEADLINE_MS,
 	};
 	struct target t;

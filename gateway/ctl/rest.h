@@ -23,6 +23,7 @@ struct login;
  * @login:  this server, without a look at sockets; without a token it is asked as a page would. NULL otherwise
  * @path:   with its query, escaped
  * @body:   borrowed; NULL for none
+ * @bytes:  the same for a body that is not JSON, @bytes_len of them
  * @match:  value of If-Match or NULL; @range: of Range or NULL
  * @problem: gets what came with a refusal (new reference) or NULL; may be NULL
  */
@@ -30,6 +31,8 @@ struct rest_request {
 	const char *socket, *method, *path, *match, *range;
 	const struct login *login;
 	const json_t *body;
+	const void *bytes;
+	size_t bytes_len;
 	json_t **problem;
 };
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Files of one machine, from outside. Usage: files.mjs PORT STATE_DIR PID_FILE GUEST_DIR HOST_DIR CONFIG_DIR */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, truncateSync, writeFileSync, existsSync } from "node:fs";
 import { connect } from "node:net";
-import { Person, sleep, until } from "./client.mjs";
+import { Person, until } from "./client.mjs";
 
 const [port, state_dir, pid_file, guest, host, config] = [Number(process.argv[2]), ...process.argv.slice(3)];
 let n = 0;
@@ -178,6 +179,49 @@ const bob = await new Person(port).sign_in(state_dir, "bob@example.org");
 for (const [method, where, body] of [["GET", ""], ["GET", "/content"], ["GET", "/upload"], ["POST", "/dir", {}], ["DELETE", ""], ["DELETE", "/upload"]])
 	assert.equal((await bob.call(method, `${base}${where}${q({ path, upload: ID })}`, body)).status, 404, `${method} ${where}`);
 ok("what may not be is refused, and nothing for somebody else");
+
+/* --- terrarium vm cp --- */
+const { body: { token } } = await ann.call("POST", "/api/v1/tokens", { name: "cp", scopes: ["vm"] });
+mkdirSync(`${config}/terrarium`, { recursive: true, mode: 0o700 });
+writeFileSync(`${config}/terrarium/token.json`, JSON.stringify({ server: ann.origin, token, email: "ann@example.org", expires_at: "2099-01-01T00:00:00Z" }),
+	{ mode: 0o600 });
+function cp(...args) {
+	const r = spawnSync(process.env.TERRARIUM, ["vm", "cp", ...args], { encoding: "utf8" });
+	return { status: r.status ?? r.signal, text: r.stdout + r.stderr };
+}
+const copied = (...args) => assert.deepEqual(cp(...args), { status: 0, text: "" });
+mkdirSync(`${host}/tree/leaf with space/deeper`, { recursive: true });
+writeFileSync(`${host}/tree/three`, big.subarray(0, 3 * MIB + 17));
+writeFileSync(`${host}/tree/leaf with space/журнал 50%\n.txt`, "ж");
+writeFileSync(`${host}/tree/leaf with space/deeper/run`, "#!/bin/sh\n", { mode: 0o755 });
+writeFileSync(`${host}/tree/none`, "", { mode: 0o600 });
+copied("-r", `${host}/tree`, `fern:${guest}`);
+mkdirSync(`${host}/back`);
+copied("-r", `fern:${guest}/tree`, `${host}/back`);
+const contents = (dir) => Object.fromEntries(readdirSync(dir, { recursive: true }).sort().map((name) => {
+	const st = statSync(`${dir}/${name}`);
+	return [name, [st.mode & 0o777, st.isDirectory() ? "dir" : sum(readFileSync(`${dir}/${name}`))]];
+}));
+assert.equal(Object.keys(contents(`${host}/tree`)).length, 6);
+assert.deepEqual(contents(`${guest}/tree`), contents(`${host}/tree`));
+assert.deepEqual(contents(`${host}/back/tree`), contents(`${host}/tree`));
+ok("vm cp -r, there and back, with modes");
+
+let said = cp(`fern:${guest}/tree/three`, `${host}/back/tree`);
+assert.match(said.text, /is there already; --replace replaces it/);
+copied("--replace", `fern:${guest}/tree/three`, `${host}/back/tree`);
+assert.match((said = cp(`${host}/tree/three`, `fern:${guest}/tree/three`)).text, /There is something at this path already/);
+assert.equal(said.status, 1);
+assert.match(cp(`${host}/tree`, `fern:${guest}`).text, /is a directory; -r/);
+assert.match(cp(`fern:${guest}/nothing`, host).text, /There is nothing at this path/);
+assert.match(cp("fern:/../../etc/passwd", host).text, /leads out/);
+assert.match(cp("orangery:/x", host).text, /there is no orangery/);
+assert.equal(cp(host, host).status, 2);
+symlinkSync("/etc/passwd", `${guest}/tree/link`);
+said = cp("-r", `fern:${guest}/tree`, `${host}/links`);
+assert.deepEqual([said.status, /link: neither a regular file nor a directory; left out/.test(said.text), existsSync(`${host}/links/link`)], [0, true, false]);
+assert.deepEqual(readdirSync(`${guest}/tree`).filter((name) => name.includes("terrarium")), []);
+ok("vm cp says what it does not do");
 
 /* --- a machine that is off --- */
 assert.equal((await ann.call("POST", `/api/v1/vms/${vm.id}/stop`, { force: true })).status < 300, true);
