@@ -215,7 +215,8 @@ static void check_version(struct instance *in, const struct ch_answer *a)
 
 	if (v >= CH_VERSION_MIN) {
 		in->checked = true;
-		hv_event_accel(in->vm, HV_ACCEL_KVM);
+		if (in->adopted)
+			hv_event_accel(in->vm, HV_ACCEL_KVM); /* it knows no other */
 		return;
 	}
 	if (v < 0)
