@@ -90,6 +90,7 @@ enum hv_event {
 	HV_EV_READY,	/* an agent said hello */
 	HV_EV_PAUSED,	/* the guest stands still */
 	HV_EV_RESUMED,	/* it runs; no news unless it stood still */
+	HV_EV_GAVE_UP,	/* the accelerator cannot run this guest; reason given. What a guest does wrong by itself is none of it */
 	HV_EV_BROKEN,	/* the VMM talks nonsense or stopped by itself; reason given */
 };
 

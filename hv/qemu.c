@@ -241,7 +241,7 @@ static void on_status(struct instance *in, const json_t *ret)
 	if (!status || strcmp(status, "internal-error") != 0)
 		return;
 	(void)snprintf(why, sizeof(why), "QEMU stopped the guest by an internal error: %s", qemu_last_words(in));
-	hv_event(in->vm, HV_EV_BROKEN, why);
+	hv_event(in->vm, HV_EV_GAVE_UP, why);
 }
 
 /* An agent has opened its port: the first one, or another after a reboot or its own end. */

@@ -670,7 +670,10 @@ static void on_reset_event(struct hv_vm *vm)
 		vm_booting(vm);
 }
 
-static void on_broken_event(struct hv_vm *vm, const char *reason)
+/*
+ * A guest that panics, or a monitor that talks nonsense, says nothing about KVM: else one person's machine could take it from everybody's.
+ */
+static void on_gave_up_event(struct hv_vm *vm, const char *reason)
 {
 	bool kvm = under_kvm(vm) && !vm->probe && vm->state == HV_BOOTING;
 
@@ -700,8 +703,11 @@ void hv_event(struct hv_vm *vm, enum hv_event ev, const char *reason)
 	case HV_EV_RESUMED:
 		vm_resumed(vm);
 		return;
+	case HV_EV_GAVE_UP:
+		on_gave_up_event(vm, reason ? reason : "the accelerator cannot run it");
+		return;
 	case HV_EV_BROKEN:
-		on_broken_event(vm, reason ? reason : "the machine's monitor talks nonsense");
+		vm_fail(vm, "%s", reason ? reason : "the machine's monitor talks nonsense");
 		return;
 	}
 }

@@ -52,7 +52,7 @@ static struct {
 
 void hv_event(struct hv_vm *vm, enum hv_event ev, const char *reason)
 {
-	static const char *const names[] = { "reset", "shutdown", "ready", "paused", "resumed", "broken" };
+	static const char *const names[] = { "reset", "shutdown", "ready", "paused", "resumed", "gave up", "broken" };
 
 	(void)vm;
 	(void)snprintf(t.told + strlen(t.told), sizeof(t.told) - strlen(t.told), "%s%s%s;", names[ev], reason ? ": " : "",

@@ -1810,7 +1810,14 @@ static void kvm_that_breaks_later_is_given_up(void **state)
 	assert_true(until(is_decided));
 	assert_int_equal(hv_vm_start(t.vm, NULL), 0);
 	assert_true(until(is_booting));
-	hv_event(t.vm, HV_EV_BROKEN, "KVM internal error");
+	/* Not by what a guest does to itself. */
+	hv_event(t.vm, HV_EV_BROKEN, "the guest's kernel panicked");
+	assert_true(until(is_failed));
+	hv_host(t.hv, &h);
+	assert_string_equal(h.accel, "kvm");
+	assert_int_equal(hv_vm_start(t.vm, NULL), 0);
+	assert_true(until(is_booting));
+	hv_event(t.vm, HV_EV_GAVE_UP, "KVM internal error");
 	assert_true(until(is_failed));
 	hv_host(t.hv, &h);
 	assert_string_equal(h.accel, "tcg");
