@@ -300,7 +300,7 @@ STORY ?=
 # Five hundred random operations on machines that misbehave; five minutes.
 .PHONY: story-long
 story-long: all image build/tests-web.stamp build/tests/hv_boot
-	$(Q)COUNT=500 tests/runner story tests/run/28-cloud-hypervisor-at-random.sh
+	$(Q)COUNT=500 SEED=$${SEED:-$$$$} STORY_LIMIT=900 tests/runner story tests/run/28-cloud-hypervisor-at-random.sh
 
 story: all image build/tests-web.stamp build/tests/netdc build/tests/tapwire build/tests/hv_boot build/tests/terrarium-agent-test build/tests/chaos_guest
 	$(Q)tests/runner story $(sort $(wildcard tests/run/$(STORY)*.sh))

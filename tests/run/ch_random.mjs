@@ -171,5 +171,5 @@ try {
 	process.exit(1);
 }
 console.log(`${count} operations with seed ${seed} in ${((Date.now() - began) / 1000).toFixed(1)} s: ${JSON.stringify(tally)}; answers ${JSON.stringify(answers)}; met in ${JSON.stringify(seen)}`);
-assert.ok(seen.ready > count / 20 && seen.paused > 0, "hardly a machine ever ran");
+assert.ok(seen.ready > count / 20 && (count < 200 || seen.paused > 0), "hardly a machine ever ran");
 process.exit(0);
