@@ -14,7 +14,7 @@ import { Keys } from "./keys.js";
 import { ask_before_leaving, reload } from "./leaving.js";
 import { Layout } from "./layout.js";
 import { SLEPT_DEADLINE_MS } from "./link.js";
-import { Machine } from "./machine.js";
+import { BOOT_STATES, Machine } from "./machine.js";
 import { page_menu, power_menu } from "./menu.js";
 import { Overlay } from "./overlay.js";
 import { Pane } from "./pane.js";
@@ -268,11 +268,29 @@ export class Room {
 		}
 	}
 
+	/* Shells do not outlive their guest: the console shows how it comes up again. */
+	#boots_anew() {
+		this.#came = false;
+		this.#layout.front = this.#machine.console;
+		this.#arrange();
+		this.#pane.typed = false;
+	}
+
 	/* The first time the guest answers, a shell takes the console's place: it knows its size, and more can stand beside it. */
 	async #enter_guest() {
-		if (this.#came || this.#machine.vm.agent !== "ready" || this.#machine.state !== "ready")
+		const ready = () => this.#machine.vm.agent === "ready" && this.#machine.state === "ready";
+		if (this.#came || !ready())
 			return;
 		this.#came = true;
+		/* What was heard may be of a guest that is just being started anew. */
+		await this.#machine.ask();
+		if (!ready()) {
+			this.#came = false;
+			return;
+		}
+		await this.#list_again();
+		for (const lost of this.#streams.filter(({ state, reason }) => state === "exited" && reason))
+			await api.close_stream(lost.id);
 		await this.#list_again();
 		const [, first] = this.#streams;
 		if (first)
@@ -280,6 +298,7 @@ export class Room {
 		else if (!this.#pane.session.unacknowledged && !this.#pane.typed)
 			await this.#open_shell();
 	}
+
 
 	/** What can wait until the terminal is there. */
 	settle() {
@@ -427,6 +446,8 @@ export class Room {
 		this.#show_serial();
 		if (before && before.state !== vm.state && ["ready", "stopped", "failed"].includes(vm.state))
 			put("said", t("said.state", { state: word("state", vm.state) }));
+		if (before && this.#machine.booting && !BOOT_STATES.slice(0, -1).includes(before.state))
+			this.#boots_anew();
 		const started = before && ["stopped", "failed"].includes(before.state) && !this.#machine.off;
 		const main = this.#panes.get(this.#machine.console);
 		if (main?.link?.state === "ended" && (started || this.#machine.booting))

@@ -160,7 +160,7 @@ export async function whole_text(page) {
 	await page.click("#menu-open");
 	await page.click("#save-text");
 	const text = readFileSync(await (await saved).path(), "utf8");
-	await page.click(".xterm-screen", { position: { x: 5, y: 5 } });
+	await page.click(".stage:not([hidden]) .xterm-screen", { position: { x: 5, y: 5 } });
 	return text;
 }
 

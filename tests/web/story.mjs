@@ -65,6 +65,9 @@ const steps = {
 		await until("state ready", async () => await page.textContent("#state-word") === "ready");
 		address = await page.textContent("#ip4");
 		assert.match(address, /^\d+\.\d+\.\d+\.\d+$/);
+		/* The guest's agent has answered: a shell takes the console's place. */
+		await page.waitForSelector("#tabs [role=tab]:nth-child(2)[aria-selected=true]");
+		await sees(page, PROMPT);
 	},
 
 	async "uname, ip addr, ping the gateway: answers"() {
@@ -87,16 +90,28 @@ const steps = {
 		assert.ok(magenta > 100, `${magenta} magenta pixels`);
 	},
 
-	async "another size: said, and the machine told at a click"() {
+	async "another size: a shell knows it, the console is told at a click"() {
 		await page.setViewportSize({ width: 1000, height: 640 });
-		const [cols, rows] = await until("new size", async () => {
+		const size = () => until("new size", async () => {
 			const now = /(\d+) × (\d+)/.exec(await page.textContent("#size"));
 			return now && Number(now[2]) < 34 && [now[1], now[2]];
 		});
+		const [cols, rows] = await size();
+		await until("the shell to know it", async () => {
+			await types(page, "clear; stty size");
+			await sleep(500);
+			return new RegExp(`^${rows} ${cols}$`, "m").test(await screen(page));
+		});
+		assert.equal(await page.isVisible("#serial"), false);
+		await page.locator("#tabs [role=tab]").first().click();
+		await sees(page, PROMPT);
+		const [wide, high] = await size();
 		await page.click("#serial-fix");
 		await page.waitForSelector("#serial", { state: "hidden" });
 		await types(page, "stty size");
-		await sees(page, new RegExp(`^${rows} ${cols}$`, "m"));
+		await sees(page, new RegExp(`^${high} ${wide}$`, "m"));
+		await page.locator("#tabs [role=tab]").nth(1).click();
+		await sees(page, PROMPT);
 	},
 
 	async "a reload: same shell, same screen, nothing twice"() {
@@ -163,7 +178,7 @@ const steps = {
 		await sees(page, /^from-the-second-moss-42$/m);
 		await page.bringToFront();
 		await until("the whole of it", () => page.evaluate(() => {
-			const screen = document.querySelector(".xterm-screen").getBoundingClientRect(), pane = document.querySelector(".pane").getBoundingClientRect();
+			const screen = document.querySelector(".stage:not([hidden]) .xterm-screen").getBoundingClientRect(), pane = document.querySelector(".pane").getBoundingClientRect();
 			return screen.bottom <= pane.bottom && screen.right <= pane.right;
 		}));
 		await page.screenshot({ path: `${SCREENS}/watching-dark.png` });
@@ -217,7 +232,7 @@ const steps = {
 
 	async "several lines in the clipboard are shown before they run"() {
 		await page.evaluate(() => navigator.clipboard.writeText("echo pasted-$((1+0))\necho pasted-$((1+1))\n"));
-		await page.click(".xterm-screen");
+		await page.click(".stage:not([hidden]) .xterm-screen");
 		await page.keyboard.press("Control+Shift+V");
 		await page.waitForSelector("#ask[open]");
 		await page.screenshot({ path: `${SCREENS}/paste-dark.png` });
@@ -237,6 +252,9 @@ const steps = {
 		await page.click("#veil-act");
 		await page.waitForSelector("#veil", { state: "hidden" });
 		await until("state ready", async () => await page.textContent("#state-word") === "ready");
+		await page.waitForSelector("#tabs [role=tab]:nth-child(2)[aria-selected=true]:not(.ended)");
+		await sees(page, PROMPT);
+		assert.equal(await page.locator("#tabs .ended").count(), 0);
 		await types(page, "echo \"kept=[$kept]\"");
 		await sees(page, /^kept=\[\]$/m);
 	},
@@ -245,6 +263,8 @@ const steps = {
 		await types(page, "kept=1; reboot");
 		await until("another boot", async () => await page.textContent("#state-word") !== "ready", 20_000).catch(() => {});
 		await until("state ready", async () => await page.textContent("#state-word") === "ready");
+		await page.waitForSelector("#tabs [role=tab]:nth-child(2)[aria-selected=true]:not(.ended)");
+		await sees(page, PROMPT);
 		await types(page, "echo \"rebooted=[$kept]\"");
 		await sees(page, /^rebooted=\[\]$/m);
 	},
@@ -253,7 +273,7 @@ const steps = {
 		await page.click("#menu-open");
 		await page.click("#sign-out");
 		await page.waitForSelector("#door:not([hidden])");
-		assert.equal(await page.evaluate(() => sessionStorage.getItem("terrarium.screen")), null);
+		assert.deepEqual(await page.evaluate(() => Object.keys(sessionStorage).filter((key) => /screen|layout/.test(key))), []);
 		await page.goto(home);
 		await page.waitForSelector("#door:not([hidden])");
 	},
