@@ -216,7 +216,7 @@ unit: $(UNIT:%=$S/unit/%)
 	$(Q)tests/runner unit $(UNIT:%=$S/unit/%)
 
 # Fuzz targets: tests/fuzz/fuzz_X.c with its corpus in tests/fuzz/corpus/X. FUZZ_SECONDS each.
-FUZZ_SECONDS ?= 10
+FUZZ_SECONDS ?= 6
 FUZZ := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 F := build/fuzz
 $F/obj/%.o: %.c
@@ -233,14 +233,11 @@ fuzz: $(FUZZ:%=$F/%)
 tidy:
 	$(Q)mkdir -p build && tests/tidy $(sort $(LIB_SRC) gateway/main.c gateway/ctl/main.c netsetup/main.c hv/agent/guest.c)
 
-# The same unit tests without sanitizers, under valgrind.
+# The same unit tests without sanitizers, under valgrind; of the objects that the programs are made of.
 P := build/plain
-$P/obj/%.o: %.c
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(STD) $(WARN) -O1 -g -c -o $@ $<
-$P/libterrarium.a: $(LIB_SRC:%.c=$P/obj/%.o)
-	$(Q)rm -f $@ && ar rcs $@ $^
-$P/unit/%: $P/obj/tests/unit/%.o $P/libterrarium.a
+$P/libterrarium.a: $(LIB_SRC:%.c=build/obj/%.o)
+	$(Q)mkdir -p $(@D) && rm -f $@ && ar rcs $@ $^
+$P/unit/%: build/obj/tests/unit/%.o $P/libterrarium.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) -pie -o $@ $< $P/libterrarium.a -lcmocka $(GATEWAY_LIBS) $(NETSETUP_LIBS) -lm
 memcheck: $(UNIT:%=$P/unit/%)
@@ -355,7 +352,7 @@ bench: all build/bench/load build/bench/child build/bench/snp build/tests-web.st
 	$(Q)TTYD='$(TTYD)' QUICK=$(QUICK) $(NODE) tests/bench/bench.mjs; figures=$$?; $(NODE) tests/bench/page.mjs && exit $$figures
 
 # Three levels of folders: base/, hv/snp/ or tests/unit/, and below each of the build's own.
--include $(foreach d,build/obj $S/obj $F/obj $P/obj,$(wildcard $d/*/*.d $d/*/*/*.d))
+-include $(foreach d,build/obj $S/obj $F/obj,$(wildcard $d/*/*.d $d/*/*/*.d))
 
 clean:
 	$(Q)rm -rf build

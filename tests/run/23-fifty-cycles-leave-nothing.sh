@@ -3,6 +3,7 @@
 # Fifty machines come and go: no process, TAP, rule, control group, socket or descriptor is left. Ten of them boot to their prompt, the
 # rest end at whatever point they have reached.
 # shellcheck source=tests/lib.sh
+# Alone: it counts what is left on the whole system.
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/hv.sh
 . tests/hv.sh

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Hostile requests, one by one: each gets one answer or a close, and the next person is served as if nothing had been.
+# Alone: it looks at the clock.
 . "$(dirname "$0")/../lib.sh"
 needs node curl
 PORT=17600

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The straight line without a VM: sign in by the demo link, get a machine (a shell on a PTY), type in it, come back to it, end it.
+# Alone: it looks at the clock.
 . "$(dirname "$0")/../lib.sh"
 needs node curl perl
 PORT=17601

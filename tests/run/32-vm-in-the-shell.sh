@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The main job without the page: sign in, get a VM, type in it, come back to it, survive the gateway's death, end it; nothing is left.
+# Alone: it looks at the clock.
 . "$(dirname "$0")/../lib.sh"
 needs node curl qemu-system-x86_64
 PORT=17602

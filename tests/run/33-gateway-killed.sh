@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # kill -9 of the gateway while a machine floods numbered lines: every line comes, once, in order, and the page is back within 2 s. With a PTY as
 # the source, and with a socket, which is what a VM's console is.
+# Alone: it looks at the clock.
 . "$(dirname "$0")/../lib.sh"
 needs node curl
 PORT=17603

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A person's whole visit in headless Chromium, with a real machine behind it (tests/web/story.mjs). SCREENSHOT=docs/screenshot.png takes the
 # README's picture anew.
+# Alone: it looks at the clock.
 . "$(dirname "$0")/../lib.sh"
 needs node
 [ -x /usr/bin/chromium ] || skip "Chromium is not installed"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The page around the terminal in headless Chromium, on a shell without a machine: languages, phones, keys, screen readers, input methods,
 # installing, sleeping laptops (tests/web/page-chrome.mjs). The columns of docs/features.md name its steps.
+# Alone: it looks at the clock.
 . "$(dirname "$0")/../lib.sh"
 needs node
 [ -x /usr/bin/chromium ] || skip "Chromium is not installed"
