@@ -845,7 +845,8 @@ static json_t *streams_json(const struct machine *m)
 
 	for (struct shell *sh = shell_next(m->shells, NULL); sh; sh = shell_next(m->shells, sh)) {
 		if (!shell_is_command(sh))
-			(void)json_array_append_new(list, json_pack("{s:s, s:s}", "id", stream_id(shell_stream(sh)), "kind", "shell"));
+			(void)json_array_append_new(list, json_pack("{s:s, s:s}", "id", stream_id(shell_stream(sh)), "kind",
+								    shell_sealed(sh) ? "sealed" : "shell"));
 	}
 	return list;
 }

@@ -84,6 +84,11 @@ export const pause_machine = (id) => request("POST", vm_path(id, "pause"), {});
 export const resume_machine = (id) => request("POST", vm_path(id, "resume"), {});
 export const restart_machine = (id) => request("POST", vm_path(id, "restart"), {});
 
+/** @returns {Promise<object>} EVIDENCE of the last question; 404 when nobody has asked */
+export const evidence = (vm) => request("GET", vm_path(vm, "attestation"));
+/** @param {string} report_data 128 hexadecimal digits @returns {Promise<object>} EVIDENCE, `pending` */
+export const ask_evidence = (vm, report_data) => request("POST", vm_path(vm, "attestation"), { report_data });
+
 /**
  * A ticket that allows to type. Whether one does is said by the role in HELLO: who only watches now may want to take over later.
  * @param {string} stream id @returns {Promise<string>} good for one HELLO within 30 s

@@ -19,6 +19,7 @@ export class Bar {
 	#machine;
 	#host = {};
 	#connected = true;
+	#confidential = false;
 
 	constructor() {
 		for (const id of ["ip4", "ip6"])
@@ -26,8 +27,9 @@ export class Bar {
 		on_click("accel", () => this.open_facts());
 	}
 
-	/** @param {import("./machine.js").Machine} machine @param {object} host facts */
-	follow(machine, host) {
+	/** @param {import("./machine.js").Machine} machine @param {object} host facts @param {boolean} confidential its terminals are sealed */
+	follow(machine, host, confidential) {
+		this.#confidential = confidential;
 		this.#machine = machine;
 		this.#host = host;
 		const { vm } = machine;
@@ -86,6 +88,7 @@ export class Bar {
 			addresses: [vm.ip4, vm.ip6].filter(Boolean).join("\n"), gateway: vm.gateway4,
 			runs_by: [vm.driver || host.driver, emulated ? t("bar.emulated") : vm.accel].filter(Boolean).join(", "),
 			why: emulated ? host.accel_reason : "", missing,
+			seal: t(this.#confidential ? "facts.seal.sealed" : "facts.seal.open"),
 			made_on: vm.created_at && new Date(vm.created_at).toLocaleString(language), id: vm.id,
 		};
 		$("facts-list").replaceChildren(...Object.entries(facts).filter(([, value]) => value).flatMap(([name, value]) => {

@@ -5,8 +5,9 @@
  */
 import * as api from "./api.js";
 import { Link } from "./link.js";
+import { Sealed } from "./sealed.js";
 import { SerialSize } from "./serial.js";
-import { Session } from "./session.js";
+import { QUEUE_MAX, QUEUE_OFFLINE_MAX, Session } from "./session.js";
 import { keep_screen, kept_screen } from "./snapshot.js";
 import { Term } from "./term.js";
 import { SUBPROTOCOL } from "./wire.js";
@@ -19,6 +20,8 @@ export class Pane {
 	stream = null;
 	session = null;
 	link = null;
+	/** @type {?Sealed} between link and terminal, when the guest encrypts what is said */
+	sealed = null;
 	serial = new SerialSize();
 	can_resize = true;
 	typist = null; /* somebody else, who controls */
@@ -36,7 +39,7 @@ export class Pane {
 	 * @param {HTMLElement} parent where it goes
 	 * @param {object} look of Term
 	 * @param {object} on functions, each gets the pane first: input(bytes), size({cols, rows}), title(text), bell(), copy(text), too_long(),
-	 *        link(uri), state(state, reason), welcome(json, outcome), event(json), fault(fault), rtt(ms), pending(bytes), exit({code, signal}), front()
+	 *        link(uri), state(state, reason), welcome(json, outcome), event(json), fault(fault), rtt(ms), pending(bytes), exit({code, signal}), front(), seal()
 	 */
 	constructor(parent, look, on) {
 		this.on = on;
@@ -55,11 +58,17 @@ export class Pane {
 		this.element.addEventListener("pointerdown", tell("front"));
 	}
 
-	/** Be the terminal of this stream. @param {string} stream id */
-	open(stream) {
+	/**
+	 * Be the terminal of this stream.
+	 * @param {string} stream id
+	 * @param {?{vm: string, judge: Function, owner: Function}} seal what Sealed needs of the page, for a terminal that the guest encrypts
+	 */
+	open(stream, seal = null) {
 		this.stream = stream;
 		this.session = new Session(stream, matchMedia("(pointer: coarse)").matches ? WINDOW_TOUCH_BYTES : WINDOW_BYTES);
-		const kept = kept_screen(stream);
+		if (seal)
+			this.#seal_with(seal);
+		const kept = seal ? null : kept_screen(stream); /* what was sealed is kept nowhere; the guest tells it again */
 		if (kept) {
 			this.session.load(kept.session);
 			this.term.restore(kept.screen, () => this.fit());
@@ -70,18 +79,53 @@ export class Pane {
 			on: {
 				state: (state, reason) => this.#on_state(state, reason),
 				welcome: (welcome, outcome) => this.#on_welcome(welcome, outcome),
-				output: (part, epoch) => this.term.write(part, () => part.counted ? this.link?.parsed(epoch, part.end) : this.#draw_anew()),
-				size: ({ cols, rows }) => this.session.role === "viewer" && this.term.letterbox(cols, rows),
-				event: (event) => this.on.event(this, event),
+				output: (part, epoch) => this.#on_output(part, epoch),
+				size: ({ cols, rows }) => !this.sealed && this.session.role === "viewer" && this.term.letterbox(cols, rows),
+				event: (event) => {
+					if (event.type === "role")
+						this.sealed?.role(event.role === "controller");
+					this.on.event(this, event);
+				},
 				fault: (fault) => this.on.fault(this, fault),
 				rtt: (ms) => this.on.rtt(this, ms),
 				pending: (bytes) => {
 					this.pending = bytes;
 					this.on.pending(this, bytes);
 				},
-				exit: (end) => this.on.exit(this, end),
+				exit: (end) => this.sealed ? this.sealed.ended() : this.on.exit(this, end),
 			},
 		});
+	}
+
+	#seal_with(seal) {
+		const limit = () => this.link?.state === "open" ? QUEUE_MAX : QUEUE_OFFLINE_MAX;
+		this.sealed = new Sealed({
+			...seal, size: () => this.term.size(), connected: () => this.link?.state === "open",
+			send: (bytes) => this.link?.type(bytes) === true, room: () => limit() - this.session.unacknowledged,
+			write: (bytes, replay) => new Promise((done) => this.term.write({ bytes, replay, counted: false, reset: false }, done)),
+			on: { state: () => this.on.seal(this), exit: (end) => this.on.exit(this, end) },
+		});
+	}
+
+	#on_output(part, epoch) {
+		const parsed = () => part.counted ? this.link?.parsed(epoch, part.end) : this.#draw_anew();
+		if (this.sealed)
+			this.sealed.output(part, () => part.counted && parsed());
+		else
+			this.term.write(part, parsed);
+	}
+
+	/** @param {Uint8Array} bytes @returns {boolean} taken */
+	type(bytes) {
+		return this.sealed ? this.sealed.type(bytes) : this.link?.type(bytes) === true;
+	}
+
+	/** @param {object} size of the terminal */
+	resize(size) {
+		if (this.sealed)
+			this.sealed.resize(size);
+		else
+			this.link?.resize(size);
 	}
 
 	get shown() {
@@ -98,7 +142,7 @@ export class Pane {
 	fit() {
 		if (!this.shown)
 			return;
-		if (this.session?.role === "viewer")
+		if (this.session?.role === "viewer" && !this.sealed)
 			this.term.letterbox(this.term.cols, this.term.rows);
 		else
 			this.term.fit();
@@ -114,8 +158,8 @@ export class Pane {
 			const size = this.term.size();
 			if (!this.term.whole_screen || !this.can_resize || !this.link)
 				return;
-			this.link.resize({ ...size, rows: Math.max(1, size.rows - 1) });
-			setTimeout(() => this.link?.resize(this.term.size()), RESIZE_APART_MS);
+			this.resize({ ...size, rows: Math.max(1, size.rows - 1) });
+			setTimeout(() => this.resize(this.term.size()), RESIZE_APART_MS);
 		}, DRAW_ANEW_MS);
 	}
 
@@ -146,12 +190,13 @@ export class Pane {
 		this.viewer = welcome.viewer ?? null;
 		this.recording = welcome.recording ?? "off";
 		this.serial.attached(welcome.epoch, welcome.cols, welcome.rows);
+		this.sealed?.welcome(outcome, this.session.role === "controller");
 		this.on.welcome(this, welcome, outcome);
 	}
 
 	/** Leave screen and position for the page that is loaded next in this tab. */
 	keep() {
-		if (this.session?.epoch)
+		if (this.session?.epoch && !this.sealed)
 			keep_screen(this.session, this.term);
 	}
 
@@ -160,6 +205,7 @@ export class Pane {
 		const link = this.link;
 		this.link = null;
 		clearTimeout(this.#away_timer);
+		this.sealed?.stop();
 		link?.stop();
 		this.term.dispose();
 		this.element.remove();

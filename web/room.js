@@ -25,6 +25,7 @@ import { Recording } from "./recording.js";
 import { send_key_dialog } from "./sendkey.js";
 import { stty_line } from "./serial.js";
 import { settings_sheet } from "./settings.js";
+import { SealView } from "./seal-view.js";
 import { Share } from "./share.js";
 import { kept_layout, keep_layout } from "./snapshot.js";
 import { Tabs } from "./tabs.js";
@@ -50,6 +51,7 @@ export class Room {
 	#panes = new Map(); /* those that were shown, by stream */
 	#pane; /* the one in front */
 	#came = false; /* the person has chosen a terminal, or one was chosen when the guest was ready */
+	#seal;
 	#recording = new Recording(() => this.#pane.stream, () => this.term.focus());
 	#tabs = new Tabs({
 		choose: (id, stay) => this.#choose(id, !stay), close: (id) => this.#close(id), open: () => this.#open_shell(),
@@ -73,6 +75,7 @@ export class Room {
 		this.who = who;
 		this.host = host;
 		this.on_out = on_out;
+		this.#seal = new SealView(who.email, () => this.term.focus());
 		$("terminal").className = "stages";
 		this.#pane = this.#make_pane();
 		this.term = in_front(() => this.#pane.term, () => [...this.#every_pane()].map((pane) => pane.term));
@@ -102,7 +105,7 @@ export class Room {
 	#make_pane() {
 		return new Pane($("terminal"), look(), {
 			front: (pane) => pane !== this.#pane && pane.stream && this.#choose(pane.stream),
-			input: (pane, bytes) => pane === this.#pane ? this.#type(this.keys.apply(bytes)) : pane.link?.type(bytes),
+			input: (pane, bytes) => pane === this.#pane ? this.#type(this.keys.apply(bytes)) : !this.#boot_log(pane) && pane.type(bytes),
 			size: (pane, size) => this.#on_size(pane, size),
 			title: (pane, text) => pane === this.#pane && this.#title.text(text),
 			bell: (pane) => this.#ring(pane),
@@ -117,6 +120,7 @@ export class Room {
 			rtt: (pane, ms) => pane === this.#pane && this.#bar.rtt(ms),
 			pending: (pane) => pane.away && this.#show_pill(),
 			exit: (pane, end) => this.#on_exit(pane, end),
+			seal: (pane) => pane === this.#pane && this.#seal.show(pane, this.#boot_log(pane)),
 		});
 	}
 
@@ -168,11 +172,27 @@ export class Room {
 		if (this.#panes.has(id))
 			return;
 		const pane = this.#pane.stream === null ? this.#pane : this.#make_pane();
-		pane.open(id);
+		pane.open(id, this.#is_sealed(id) ? this.#seal.means(this.#machine) : null);
 		this.#panes.set(id, pane);
 		pane.link.start();
 		pane.term.draw_by(prefs().renderer);
 		this.#describe(pane);
+	}
+
+	/* What the server says counts only once: a machine that was called confidential, or was sealed, is never entered in another way. */
+	#confidential() {
+		if (this.#machine.vm.confidential === "snp")
+			this.#seal.remember(this.#machine.id);
+		return this.#seal.was_sealed(this.#machine.id);
+	}
+
+	#is_sealed(id) {
+		return id !== this.#machine.console && (this.#confidential() || [...this.#streams, ...this.#machine.vm.streams ?? []].some((s) => s.id === id && s.kind === "sealed"));
+	}
+
+	/* The console of a confidential machine shows its boot, through the server's hands; whatever it asks there, nobody answers. */
+	#boot_log(pane) {
+		return pane.stream === this.#machine?.console && this.#confidential();
 	}
 
 	#came_to_front() {
@@ -186,6 +206,7 @@ export class Room {
 		this.#on_viewers(pane, pane.viewers, false);
 		this.#recording.set(pane.recording);
 		this.#bar.role(pane.session.role);
+		this.#seal.show(pane, this.#boot_log(pane));
 		this.#show_pill();
 		this.#show_serial();
 	}
@@ -228,7 +249,7 @@ export class Room {
 	#open_shell(way) {
 		return attempt(t("tabs.opening"), async () => {
 			const { cols, rows } = this.term, beside = this.#layout.front;
-			const { id } = await api.open_stream(this.#machine.id, { kind: "shell", cols, rows });
+			const { id } = await api.open_stream(this.#machine.id, { kind: this.#confidential() ? "sealed" : "shell", cols, rows });
 			await this.#list_again();
 			this.#layout.front = beside;
 			if (way && !this.#layout.split(id, way))
@@ -352,10 +373,10 @@ export class Room {
 
 	#type(bytes) {
 		const { link, session } = this.#pane;
-		if (!link || this.#machine.off)
+		if (!link || this.#machine.off || this.#boot_log(this.#pane))
 			return;
 		this.#pane.typed = true;
-		if (!link.type(bytes) && session.role === "controller")
+		if (!this.#pane.type(bytes) && session.role === "controller" && this.#pane.sealed?.state !== "failed")
 			toast(t("room.full_queue"), "fault");
 	}
 
@@ -413,7 +434,7 @@ export class Room {
 	}
 
 	#on_size(pane, { cols, rows }) {
-		pane.link?.resize(pane.term.size());
+		pane.resize(pane.term.size());
 		if (pane !== this.#pane)
 			return;
 		this.#bar.size(cols, rows);
@@ -438,7 +459,8 @@ export class Room {
 	/* --- what the other side says ------------------------------------------------------------------------------ */
 
 	#on_machine(vm, before) {
-		this.#bar.follow(this.#machine, this.host);
+		this.#bar.follow(this.#machine, this.host, this.#confidential());
+		this.#seal.show(this.#pane, this.#boot_log(this.#pane));
 		this.#progress.follow(this.#machine, this.host);
 		this.#title.name(vm.name);
 		if (this.#overlay.veil(vm, this.#machine.off))
@@ -515,11 +537,11 @@ export class Room {
 	#on_role(pane, cols = pane.term.cols, rows = pane.term.rows) {
 		const viewer = pane.session.role === "viewer";
 		pane.term.set_look({ read_only: viewer, font_px: prefs().font_px });
-		if (viewer)
+		if (viewer && !pane.sealed)
 			pane.term.letterbox(cols, rows);
 		else {
 			pane.fit();
-			pane.link.resize(pane.term.size());
+			pane.resize(pane.term.size());
 		}
 		if (pane !== this.#pane)
 			return;

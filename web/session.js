@@ -61,13 +61,14 @@ export class Session {
 
 	/**
 	 * Take in a WELCOME, or the EVENT `epoch`, which has the same fields.
-	 * @returns {{fresh: boolean, lost: number, dropped: number}} another process than before; bytes of output that are gone for good;
-	 *          bytes of input that were meant for the process before
+	 * @returns {{first: boolean, fresh: boolean, lost: number, dropped: number, astray: boolean}} nothing was known before; another process than
+	 *          before; bytes of output that are gone for good; bytes of input that were meant for the process before; input went on elsewhere
 	 */
 	welcome(w) {
 		const first = this.epoch === null;
 		const fresh = !first && this.epoch !== UNOPENED && w.epoch !== this.epoch;
 		const dropped = fresh ? this.#queue.length : 0;
+		const astray = !first && !fresh && (w.in_offset < this.#acked || w.in_offset > this.#acked + this.#queue.length);
 		const lost = first || fresh ? 0 : Math.max(0, w.out_offset - this.received);
 		if (fresh)
 			this.#queue = new Uint8Array(0);
@@ -80,7 +81,7 @@ export class Session {
 			this.#cut(w.in_offset);
 		this.#acked = w.in_offset;
 		this.#sent = 0;
-		return { fresh, lost, dropped };
+		return { first, fresh, lost, dropped, astray };
 	}
 
 	/* Output goes on at @offset, which need not be where it stopped. */

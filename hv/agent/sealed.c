@@ -161,6 +161,7 @@ static void on_authorised(struct sealed *s, int record, const uint8_t *content, 
 static void on_record(struct sealed *s, const uint8_t *body, size_t len)
 {
 	uint8_t plain[SEAL_CONTENT_MAX];
+	struct seal_way out = s->seal.out;
 	int record;
 
 	if (s->seal.state != SEAL_OPEN)
@@ -168,7 +169,10 @@ static void on_record(struct sealed *s, const uint8_t *body, size_t len)
 	record = seal_get(&s->seal, body, &len, plain);
 	if (record < 0) {
 		log_warn("sealed terminal: %s", seal_strerror(record));
-		part(s, "");
+		/* Our own direction is whole: the owner hears it now, and has not to find out by silence. */
+		s->seal.out = out;
+		s->seal.state = SEAL_OPEN;
+		part(s, seal_strerror(record));
 	} else if (s->authorised) {
 		on_authorised(s, record, plain, len);
 	} else if (record == SEAL_AUTH) {
@@ -176,6 +180,8 @@ static void on_record(struct sealed *s, const uint8_t *body, size_t len)
 	} else {
 		part(s, seal_strerror(SEAL_E_ORDER));
 	}
+	explicit_bzero(&out, sizeof(out));
+	explicit_bzero(plain, sizeof(plain));
 }
 
 static bool on_frame(void *arg, enum seal_frame type, const uint8_t *body, size_t len)

@@ -196,7 +196,10 @@ test("a login that is relayed to another conversation is refused", async (t) => 
 	guest.send(auth);
 	// It is under other keys: the guest cannot even read it, and the conversation is over.
 	await gateway.type("id\n").catch(() => {});
-	await assert.rejects(Promise.race([gateway.record(), new Promise((_, no) => setTimeout(() => no(new Error("silence")), 700))]), /silence/);
+	const last = await gateway.record();
+	assert.equal(last.type, RECORD.CLOSE);
+	assert.match(Buffer.from(last.content).toString(), /was changed|missing/);
+	await assert.rejects(Promise.race([gateway.record(), new Promise((_, no) => setTimeout(() => no(new Error("silence")), 500))]), /silence/);
 });
 
 // What a gateway may try with the records on their way to the client, and what the client says.
@@ -283,6 +286,7 @@ test("found out: keystrokes changed, repeated or left out on the way to the gues
 					said += Buffer.from((await client.seal.get(f.body)).content).toString();
 			}
 		}, /says nothing/, name);
+		assert.match(said, /a record (was changed|is missing)/, `${name}: the guest does not say so`);
 		assert.ok(!said.includes("twice"), `${name}: the guest went on: ${said}`);
 		assert.ok(name === "repeated" || !said.includes("once"), `${name}: it was run`);
 	}

@@ -40,7 +40,7 @@ test("bytes that come twice are cut, a hole is an error", () => {
 test("a resume without a gap leaves the screen alone", () => {
 	const session = attached();
 	session.output(out(0, "abc"));
-	assert.deepEqual(session.welcome(welcome({ out_offset: 3 })), { fresh: false, lost: 0, dropped: 0 });
+	assert.deepEqual(session.welcome(welcome({ out_offset: 3 })), { first: false, fresh: false, lost: 0, dropped: 0, astray: false });
 	const part = session.output(out(3, "de", FLAG_REPLAY));
 	assert.equal(part.reset, false);
 	assert.equal(part.replay, true);
@@ -74,7 +74,7 @@ test("another epoch: offsets begin again, input for the old process is dropped",
 	const session = attached();
 	session.output(out(0, "abc"));
 	session.type(bytes("rm -r x"), QUEUE_MAX);
-	assert.deepEqual(session.welcome(welcome({ epoch: OTHER })), { fresh: true, lost: 0, dropped: 7 });
+	assert.deepEqual(session.welcome(welcome({ epoch: OTHER })), { first: false, fresh: true, lost: 0, dropped: 7, astray: false });
 	assert.equal(session.next_input(), null);
 	const part = session.output(out(0, "boot"));
 	assert.equal(part.reset, true);
@@ -94,7 +94,7 @@ test("a console that is opened while one waits: what was typed stays typed", () 
 	session.welcome(welcome({ epoch: "0000000000000000" }));
 	session.type(bytes("early"), QUEUE_MAX);
 	session.next_input();
-	assert.deepEqual(session.welcome(welcome({ in_offset: 3 })), { fresh: false, lost: 0, dropped: 0 });
+	assert.deepEqual(session.welcome(welcome({ in_offset: 3 })), { first: false, fresh: false, lost: 0, dropped: 0, astray: false });
 	assert.deepEqual(session.next_input(), { offset: 3, bytes: bytes("ly") });
 });
 

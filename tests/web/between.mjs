@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A gateway that somebody else has taken over, for the stories about sealed terminals: stands between a client and the true gateway, passes requests
+ * and messages of terrarium.v1 on, keeps a copy of every byte, and changes what it is told to.
+ */
+import { createServer, request } from "node:http";
+import { createRequire } from "node:module";
+
+const { WebSocket, WebSocketServer } = createRequire(import.meta.url)("ws");
+export const INPUT = 0x02, OUTPUT = 0x82;
+
+const whole = async (stream) => {
+	const pieces = [];
+	for await (const piece of stream)
+		pieces.push(piece);
+	return Buffer.concat(pieces);
+};
+
+export class Between {
+	/** Everything that has passed, in both directions. @type {Buffer[]} */
+	seen = [];
+	/** Bodies of requests and answers: (method, path, text, is_answer) -> text */
+	rest = (method, path, text) => text;
+	/** What an INPUT or OUTPUT message carries: bytes -> bytes of the same length, so that offsets stay true. */
+	up = (bytes) => bytes;
+	down = (bytes) => bytes;
+	#pairs = new Set();
+
+	/** @param {number} to port of the gateway */
+	constructor(to) {
+		this.to = to;
+	}
+
+	async open() {
+		this.server = createServer((asked, answer) => this.#pass(asked, answer).catch(() => answer.destroy()));
+		const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, handleProtocols: (offered) => [...offered][0] });
+		this.server.on("upgrade", (asked, socket, head) => sockets.handleUpgrade(asked, socket, head, (near) => this.#join(asked, near)));
+		await new Promise((resolve) => this.server.listen(0, "127.0.0.1", resolve));
+		this.port = this.server.address().port;
+	}
+
+	/* As if the client had come to the gateway itself. */
+	#headers(headers) {
+		const host = `localhost:${this.to}`;
+		return { ...headers, host, "accept-encoding": "identity", ...(headers.origin && { origin: `http://${host}` }) };
+	}
+
+	async #pass(asked, answer) {
+		const body = this.rest(asked.method, asked.url, (await whole(asked)).toString("latin1"), false), headers = this.#headers(asked.headers);
+		if (body)
+			headers["content-length"] = body.length;
+		const got = await new Promise((resolve, reject) => {
+			request({ port: this.to, host: "127.0.0.1", method: asked.method, path: asked.url, headers }, resolve).on("error", reject).end(body, "latin1");
+		});
+		let bytes = await whole(got);
+		if (asked.url.startsWith("/api/"))
+			bytes = Buffer.from(this.rest(asked.method, asked.url, bytes.toString("latin1"), true), "latin1");
+		this.seen.push(Buffer.from(body, "latin1"), bytes);
+		const out = { ...got.headers };
+		delete out["transfer-encoding"];
+		if (out["content-length"] || bytes.length)
+			out["content-length"] = bytes.length;
+		answer.writeHead(got.statusCode, out).end(bytes);
+	}
+
+	#join(asked, near) {
+		const { cookie, origin, authorization, host } = this.#headers(asked.headers);
+		const far = new WebSocket(`ws://127.0.0.1:${this.to}${asked.url}`, asked.headers["sec-websocket-protocol"], { perMessageDeflate: false,
+			headers: { Host: host, ...(cookie && { Cookie: cookie }), ...(origin && { Origin: origin }), ...(authorization && { Authorization: authorization }) } });
+		const waiting = [], pair = { near, far };
+		this.#pairs.add(pair);
+		const to_far = (data) => far.readyState === WebSocket.OPEN ? far.send(data) : waiting.push(data);
+		far.on("open", () => waiting.splice(0).forEach((data) => far.send(data)));
+		near.on("message", (data) => to_far(this.#change(data, INPUT, 9, this.up)));
+		far.on("message", (data) => near.send(this.#change(data, OUTPUT, 10, this.down)));
+		for (const [a, b] of [[near, far], [far, near]]) {
+			a.on("error", () => b.terminate());
+			a.on("close", (code, reason) => {
+				this.#pairs.delete(pair);
+				if (code >= 1000 && code !== 1005 && code !== 1006)
+					b.close(code, reason);
+				else
+					b.terminate();
+			});
+		}
+	}
+
+	#change(data, type, at, change) {
+		this.seen.push(data);
+		if (data[0] !== type)
+			return data;
+		const bytes = data.subarray(at), changed = change(bytes);
+		if (changed.length !== bytes.length)
+			throw new Error("what replaces bytes has another length");
+		return Buffer.concat([data.subarray(0, at), changed]);
+	}
+
+	/** @param {string} text @returns {boolean} it has passed, or stands in what has */
+	has_seen(text) {
+		return Buffer.concat(this.seen).includes(text);
+	}
+
+	/** Every connection breaks. */
+	cut() {
+		for (const { near, far } of this.#pairs) {
+			near.terminate();
+			far.terminate();
+		}
+	}
+
+	close() {
+		this.cut();
+		this.server.closeAllConnections();
+		this.server.close();
+	}
+}
