@@ -7,6 +7,7 @@ import { Bar } from "./bar.js";
 import { copy, guard_paste, mouse_copies, open_link, paste_clipboard } from "./clipboard.js";
 import { Company, others } from "./company.js";
 import { $, ask, attempt, on_click, put, show, toast } from "./dom.js";
+import { Files } from "./files.js";
 import { Find } from "./find.js";
 import { in_front } from "./front.js";
 import { full_screen_button } from "./fullscreen.js";
@@ -85,6 +86,7 @@ export class Room {
 		this.#company = new Company({ email: who.email, link: () => this.#pane.link, done: () => this.term.focus() });
 		const share = new Share({ open: host.share_open === true, closed: () => this.term.focus() });
 		on_click("share-open", () => share.open(this.#pane.stream));
+		new Files({ vm: () => this.#machine.vm.id, stream: () => this.#pane.stream, closed: () => this.term.focus() });
 		power_menu(() => this.#machine);
 		const back = () => this.term.focus();
 		page_menu(who, this.term, {

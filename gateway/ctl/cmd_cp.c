@@ -229,18 +229,17 @@ static int get(struct cp *c, bool recursive, const char *path, const char *local
 static int copy(struct cp *c, bool recursive, const char *from, const char *to, struct err *e)
 {
 	const char *path = remote_part(from), *side = path ? from : to;
-	char vm_name[256], id[PICK_ID_BYTES];
+	char vm_name[256];
 	json_t *vm = NULL;
 	int r;
 
 	(void)snprintf(vm_name, sizeof(vm_name), "%.*s", (int)strcspn(side, ":"), side);
 	r = pick_vm(c->socket, vm_name, &vm, e);
-	if (r == 0 && pick_text(vm, "id", id, sizeof(id)) < 0)
+	if (r == 0 && pick_text(vm, "id", c->vm, sizeof(c->vm)) < 0)
 		r = err_set(e, -EPROTO, "the gateway's answer has no machine");
 	json_decref(vm);
 	if (r < 0)
 		return r;
-	c->vm = id;
 	c->tty = isatty(STDERR_FILENO);
 	side = path ? path : remote_part(to);
 	if (!side[0])

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "gateway/ctl/pick.h"
+
 struct err;
 
 /*
@@ -17,7 +19,8 @@ struct err;
 
 /** struct cp - @replace: what is there already; @shown: time of the last line of progress */
 struct cp {
-	const char *socket, *vm;
+	const char *socket;
+	char vm[PICK_ID_BYTES];
 	bool replace, tty;
 	struct timespec began;
 	uint64_t shown_ms;
