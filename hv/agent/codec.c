@@ -234,12 +234,11 @@ static long fill(struct agent_reader *r, const uint8_t *data, size_t len)
 }
 
 /* A whole frame is there: 1 = handed over, 0 = the taker wants no more, -1 = not to be believed. */
-static int finish_frame(struct agent_reader *r, bool (*on_frame)(void *arg, struct agent_frame *f), void *arg)
+static int finish_frame(struct agent_reader *r, const uint8_t *frame, size_t size, bool (*on_frame)(void *arg, struct agent_frame *f), void *arg)
 {
-	size_t size = r->len;
-	struct agent_in head = { r->frame + 4, AGENT_HEAD_BYTES - 4, false };
-	struct agent_frame f = { .body = { r->frame + AGENT_HEAD_BYTES, size - AGENT_HEAD_BYTES - AGENT_TAIL_BYTES, false } };
-	uint32_t tail = u32_at(r->frame + size - AGENT_TAIL_BYTES);
+	struct agent_in head = { frame + 4, AGENT_HEAD_BYTES - 4, false };
+	struct agent_frame f = { .body = { frame + AGENT_HEAD_BYTES, size - AGENT_HEAD_BYTES - AGENT_TAIL_BYTES, false } };
+	uint32_t tail = u32_at(frame + size - AGENT_TAIL_BYTES);
 	uint16_t reserved;
 
 	f.type = agent_get_u8(&head);
@@ -254,6 +253,14 @@ static int finish_frame(struct agent_reader *r, bool (*on_frame)(void *arg, stru
 	return on_frame(arg, &f) ? 1 : 0;
 }
 
+/* The size of a frame that begins at @data and is all there: it need not be copied. 0 if it is not. */
+static size_t whole_frame(const struct agent_reader *r, const uint8_t *data, size_t len)
+{
+	size_t size = r->len == 0 && len >= AGENT_HEAD_BYTES + AGENT_TAIL_BYTES ? u32_at(data) : 0;
+
+	return size >= AGENT_HEAD_BYTES + AGENT_TAIL_BYTES && size <= AGENT_FRAME_MAX && size <= len ? size : 0;
+}
+
 unsigned agent_reader_feed(struct agent_reader *r, const uint8_t *data, size_t *len, bool (*on_frame)(void *arg, struct agent_frame *f),
 			   void *arg)
 {
@@ -261,18 +268,22 @@ unsigned agent_reader_feed(struct agent_reader *r, const uint8_t *data, size_t *
 	size_t at = 0;
 
 	while (at < *len) {
+		size_t whole;
 		long n;
 		int got = 1;
 
 		at += skip(r, data + at, *len - at);
 		if (at == *len)
 			break;
-		n = fill(r, data + at, *len - at);
+		whole = whole_frame(r, data + at, *len - at);
+		n = whole > 0 ? (long)whole : fill(r, data + at, *len - at);
 		at += n > 0 ? (size_t)n : 0;
 		if (n < 0)
 			got = -1;
+		else if (whole > 0)
+			got = finish_frame(r, data + at - whole, whole, on_frame, arg);
 		else if (r->len >= AGENT_HEAD_BYTES + AGENT_TAIL_BYTES && r->len == u32_at(r->frame))
-			got = finish_frame(r, on_frame, arg);
+			got = finish_frame(r, r->frame, r->len, on_frame, arg);
 		if (got < 0) {
 			bad++;
 			lose_sync(r);

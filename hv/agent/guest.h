@@ -58,7 +58,7 @@ struct guest_link {
 	int fd, listen_fd; /* owned */
 	bool is_port;
 	ev_io on_read, on_write, on_accept;
-	ev_timer retry;
+	ev_timer retry, gather;
 	struct loop_task pump;
 	struct agent_reader reader;
 	struct buf out;
@@ -111,6 +111,8 @@ int guest_end(struct guest *g, size_t start);
 bool guest_room(const struct guest *g);
 /** guest_wake() - something may have become sendable */
 void guest_wake(struct guest *g);
+/** guest_wake_soon() - the same, but more is expected: at the latest in 2 ms */
+void guest_wake_soon(struct guest *g);
 
 /** guest_request() - serve one frame. Return: false if the conversation cannot go on */
 bool guest_request(struct guest *g, struct agent_frame *f);

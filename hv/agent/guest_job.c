@@ -20,6 +20,7 @@
 #include "hv/agent/guest.h"
 
 #define CUTOFF_S 1.0 /* after the program's end; what it wrote is in the pipes by then, others may hold them for ever */
+#define LONG_READ 1024U /* of a terminal: more is on its way */
 #define HANGUP_S 3.0 /* from SIGHUP to SIGKILL */
 
 static void job_free(struct guest_job *j)
@@ -123,10 +124,13 @@ static size_t source_read(struct guest_source *src)
 static void on_output(struct ev_loop *ev, ev_io *w, int events)
 {
 	struct guest_source *src = w->data;
+	size_t n = source_read(src);
 
 	(void)ev;
 	(void)events;
-	if (source_read(src) > 0)
+	if (n >= LONG_READ && src->job->kind == AGENT_KIND_PTY && src->end - src->sent < 2U * AGENT_DATA_MAX)
+		guest_wake_soon(src->job->g);
+	else if (n > 0)
 		guest_wake(src->job->g);
 }
 
@@ -497,6 +501,7 @@ bool job_on_credit(struct guest_job *j, uint8_t stream, struct agent_in *body)
 {
 	struct guest_source *src = &j->out[stream == AGENT_STDERR];
 	uint64_t taken = agent_get_u64(body), limit = agent_get_u64(body);
+	bool waits = src->sent >= src->limit;
 
 	if (!agent_get_done(body) || stream == AGENT_STDIN || !j->attached)
 		return false;
@@ -504,7 +509,8 @@ bool job_on_credit(struct guest_job *j, uint8_t stream, struct agent_in *body)
 		return false;
 	source_forget(src, taken);
 	src->limit = limit;
-	guest_wake(j->g);
+	if (waits)
+		guest_wake(j->g);
 	return true;
 }
 

@@ -2,7 +2,8 @@
 /*
  * Theory of operation. One conversation at a time. Bytes come in pieces of 64 KiB and are served as long as answers fit (ANSWERS_MAX): then reading
  * stops until the host has read. Stream data is queued only while little waits (STREAM_MAX), all jobs in turn, so an answer is never far
- * behind. A new HELLO throws away what was queued for the old host: streams are sent again from where the new one says.
+ * behind. What a flooding terminal gives in pieces of 4 KiB is gathered for GATHER_S, for every frame costs the host as much as copying some
+ * thousand bytes. A new HELLO throws away what was queued for the old host: streams are sent again from where the new one says.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +21,7 @@
 #define STREAM_MAX  (4U * AGENT_DATA_MAX)
 #define ANSWERS_MAX (16U * AGENT_DATA_MAX)
 #define OUT_MAX	    (ANSWERS_MAX + AGENT_JOBS_MAX * 256U + 4U * AGENT_FRAME_MAX) /* and what jobs say beside data */
+#define GATHER_S    0.002
 #define PORT_RETRY_S 0.25 /* a port without a host reads as ended, and polls as ready: look again later */
 
 static void link_drop(struct guest *g)
@@ -77,6 +79,7 @@ static void pump(struct loop_task *task)
 {
 	struct guest *g = container_of(task, struct guest, link.pump);
 
+	ev_timer_stop(g->loop->ev, &g->link.gather);
 	for (struct guest_job *j = g->jobs; j && guest_room(g); j = j->next)
 		job_pump(j);
 	rotate(g);
@@ -85,6 +88,23 @@ static void pump(struct loop_task *task)
 void guest_wake(struct guest *g)
 {
 	loop_defer(g->loop, &g->link.pump, pump);
+}
+
+static void on_gathered(struct ev_loop *ev, ev_timer *w, int events)
+{
+	(void)ev;
+	(void)events;
+	guest_wake(w->data);
+}
+
+void guest_wake_soon(struct guest *g)
+{
+	ev_timer *w = &g->link.gather;
+
+	if (ev_is_active(w))
+		return;
+	ev_timer_set(w, GATHER_S, 0.);
+	ev_timer_start(g->loop->ev, w);
 }
 
 static int greet(struct guest *g, const struct agent_frame *f, struct agent_hello *h)
@@ -182,6 +202,7 @@ static void on_write(struct ev_loop *ev, ev_io *w, int events)
 {
 	struct guest *g = w->data;
 	struct guest_link *l = &g->link;
+	bool was_full = l->out.len >= STREAM_MAX;
 	ssize_t n = l->out.len > 0 ? write(l->fd, l->out.data, l->out.len) : 0;
 
 	(void)events;
@@ -194,7 +215,7 @@ static void on_write(struct ev_loop *ev, ev_io *w, int events)
 	buf_eat(&l->out, (size_t)n);
 	if (l->out.len == 0)
 		ev_io_stop(ev, w);
-	if (l->out.len < STREAM_MAX)
+	if (was_full && l->out.len < STREAM_MAX)
 		guest_wake(g);
 	if (l->in_at < l->in_len)
 		serve_input(g);
@@ -274,6 +295,8 @@ int guest_init(struct guest *g, struct loop *loop, const char *root)
 	ev_init(&l->on_write, on_write);
 	ev_init(&l->on_accept, on_accept);
 	ev_timer_init(&l->retry, on_retry, PORT_RETRY_S, PORT_RETRY_S);
+	ev_timer_init(&l->gather, on_gathered, GATHER_S, 0.);
+	l->gather.data = g;
 	l->on_read.data = l->on_write.data = l->on_accept.data = l->retry.data = g;
 	g->root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (g->root_fd < 0)
@@ -288,6 +311,7 @@ void guest_finish(struct guest *g)
 	g->link.listen_fd = fd_close(g->link.listen_fd);
 	agent_reader_finish(&g->link.reader);
 	job_end_all(g);
+	ev_timer_stop(g->loop->ev, &g->link.gather);
 	loop_cancel(g->loop, &g->link.pump);
 	g->root_fd = fd_close(g->root_fd);
 }

@@ -231,7 +231,7 @@ static bool on_frame(void *arg, struct agent_frame *f)
 
 static void on_read(struct ev_loop *ev, ev_io *w, int events)
 {
-	static uint8_t chunk[65536]; /* one thread; nothing of it is needed after this */
+	static uint8_t chunk[4 * AGENT_FRAME_MAX]; /* one thread; nothing of it is needed after this. What a flood gives at once stays whole */
 	struct agent_host *h = w->data;
 	ssize_t n = read(h->fd, chunk, sizeof(chunk));
 	size_t used = n > 0 ? (size_t)n : 0;

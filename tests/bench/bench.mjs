@@ -94,14 +94,19 @@ function rowsOf(scenario, runs) {
 	for (const figure of scenario.figures) {
 		const theirs = figure.ours ? null : value("ttyd", figure);
 		const ourSources = Object.keys(runs).filter((s) => s !== "ttyd");
-		for (const source of ourSources.length > 0 ? ourSources : ["–"]) {
+		for (const source of figure.only?.filter((s) => runs[s]) ?? (ourSources.length > 0 ? ourSources : ["–"])) {
 			const ours = value(source, figure);
-			const verdict = judge(figure.targets?.[source], ours, theirs);
+			// A target may be against another source of ours instead of ttyd.
+			const { than, ...target } = figure.targets?.[source] ?? {};
+			const other = than ? value(than, figure) : theirs;
+			const verdict = judge(figure.targets?.[source] && target, ours, other);
+			if (than)
+				verdict.text += ` ${than}`;
 			if (figure.quiet && !wasQuiet(runs[source]))
 				verdict.met = "busy";
 			rows.push({
 				scenario: scenario.name, args: scenario.args, what: figure.what, source, unit: figure.unit, ours, ttyd: theirs,
-				ratio: ours !== null && theirs > 0 ? ours / theirs : null, target: verdict.text, met: verdict.met,
+				ratio: ours !== null && other > 0 ? ours / other : null, target: verdict.text, met: verdict.met,
 				runs: Object.fromEntries([source, "ttyd"].filter((s) => runs[s] && !(figure.ours && s === "ttyd"))
 					.map((s) => [s, runs[s].map(figure.pick)])),
 			});

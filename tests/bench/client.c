@@ -27,6 +27,7 @@
 #define HTTP_BYTES 8192
 #define SILENCE_S 60 /* a peer that says nothing for so long is broken */
 #define TTYD_RESUME_BYTES 100000
+#define AGENT_TRIES 10000 /* a millisecond each */
 
 enum { WS_BINARY = 2, WS_CLOSE = 8, WS_PING = 9, WS_PONG = 10 };
 enum { HELLO = 0x01, INPUT = 0x02, CREDIT = 0x04 };
@@ -198,6 +199,30 @@ static void post_for(const struct peer *p, struct http *h, const char *path, con
 	json_decref(json);
 }
 
+/* A shell of the machine that @h has, or of a new one. Its agent needs a moment. */
+static void shell_create(const struct peer *p, struct http *h, char stream[STREAM_TEXT])
+{
+	char path[64 + VM_TEXT], reply[HTTP_BYTES];
+	json_t *json;
+
+	if (h->shells++ % SHELLS_PER_MACHINE == 0)
+		post_for(p, h, "/api/v1/vms", p->vm, "id", h->vm, sizeof(h->vm));
+	(void)snprintf(path, sizeof(path), "/api/v1/vms/%s/streams", h->vm);
+	for (int tries = 0;; tries++) {
+		int status = http_post(p, h, path, "{\"kind\":\"shell\"}", reply, sizeof(reply));
+
+		if (status == 201)
+			break;
+		errno = 0;
+		if (tries == AGENT_TRIES || strstr(reply, "no_agent") == NULL)
+			die("POST %s: %d %s", path, status, reply);
+		(void)usleep(1000);
+	}
+	json = json_loads(reply, 0, NULL);
+	(void)snprintf(stream, STREAM_TEXT, "%s", json_string_value(json_object_get(json, "id")));
+	json_decref(json);
+}
+
 void session_create(const struct peer *p, struct http *h, char stream[STREAM_TEXT])
 {
 	char id[STREAM_TEXT - 8];
@@ -205,6 +230,10 @@ void session_create(const struct peer *p, struct http *h, char stream[STREAM_TEX
 	stream[0] = '\0';
 	if (p->dialect == DIALECT_TTYD)
 		return;
+	if (p->shell != NULL) {
+		shell_create(p, h, stream);
+		return;
+	}
 	post_for(p, h, "/api/v1/vms", p->vm, "id", id, sizeof(id));
 	(void)snprintf(stream, STREAM_TEXT, "%s.console", id);
 }

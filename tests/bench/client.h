@@ -20,18 +20,24 @@ enum dialect { DIALECT_TTYD, DIALECT_TERRARIUM };
  * struct peer - the server under test
  * @cookie: value of the Cookie header; a secret, read from a file
  * @vm:     JSON of the machine to make for a session
+ * @shell:  the program that each session has instead of its login shell, beside others in one machine; NULL: sessions are consoles
  */
 struct peer {
 	enum dialect dialect;
 	uint16_t port;
 	char cookie[512];
-	const char *vm;
+	const char *vm, *shell;
 };
 
-/* A kept-alive HTTP connection; zeroed = closed. Not shared between threads. */
+#define VM_TEXT		  40
+#define SHELLS_PER_MACHINE 50
+
+/* A kept-alive HTTP connection; zeroed = closed. Not shared between threads. @vm: the machine that gets its sessions' @shells */
 struct http {
 	bool open;
 	int fd;
+	char vm[VM_TEXT];
+	size_t shells;
 };
 
 /** http_post() - POST @body; the answer's body goes to @reply. Return: the status */

@@ -115,6 +115,16 @@ static double cpu_end(const struct bench *b, const struct cpu *c, json_t *o, con
 	return sum;
 }
 
+/* The agents are the guests' and no part of the server: their CPU time is told beside. 0 where there are none. */
+static double agents_cpu_ms(const struct bench *b)
+{
+	for (size_t i = 0; b->peer.shell != NULL && i < b->processes; i++) {
+		if (strcmp(b->process[i].name, "netd") == 0)
+			return usage_children_cpu_ms(b->process[i].pid);
+	}
+	return 0;
+}
+
 static void put_usage(const struct bench *b, json_t *o)
 {
 	int64_t rss = 0, fds = 0;
@@ -182,15 +192,18 @@ static void throughput(struct bench *b)
 	struct session *s = sessions_new(1);
 	struct http h = { 0 };
 	struct cpu cpu;
-	double start, seconds, ms, mib = (double)b->bytes / MIB;
+	double start, seconds, ms, agents_ms, mib = (double)b->bytes / MIB;
 
 	session_open(s, &b->peer, &h);
 	cpu = cpu_begin(b);
+	agents_ms = agents_cpu_ms(b);
 	start = now_us();
 	session_command(s, b->bytes, "data %llu\n", (unsigned long long)b->bytes);
 	await_ready(s);
 	seconds = (now_us() - start) / 1e6;
 	ms = cpu_end(b, &cpu, b->out, "");
+	if (b->peer.shell != NULL)
+		put_real(b->out, "agent_cpu_ms_per_mib", (agents_cpu_ms(b) - agents_ms) / mib);
 	put_real(b->out, "mib_per_s", mib / seconds);
 	put_real(b->out, "cpu_ms_per_mib", ms / mib);
 	put_real(b->out, "bytes_per_frame", (double)s->t.total / (double)s->t.frames);
@@ -483,7 +496,7 @@ static void rest(struct bench *b)
 	size_t streams = b->count / b->per_stream;
 	struct session *s = sessions_new(b->count);
 	struct cpu cpu;
-	double ms;
+	double ms, agents_ms;
 
 	(void)sessions_open(s, streams, &b->peer, OPEN_NEW);
 	for (size_t i = streams; i < b->count; i++) {
@@ -493,9 +506,13 @@ static void rest(struct bench *b)
 	(void)sessions_open(s + streams, b->count - streams, &b->peer, OPEN_ATTACH);
 	(void)sessions_serve(s, b->count, 1000, -1);
 	cpu = cpu_begin(b);
+	agents_ms = agents_cpu_ms(b);
 	ms = sessions_serve(s, b->count, b->ms, -1) * 1e3;
 	put_real(b->out, "rest_cpu_percent", 100 * cpu_end(b, &cpu, b->out, "rest_") / ms);
+	if (b->peer.shell != NULL)
+		put_real(b->out, "agents_rest_cpu_percent", 100 * (agents_cpu_ms(b) - agents_ms) / ms);
 	put_int(b->out, "attached", b->count);
+	put_int(b->out, "streams", streams);
 	put_usage(b, b->out);
 	for (size_t i = 0; i < b->count; i++) {
 		errno = 0;
@@ -596,6 +613,11 @@ static void set_vm(struct bench *b, const char *v)
 	b->peer.vm = v;
 }
 
+static void set_shell(struct bench *b, const char *v)
+{
+	b->peer.shell = v;
+}
+
 static void set_pid(struct bench *b, const char *v)
 {
 	struct process *p = &b->process[b->processes];
@@ -640,6 +662,7 @@ static const struct {
 	{ { "port", required_argument, NULL, 0 }, set_port },
 	{ { "auth", required_argument, NULL, 0 }, set_auth },
 	{ { "vm", required_argument, NULL, 0 }, set_vm },
+	{ { "shell", required_argument, NULL, 0 }, set_shell },
 	{ { "pid", required_argument, NULL, 0 }, set_pid },
 	{ { "steps", required_argument, NULL, 0 }, set_steps },
 	{ { "bytes", required_argument, NULL, 0 }, set_bytes },

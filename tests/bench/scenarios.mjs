@@ -4,7 +4,8 @@
 //
 // quiet: an absolute time of much computing, which says nothing unless the machine was idle; it is not judged then.
 //
-// Sources of ours: "pty" and "socket" (the local driver's console), "vm" (QEMU's). ttyd always has a PTY.
+// Sources of ours: "pty" and "socket" (the local driver's console), "agent" (shells that the agent opens in the local driver's machines, whose
+// own CPU time is the guest's and told beside), "vm" (QEMU's console). ttyd always has a PTY.
 
 const MIB = 1 << 20;
 const at = (n) => (r) => r.steps.find((s) => s.sessions === n);
@@ -17,12 +18,13 @@ function throughput(quick) {
 	const cpu = { what: "server CPU per MiB", unit: "ms", pick: (r) => r.cpu_ms_per_mib };
 	const rate = { what: "throughput", unit: "MiB/s", pick: (r) => r.mib_per_s };
 	return {
-		name: "throughput", args: [`--bytes=${(quick ? 64 : 256) * MIB}`], sources: ["pty", "socket", "ttyd"], rounds: quick ? 1 : 5,
+		name: "throughput", args: [`--bytes=${(quick ? 64 : 256) * MIB}`], sources: ["pty", "socket", "agent", "ttyd"], rounds: quick ? 1 : 5,
 		figures: [
 			{ ...rate, targets: { pty: { ratioMin: 1.0 }, socket: { ratioMin: 5 } } },
-			{ ...cpu, targets: { pty: { ratioMax: 0.8 }, socket: { ratioMax: 0.15 } } },
+			{ ...cpu, targets: { pty: { ratioMax: 0.8 }, socket: { ratioMax: 0.15 }, agent: { ratioMax: 1.5, than: "socket" } } },
+			{ what: "  and the agent's, in the guest", unit: "ms", pick: (r) => r.agent_cpu_ms_per_mib ?? NaN, ours: true, only: ["agent"] },
 			{ what: "output per frame", unit: "byte", pick: (r) => r.bytes_per_frame },
-			{ what: "every byte right", unit: "0/1", pick: (r) => Number(r.whole), targets: { pty: { equals: 1 }, socket: { equals: 1 } } },
+			{ what: "every byte right", unit: "0/1", pick: (r) => Number(r.whole), targets: { pty: { equals: 1 }, socket: { equals: 1 }, agent: { equals: 1 } } },
 		],
 	};
 }
@@ -30,7 +32,7 @@ function throughput(quick) {
 function echo(quick, floods, keys, targets) {
 	const beside = ["idle", "beside 1 flood"][floods] ?? `beside ${floods} floods`;
 	return {
-		name: "echo", args: [`--floods=${floods}`, `--keys=${keys}`], sources: ["pty", "socket", "ttyd"],
+		name: "echo", args: [`--floods=${floods}`, `--keys=${keys}`], sources: ["pty", "socket", ...(floods === 0 ? ["agent"] : []), "ttyd"],
 		rounds: floods > 0 ? (quick ? 1 : 5) : (quick ? 5 : 9), /* where the kernel happens to put three processes on its CPUs decides much */
 		figures: [
 			{ what: `echo ${beside}, p50`, unit: "µs", pick: (r) => r.p50_us, targets: targets.p50 },
@@ -61,7 +63,7 @@ function sessions(quick) {
 		what: `memory at ${n}, without rings`, unit: "KiB", pick: (r) => at(n)(r).rss_kib,
 	}));
 	return {
-		name: "sessions", args: [`--steps=${steps.join(",")}`, `--ms=${quick ? 3000 : 10000}`], sources: ["pty", "ttyd"],
+		name: "sessions", args: [`--steps=${steps.join(",")}`, `--ms=${quick ? 3000 : 10000}`], sources: ["pty", "agent", "ttyd"],
 		rounds: quick ? 1 : 3,
 		figures: [
 			...memory,
@@ -120,7 +122,7 @@ function ends(quick) {
 }
 
 function others(quick) {
-	const ours = (t) => ({ pty: t, socket: t });
+	const ours = (t) => ({ pty: t, socket: t }), relayed = (t) => ({ socket: t, agent: t });
 	return [
 		{
 			name: "resume", args: [`--bytes=${(quick ? 64 : 256) * MIB}`, `--drops=${quick ? 50 : 1000}`], sources: ["pty", "socket"],
@@ -141,11 +143,13 @@ function others(quick) {
 			],
 		},
 		{
-			name: "rest", args: [`--count=${quick ? 500 : 5000}`, "--per-stream=5", `--ms=${quick ? 3000 : 10000}`], sources: ["socket"],
+			name: "rest", args: [`--count=${quick ? 500 : 5000}`, "--per-stream=5", `--ms=${quick ? 3000 : 10000}`], sources: ["socket", "agent"],
 			rounds: 1,
 			figures: [
-				{ what: "attached at rest", unit: "", pick: (r) => r.attached, targets: { socket: { min: quick ? 500 : 5000 } } },
-				{ what: "CPU with all of them at rest", unit: "%", pick: (r) => r.rest_cpu_percent, targets: { socket: { max: 5 } } },
+				{ what: "attached at rest", unit: "", pick: (r) => r.attached, targets: relayed({ min: quick ? 500 : 5000 }) },
+				{ what: "CPU with all of them at rest", unit: "%", pick: (r) => r.rest_cpu_percent, targets: relayed({ max: 5 }) },
+				{ what: "  and of all agents", unit: "%", pick: (r) => r.agents_rest_cpu_percent ?? NaN, ours: true, only: ["agent"] },
+				{ what: "memory per attached terminal then", unit: "KiB", pick: (r) => r.rss_kib / r.attached },
 				{ what: "memory of both processes then", unit: "KiB", pick: (r) => r.rss_kib },
 			],
 		},

@@ -99,16 +99,17 @@ class Terrarium {
 	}
 
 	#config(dir) {
-		const vm = this.source === "vm";
+		const vm = this.source === "vm", agent = this.source === "agent";
 		const gateway = {
 			listen: `127.0.0.1:${this.port}`, state_dir: path.join(dir, "state"), helper_socket: path.join(dir, "netd.sock"),
 			driver: vm ? "qemu" : "local", identity: "demo", images: this.options.images, local_command: this.options.child,
-			local_console: vm ? "pty" : this.source, per_person: 1000, quota_cpus: 4096, quota_memory: "1T", max_connections: 16384, connections_per_address: 16384,
+			local_console: vm || agent ? "pty" : this.source, ...(agent && { local_agent: "agent", shells_per_machine: 64, ring_dir: path.join(dir, "rings") }),
+			per_person: 1000, quota_cpus: 4096, quota_memory: "1T", max_connections: 16384, connections_per_address: 16384,
 			log_level: "warn",
 		};
 		const netd = {
 			socket: gateway.helper_socket, slots: 1200, start_rate: 100000, log_level: "warn",
-			...(vm ? {} : { binaries: `child=${this.options.child}`, network: "off", uid_base: 0, cgroups: "no" }),
+			...(vm ? {} : { binaries: `child=${this.options.child} agent=${path.join(this.options.bin, "terrarium-agent")}`, network: "off", uid_base: 0, cgroups: "no" }),
 		};
 		const section = (name, keys) => `[${name}]\n` + Object.entries(keys).map(([k, v]) => `${k} = ${v}\n`).join("");
 		const file = path.join(dir, "terrarium.conf");
@@ -162,7 +163,8 @@ class Terrarium {
 
 	args() {
 		const pids = this.source === "vm" ? [] : [`--pid=server:${this.gateway.pid}`, `--pid=netd:${this.netd.pid}`];
-		return ["--peer=terrarium", `--port=${this.port}`, `--auth=${this.auth}`, ...pids];
+		return ["--peer=terrarium", `--port=${this.port}`, `--auth=${this.auth}`, ...pids,
+			...(this.source === "agent" ? [`--shell=${this.options.child}`] : [])];
 	}
 
 	async end() {

@@ -66,6 +66,21 @@ static void await_first_byte(struct session *s)
 	}
 }
 
+/* What the login shell says before does not count. */
+static void become_child(struct session *s, const char *program)
+{
+	char line[512];
+
+	(void)snprintf(line, sizeof(line), " exec %s\n", program);
+	term_say(&s->t, line);
+	while (!s->ready) {
+		errno = 0;
+		if (term_step(&s->t, WAIT_BLOCK, STEP_BYTES) == 0)
+			die("the shell closed with %u before its child came", s->t.close_code);
+	}
+	s->t.total = s->t.frames = 0;
+}
+
 void session_open(struct session *s, const struct peer *p, struct http *h)
 {
 	double start = now_us();
@@ -73,7 +88,10 @@ void session_open(struct session *s, const struct peer *p, struct http *h)
 	pthread_once(&pattern_once, pattern_init);
 	session_create(p, h, s->t.stream);
 	term_open(&s->t, p, h, &hooks, s);
-	await_first_byte(s);
+	if (p->shell != NULL)
+		become_child(s, p->shell);
+	else
+		await_first_byte(s);
 	s->open_ms = (now_us() - start) / 1e3;
 }
 

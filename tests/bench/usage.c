@@ -29,6 +29,23 @@ double usage_cpu_ms(pid_t pid)
 	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
 }
 
+double usage_children_cpu_ms(pid_t pid)
+{
+	char path[64];
+	double sum = 0;
+	int child;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	f = fopen(path, "re");
+	if (f == NULL)
+		die("%s", path);
+	while (fscanf(f, "%d", &child) == 1)
+		sum += usage_cpu_ms(child);
+	(void)fclose(f);
+	return sum;
+}
+
 static int64_t count_fds(pid_t pid)
 {
 	char path[64];

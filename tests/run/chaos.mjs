@@ -231,7 +231,7 @@ class Session {
 		if (this.dies && w.epoch !== this.epoch) /* its machine was started again */
 			Object.assign(this, { epoch: null, dies: false, kept: Buffer.alloc(0) });
 		if (this.epoch && (w.epoch !== this.epoch || w.out_offset !== this.end))
-			this.fault(`it goes on with ${w.epoch} at ${w.out_offset}, not ${this.epoch} at ${this.end}`);
+			this.fault(`it goes on with ${w.epoch} at ${w.out_offset}, not ${this.epoch} at ${this.end}; the ring begins at ${w.ring_start}`);
 		if (!this.epoch)
 			Object.assign(this, { end: w.out_offset, kept_at: w.in_offset, fresh: true });
 		this.epoch = w.epoch;
@@ -253,6 +253,13 @@ class Session {
 			if (this.line?.exit)
 				Object.assign(this, { over: true, exit: this.line.exit, closed: this.line.closed });
 		}
+	}
+	/* With a goodbye or without; nobody waits for the answer to a goodbye. */
+	reload() {
+		const line = this.line;
+		if (below(2))
+			line?.ws.close();
+		setTimeout(() => line?.ws.terminate(), below(100));
 	}
 	watch() {
 		if (this.open && Date.now() - this.line.heard > SILENCE_MS) {
@@ -353,7 +360,7 @@ const faults = {
 	"one way stalls": [3, on_line((c) => c.stall(200 + below(3000), [pick(c.ways)]))],
 	slow: [4, on_line((c) => { c.throttle(8192 << below(4)); setTimeout(() => c.heal(), 1000 + below(4000)); })],
 	delay: [4, on_line((c) => { c.delay(5 + below(150)); setTimeout(() => c.heal(), 1000 + below(4000)); })],
-	reload: [5, () => pick(all).line?.ws[pick(["close", "terminate"])]()],
+	reload: [5, () => pick(all).reload()],
 	resize: [8, () => pick(all).resize(20 + below(200), 5 + below(80))],
 	paste: [4, () => { const s = pick(all); for (let i = 0; i < 40; i++) s.press(); }],
 };
