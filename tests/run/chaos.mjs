@@ -88,7 +88,7 @@ class Line extends Attachment {
 		if (e.role === "viewer" && !this.closed)
 			this.send(6, Buffer.from('{"do":"take"}'));
 		else if (e.role === "controller")
-			this.session.resend(this, e.in_offset);
+			this.session.go_on(this, e.in_offset);
 		count(`role ${e.role}`);
 	}
 }
@@ -196,6 +196,15 @@ class Session {
 			return;
 		this.kept = this.kept.subarray(offset - this.kept_at);
 		this.kept_at = offset;
+	}
+	/* Control has come back: the server has what is before @wants, but has not yet written all of it. */
+	go_on(line, wants) {
+		const have = wants - this.kept_at;
+		if (have < 0 || have > this.kept.length)
+			this.fault(`control is back for input at ${wants}, kept are ${this.kept_at} to ${this.kept_at + this.kept.length}`);
+		else if (have < this.kept.length)
+			line.type(this.kept.subarray(have), wants);
+		line.resent = true;
 	}
 	resend(line, wants) {
 		if (wants < this.kept_at || wants > this.kept_at + this.kept.length)
