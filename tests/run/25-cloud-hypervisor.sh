@@ -51,7 +51,7 @@ ch_retry --cpus=2 --memory=160M --cols=90 --rows=25 --stop=30s start state=ready
 	'send=echo cpus=$(nproc) name=$(hostname)\n' 'expect=cpus=3 name=test-0011' "${pings[@]}" \
 	'send=touch /tmp/before; reboot\n' state=booting state=ready 'send=ls /tmp/before; until [ "$(stty size)" = "33 100" ]; do sleep 0.1; done; echo still-$((2))\n' 'expect=No such file' expect=still-2 \
 	reset state=booting agent 'exec=ls /tmp/before' exit=1 \
-	'exec=kill -9 $(pidof terrarium-agent)' agent pty= 'expect=# ' size=100x30 'type=stty size\n' 'expect=30 100' state=ready resize=2x288 resized 'send=until [ $(nproc) = 2 ]; do sleep 0.1; done; poweroff\n' state=stopped 'reason=switched itself off' || fail "it does not boot, reboot or power off"
+	'exec=kill -9 $(pidof terrarium-agent)' agent pty= 'expect=# ' size=100x30 'type=stty size\n' 'expect=30 100' state=ready 'send=poweroff\n' state=stopped 'reason=switched itself off' || fail "it does not boot, reboot or power off"
 grep -q 'console pty' "$T/hv.log" || fail "its console is no PTY"
 [ "$(grep -c 'console pty' "$T/hv.log")" = 1 ] || say "booted twice"
 grep -q 'driver=cloud-hypervisor accel=kvm can_resize=1' "$T/hv.log" || fail "it is not shown as what it is"
@@ -101,8 +101,10 @@ ok "without KVM it says so in words"
 
 [ -z "$REAL" ] || { say "$PASSED checks"; exit 0; }
 
+# QEMU does not bear a reboot or a power-off after a processor was taken away.
 misbehave DEAF=1 BUSY=3
-ch_retry --stop=500ms start state=ready stop state=stopped || fail "a deaf guest does not stop"
+ch_retry --memory=160M --stop=500ms start state=ready resize=2x160 resized 'send=until [ $(nproc) = 2 ]; do sleep 0.1; done; echo two-$((2))\n' expect=two-2 \
+	resize=1x160 resized 'send=until [ $(nproc) = 1 ]; do sleep 0.1; done; echo one-$((1))\n' expect=one-1 stop state=stopped || fail "a deaf guest does not stop"
 [ "$(end_of)" = "status 0, signal 0" ] || fail "a deaf guest ends as: $(end_of)"
 ok "503 is borne, and a guest that does not listen is ended by vmm.shutdown"
 

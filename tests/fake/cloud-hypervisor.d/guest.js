@@ -73,7 +73,10 @@ class Guest extends EventEmitter {
 			"-device", "virtserialport,id=agent,chardev=agent,nr=2,name=org.terrarium.agent",
 		];
 		const args = [
-			"-no-user-config", "-nodefaults", "-display", "none", "-M", "q35,usb=off,smbus=off,sata=off,vmport=off", "-accel", "tcg,tb-size=16", // it has to live within the memory of a VMM that translates nothing
+			"-no-user-config", "-nodefaults", "-display", "none", "-M", "q35,usb=off,smbus=off,sata=off,vmport=off",
+			// The cache is small, for it has to live within the memory of a VMM that translates nothing; and one thread for all processors, for
+			// with one for each QEMU 7.2 ends by an assertion when a plugged-in one finds every part of the cache taken.
+			"-accel", "tcg,thread=single,tb-size=16",
 			"-cpu", "max", "-smp", `${cpus.boot_vcpus},maxcpus=${cpus.max_vcpus},sockets=${cpus.max_vcpus},cores=1,threads=1`,
 			"-m", `size=${memory.size / MIB}M${room ? `,slots=8,maxmem=${(memory.size + room) / MIB}M` : ""}`,
 			"-kernel", payload.kernel, "-append", payload.cmdline ?? "", "-object", "rng-builtin,id=rng", "-device", "virtio-rng-pci,rng=rng",
