@@ -41,15 +41,19 @@ static void on_route(struct http_call *call)
 
 	if (strlen(call->id) >= HTTP_ID_BYTES || strchr(call->id, '/'))
 		abort();
-	(void)http_query(call->req, "limit", value, sizeof(value));
+	if (http_query(call->req, "limit", value, sizeof(value)) == 0 && strlen(value) >= sizeof(value))
+		abort();
 	(void)http_accepts(call->req->accept_encoding, "br");
 	(void)http_etag_matches(call->req->if_none_match, "\"0123\"");
+	if (call->req->method == HTTP_PUT && call->json)
+		abort(); /* bytes are nobody's JSON */
 	http_json(call->resp, 200, json_pack("{s:s}", "id", call->id));
 }
 
 static const struct http_route routes[] = {
 	{ .method = HTTP_GET, .path = "/a/{id}/b", .run = on_route },
 	{ .method = HTTP_POST, .path = "/a", .flags = HTTP_SIGNED_IN, .run = on_route },
+	{ .method = HTTP_PUT, .path = "/p", .flags = HTTP_SIGNED_IN | HTTP_BYTES, .run = on_route, .body_max = 2 * HTTP_BODY_MAX },
 	{ .path = NULL },
 };
 

@@ -52,6 +52,7 @@ const big = randomBytes(64 * MIB), path = `${guest}/big.bin`;
 const piece = (at) => put({ path, offset: at, total: big.length }, big.subarray(at, at + MIB));
 const rss_before = rss_kib();
 let at = 0;
+const begun = Date.now();
 for (; at < 20 * MIB; at += MIB)
 	assert.deepEqual((await piece(at)).status, 200);
 await new Promise((resolve) => {
@@ -71,6 +72,7 @@ let last;
 for (; at < big.length; at += MIB)
 	last = await piece(at);
 assert.deepEqual(last, { status: 201, body: { offset: big.length, total: big.length, done: true } });
+console.log(`# ${Date.now() - begun} ms`);
 assert.equal(sum(readFileSync(path)), sum(big));
 assert.deepEqual(readdirSync(guest), ["big.bin"], "nothing is left beside it");
 ok("64 MiB in pieces, broken and resumed");
@@ -207,6 +209,8 @@ assert.deepEqual(contents(`${guest}/tree`), contents(`${host}/tree`));
 assert.deepEqual(contents(`${host}/back/tree`), contents(`${host}/tree`));
 ok("vm cp -r, there and back, with modes");
 
+const shown = spawnSync("script", ["-qfec", `'${process.env.TERRARIUM}' vm cp '${guest}/../host/tree/three' 'fern:${guest}/shown'`, "/dev/null"], { encoding: "utf8" });
+assert.match(shown.stdout, /three  100 %  3\.0 of 3\.0 MiB {2}[\d.]+ MiB\/s\r\n$/);
 let said = cp(`fern:${guest}/tree/three`, `${host}/back/tree`);
 assert.match(said.text, /is there already; --replace replaces it/);
 copied("--replace", `fern:${guest}/tree/three`, `${host}/back/tree`);
@@ -224,7 +228,26 @@ assert.deepEqual(readdirSync(`${guest}/tree`).filter((name) => name.includes("te
 ok("vm cp says what it does not do");
 
 /* --- a machine that is off --- */
+writeFileSync(`${guest}/again.bin`, big);
+const cut = await get(`${guest}/again.bin`);
+const held = cut.body.getReader();
+await held.read();
 assert.equal((await ann.call("POST", `/api/v1/vms/${vm.id}/stop`, { force: true })).status < 300, true);
+await assert.rejects(async () => {
+	for (let r = await held.read(); !r.done; r = await held.read())
+		;
+});
 await ann.wait_state(vm.id, "stopped");
 assert.deepEqual(await code(get(path)), [409, "no_agent"]);
 ok("no agent, no files");
+
+/* --- a machine that is deleted under what is being asked of it --- */
+assert.ok((await ann.call("POST", `/api/v1/vms/${vm.id}/start`, {})).status < 300);
+await until("the agent", async () => (await ann.state(vm.id)).agent === "ready");
+const asked = Array.from({ length: 20 }, () => get(`${guest}/again.bin`).then((r) => r.arrayBuffer()));
+const gone = ann.call("DELETE", `/api/v1/vms/${vm.id}`);
+await Promise.allSettled(asked);
+assert.ok((await gone).status < 300);
+await until("the machine is gone", async () => (await ann.call("GET", `/api/v1/vms/${vm.id}`)).status === 404);
+assert.deepEqual(await code(get(path)), [404, "not_found"]);
+ok("a machine may go while its files are read");

@@ -11,6 +11,7 @@
 
 #include "base/cli.h"
 #include "base/err.h"
+#include "gateway/ctl/cp.h"
 #include "gateway/ctl/ctl.h"
 #include "gateway/ctl/rfc3339.h"
 
@@ -121,6 +122,34 @@ static void files_are_read_up_to_a_limit(void **state)
 	assert_int_equal(ctl_load("/", 10, &file, &e), -EISDIR);
 }
 
+/* A machine may say what it likes: no name of its leads out of the directory that is written. */
+static void names_of_a_machine_stay_where_they_are(void **state)
+{
+	static const char *const bad[] = { "", ".", "..", "/etc/passwd", "../up", "a/b", "a/" }, *const good[] = { "a", "...", "..a", " ", "a\nb", "\u0416" };
+	char name[300];
+	json_t *item;
+
+	(void)state;
+	memset(name, 'x', sizeof(name));
+	name[sizeof(name) - 1] = '\0';
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]) + 1; i++) {
+		item = json_pack("{s:s}", "name", i == sizeof(bad) / sizeof(bad[0]) ? name : bad[i]);
+		assert_null(cp_name(item));
+		json_decref(item);
+	}
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		item = json_pack("{s:s}", "name", good[i]);
+		assert_string_equal(cp_name(item), good[i]);
+		json_decref(item);
+	}
+	item = json_pack("{s:s, s:s}", "name", "??", "escaped", "%2F%2E");
+	assert_null(cp_name(item));
+	json_decref(item);
+	item = json_pack("{s:i}", "name", 7);
+	assert_null(cp_name(item));
+	json_decref(item);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -128,6 +157,7 @@ int main(void)
 		cmocka_unit_test(numbers_are_exact),
 		cmocka_unit_test(options_are_read_by_their_table),
 		cmocka_unit_test(files_are_read_up_to_a_limit),
+		cmocka_unit_test(names_of_a_machine_stay_where_they_are),
 	};
 
 	return cmocka_run_group_tests_name("ctl", tests, NULL, NULL);
