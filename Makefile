@@ -46,7 +46,7 @@ AUTH     := auth/access.c auth/audit.c auth/db.c auth/demo.c auth/email.c auth/h
             auth/token.c
 AGENT_HOST  := hv/agent/codec.c hv/agent/host.c hv/agent/channel.c
 AGENT_GUEST := hv/agent/codec.c hv/agent/guest_address.c hv/agent/guest_console.c hv/agent/guest_file.c hv/agent/guest_identity.c \
-               hv/agent/guest_job.c hv/agent/guest_link.c hv/agent/guest_request.c hv/agent/guest_spawn.c hv/agent/report.c \
+               hv/agent/guest_job.c hv/agent/guest_port.c hv/agent/guest_link.c hv/agent/guest_request.c hv/agent/guest_spawn.c hv/agent/report.c \
                hv/agent/sealed.c hv/agent/sealed_pty.c
 SNP      := hv/snp/certs.c hv/snp/chain.c hv/snp/check.c hv/snp/crl.c hv/snp/firmware.c hv/snp/idblock.c hv/snp/kds.c \
             hv/snp/measure.c hv/snp/policy.c hv/snp/policy_json.c hv/snp/report.c hv/snp/roots.c hv/snp/sha.c \
@@ -63,11 +63,11 @@ CTL      := gateway/ctl/attach.c gateway/ctl/cmd_attach.c gateway/ctl/cmd_exec.c
             gateway/ctl/cmd_verity_verify.c gateway/ctl/cmd_vm.c gateway/ctl/cmd_vm_attest.c \
             gateway/ctl/ctl.c gateway/ctl/list.c gateway/ctl/login.c gateway/ctl/rest.c gateway/ctl/rfc3339.c \
             gateway/ctl/table.c
-GATEWAY  := gateway/api.c gateway/api_ask.c gateway/api_attestation.c gateway/api_host.c gateway/api_invite.c gateway/api_people.c gateway/api_prefs.c \
+GATEWAY  := gateway/api.c gateway/api_ask.c gateway/api_attestation.c gateway/api_host.c gateway/api_invite.c gateway/api_people.c gateway/api_prefs.c gateway/api_preview.c \
             gateway/api_record.c gateway/api_download.c gateway/api_files.c gateway/api_upload.c gateway/fileop.c gateway/api_rules.c gateway/api_session.c gateway/api_share.c gateway/api_signin.c gateway/api_stream.c gateway/api_token.c gateway/api_vm.c \
             gateway/agent_tie.c gateway/askers.c gateway/attestation.c gateway/attach.c gateway/attach_control.c gateway/attach_hub.c gateway/cast.c gateway/doorman.c gateway/http.c \
             gateway/identities.c gateway/invite_text.c gateway/journal.c gateway/listen.c gateway/machine.c \
-            gateway/mailer.c gateway/metrics.c gateway/modes.c gateway/peer.c gateway/quota.c gateway/recorder.c gateway/ring.c gateway/ring_dir.c \
+            gateway/mailer.c gateway/metrics.c gateway/modes.c gateway/peer.c gateway/preview.c gateway/preview_head.c gateway/quota.c gateway/recorder.c gateway/ring.c gateway/ring_dir.c \
             gateway/sched.c gateway/scribe.c gateway/server.c gateway/settings.c gateway/sgr.c gateway/shell.c gateway/stream.c gateway/ticket.c \
             gateway/wire.c
 

@@ -10,6 +10,8 @@
 #include "auth/oidc.h"
 #include "auth/secret.h"
 
+#define SIGNIN_COOKIE "__Host-signin" /* names a sign-in under way */
+
 struct err;
 struct httpc;
 struct hypha;

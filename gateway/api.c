@@ -37,6 +37,7 @@ static const struct http_route routes[] = {
 	ANY(POST, "/api/v1/signin", api_signin_begin),
 	ANY(POST, "/api/v1/signin/look", api_signin_look),
 	ANY(GET, "/auth/{id}/callback", api_signin_callback),
+	ANY(GET, "/preview", api_preview),
 	ANY(GET, "/api/v1/attach", attach_without_upgrade),
 	FOR(USER, GET, "/api/v1/session", api_session_get, ALL),
 	FOR(USER, DELETE, "/api/v1/session", api_session_delete, ALL),

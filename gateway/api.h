@@ -20,6 +20,7 @@ struct machines;
 struct mailer;
 struct metrics;
 struct peer_limit;
+struct preview;
 struct recorder;
 struct rulebook;
 struct settings;
@@ -55,6 +56,7 @@ struct api {
 	struct peer_limit *sign_in_limit, *share_limit; /* share_limit: NULL for none */
 	struct peer_limit *account_limits[ACCOUNT_LIMIT_COUNT]; /* NULL: none */
 	const struct metrics *metrics;
+	struct preview *preview; /* NULL where there is no domain for it */
 	char proxy_headers[HTTP_EXTRA_MAX][72]; /* lower case, with the colon; filled by api_app() */
 	int64_t (*now_s)(void);
 	uint64_t (*now_ms)(void);
@@ -146,6 +148,7 @@ void api_token_list(struct http_call *call);
 void api_token_make(struct http_call *call);
 void api_token_drop(struct http_call *call);
 void api_token_rotate(struct http_call *call);
+void api_preview(struct http_call *call);
 void api_prefs_get(struct http_call *call);
 void api_prefs_put(struct http_call *call);
 void api_share_list(struct http_call *call);

@@ -14,7 +14,6 @@
 
 /* Signing in at an identity service: begin, come back, look. auth/signin.h has the states. */
 
-#define SIGNIN_COOKIE "__Host-signin"
 #define SIGNIN_ATTRIBUTES "Path=/; Secure; HttpOnly; SameSite=Lax" /* Lax: the way back is a navigation from another site */
 #define AWAY_RETRY_S  5
 

@@ -452,6 +452,8 @@ int machines_create(struct machines **out, struct loop *loop, struct store *stor
 	ms->stream_arg = c->stream_arg;
 	ms->shells = (struct shells_shared){ .loop = loop, .sched = sched, .store = store,
 					     .ring_bytes = shell_ring_bytes(c->hv.ring_bytes), .max = c->shells_max };
+	if (secret_random(ms->shells.port_tag, sizeof(ms->shells.port_tag)) < 0)
+		log_warn("no randomness to tell connections to guests apart by");
 	(void)snprintf(ms->shells.ring_dir, sizeof(ms->shells.ring_dir), "%s", c->ring_dir ? c->ring_dir : "");
 	r = ms->shells.ring_dir[0] ? ring_dir_prepare(ms->shells.ring_dir, e) : 0;
 	if (r < 0) {
@@ -612,6 +614,15 @@ struct shells *machine_shells(const struct machine *m)
 struct shell *machine_shell_of(struct stream *s)
 {
 	return shell_of_stream(machine_of_stream(s)->shells, s);
+}
+
+void machine_port_tag(struct machine *m, uint8_t tag[16])
+{
+	struct shells_shared *shared = &m->ms->shells;
+
+	memcpy(tag, shared->port_tag, sizeof(shared->port_tag));
+	shared->ports++;
+	memcpy(tag + sizeof(shared->port_tag), &shared->ports, sizeof(shared->ports));
 }
 
 int machine_shell_open(struct machine *m, const struct shell_wish *wish, struct shell **out, struct err *e)

@@ -162,6 +162,9 @@ struct shells *machine_shells(const struct machine *m);
 /** machine_shell_of() - the shell behind a stream, NULL for a console */
 struct shell *machine_shell_of(struct stream *s);
 
+/** machine_port_tag() - the agent's tag for one more connection to a port of a guest */
+void machine_port_tag(struct machine *m, uint8_t tag[16]);
+
 /** machine_shell_open() - Return: as shell_open() */
 int machine_shell_open(struct machine *m, const struct shell_wish *wish, struct shell **out, struct err *e);
 

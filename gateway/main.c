@@ -45,6 +45,7 @@
 #include "gateway/machine.h"
 #include "gateway/mailer.h"
 #include "gateway/metrics.h"
+#include "gateway/preview.h"
 #include "gateway/recorder.h"
 #include "gateway/sched.h"
 #include "gateway/server.h"
@@ -98,6 +99,7 @@ struct gateway {
 	struct api api;
 	struct http_app app;
 	struct server *server;
+	struct preview *preview;
 };
 
 static int64_t wall_s(void)
@@ -201,6 +203,8 @@ static void on_machine(void *arg, const struct machine *m, enum machine_event wh
 	struct gateway *g = arg;
 
 	journal_machine(g->journal, m, what, reason);
+	if (what == MACHINE_GONE && g->preview)
+		preview_forget(g->preview, m);
 	if (what == MACHINE_GONE && g->attestations)
 		attestation_forget(g->attestations, m);
 }
@@ -264,14 +268,33 @@ static int make_terminals(struct gateway *g, struct err *e)
 	return 0;
 }
 
+static bool adopt(void *arg, int fd, const struct peer *p)
+{
+	struct gateway *g = arg;
+
+	return server_adopt(g->server, fd, p);
+}
+
+static int make_preview(struct gateway *g, struct err *e)
+{
+	const struct preview_config c = { .loop = &g->loop, .settings = &g->settings, .listeners = g->listeners, .machines = g->machines, .store = g->store,
+					  .access = g->access, .adopt = adopt, .arg = g };
+
+	if (!g->settings.preview_domain[0])
+		return 0;
+	g->preview = preview_create(&c);
+	return g->preview ? 0 : err_set(e, -ENOMEM, "no memory");
+}
+
 static int make_server(struct gateway *g, struct err *e)
 {
 	struct server_config c = { .loop = &g->loop, .listeners = g->listeners, .app = &g->app, .hub = g->hub,
-				   .metrics = &g->metrics, .max_connections = (unsigned)g->settings.max_connections };
+				   .metrics = &g->metrics, .max_connections = (unsigned)g->settings.max_connections,
+				   .on_accept = g->preview ? preview_accept : NULL, .arg = g->preview };
 
 	g->api = (struct api){ .settings = &g->settings, .store = g->store, .demo = g->demo, .access = g->access, .audit = g->audit,
 			       .book = g->book, .signins = g->signins, .doorman = g->doorman, .machines = g->machines, .attestations = g->attestations,
-			       .tickets = g->tickets, .hub = g->hub, .mailer = g->mailer, .recorder = g->recorder, .askers = g->askers, .sign_in_limit = g->sign_in_limit, .share_limit = g->share_limit, .metrics = &g->metrics,
+			       .tickets = g->tickets, .hub = g->hub, .mailer = g->mailer, .recorder = g->recorder, .askers = g->askers, .sign_in_limit = g->sign_in_limit, .share_limit = g->share_limit, .metrics = &g->metrics, .preview = g->preview,
 			       .now_s = wall_s, .now_ms = loop_now_ms };
 	memcpy(g->api.account_limits, g->account_limits, sizeof(g->api.account_limits));
 	api_app(&g->app, &g->api);
@@ -401,6 +424,8 @@ static int start(struct gateway *g, struct err *e)
 	if (r == 0)
 		r = make_doorman(g, e);
 	if (r == 0)
+		r = make_preview(g, e);
+	if (r == 0)
 		r = make_server(g, e);
 	return r;
 }
@@ -409,6 +434,7 @@ static void finish(struct gateway *g)
 {
 	/* Connections first, they point at everything; machines run on without us. */
 	g->server = server_destroy(g->server);
+	g->preview = preview_destroy(g->preview);
 	g->listeners = listeners_destroy(g->listeners);
 	if (g->journal)
 		journal_doorman(g->journal, NULL);

@@ -208,7 +208,7 @@ static void on_destroyed(struct conn *c)
 	free_conn(c);
 }
 
-static bool adopt(void *arg, int fd, const struct peer *p)
+bool server_adopt(void *arg, int fd, const struct peer *p)
 {
 	struct server *s = arg;
 	struct conn *c = calloc(1, sizeof(*c));
@@ -1023,7 +1023,7 @@ int server_create(struct server **out, const struct server_config *c, struct err
 		return r;
 	}
 	ev_timer_start(c->loop->ev, &s->sweep);
-	listeners_start(c->listeners, adopt, s);
+	listeners_start(c->listeners, c->on_accept ? c->on_accept : server_adopt, c->on_accept ? c->arg : s);
 	*out = s;
 	return 0;
 }

@@ -2,12 +2,15 @@
 #ifndef GATEWAY_SERVER_H
 #define GATEWAY_SERVER_H
 
+#include <stdbool.h>
+
 struct attach_hub;
 struct err;
 struct http_app;
 struct listeners;
 struct loop;
 struct metrics;
+struct peer;
 struct server;
 
 /*
@@ -17,6 +20,7 @@ struct server;
 
 /**
  * struct server_config - everything borrowed, lives as long as the server
+ * @on_accept: NULL, or gets the connections; server_adopt() takes those that are for the server. @arg: for it
  * @max_connections: sizes the library's tables; the limit itself is listeners'
  */
 struct server_config {
@@ -26,10 +30,15 @@ struct server_config {
 	struct attach_hub *hub;
 	struct metrics *metrics;
 	unsigned max_connections;
+	bool (*on_accept)(void *arg, int fd, const struct peer *p);
+	void *arg;
 };
 
 /** server_create() - serve what @c->listeners accept. Return: 0, or negative with @e */
 int server_create(struct server **out, const struct server_config *c, struct err *e);
+
+/** server_adopt() - serve a connection; consumes @fd. @arg: the server. Return: true: listeners_closed() follows */
+bool server_adopt(void *arg, int fd, const struct peer *p);
 
 /**
  * server_drain() - accept no more and end every connection; at most a second

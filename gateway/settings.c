@@ -17,6 +17,7 @@ static const struct conf_key keys[] = {
 	KEY(listen, CONF_STR, 0, 0, "127.0.0.1:7681 [::1]:7681", "addresses to listen on; ignored when systemd hands sockets over"),
 	KEY(hosts, CONF_STR, 0, 0, "", "Host headers to let in; empty: localhost, 127.0.0.1 and [::1] with each port"),
 	KEY(origins, CONF_STR, 0, 0, "", "Origins that may write, the first is the page's URL; empty: http:// and each host"),
+	KEY(preview_domain, CONF_STR, 0, 0, "", "domain whose hosts MACHINE-PORT show what runs in machines, with the port where it is not the scheme's; empty: none"),
 	KEY(state_dir, CONF_STR, 0, 0, "/var/lib/terrarium", "directory of the database and of the demo's sign-in links"),
 	KEY(helper_socket, CONF_STR, 0, 0, "/run/terrarium/netd.sock", "socket of terrarium-netd"),
 	KEY(driver, CONF_STR, 0, 0, "auto", "what runs machines: auto, cloud-hypervisor, qemu or local (a process on a PTY, for trying out)"),
@@ -417,6 +418,28 @@ static int resolve_control(struct settings *s, struct err *e)
 	return 0;
 }
 
+/* Names below it belong to programs in machines: none may be the gateway's, nor the gateway's one of those. */
+static int check_preview(const struct settings *s, struct err *e)
+{
+	const char *d = s->preview_domain, *port = strchr(d, ':');
+	size_t len = strlen(d), name = port ? (size_t)(port - d) : len;
+
+	if (len == 0)
+		return 0;
+	if (strspn(d, "abcdefghijklmnopqrstuvwxyz0123456789-.") != name || (port && (port[1] == '\0' || strspn(port + 1, "0123456789") != strlen(port + 1))) || d[0] == '.')
+		return err_set(e, -EINVAL, "preview_domain: %s is no domain in lower case, perhaps with a port", d);
+	for (size_t i = 0; i < s->host_list.count; i++) {
+		const char *host = s->host_list.names[i];
+		size_t n = strlen(host);
+
+		if (n >= len && strcmp(host + n - len, d) == 0 && (n == len || host[n - len - 1] == '.'))
+			return err_set(e, -EINVAL, "preview_domain: %s is a host of the gateway itself", host);
+	}
+	if (strncmp(settings_base_url(s), "https://", 8) != 0 && (name < 10 || strncmp(d + name - 10, ".localhost", 10) != 0))
+		return err_set(e, -EINVAL, "preview_domain: without https only names below .localhost are safe");
+	return 0;
+}
+
 int settings_resolve(struct settings *s, struct err *e)
 {
 	int r = check_words(s, e);
@@ -440,7 +463,9 @@ int settings_resolve(struct settings *s, struct err *e)
 		r = parse_names(&s->origin_list, "origins", s->origins, e);
 	if (r == 0 && s->origin_list.count == 0)
 		r = default_origins(s, e);
-	return r == 0 ? check_origins(s, e) : r;
+	if (r == 0)
+		r = check_origins(s, e);
+	return r == 0 ? check_preview(s, e) : r;
 }
 
 const char *settings_base_url(const struct settings *s)

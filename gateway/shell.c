@@ -243,7 +243,9 @@ static void on_job(struct shells *s, const struct agent_job *job)
 {
 	struct shell *sh;
 
-	if (job->kind == AGENT_KIND_EXEC || memcmp(job->tag, TAG, 8) != 0)
+	if (job->kind == AGENT_KIND_PORT && memcmp(job->tag, s->shared->port_tag, sizeof(s->shared->port_tag)) != 0)
+		close_job(s, job->id); /* a former gateway's connection */
+	if (job->kind == AGENT_KIND_EXEC || job->kind == AGENT_KIND_PORT || memcmp(job->tag, TAG, 8) != 0)
 		return;
 	sh = find(s, job->tag + 8);
 	if (!sh || !is_open(sh))

@@ -39,6 +39,7 @@ enum {
  * struct shells_shared - what the shells of all machines have in common
  * @ring_dir: where the rings are kept, a directory of the gateway's own; "" = there are no shells
  * @ring_bytes: of each; @max: open ones of one machine
+ * @port_tag: connections to guests' ports with another one are a former gateway's and closed
  * @bytes_out, @bytes_in, @opened: counted here
  */
 struct shells_shared {
@@ -47,6 +48,8 @@ struct shells_shared {
 	struct store *store;
 	char ring_dir[SHELL_RING_DIR_BYTES];
 	uint32_t ring_bytes, max;
+	uint8_t port_tag[12];
+	uint32_t ports;
 	uint64_t bytes_out, bytes_in, opened;
 };
 

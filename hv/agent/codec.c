@@ -382,7 +382,7 @@ void agent_put_open(struct buf *b, const struct agent_open *o)
 
 static bool known_kind(uint8_t kind)
 {
-	return kind >= AGENT_KIND_PTY && kind <= AGENT_KIND_COMMAND;
+	return kind >= AGENT_KIND_PTY && kind <= AGENT_KIND_PORT;
 }
 
 int agent_get_open(struct agent_in *in, struct agent_open *o)
@@ -404,7 +404,7 @@ int agent_get_open(struct agent_in *in, struct agent_open *o)
 	o->memory_bytes = agent_get_u64(in);
 	if (in->bad || zero != 0 || argc > AGENT_ARGC_MAX || envc > AGENT_ARGC_MAX || in->left > AGENT_STRINGS_MAX)
 		return -EPROTO;
-	if (!known_kind(kind) || ((kind == AGENT_KIND_EXEC || kind == AGENT_KIND_COMMAND) && argc == 0) || (kind == AGENT_KIND_SEALED && argc != 1))
+	if (!known_kind(kind) || ((kind == AGENT_KIND_EXEC || kind == AGENT_KIND_COMMAND) && argc == 0) || ((kind == AGENT_KIND_SEALED || kind == AGENT_KIND_PORT) && argc != 1))
 		return -EPROTO;
 	o->kind = (enum agent_kind)kind;
 	o->cwd = agent_get_str(in, AGENT_PATH_MAX);

@@ -140,6 +140,9 @@ void job_pump(struct guest_job *j);
 /** spawn_job() - start the program of @j: fills its pid and FDs. Return: 0 or -errno */
 int spawn_job(struct guest_job *j, const struct agent_open *o);
 
+/** port_job() - connect @j to a port of the loopback. Return: 0 or -errno */
+int port_job(struct guest_job *j, const struct agent_open *o);
+
 /** file_request() - serve a file request. @out gets the body of the answer after its status. Return: 0, or -errno for the answer */
 int file_request(int root_fd, uint8_t type, struct agent_in *body, struct buf *out);
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -214,6 +215,8 @@ static void on_exit_of_program(struct ev_loop *ev, ev_io *w, int events)
 static void input_close(struct guest_job *j)
 {
 	ev_io_stop(j->g->loop->ev, &j->on_input);
+	if (j->kind == AGENT_KIND_PORT && j->in_fd >= 0)
+		(void)shutdown(j->in_fd, SHUT_WR);
 	j->in_fd = fd_close(j->in_fd);
 	j->in.len = 0;
 }
@@ -297,7 +300,7 @@ int job_open(struct guest *g, const struct agent_open *o, struct guest_job **out
 	j = job_alloc(g, o);
 	if (!j)
 		return -ENOMEM;
-	r = spawn_job(j, o);
+	r = o->kind == AGENT_KIND_PORT ? port_job(j, o) : spawn_job(j, o);
 	if (r < 0) {
 		job_free(j);
 		return r;
@@ -307,12 +310,15 @@ int job_open(struct guest *g, const struct agent_open *o, struct guest_job **out
 		last = &(*last)->next;
 	*last = j;
 	g->njobs++;
-	ev_io_set(&j->on_exit, j->pid_fd, EV_READ);
-	ev_io_start(g->loop->ev, &j->on_exit);
+	j->reaped = j->pid_fd < 0; /* a connection has no program that could end */
+	if (j->pid_fd >= 0) {
+		ev_io_set(&j->on_exit, j->pid_fd, EV_READ);
+		ev_io_start(g->loop->ev, &j->on_exit);
+	}
 	ev_io_set(&j->on_input, j->in_fd, EV_WRITE);
 	source_start(j, 0);
 	source_start(j, 1);
-	if (o->timeout_ms > 0)
+	if (o->timeout_ms > 0 && !j->reaped)
 		ev_timer_start(g->loop->ev, &j->deadline);
 	*out = j;
 	return 0;

@@ -31,10 +31,11 @@
  * not taken stays with the agent; when its ring is full it stops reading the program, which blocks: nothing is lost. EXIT follows the END of all output.
  */
 
-#define AGENT_VERSION	  3 /* 2: AGENT_FRONT, and what is unknown is answered -EOPNOTSUPP; 3: AGENT_KIND_COMMAND */
+#define AGENT_VERSION	  3 /* 2: AGENT_FRONT, and what is unknown is answered -EOPNOTSUPP; 3: AGENT_KIND_COMMAND, AGENT_KIND_PORT */
 #define AGENT_VERSION_LOWEST 1
 #define AGENT_VERSION_FRONT  2
 #define AGENT_VERSION_COMMAND 3
+#define AGENT_VERSION_PORT    3
 #define AGENT_MAGIC	  "terrAGNT" /* 8 bytes, no NUL */
 #define AGENT_PAD	  0xffU
 #define AGENT_HEAD_BYTES  16U
@@ -96,6 +97,9 @@ enum agent_kind {
 	AGENT_KIND_SEALED = 3, /* a terminal that only its owner can read: stdin and stdout carry hv/seal/seal.h. argv[0] is the machine's name there */
 	/* As EXEC, with both outputs on stdout in pieces: u8 stream, u32 length (1 to AGENT_PIECE_MAX), bytes. So there is one offset to go on from. */
 	AGENT_KIND_COMMAND = 4,
+	/* No program: stdin and stdout are a TCP connection to a port of the guest's loopback; argv[0] is the port, in decimal. END of stdin shuts
+	 * that direction. Nothing listens: -ECONNREFUSED. */
+	AGENT_KIND_PORT = 5,
 };
 enum agent_write_flag { AGENT_WRITE_CREATE = 1, AGENT_WRITE_EXCL = 2, AGENT_WRITE_TRUNCATE = 4, AGENT_WRITE_SYNC = 8 };
 enum agent_power { AGENT_POWER_OFF = 0, AGENT_POWER_REBOOT = 1 };
