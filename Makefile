@@ -68,7 +68,7 @@ GATEWAY  := gateway/api.c gateway/api_ask.c gateway/api_attestation.c gateway/ap
             gateway/agent_tie.c gateway/askers.c gateway/attestation.c gateway/attach.c gateway/attach_control.c gateway/attach_hub.c gateway/cast.c gateway/doorman.c gateway/http.c \
             gateway/identities.c gateway/invite_text.c gateway/journal.c gateway/listen.c gateway/machine.c \
             gateway/mailer.c gateway/metrics.c gateway/modes.c gateway/peer.c gateway/preview.c gateway/preview_head.c gateway/quota.c gateway/recorder.c gateway/ring.c gateway/ring_dir.c \
-            gateway/sched.c gateway/scribe.c gateway/server.c gateway/settings.c gateway/sgr.c gateway/shell.c gateway/stream.c gateway/ticket.c \
+            gateway/sched.c gateway/scribe.c gateway/server.c gateway/settings.c gateway/sgr.c gateway/shell.c gateway/stream.c gateway/ticket.c gateway/tls.c \
             gateway/wire.c
 
 # --- programs ----------------------------------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ terrarium-agent_SRC := hv/agent/guest.c $(AGENT_GUEST) $(SEAL) base/buf.c base/f
 PROGRAMS := terrariumd terrarium-netd terrarium terrarium-agent
 
 CTL_LIBS      := -lwebsockets -lmbedx509 -lmbedcrypto $(shell $(PKG_CONFIG) --libs jansson libcurl) -lev -linih -lpthread
-GATEWAY_LIBS  := -lwebsockets -lmbedx509 -lmbedcrypto $(shell $(PKG_CONFIG) --libs jansson sqlite3 libcurl libjwt) -lcsv -lev -linih -lpthread
+GATEWAY_LIBS  := -lwebsockets -lmbedtls -lmbedx509 -lmbedcrypto $(shell $(PKG_CONFIG) --libs jansson sqlite3 libcurl libjwt) -lcsv -lev -linih -lpthread
 AGENT_LIBS    := -lmbedcrypto -lev -lm
 NETSETUP_LIBS := $(shell $(PKG_CONFIG) --libs libmnl libnftables) -lev -linih
 

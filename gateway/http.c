@@ -243,6 +243,8 @@ int http_head(const struct http_response *resp, struct buf *out)
 	if (r == 0)
 		r = buf_printf(out, "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
 				    "Cross-Origin-Opener-Policy: same-origin\r\nCross-Origin-Resource-Policy: same-origin\r\n");
+	if (r == 0 && resp->https)
+		r = buf_printf(out, "Strict-Transport-Security: max-age=31536000\r\n");
 	if (r == 0 && resp->head.len > 0)
 		r = buf_add(out, resp->head.data, resp->head.len);
 	return r == 0 ? buf_printf(out, "Connection: close\r\n\r\n") : r;

@@ -72,6 +72,7 @@ struct http_later {
  *         @file, owned, which are read as the client takes them; or else, @from_later, @file_len bytes of @later from @file_at on
  * @later: who makes the answer, dropped by http_response_finish(); with a @status of 0 it is waited for
  * @wasm:  the page may compile WebAssembly
+ * @https: a browser is to come by https only (RFC 6797)
  * @nonce: of styles, for the page; "" otherwise
  */
 struct http_response {
@@ -82,7 +83,7 @@ struct http_response {
 	size_t fixed_len;
 	int file;
 	uint64_t file_at, file_len;
-	bool from_file, from_later, wasm;
+	bool from_file, from_later, wasm, https;
 	struct http_later *later;
 	char nonce[HTTP_NONCE_BYTES];
 };

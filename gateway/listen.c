@@ -18,6 +18,7 @@
 #include "base/loop.h"
 #include "gateway/metrics.h"
 #include "gateway/settings.h"
+#include "gateway/tls.h"
 
 #define BACKLOG		 1024
 #define ACCEPTS_PER_TURN 64
@@ -51,6 +52,7 @@ struct listeners {
 	struct loop *loop;		 /* borrowed */
 	const struct settings *settings; /* borrowed */
 	struct metrics *metrics;	 /* borrowed */
+	struct tls *tls;		 /* owned; NULL without */
 	struct source sources[SOURCES_MAX];
 	size_t source_count;
 	ev_timer pause;
@@ -133,6 +135,14 @@ static void admit(struct listeners *l, int fd, const struct sockaddr_storage *ad
 		return;
 	}
 	r = count_in(l, &p);
+	if (r == 0 && l->tls && !control) {
+		fd = tls_wrap(l->tls, fd);
+		if (fd < 0) {
+			count_out(l, &p);
+			l->metrics->refused_full++;
+			return;
+		}
+	}
 	if (r < 0) {
 		l->metrics->refused_address++;
 		turn_away(fd, r == -EUSERS ? "429 Too Many Requests" : "503 Service Unavailable");
@@ -356,7 +366,9 @@ int listeners_create(struct listeners **out, struct loop *loop, const struct set
 	ev_timer_init(&l->pause, on_pause_over, PAUSE_S, 0.);
 	l->pause.data = l;
 	n = passed_fds();
-	r = n > 0 ? take_passed(l, n, e) : bind_all(l, e);
+	r = s->tls_cert[0] ? tls_create(&l->tls, loop, s->tls_cert, s->tls_key, e) : 0;
+	if (r == 0)
+		r = n > 0 ? take_passed(l, n, e) : bind_all(l, e);
 	if (r < 0) {
 		(void)listeners_destroy(l);
 		return r;
@@ -386,6 +398,7 @@ struct listeners *listeners_destroy(struct listeners *l)
 	if (!l)
 		return NULL;
 	listeners_stop(l);
+	l->tls = tls_destroy(l->tls);
 	for (size_t i = 0; i < BUCKETS; i++)
 		while (l->buckets[i]) {
 			struct count *c = l->buckets[i];

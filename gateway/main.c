@@ -290,7 +290,8 @@ static int make_server(struct gateway *g, struct err *e)
 {
 	struct server_config c = { .loop = &g->loop, .listeners = g->listeners, .app = &g->app, .hub = g->hub,
 				   .metrics = &g->metrics, .max_connections = (unsigned)g->settings.max_connections,
-				   .on_accept = g->preview ? preview_accept : NULL, .arg = g->preview };
+				   .on_accept = g->preview ? preview_accept : NULL, .arg = g->preview,
+				   .https = strncmp(settings_base_url(&g->settings), "https:", 6) == 0 };
 
 	g->api = (struct api){ .settings = &g->settings, .store = g->store, .demo = g->demo, .access = g->access, .audit = g->audit,
 			       .book = g->book, .signins = g->signins, .doorman = g->doorman, .machines = g->machines, .attestations = g->attestations,

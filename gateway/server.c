@@ -37,8 +37,8 @@
  * Every request passes http_gate() before anything else looks at it, every upgrade http_upgrade().
  *
  * Answers go to the socket by send(2), not through the library. While one waits for room, the library must not read on: it would wake for ever
- * for bytes that it does not take. But its flow control, which stops the reading, stops its writing as well; so the writing is ours. (The
- * library has no TLS here; with TLS this would have to go through it.)
+ * for bytes that it does not take. But its flow control, which stops the reading, stops its writing as well; so the writing is ours. (TLS
+ * is not the library's either: gateway/tls.c hands plain text on.)
  *
  * Deadlines are watched by one sweep each second over all connections, not by a timer each: an idle terminal costs nothing between sweeps.
  * Frames are written when the loop turns (flush), without waiting for the socket to say that it is writable; only a socket that was full is
@@ -553,6 +553,7 @@ static int start_answer(struct conn *c)
 		http_problem(&x->resp, 500, "internal", "Something failed in the server.");
 	m->responses[x->resp.status / 100 - 1]++;
 	x->answered = true;
+	x->resp.https = c->srv->c.https;
 	if (http_head(&x->resp, &x->head) < 0)
 		return -1;
 	set_phase(c, PHASE_ANSWER, ANSWER_MS);

@@ -22,6 +22,7 @@ struct server;
  * struct server_config - everything borrowed, lives as long as the server
  * @on_accept: NULL, or gets the connections; server_adopt() takes those that are for the server. @arg: for it
  * @max_connections: sizes the library's tables; the limit itself is listeners'
+ * @https: people come by https: browsers are told to keep to it
  */
 struct server_config {
 	struct loop *loop;
@@ -32,6 +33,7 @@ struct server_config {
 	unsigned max_connections;
 	bool (*on_accept)(void *arg, int fd, const struct peer *p);
 	void *arg;
+	bool https;
 };
 
 /** server_create() - serve what @c->listeners accept. Return: 0, or negative with @e */

@@ -15,8 +15,10 @@
 
 static const struct conf_key keys[] = {
 	KEY(listen, CONF_STR, 0, 0, "127.0.0.1:7681 [::1]:7681", "addresses to listen on; ignored when systemd hands sockets over"),
+	KEY(tls_cert, CONF_STR, 0, 0, "", "certificate with its chain, PEM: https on every address of listen; read anew when it changes. Empty: plain http"),
+	KEY(tls_key, CONF_STR, 0, 0, "", "private key of tls_cert, PEM"),
 	KEY(hosts, CONF_STR, 0, 0, "", "Host headers to let in; empty: localhost, 127.0.0.1 and [::1] with each port"),
-	KEY(origins, CONF_STR, 0, 0, "", "Origins that may write, the first is the page's URL; empty: http:// and each host"),
+	KEY(origins, CONF_STR, 0, 0, "", "Origins that may write, the first is the page's URL; empty: http://, or https:// with tls_cert, and each host"),
 	KEY(preview_domain, CONF_STR, 0, 0, "", "domain whose hosts MACHINE-PORT show what runs in machines, with the port where it is not the scheme's; empty: none"),
 	KEY(state_dir, CONF_STR, 0, 0, "/var/lib/terrarium", "directory of the database and of the demo's sign-in links"),
 	KEY(helper_socket, CONF_STR, 0, 0, "/run/terrarium/netd.sock", "socket of terrarium-netd"),
@@ -268,7 +270,7 @@ static int default_origins(struct settings *s, struct err *e)
 	for (size_t i = 0; i < s->host_list.count; i++) {
 		char origin[HOST_BYTES + 8];
 
-		(void)snprintf(origin, sizeof(origin), "http://%s", s->host_list.names[i]);
+		(void)snprintf(origin, sizeof(origin), "%s://%s", s->tls_cert[0] ? "https" : "http", s->host_list.names[i]);
 		if (add_name(&s->origin_list, "origins", origin, strlen(origin), e) < 0)
 			return -E2BIG;
 	}
@@ -277,6 +279,8 @@ static int default_origins(struct settings *s, struct err *e)
 
 static int check_origins(const struct settings *s, struct err *e)
 {
+	if (!s->tls_cert[0] != !s->tls_key[0])
+		return err_set(e, -EINVAL, "tls_cert and tls_key belong together: %s is missing", s->tls_cert[0] ? "tls_key" : "tls_cert");
 	for (size_t i = 0; i < s->origin_list.count; i++) {
 		const char *o = s->origin_list.names[i], *host = strstr(o, "://");
 

@@ -57,7 +57,7 @@ struct settings {
 	char control_socket[104], bootstrap_admins[1024], allow_file[256], subject_binding[16], on_removal[16], quota_networks[64], quota_images[128];
 	char smtp_url[256], smtp_from[256], smtp_user[128], smtp_password_file[256], smtp_ca_file[256];
 	bool request_access, share_open;
-	char ring_dir[256], preview_domain[256];
+	char ring_dir[256], preview_domain[256], tls_cert[256], tls_key[256];
 	int64_t shells_per_machine;
 	uint64_t quota_memory, quota_lifetime, token_life;
 	char recording[16];

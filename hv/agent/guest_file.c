@@ -146,7 +146,7 @@ static int file_read(int root_fd, struct agent_in *in, struct buf *out)
 			return -errno;
 		if (n == 0)
 			break;
-		got += (size_t)n;
+		got = (size_t)n < len - got ? got + (size_t)n : len;
 	}
 	agent_put_bytes(out, data, got);
 	return 0;

@@ -31,16 +31,16 @@ export function demo_token(state_dir, email) {
 }
 
 export class Person {
-	constructor(port) {
+	constructor(port, scheme = "http") {
 		this.port = port;
-		this.origin = `http://localhost:${port}`;
+		this.origin = `${scheme}://localhost:${port}`;
 		this.cookie = "";
 	}
 	async call(method, path, body, headers = {}) {
 		const h = { ...headers, ...(this.cookie && { Cookie: this.cookie }) };
 		if (method !== "GET")
 			Object.assign(h, { Origin: this.origin, "X-Terrarium": "1", "Content-Type": "application/json" });
-		const r = await fetch(`http://localhost:${this.port}${path}`, { method, headers: h, body: body && JSON.stringify(body),
+		const r = await fetch(`${this.origin}${path}`, { method, headers: h, body: body && JSON.stringify(body),
 			signal: AbortSignal.timeout(10000) });
 		const text = await r.text();
 		const set = r.headers.get("set-cookie");
@@ -80,7 +80,7 @@ export class Person {
 		return r.body.ticket;
 	}
 	socket(options = {}) {
-		return new WebSocket(`ws://localhost:${this.port}/api/v1/attach`, options.protocol ?? "terrarium.v1", { perMessageDeflate: false,
+		return new WebSocket(`${this.origin.replace(/^http/, "ws")}/api/v1/attach`, options.protocol ?? "terrarium.v1", { perMessageDeflate: false,
 			headers: { Origin: options.origin ?? this.origin, Cookie: options.cookie ?? this.cookie, ...options.headers } });
 	}
 	/* Attach and wait for WELCOME. */
