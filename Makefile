@@ -55,8 +55,8 @@ VERITY   := hv/verity/verity.c
 SEAL     := hv/seal/curve.c hv/seal/record.c hv/seal/seal.c
 LAUNCH   := hv/confidential.c hv/image.c hv/plan.c hv/qemu_snp.c hv/spec.c
 HOST     := hv/host/check.c hv/host/live.c hv/host/record.c
-CTL      := gateway/ctl/attach.c gateway/ctl/cmd_attach.c gateway/ctl/cmd_exec.c gateway/ctl/exec.c gateway/ctl/pieces.c gateway/ctl/csession.c gateway/ctl/frames.c gateway/ctl/pick.c \
-            gateway/ctl/ws.c gateway/ctl/cmd_audit.c gateway/ctl/cmd_config_check.c gateway/ctl/cmd_host_check.c gateway/ctl/cmd_login.c \
+CTL      := gateway/ctl/attach.c gateway/ctl/cmd_attach.c gateway/ctl/cmd_exec.c gateway/ctl/csession.c gateway/ctl/exec.c gateway/ctl/frames.c \
+            gateway/ctl/pick.c gateway/ctl/pieces.c gateway/ctl/ws.c gateway/ctl/cmd_audit.c gateway/ctl/cmd_config_check.c gateway/ctl/cmd_host_check.c gateway/ctl/cmd_login.c \
             gateway/ctl/cmd_cp.c gateway/ctl/cmd_recording.c gateway/ctl/cp.c gateway/ctl/cmd_snp_fetch.c gateway/ctl/cmd_snp_id_block.c \
             gateway/ctl/cmd_snp_measure.c gateway/ctl/cmd_snp_launch.c \
             gateway/ctl/cmd_snp_verify.c gateway/ctl/cmd_share.c gateway/ctl/cmd_user.c gateway/ctl/cmd_verity_hash.c \

@@ -18,14 +18,19 @@
 void api_host_get(struct http_call *call)
 {
 	const struct api *api = call->app;
+	const char *domain = api->settings->preview_domain;
 	struct hv_host h = { 0 };
+	json_t *preview = json_null();
 
+	if (domain[0])
+		preview = json_sprintf("%s://{vm}-{port}.%s/", strncmp(settings_base_url(api->settings), "https:", 6) == 0 ? "https" : "http", domain);
 	machines_host(api->machines, &h);
 	http_json(call->resp, 200,
-		  json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b}", "driver", h.driver ? h.driver : "", "driver_why",
+		  json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:o}", "driver", h.driver ? h.driver : "", "driver_why",
 			    h.driver_why ? h.driver_why : "", "accel", h.accel ? h.accel : "",
 			    "accel_reason", h.accel_reason ? h.accel_reason : "", "missing", h.missing ? h.missing : "", "uplink",
-			    h.uplink ? h.uplink : "", "online", h.online, "share_open", (int)api->settings->share_open));
+			    h.uplink ? h.uplink : "", "online", h.online, "share_open", (int)api->settings->share_open,
+			    "preview", preview));
 }
 
 void api_health(struct http_call *call)

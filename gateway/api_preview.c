@@ -42,7 +42,7 @@ void api_preview(struct http_call *call)
 {
 	const struct api *api = call->app;
 	struct preview_place place;
-	char path[PREVIEW_PATH_BYTES], url[PREVIEW_URL_BYTES];
+	char path[PREVIEW_PATH_BYTES], url[PREVIEW_URL_BYTES], port[16];
 	uint8_t state[SECRET_HASH_BYTES];
 	struct err e = { 0 };
 	int r;
@@ -68,6 +68,10 @@ void api_preview(struct http_call *call)
 	if (r < 0) {
 		http_failed(call->resp, &e);
 		return;
+	}
+	if (r == 0) {
+		(void)snprintf(port, sizeof(port), "port %u", place.port);
+		api_note(call, "preview.open", place.machine, port);
 	}
 	call->resp->status = 303;
 	http_header(call->resp, "Location", "%s", url);

@@ -195,7 +195,7 @@ int preview_pass(struct preview *p, const struct who *who, const struct preview_
 		if (!m)
 			return -ENOENT;
 		n = snprintf(url, PREVIEW_URL_BYTES, "%s://%s-%u.%s%s", p->scheme, machine_id(m), place->port, domain, path);
-		return n < PREVIEW_URL_BYTES ? 0 : -ENOENT;
+		return n < PREVIEW_URL_BYTES ? PREVIEW_E_NAMED : -ENOENT;
 	}
 	pass = calloc(1, sizeof(*pass));
 	if (!pass || secret_make(code, pass->hash) < 0) {

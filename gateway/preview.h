@@ -52,13 +52,15 @@ bool preview_accept(void *arg, int fd, const struct peer *peer);
 /** preview_forget() - a machine goes: so do its connections */
 void preview_forget(struct preview *p, const struct machine *m);
 
+enum { PREVIEW_E_NAMED = 1 };
+
 /**
  * preview_pass() - somebody signed in wants to see a place
  * @path:  where to there, with its query
  * @state: hash of what the browser holds for that host, so that a code is of use to it only
  * @url:   where the browser is to go next: with a code, or where the place is called by a name, to its own host first
  *
- * Return: 0; -ENOENT: no such machine of this person; or negative with @e.
+ * Return: 0; PREVIEW_E_NAMED: @url has no code, for the place is called by a name; -ENOENT: no such machine of this person; or negative with @e.
  */
 int preview_pass(struct preview *p, const struct who *who, const struct preview_place *place, const char *path,
 		 const uint8_t state[SECRET_HASH_BYTES], char url[PREVIEW_URL_BYTES], struct err *e);

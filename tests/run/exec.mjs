@@ -82,6 +82,15 @@ assert.equal(sum(fs.readFileSync(`${file}.err`)), sum(fs.readFileSync(file)));
 assert.ok(rss < 64 << 10, `${rss} KiB of memory`);
 ok(`50 MiB in and 100 MiB out in ${((Date.now() - begin) / 1000).toFixed(1)} s through the gateway's death, ${rss >> 10} MiB of memory`);
 
+const err_lost = [], lost = spawn(TERRARIUM, ["vm", "exec", "press", "--", "sleep", "62"], { stdio: ["ignore", "ignore", "pipe"] });
+lost.stderr.on("data", (d) => err_lost.push(d));
+const ended = new Promise((done) => lost.on("close", (code) => done(code)));
+await until("the command", async () => (await streams("?kind=exec")).length === 1);
+assert.equal((await ann.call("POST", `/api/v1/vms/${vm.id}/stop`, { force: true })).status < 300, true);
+assert.equal(await ended, 255);
+assert.match(String(Buffer.concat(err_lost)), /the machine has stopped/);
+ok("a machine that stops takes its commands along, and why is said");
+
 const audit = execFileSync(TERRARIUM, ["audit", "export", "--socket", path.join(state, "control.sock")], { encoding: "utf8" });
 assert.match(audit, /exec\.start/);
 assert.doesNotMatch(audit, /one two|apart/);

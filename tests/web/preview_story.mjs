@@ -167,6 +167,12 @@ try {
 	await browser.close();
 }
 
+const { body: { preview } } = await ann.call("GET", "/api/v1/host");
+assert.equal(preview.replace("{vm}", vm.id).replace("{port}", port), `http://${host}/`);
+const rows = execFileSync(TERRARIUM, ["audit", "export", "--socket", `${STATE}/control.sock`], { encoding: "utf8" });
+assert.match(rows, new RegExp(`preview\\.open[^\n]*${vm.id}[^\n]*port ${port}`));
+ok("the gateway says where ports are shown, and the audit log who looked");
+
 /* --- the end --- */
 
 const socket = new WebSocket(`ws://127.0.0.1:${PORT}/socket`, { headers: { Host: host, Cookie: cookie, Origin: `http://${host}` } });
