@@ -101,10 +101,9 @@ ok "without KVM it says so in words"
 
 [ -z "$REAL" ] || { say "$PASSED checks"; exit 0; }
 
-# QEMU does not bear a reboot or a power-off after a processor was taken away.
+# No processor is taken away here: QEMU 7.2's emulation may end by it. What the driver makes of it is in test_ch.
 misbehave DEAF=1 BUSY=3
-ch_retry --memory=160M --stop=500ms start state=ready resize=2x160 resized 'send=until [ $(nproc) = 2 ]; do sleep 0.1; done; echo two-$((2))\n' expect=two-2 \
-	resize=1x160 resized 'send=until [ $(nproc) = 1 ]; do sleep 0.1; done; echo one-$((1))\n' expect=one-1 stop state=stopped || fail "a deaf guest does not stop"
+ch_retry --stop=500ms start state=ready stop state=stopped || fail "a deaf guest does not stop"
 [ "$(end_of)" = "status 0, signal 0" ] || fail "a deaf guest ends as: $(end_of)"
 ok "503 is borne, and a guest that does not listen is ended by vmm.shutdown"
 
