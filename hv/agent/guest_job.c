@@ -22,6 +22,7 @@
 
 #define CUTOFF_S 1.0 /* after the program's end; what it wrote is in the pipes by then, others may hold them for ever */
 #define LONG_READ 1024U /* of a terminal: more is on its way */
+#define SEND_MAX  (AGENT_DATA_MAX - 8U) /* two of them fit into one message of the gateway to a browser */
 #define HANGUP_S 3.0 /* from SIGHUP to SIGKILL */
 
 static void job_free(struct guest_job *j)
@@ -129,7 +130,7 @@ static void on_output(struct ev_loop *ev, ev_io *w, int events)
 
 	(void)ev;
 	(void)events;
-	if (n >= LONG_READ && src->job->kind == AGENT_KIND_PTY && src->end - src->sent < 2U * AGENT_DATA_MAX)
+	if (n >= LONG_READ && src->job->kind == AGENT_KIND_PTY && src->end - src->sent < 2U * SEND_MAX)
 		guest_wake_soon(src->job->g);
 	else if (n > 0)
 		guest_wake(src->job->g);
@@ -528,13 +529,14 @@ static void send_data(struct guest_job *j, int s)
 
 	while (guest_room(j->g) && src->sent < src->end && src->sent < src->limit) {
 		uint64_t stop = src->end < src->limit ? src->end : src->limit;
-		size_t at = (size_t)(src->sent % AGENT_RING_BYTES), n = AGENT_RING_BYTES - at;
+		size_t at = (size_t)(src->sent % AGENT_RING_BYTES), n = SEND_MAX, first = AGENT_RING_BYTES - at;
 
 		n = stop - src->sent < n ? (size_t)(stop - src->sent) : n;
-		n = n < AGENT_DATA_MAX ? n : AGENT_DATA_MAX;
+		first = first < n ? first : n;
 		start = guest_begin(j->g, &head);
 		agent_put_u64(&j->g->link.out, src->sent);
-		agent_put_bytes(&j->g->link.out, src->ring + at, n);
+		agent_put_bytes(&j->g->link.out, src->ring + at, first);
+		agent_put_bytes(&j->g->link.out, src->ring, n - first);
 		if (guest_end(j->g, start) < 0)
 			return;
 		src->sent += n;

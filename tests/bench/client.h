@@ -30,7 +30,7 @@ struct peer {
 };
 
 #define VM_TEXT		  40
-#define SHELLS_PER_MACHINE 50
+#define SHELLS_PER_MACHINE 25 /* WELCOME lists them all, in at most 4 KiB here */
 
 /* A kept-alive HTTP connection; zeroed = closed. Not shared between threads. @vm: the machine that gets its sessions' @shells */
 struct http {
