@@ -130,15 +130,16 @@ static int file_read(int root_fd, struct agent_in *in, struct buf *out)
 	const char *path = agent_get_str(in, AGENT_PATH_MAX);
 	uint8_t data[AGENT_DATA_MAX];
 	_close_ int fd = -1;
-	size_t got = 0;
+	size_t left = len;
 
-	if (!agent_get_done(in) || len > sizeof(data) || offset > INT64_MAX - sizeof(data))
+	if (!agent_get_done(in) || left > sizeof(data) || offset > INT64_MAX - sizeof(data))
 		return -EPROTO;
 	fd = open_regular(root_fd, path, O_RDONLY, 0);
 	if (fd < 0)
 		return fd;
-	while (got < len) {
-		ssize_t n = pread(fd, data + got, len - got, (off_t)(offset + got));
+	while (left > 0) {
+		size_t got = len - left;
+		ssize_t n = pread(fd, data + got, left, (off_t)(offset + got));
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -146,9 +147,9 @@ static int file_read(int root_fd, struct agent_in *in, struct buf *out)
 			return -errno;
 		if (n == 0)
 			break;
-		got = (size_t)n < len - got ? got + (size_t)n : len;
+		left = (size_t)n < left ? left - (size_t)n : 0;
 	}
-	agent_put_bytes(out, data, got);
+	agent_put_bytes(out, data, len - left);
 	return 0;
 }
 
