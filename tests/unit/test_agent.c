@@ -6,6 +6,7 @@
 #include <ftw.h>
 #include <poll.h>
 #include <setjmp.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -357,6 +358,100 @@ static void test_exec_left_behind(void **state)
 	assert_true(has(&t, "first\n"));
 	t.out[1][t.len[1]] = '\0';
 	(void)kill((pid_t)atoi((char *)t.out[1]), SIGKILL);
+	term_finish(&t);
+	stop(&w);
+}
+
+/* What came of @stream in pieces, with a NUL. */
+static void pieces_of(const struct term *t, int stream, char out[64])
+{
+	size_t n = 0;
+
+	for (size_t at = 0, len; at < t->len[0]; at += AGENT_PIECE_HEAD + len) {
+		const uint8_t *p = t->out[0] + at;
+
+		assert_true(at + AGENT_PIECE_HEAD <= t->len[0] && (p[0] == 1 || p[0] == 2) && p[1] == 0 && p[2] == 0);
+		len = (size_t)p[3] << 8 | p[4];
+		assert_true(len > 0 && at + AGENT_PIECE_HEAD + len <= t->len[0]);
+		if (p[0] != stream)
+			continue;
+		assert_true(n + len < 64);
+		memcpy(out + n, p + AGENT_PIECE_HEAD, len);
+		n += len;
+	}
+	out[n] = '\0';
+}
+
+/* Both outputs in one stream; whoever else holds them is not waited for. */
+static void test_command(void **state)
+{
+	struct world w;
+	struct term t;
+	char text[64];
+
+	(void)state;
+	start_on(&w, 0);
+	term_open(&t, &w, AGENT_KIND_COMMAND, "cat; echo apart >&2; echo $WORD; sleep 3 >&- & exit 5");
+	say(&t, "typed\n");
+	agent_channel_end(t.channel);
+	WAIT_FOR(&w, t.exits == 1);
+	assert_int_equal(t.status, 5);
+	assert_int_equal(t.len[1], 0);
+	pieces_of(&t, 1, text);
+	assert_string_equal(text, "typed\nhere\n");
+	pieces_of(&t, 2, text);
+	assert_string_equal(text, "apart\n");
+	term_finish(&t);
+	stop(&w);
+}
+
+static void port_open(struct term *t, struct world *w, const char *port)
+{
+	struct agent_open o = { .kind = AGENT_KIND_PORT, .cwd = "", .argv = { port } };
+
+	term_init(t, w);
+	snprintf((char *)o.tag, sizeof(o.tag), "%s-%d", port, rand() % 1000);
+	t->channel = agent_channel_open(w->host, &o, WINDOW, &term_hooks, t);
+	assert_non_null(t->channel);
+	WAIT_FOR(w, t->opens > 0);
+}
+
+static void test_port(void **state)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), fd;
+	socklen_t len = sizeof(addr);
+	char port[8], got[16];
+	struct world w;
+	struct term t;
+
+	(void)state;
+	assert_int_equal(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(listener, 4), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&addr, &len), 0);
+	snprintf(port, sizeof(port), "%u", ntohs(addr.sin_port));
+	start_on(&w, 0);
+	port_open(&t, &w, port);
+	assert_int_equal(t.open_status, 0);
+	fd = accept(listener, NULL, NULL);
+	assert_true(fd >= 0);
+	say(&t, "hello");
+	agent_channel_end(t.channel);
+	WAIT_FOR(&w, recv(fd, got, sizeof(got), MSG_DONTWAIT | MSG_PEEK) == 5);
+	assert_int_equal(recv(fd, got, sizeof(got), 0), 5);
+	WAIT_FOR(&w, recv(fd, got, sizeof(got), MSG_DONTWAIT) == 0); /* its direction is shut, ours is open */
+	assert_int_equal(send(fd, "answer", 6, MSG_NOSIGNAL), 6);
+	close(fd);
+	WAIT_FOR(&w, t.exits == 1);
+	assert_true(has(&t, "answer"));
+	assert_int_equal(t.status, 0);
+	term_finish(&t);
+	close(listener);
+	port_open(&t, &w, port);
+	assert_int_equal(t.open_status, -ECONNREFUSED);
+	term_finish(&t);
+	port_open(&t, &w, "0");
+	assert_int_equal(t.open_status, -EINVAL);
 	term_finish(&t);
 	stop(&w);
 }
@@ -756,6 +851,13 @@ static void test_sealed(void **state)
 		assert_int_equal(ask(&w, refused[i], &body), -EPERM);
 	agent_put_open(&body, &o);
 	assert_int_equal(ask(&w, AGENT_OPEN, &body), -EPERM);
+	o.kind = AGENT_KIND_COMMAND;
+	agent_put_open(&body, &o);
+	assert_int_equal(ask(&w, AGENT_OPEN, &body), -EPERM);
+	o.kind = AGENT_KIND_PORT;
+	o.argv[0] = "80";
+	agent_put_open(&body, &o);
+	assert_int_equal(ask(&w, AGENT_OPEN, &body), -EPERM);
 	o.kind = AGENT_KIND_PTY;
 	o.argv[0] = NULL;
 	agent_put_open(&body, &o);
@@ -852,7 +954,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_limits),	      cmocka_unit_test(test_exec_left_behind), cmocka_unit_test(test_ten_megabytes),
 		cmocka_unit_test(test_back_pressure), cmocka_unit_test(test_cut_anywhere),     cmocka_unit_test(test_reconnect),
 		cmocka_unit_test(test_list),	      cmocka_unit_test(test_files),	       cmocka_unit_test(test_paths_stay_inside),
-		cmocka_unit_test(test_agent_survives_nonsense), cmocka_unit_test(test_reports_are_counted), cmocka_unit_test(test_sealed), cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_agent_survives_nonsense), cmocka_unit_test(test_reports_are_counted), cmocka_unit_test(test_command), cmocka_unit_test(test_port), cmocka_unit_test(test_sealed), cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_later_requests),
 	};
 
