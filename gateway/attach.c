@@ -366,6 +366,15 @@ static json_t *event_vm(const struct attach *a)
 	return json_pack("{s:s, s:o}", "type", "vm", "vm", vm_json(a));
 }
 
+static json_t *event_idle(const struct attach *a)
+{
+	uint64_t unused_ms = loop_now_ms() - a->typed_ms;
+	uint64_t left_ms = a->hub->idle_ms > unused_ms ? a->hub->idle_ms - unused_ms : 0;
+
+	return json_pack("{s:s, s:o}", "type", "idle", "closes_in_ms",
+			 a->warned ? json_integer((json_int_t)left_ms) : json_null());
+}
+
 static json_t *error_notice(const struct attach *a)
 {
 	const char *words = strcmp(a->notice, "read_only") == 0	     ? "this attachment only watches" :
@@ -408,7 +417,7 @@ static const struct {
 	{ SAY_ROLE, WIRE_EVENT, event_role, NULL },	  { SAY_SIZE, WIRE_SIZE, NULL, next_size },
 	{ SAY_VM, WIRE_EVENT, event_vm, NULL },		  { SAY_VIEWERS, WIRE_EVENT, attach_event_viewers, NULL },
 	{ SAY_NOTICE, WIRE_ERROR, error_notice, NULL },	  { SAY_PONG, WIRE_PONG, NULL, next_pong },
-	{ SAY_RECORDING, WIRE_EVENT, event_recording, NULL },
+	{ SAY_RECORDING, WIRE_EVENT, event_recording, NULL }, { SAY_IDLE, WIRE_EVENT, event_idle, NULL },
 	{ SAY_GOODBYE, WIRE_ERROR, error_goodbye, NULL },
 };
 
@@ -618,6 +627,15 @@ static void on_hello(struct attach *a, const struct wire_hello *h)
 		join(a, s, h);
 }
 
+void attach_is_used(struct attach *a)
+{
+	a->typed_ms = loop_now_ms();
+	if (!a->warned)
+		return;
+	a->warned = false;
+	attach_say(a, SAY_IDLE);
+}
+
 static void on_input(struct attach *a, const struct wire_msg *m)
 {
 	struct stream *s = a->viewer.stream;
@@ -630,7 +648,7 @@ static void on_input(struct attach *a, const struct wire_msg *m)
 	a->typed = true;
 	a->hub->n.input_bytes += m->input.len;
 	a->bytes_in += m->input.len;
-	a->typed_ms = loop_now_ms();
+	attach_is_used(a);
 	switch (stream_input(s, m->input.offset, m->input.data, m->input.len)) {
 	case STREAM_E_AHEAD:
 		if (!a->stale_input)

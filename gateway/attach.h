@@ -54,6 +54,12 @@ int attach_hub_create(struct attach_hub **out, struct loop *loop, struct machine
 struct attach_hub *attach_hub_destroy(struct attach_hub *hub);
 
 /**
+ * attach_hub_idle() - a terminal's connection closes with 4408 when nobody has typed into it for @idle_ms, after
+ * a warning. 0, as in the beginning: never
+ */
+void attach_hub_idle(struct attach_hub *hub, uint64_t idle_ms);
+
+/**
  * attach_create() - a client connected and is @who (copied); HELLO must follow within 5 s. NULL without
  * memory
  */

@@ -144,6 +144,8 @@ void attach_on_action(struct attach *a, enum wire_action what, uint64_t to)
 		take(a);
 	} else if (what == WIRE_GIVE) {
 		give(a, to);
+	} else if (what == WIRE_STAY) {
+		attach_is_used(a);
 	} else if (what == WIRE_EOF) {
 		if (attach_controls(a))
 			stream_input_end(a->viewer.stream);

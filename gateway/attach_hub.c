@@ -18,6 +18,7 @@
 
 #define HELLO_MS 5000
 #define SWEEP_S	 .5
+#define IDLE_WARN_MS 60000 /* so long before it closes, or half of the time if that is less */
 
 struct attach *attach_create(struct attach_hub *hub, const struct attach_transport *t, void *conn,
 			     const struct who *who)
@@ -70,6 +71,22 @@ struct attach *attach_closed(struct attach *a)
 	return NULL;
 }
 
+/* A terminal at which nobody types. A command is none: it may run for a day and be told nothing. */
+static void check_idle(struct attach *a, uint64_t now_ms)
+{
+	uint64_t limit_ms = a->hub->idle_ms, unused_ms = now_ms - a->typed_ms;
+	uint64_t warn_ms = limit_ms / 2 < IDLE_WARN_MS ? limit_ms / 2 : IDLE_WARN_MS;
+
+	if (limit_ms == 0 || a->phase != LIVE || stream_state(a->viewer.stream).command)
+		return;
+	if (unused_ms >= limit_ms) {
+		attach_refuse(a, WIRE_CLOSE_IDLE, "nobody has typed here for long");
+	} else if (unused_ms >= limit_ms - warn_ms && !a->warned) {
+		a->warned = true;
+		attach_say(a, SAY_IDLE);
+	}
+}
+
 /* Two looks a second at all attachments, in place of timers for each. */
 static void on_sweep(struct ev_loop *ev, ev_timer *timer, int events)
 {
@@ -89,6 +106,8 @@ static void on_sweep(struct ev_loop *ev, ev_timer *timer, int events)
 			attach_refuse(a, WIRE_CLOSE_REVOKED, "this link has ended");
 		else if (a->who.expires_at <= now_s)
 			attach_refuse(a, WIRE_CLOSE_LOGIN, "the session has expired: sign in again");
+		else
+			check_idle(a, now_ms);
 	}
 }
 
@@ -133,6 +152,11 @@ int attach_hub_create(struct attach_hub **out, struct loop *loop, struct machine
 	ev_timer_init(&hub->ack, on_ack, 0., ATTACH_ACK_S);
 	*out = hub;
 	return 0;
+}
+
+void attach_hub_idle(struct attach_hub *hub, uint64_t idle_ms)
+{
+	hub->idle_ms = idle_ms;
 }
 
 struct attach_hub *attach_hub_destroy(struct attach_hub *hub)

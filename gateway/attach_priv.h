@@ -23,7 +23,7 @@ enum phase { WAITING, LIVE, CLOSING };
 
 /* What has to be said, in the order of saying it. */
 enum say { SAY_WELCOME = 1, SAY_EPOCH = 2, SAY_ROLE = 4, SAY_SIZE = 8, SAY_VM = 16, SAY_VIEWERS = 32, SAY_NOTICE = 64, SAY_PONG = 128,
-	   SAY_GOODBYE = 256, SAY_RECORDING = 512 };
+	   SAY_GOODBYE = 256, SAY_RECORDING = 512, SAY_IDLE = 1024 };
 
 struct attach {
 	struct viewer viewer;
@@ -45,6 +45,7 @@ struct attach {
 	bool typed;	 /* has sent input: INACKs are due */
 	bool ack_turn;	 /* an OUTPUT has gone since an INACK became due */
 	bool stalled;	 /* waits for credit */
+	bool warned;	 /* nobody has typed, and it has been told when it closes */
 	bool stale_input; /* the epoch changed: input for the old one may still come */
 	uint32_t asked_window;
 	uint64_t sent, replay_end, stale_sent, acked;
@@ -69,6 +70,7 @@ struct attach_hub {
 	struct attach *all;
 	size_t count;
 	uint64_t born_ms;
+	uint64_t idle_ms; /* a terminal closes when nobody has typed for so long; 0: never */
 	uint64_t next_id;
 	ev_timer sweep, ack;
 	struct attach_counters n;
@@ -83,6 +85,9 @@ void attach_tell(const struct attach *a, enum attach_change what);
 
 /** attach_on_news() - what the stream tells an attachment: struct viewer's hook */
 void attach_on_news(struct viewer *v, unsigned news);
+
+/** attach_is_used() - somebody is there: they have typed, or said so */
+void attach_is_used(struct attach *a);
 
 /** attach_ask_to_write() - there is something to send */
 void attach_ask_to_write(struct attach *a);

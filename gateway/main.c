@@ -264,6 +264,7 @@ static int make_terminals(struct gateway *g, struct err *e)
 			return err_set(e, -ENOMEM, "no memory for the limits");
 	if (!g->tickets || !g->sign_in_limit || !g->share_limit || attach_hub_create(&g->hub, &g->loop, g->machines, g->tickets) < 0)
 		return err_set(e, -ENOMEM, "no memory for the terminals");
+	attach_hub_idle(g->hub, g->settings.idle_timeout);
 	attach_hub_watch(g->hub, journal_terminal, g->journal);
 	return 0;
 }

@@ -183,6 +183,8 @@ static const char *get_action(const uint8_t *body, size_t len, struct wire_msg *
 		out->action.what = WIRE_GIVE;
 	else if (what && strcmp(what, "eof") == 0)
 		out->action.what = WIRE_EOF;
+	else if (what && strcmp(what, "stay") == 0)
+		out->action.what = WIRE_STAY;
 	else
 		why = "unknown ACTION";
 	if (!why && out->action.what == WIRE_GIVE) {

@@ -27,7 +27,7 @@ enum wire_type {
 /* Flags of OUTPUT. */
 enum { WIRE_REPLAY = 1, WIRE_GAP = 2, WIRE_PREAMBLE = 4 };
 
-enum wire_action { WIRE_TAKE, WIRE_RELEASE, WIRE_GIVE, WIRE_EOF };
+enum wire_action { WIRE_TAKE, WIRE_RELEASE, WIRE_GIVE, WIRE_EOF, WIRE_STAY };
 
 /* What a command's stream carries instead of a terminal's output: pieces of u8 1 (stdout) or 2 (stderr), u32 length, bytes. */
 #define WIRE_PIECE_HEAD 5

@@ -50,15 +50,18 @@ export function ask({ title, text, quote = "", yes, danger = false }) {
  * Tell a person, quietly; goes away by itself.
  * @param {string} text @param {"note"|"fault"} kind
  * @param {?{text: string, run: () => void}} act a button in it
+ * @param {number} life_ms
+ * @returns {HTMLElement}
  */
-export function toast(text, kind = "note", act = null) {
+export function toast(text, kind = "note", act = null, life_ms = kind === "fault" ? 2 * TOAST_MS : TOAST_MS) {
 	const element = document.createElement("p");
 	element.className = `toast ${kind}`;
 	element.textContent = text;
 	if (act)
 		element.append(act_button(act, () => element.remove()));
 	$("toasts").append(element);
-	setTimeout(() => element.remove(), kind === "fault" ? 2 * TOAST_MS : TOAST_MS);
+	setTimeout(() => element.remove(), life_ms);
+	return element;
 }
 
 function act_button({ text, run }, done) {

@@ -141,6 +141,12 @@ export class Link {
 			this.#send(wire.encode_action("give", viewer));
 	}
 
+	/** Somebody is here, though they do not type. */
+	stay() {
+		if (this.state === "open")
+			this.#send(wire.encode_action("stay"));
+	}
+
 	/* --- states ------------------------------------------------------------------------------------------------ */
 
 	#set(state, reason) {

@@ -11,6 +11,7 @@ import { Files } from "./files.js";
 import { Find } from "./find.js";
 import { in_front } from "./front.js";
 import { full_screen_button } from "./fullscreen.js";
+import { IdleWarning } from "./idle.js";
 import { Keys } from "./keys.js";
 import { ask_before_leaving, reload } from "./leaving.js";
 import { Layout } from "./layout.js";
@@ -44,6 +45,7 @@ const AGAIN_MS = 400; /* after EXIT, when the machine does not say that it is of
 export class Room {
 	#bar = new Bar();
 	#progress = new Progress();
+	#idle = new IdleWarning();
 	#company;
 	#machine = null;
 	#title = new Title();
@@ -483,6 +485,8 @@ export class Room {
 	}
 
 	#on_link(pane, state, reason, was_away) {
+		if (state !== "open")
+			this.#idle.drop(pane.link);
 		if (state === "ended" && ["login", "revoked"].includes(reason)) {
 			this.on_out(reason);
 			return;
@@ -559,6 +563,8 @@ export class Room {
 			this.#on_viewers(pane, event.viewers);
 		else if (event.type === "role")
 			this.#on_role(pane);
+		else if (event.type === "idle")
+			this.#idle.set(pane.link, event.closes_in_ms);
 		else if (event.type === "recording") {
 			pane.recording = event.recording;
 			if (pane === this.#pane)

@@ -4,6 +4,7 @@ import { attach_url } from "./api.js";
 import { copy, guard_paste, open_link, paste_clipboard } from "./clipboard.js";
 import { Company } from "./company.js";
 import { $, attempt, on_click, put, show, toast } from "./dom.js";
+import { IdleWarning } from "./idle.js";
 import { Keys } from "./keys.js";
 import { Link, SLEPT_DEADLINE_MS } from "./link.js";
 import { look, on_prefs, prefs, scheme_name, set_prefs, toggle_theme } from "./prefs.js";
@@ -26,6 +27,7 @@ export class SharedRoom {
 	#session;
 	#link;
 	#company;
+	#idle = new IdleWarning();
 	#may_control = false;
 	#free = false;
 	#away = false;
@@ -127,6 +129,8 @@ export class SharedRoom {
 	}
 
 	#on_link(state, reason) {
+		if (state !== "open")
+			this.#idle.drop(this.#link);
 		this.#reason = reason;
 		if (state === "ended" && ["login", "revoked", "gone"].includes(reason)) {
 			this.on_end(reason);
@@ -179,6 +183,8 @@ export class SharedRoom {
 		if (event.type === "role") {
 			this.#may_control = event.may_control;
 			this.#on_role();
+		} else if (event.type === "idle") {
+			this.#idle.set(this.#link, event.closes_in_ms);
 		} else if (event.type === "recording") {
 			mark_recording(event.recording, event.reason);
 		} else if (event.type === "viewers") {

@@ -61,6 +61,8 @@ json_t *machine_json(const struct machine *m)
 
 /* --- the other ends -------------------------------------------------------------------------------------- */
 
+#define IDLE_MS 1200
+
 /* A gateway with one stream. */
 struct world {
 	struct loop loop;
@@ -82,7 +84,8 @@ struct client {
 	uint64_t offset, credit, in_offset, inack, window; /* window: 0 = 64 KiB */
 	size_t output, frames, replayed, gaps, preambles, viewers;
 	uint16_t cols, rows;
-	int exit_code, exit_signal, exits, pongs, sizes, epochs, vms, errors;
+	int exit_code, exit_signal, exits, pongs, sizes, epochs, vms, errors, idles;
+	bool closing; /* it was told that it will be closed */
 	char error[32];
 	uint8_t tail[256]; /* end of what was shown */
 	size_t tail_len;
@@ -242,6 +245,11 @@ static void got_event(struct client *c, const json_t *json)
 		c->in_offset = number(json, "in_offset");
 	} else if (strcmp(type, "viewers") == 0) {
 		c->viewers = json_array_size(json_object_get(json, "viewers"));
+	} else if (strcmp(type, "idle") == 0) {
+		c->idles++;
+		c->closing = !json_is_null(json_object_get(json, "closes_in_ms"));
+		if (c->closing)
+			assert_in_range(number(json, "closes_in_ms"), 1, IDLE_MS / 2);
 	} else {
 		assert_string_equal(type, "epoch");
 		c->epochs++;
@@ -1337,6 +1345,46 @@ static void deadlines(void **state)
 	world_finish(&w);
 }
 
+/* Typing and staying keep a terminal; what it writes, and pings, do not. */
+static void idle(void **state)
+{
+	struct client a = { 0 }, b = { 0 };
+	struct world w;
+
+	(void)state;
+	world_init(&w, HV_CONSOLE_SOCKET);
+	attach_hub_idle(w.hub, IDLE_MS);
+	world_open(&w, false);
+	attach_client(&a, &w, ROLE_CONTROLLER);
+	attach_client(&b, &w, ROLE_VIEWER);
+	while (!a.closing || !b.closing) {
+		wait_ms(&w, 10);
+		settle(&a);
+		settle(&b);
+	}
+	type_at(&a, 0, "x", 1);
+	send_json(&b, WIRE_ACTION, json_pack("{s:s}", "do", "stay"));
+	settle(&a);
+	settle(&b);
+	assert_false(a.closing || b.closing || a.closed || b.closed);
+	assert_true(a.idles == 2 && b.idles == 2);
+	for (int i = 0; !a.closed && i < 300; i++) {
+		guest_says(&w, "still busy\r\n");
+		send_u64(&a, WIRE_PING, 0x1122334455667788);
+		if (b.closing)
+			send_json(&b, WIRE_ACTION, json_pack("{s:s}", "do", "stay"));
+		wait_ms(&w, 10);
+		settle(&a);
+		settle(&b);
+	}
+	assert_int_equal(a.code, 4408);
+	assert_int_equal(a.idles, 3);
+	assert_false(b.closed);
+	close_client(&a);
+	close_client(&b);
+	world_finish(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1349,7 +1397,7 @@ int main(void)
 		cmocka_unit_test(window_holds),	 cmocka_unit_test(nobody_looks),
 		cmocka_unit_test(slow_viewer),	 cmocka_unit_test(thousand_cuts),
 		cmocka_unit_test(told_to_go),	 cmocka_unit_test(stream_ends),
-		cmocka_unit_test(deadlines),
+		cmocka_unit_test(deadlines),	 cmocka_unit_test(idle),
 	};
 
 	make_pattern();

@@ -104,6 +104,7 @@ static void check_c2s(const struct wire_msg *m, const json_t *f)
 		assert_int_equal(m->action.what, strcmp(text(json, "do"), "take") == 0 ? WIRE_TAKE :
 						 strcmp(text(json, "do"), "give") == 0 ? WIRE_GIVE :
 						 strcmp(text(json, "do"), "eof") == 0  ? WIRE_EOF :
+						 strcmp(text(json, "do"), "stay") == 0 ? WIRE_STAY :
 											 WIRE_RELEASE);
 		if (m->action.what == WIRE_GIVE)
 			assert_int_equal(m->action.to, number(json, "to"));
