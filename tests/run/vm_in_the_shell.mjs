@@ -64,6 +64,15 @@ if (has_agent) {
 	shell.type("date -u +the-year-is-%Y\n");
 	await shell.expect(`the-year-is-${year}`);
 	ok("a shell through the agent: name, directory, size, clock");
+
+	const { status, body } = await ann.call("POST", `/api/v1/vms/${vm.id}/streams`, { kind: "exec", argv: ["sh", "-c", "hostname; hostname >&2; exec cat"] });
+	assert.equal(status, 201, JSON.stringify(body));
+	const command = await ann.attach(body.id);
+	await command.expect("\x01\0\0\0\x05fern\n");
+	await command.expect("\x02\0\0\0\x05fern\n");
+	await command.close();
+	assert.equal((await ann.call("DELETE", `/api/v1/streams/${body.id}`)).status, 204);
+	ok("a command without a terminal, its outputs apart");
 }
 
 /* --- another person --- */
