@@ -183,7 +183,7 @@ install: all
 	$(Q)install -m 755 $O/terrarium $(DESTDIR)$(BINDIR)
 	$(Q)install -m 755 $O/terrariumd $O/terrarium-netd $(DESTDIR)$(SBINDIR)
 	$(Q)install -m 755 deploy/vmnet.sh $O/terrarium-agent $(DESTDIR)$(LIBEXECDIR)
-	$(Q)install -m 644 $(wildcard docs/*.md) README.md LICENSE $(DESTDIR)$(DOCDIR)
+	$(Q)install -m 644 $(wildcard docs/*.md) docs/openapi.yaml README.md LICENSE $(DESTDIR)$(DOCDIR)
 	$(Q)for s in 1 5 8; do install -m 644 docs/*.$$s $(DESTDIR)$(MANDIR)/man$$s || exit 1; done
 	$(Q)for u in $(UNITS); do sed $(FILL) deploy/systemd/$$u >$(DESTDIR)$(UNITDIR)/$$u || exit 1; done
 	$(Q)install -m 644 deploy/systemd/sysusers.conf $(DESTDIR)$(SYSUSERSDIR)/terrarium.conf
