@@ -24,6 +24,7 @@
 #include "gateway/ctl/pick.h"
 #include "gateway/ctl/rest.h"
 #include "gateway/ctl/csession.h"
+#include "gateway/ctl/sealed.h"
 #include "gateway/ctl/ws.h"
 
 #define PING_S	     15.
@@ -32,6 +33,10 @@
 #define LEAVE_S	     1.
 #define REPLY_S	     .5 /* what a terminal says of itself after a replay was meant for the program of then */
 #define KEYS_MAX     4096U
+#define SEALED_ROOM  (4U * KEYS_MAX) /* what keystrokes may come to as records */
+#define HANDSHAKE_S  15.
+#define REKEY_PINGS  60U /* every 15 minutes */
+#define SILENT_PINGS 3U
 
 enum outcome { GOING_ON, AGAIN, LEFT, EXITED, REFUSED };
 
@@ -40,11 +45,13 @@ struct attach {
 	struct login login;
 	const char *unix_path;
 	struct csession session;
+	struct sealed *sealed; /* NULL: the stream is plain */
+	unsigned pings;
 	struct loop loop;
 	struct ws *ws;
 	ev_io keys;
 	ev_signal winch;
-	ev_timer ping, pause;
+	ev_timer ping, pause, handshake;
 	ev_tstamp replayed_at;
 	struct termios before;
 	char ticket[ATTACH_TICKET_BYTES], why[400];
@@ -104,6 +111,17 @@ static void post(struct attach *a, const struct buf *message, int built)
 		finish_with(a, AGAIN, "the line is full");
 }
 
+/* What ends a sealed conversation ends this command: a person should look before there is another. */
+static void unsealed(struct attach *a)
+{
+	if (a->sealed->exited) {
+		a->status = a->sealed->status;
+		finish_with(a, EXITED, "");
+	} else {
+		finish_with(a, REFUSED, a->sealed->why);
+	}
+}
+
 static void send_keys(struct attach *a)
 {
 	uint64_t offset;
@@ -116,7 +134,7 @@ static void send_keys(struct attach *a)
 		post(a, &b, frame_put_input(&b, offset, data, n));
 		buf_finish(&b);
 	}
-	if (a->session.queue.len + KEYS_MAX <= CSESSION_INPUT_MAX)
+	if ((!a->sealed || a->sealed->ready) && a->session.queue.len + (a->sealed ? SEALED_ROOM : KEYS_MAX) <= CSESSION_INPUT_MAX)
 		ev_io_start(a->loop.ev, &a->keys);
 	else
 		ev_io_stop(a->loop.ev, &a->keys);
@@ -127,7 +145,9 @@ static void send_size(struct attach *a)
 	struct buf b = BUF_INIT(WIRE_FIXED_MAX);
 	struct wire_size size = size_now();
 
-	if (a->live && !a->session.viewer && size.cols > 0 && size.rows > 0)
+	if (a->sealed && size.cols > 0 && size.rows > 0 && sealed_resize(a->sealed, size.cols, size.rows) < 0)
+		unsealed(a);
+	else if (!a->sealed && a->live && !a->session.viewer && size.cols > 0 && size.rows > 0)
 		post(a, &b, frame_put_resize(&b, &size));
 	buf_finish(&b);
 }
@@ -202,10 +222,14 @@ static void on_keys(struct ev_loop *ev, ev_io *w, int events)
 {
 	struct attach *a = w->data;
 	char in[KEYS_MAX / 2], out[KEYS_MAX];
-	ssize_t n = read(STDIN_FILENO, in, sizeof(in));
+	ssize_t n;
 
-	(void)ev;
 	(void)events;
+	if (a->sealed && !a->sealed->ready && a->live) {
+		ev_io_stop(ev, w); /* until the handshake is done, which has a deadline */
+		return;
+	}
+	n = read(STDIN_FILENO, in, sizeof(in));
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
 		finish_with(a, LEFT, "this terminal is gone");
 		return;
@@ -213,8 +237,10 @@ static void on_keys(struct ev_loop *ev, ev_io *w, int events)
 	if (n < 0 || is_answer(a, in, (size_t)n))
 		return;
 	n = (ssize_t)escapes(a, in, (size_t)n, out);
-	if (n > 0)
+	if (n > 0 && !a->sealed)
 		(void)csession_type(&a->session, out, (size_t)n);
+	else if (n > 0 && sealed_type(a->sealed, (const uint8_t *)out, (size_t)n) < 0)
+		unsealed(a);
 	send_keys(a);
 	if (a->leaving)
 		leave(a);
@@ -241,6 +267,64 @@ static void on_open(void *arg)
 	buf_finish(&b);
 }
 
+/* --- a sealed terminal: between the stream and this one -------------------------------------------------------------------- */
+
+static int sealed_send(void *arg, const void *data, size_t len)
+{
+	struct attach *a = arg;
+	int r = csession_type(&a->session, data, len);
+
+	if (r == 0)
+		send_keys(a);
+	return r;
+}
+
+static int sealed_show(void *arg, const uint8_t *data, size_t len, bool replay)
+{
+	struct attach *a = arg;
+
+	if (replay)
+		a->replayed_at = ev_now(a->loop.ev);
+	return fd_write_all(STDOUT_FILENO, data, len);
+}
+
+static void sealed_ready(void *arg)
+{
+	struct attach *a = arg;
+	const struct snp_findings *f = &a->sealed->found;
+
+	ev_timer_stop(a->loop.ev, &a->handshake);
+	say("sealed: %s %s under %s root%s, your key, the measurement that you gave, no debugging; the gateway sees lengths and times",
+	    snp_product_name(f->product), f->kind == SNP_KEY_VLEK ? "VLEK" : "VCEK", f->pinned ? "AMD's" : "your own",
+	    f->crl_checked ? "" : ", without a revocation list");
+	send_size(a);
+	send_keys(a);
+}
+
+static const struct sealed_hooks sealed_hooks = { .send = sealed_send, .show = sealed_show, .ready = sealed_ready };
+
+static void on_handshake_late(struct ev_loop *ev, ev_timer *w, int events)
+{
+	(void)ev;
+	(void)events;
+	finish_with(w->data, REFUSED, "no machine has answered in time: the gateway is slow, or what it has put there is not sealed");
+}
+
+static void seal(struct attach *a, bool anew)
+{
+	ev_timer_start(a->loop.ev, &a->handshake);
+	if (sealed_begin(a->sealed, anew) < 0)
+		unsealed(a);
+}
+
+static void sealed_welcome(struct attach *a, const struct csession_news *news)
+{
+	if (a->session.viewer)
+		finish_with(a, REFUSED, "somebody else types there: a sealed terminal has one reader");
+	else if (news->first || news->fresh || news->lost > 0 || news->astray || !a->sealed->ready)
+		seal(a, news->first || news->fresh || news->lost > 0);
+}
+
 static void welcome(struct attach *a, json_t *json)
 {
 	struct csession_news news;
@@ -258,6 +342,8 @@ static void welcome(struct attach *a, json_t *json)
 	a->told_away = false;
 	a->live = true;
 	a->pause_s = 0;
+	if (a->sealed)
+		sealed_welcome(a, &news);
 	send_size(a);
 	send_keys(a);
 }
@@ -272,9 +358,13 @@ static void output(struct attach *a, const struct frame *f)
 		finish_with(a, AGAIN, "output was missing");
 		return;
 	}
-	if (f->flags & (WIRE_REPLAY | WIRE_PREAMBLE))
+	if (!a->sealed && f->flags & (WIRE_REPLAY | WIRE_PREAMBLE))
 		a->replayed_at = ev_now(a->loop.ev);
-	if (len > 0 && fd_write_all(STDOUT_FILENO, data, len) < 0)
+	if (a->sealed && f->flags & WIRE_GAP && !(f->flags & WIRE_PREAMBLE) && a->sealed->ready)
+		seal(a, true);
+	if (a->sealed && len > 0 && !(f->flags & WIRE_PREAMBLE) && sealed_output(a->sealed, data, len) < 0)
+		unsealed(a);
+	else if (!a->sealed && len > 0 && fd_write_all(STDOUT_FILENO, data, len) < 0)
 		finish_with(a, LEFT, "this terminal is gone");
 	if (csession_credit(&a->session, &credit))
 		send_number(a, WIRE_CREDIT, credit);
@@ -293,6 +383,10 @@ static void event(struct attach *a, json_t *json)
 		a->session.viewer = strcmp(pick_string(json, "role"), "viewer") == 0;
 		if (json_unpack(json, "{s:I}", "in_offset", &offset) == 0 && offset >= 0)
 			csession_inack(&a->session, (uint64_t)offset);
+		if (a->sealed && a->session.viewer) {
+			finish_with(a, REFUSED, "somebody else types there now: a sealed terminal has one reader");
+			return;
+		}
 		say("%s", a->session.viewer ? "somebody else types now" : "you type now");
 		send_size(a);
 	}
@@ -319,6 +413,10 @@ static void on_message(void *arg, const uint8_t *data, size_t len)
 			leave(a);
 		break;
 	case WIRE_EXIT:
+		if (a->sealed) {
+			finish_with(a, REFUSED, "the gateway says that the terminal has ended; the machine has not said so");
+			break;
+		}
 		a->status = f.signal ? 128 + f.signal : (f.code & 255);
 		finish_with(a, EXITED, "");
 		break;
@@ -343,6 +441,15 @@ static void on_close(void *arg, uint16_t code, const char *why)
 
 static const struct ws_hooks hooks = { .on_open = on_open, .on_message = on_message, .on_close = on_close };
 
+/* What the line itself cannot know: whether the machine still answers. */
+static void sealed_tick(struct attach *a)
+{
+	if (a->sealed->unanswered == SILENT_PINGS)
+		say("the machine is silent: somebody may hold its messages back");
+	if (sealed_ping(a->sealed) < 0 || (++a->pings % REKEY_PINGS == 0 && sealed_rekey(a->sealed) < 0))
+		unsealed(a);
+}
+
 /* A line on which nothing comes any more is a line that broke. */
 static void on_ping(struct ev_loop *ev, ev_timer *w, int events)
 {
@@ -357,6 +464,8 @@ static void on_ping(struct ev_loop *ev, ev_timer *w, int events)
 	a->heard = false;
 	if (a->live)
 		send_number(a, WIRE_PING, loop_now_ms());
+	if (a->live && a->sealed)
+		sealed_tick(a);
 }
 
 static void on_pause_over(struct ev_loop *ev, ev_timer *w, int events)
@@ -401,7 +510,8 @@ static int begin_loop(struct attach *a)
 	ev_signal_init(&a->winch, on_winch, SIGWINCH);
 	ev_timer_init(&a->ping, on_ping, PING_S, PING_S);
 	ev_timer_init(&a->pause, on_pause_over, a->pause_s, 0.);
-	a->keys.data = a->winch.data = a->ping.data = a->pause.data = a;
+	ev_timer_init(&a->handshake, on_handshake_late, HANDSHAKE_S, 0.);
+	a->keys.data = a->winch.data = a->ping.data = a->pause.data = a->handshake.data = a;
 	ev_io_start(a->loop.ev, &a->keys);
 	return 0;
 }
@@ -414,6 +524,7 @@ static void end_loop(struct attach *a)
 	ev_signal_stop(a->loop.ev, &a->winch);
 	ev_timer_stop(a->loop.ev, &a->ping);
 	ev_timer_stop(a->loop.ev, &a->pause);
+	ev_timer_stop(a->loop.ev, &a->handshake);
 	loop_finish(&a->loop);
 	if (a->outcome == GOING_ON)
 		a->outcome = LEFT; /* a signal ended the loop */
@@ -461,10 +572,12 @@ static bool is_final(int r)
 
 int attach_run(const struct attach_options *o)
 {
-	struct attach a = { .o = o, .line_start = true };
+	struct sealed sealed = { .terms = o->sealed, .hooks = &sealed_hooks };
+	struct attach a = { .o = o, .line_start = true, .sealed = o->sealed ? &sealed : NULL };
 	struct err e = { 0 };
 	int r;
 
+	sealed.arg = &a;
 	a.unix_path = rest_by_socket(o->socket) ? rest_socket_path(o->socket) : NULL;
 	csession_init(&a.session, o->stream, o->watch || a.unix_path);
 	if (!a.unix_path && login_read(&a.login, &e) < 0)
@@ -482,6 +595,7 @@ int attach_run(const struct attach_options *o)
 	}
 	(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &a.before);
 	csession_finish(&a.session);
+	sealed_finish(&sealed);
 	explicit_bzero(&a.login, sizeof(a.login));
 	if (a.outcome == REFUSED)
 		(void)fprintf(stderr, "terrarium vm attach: %s\n", a.why[0] ? a.why : e.msg);

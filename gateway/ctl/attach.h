@@ -6,11 +6,14 @@
 
 #include "gateway/wire.h"
 
-/** struct attach_options - @socket: as in struct rest_request; @watch: look on only */
+struct sealed_terms;
+
+/** struct attach_options - @socket: as in struct rest_request; @watch: look on only; @sealed: the guest encrypts the stream, on these terms; NULL */
 struct attach_options {
 	const char *socket;
 	char stream[WIRE_STREAM_TEXT];
 	bool watch;
+	const struct sealed_terms *sealed;
 };
 
 #define ATTACH_TICKET_BYTES 128

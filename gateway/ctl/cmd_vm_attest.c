@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <mbedtls/base64.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "base/fd.h"
 #include "base/hex.h"
 #include "gateway/ctl/ctl.h"
+#include "gateway/ctl/evidence.h"
 #include "gateway/ctl/rest.h"
 #include "hv/snp/chain.h"
 #include "hv/snp/verify.h"
@@ -24,9 +24,6 @@
 
 #define NAME	     "vm attest"
 #define DATA_BYTES   64
-#define WAIT_S	     60
-#define POLL_MS	     200
-#define EVIDENCE_MAX (512u * 1024)
 
 struct options {
 	const char *vm, *socket, *out, *measurement, *host_data, *ark;
@@ -34,14 +31,10 @@ struct options {
 };
 
 /* What goes into the folder, by the name it has there. */
-enum piece { REPORT, VEK, CHAIN, CRL, PIECES };
-
-static const struct {
-	const char *member, *file;
-} pieces[PIECES] = { { "report", "report.bin" }, { "vek", "vek.der" }, { "chain", "chain.pem" }, { "crl", "crl.der" } };
+static const char *const files[EVIDENCE_PIECES] = { "report.bin", "vek.der", "chain.pem", "crl.der" };
 
 struct evidence {
-	struct ctl_file file[PIECES], ark;
+	struct ctl_file file[EVIDENCE_PIECES], ark;
 	char data[2 * DATA_BYTES + 1], *policy;
 	bool own_measurement, any_measurement;
 	struct snp_findings found;
@@ -101,69 +94,13 @@ static int find_id(const struct options *o, char id[33], struct err *e)
 	return err_set(e, -ENOENT, hits ? "several machines are called %.64s; give the id" : "you have no machine called %.64s", o->vm);
 }
 
-static bool is_pending(const json_t *answer)
-{
-	const char *state = json_string_value(json_object_get(answer, "state"));
-
-	return state && strcmp(state, "pending") == 0;
-}
-
-static int ask(const struct options *o, const char *id, const char *data, json_t **answer, struct err *e)
-{
-	char path[REST_PATH_BYTES];
-	struct rest_request req = { .socket = o->socket, .method = "POST", .path = path };
-	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
-	json_t *body = json_pack("{s:s}", "report_data", data);
-	time_t until = time(NULL) + WAIT_S;
-	int r = rest_path(path, "/api/v1/vms/", id, "/attestation", e);
-
-	req.body = body;
-	if (r == 0)
-		r = rest_call(&req, answer, e);
-	json_decref(body);
-	req.method = "GET";
-	req.body = NULL;
-	while (r == 0 && is_pending(*answer)) {
-		json_decref(*answer);
-		*answer = NULL;
-		if (time(NULL) > until)
-			return err_set(e, -ETIMEDOUT, "the machine does not answer");
-		(void)nanosleep(&pause, NULL);
-		r = rest_call(&req, answer, e);
-	}
-	return r;
-}
-
 /* --- the answer, taken apart ------------------------------------------------------------------------------------------- */
-
-static int take_piece(const json_t *answer, enum piece i, struct evidence *ev, struct err *e)
-{
-	const json_t *v = json_object_get(answer, pieces[i].member);
-	size_t len = json_string_length(v), n = 0;
-
-	if (!v || json_is_null(v))
-		return 0;
-	if (!json_is_string(v) || len > EVIDENCE_MAX)
-		return err_set(e, -EBADMSG, "the gateway's answer has no usable %s", pieces[i].member);
-	ev->file[i].data = malloc(len + 1);
-	if (!ev->file[i].data)
-		return err_set(e, -ENOMEM, "no memory");
-	if (mbedtls_base64_decode(ev->file[i].data, len + 1, &n, (const unsigned char *)json_string_value(v), len) != 0)
-		return err_set(e, -EBADMSG, "the gateway's answer has no usable %s", pieces[i].member);
-	ev->file[i].len = n;
-	return 0;
-}
 
 static int take(const struct options *o, const json_t *answer, struct evidence *ev, struct err *e)
 {
-	const char *state = json_string_value(json_object_get(answer, "state")), *reason = json_string_value(json_object_get(answer, "reason"));
-	int r = 0;
+	int r = evidence_take(answer, ev->file, e);
 
-	if (!state || strcmp(state, "ready") != 0)
-		return err_set(e, -EIO, "%.300s", reason && reason[0] ? reason : "the gateway gave no reason");
-	for (int i = 0; r == 0 && i < PIECES; i++)
-		r = take_piece(answer, (enum piece)i, ev, e);
-	if (r == 0 && ev->file[REPORT].len == 0)
+	if (r == 0 && ev->file[EVIDENCE_REPORT].len == 0)
 		r = err_set(e, -EBADMSG, "the gateway's answer has no report");
 	if (r == 0 && o->ark)
 		r = ctl_load(o->ark, SNP_CERT_MAX, &ev->ark, e);
@@ -203,8 +140,8 @@ static struct snp_bytes bytes_of(const struct ctl_file *f)
 static int judge(struct evidence *ev, struct err *e)
 {
 	static struct snp_policy policy; /* its lists are too large for a stack */
-	const struct snp_evidence evidence = { .report = bytes_of(&ev->file[REPORT]), .vek = bytes_of(&ev->file[VEK]),
-					       .intermediate = bytes_of(&ev->file[CHAIN]), .ark = bytes_of(&ev->ark), .crl = bytes_of(&ev->file[CRL]) };
+	const struct snp_evidence evidence = { .report = bytes_of(&ev->file[EVIDENCE_REPORT]), .vek = bytes_of(&ev->file[EVIDENCE_VEK]),
+					       .intermediate = bytes_of(&ev->file[EVIDENCE_CHAIN]), .ark = bytes_of(&ev->ark), .crl = bytes_of(&ev->file[EVIDENCE_CRL]) };
 
 	if (snp_policy_parse(ev->policy, strlen(ev->policy), &policy, e) < 0)
 		return -EINVAL;
@@ -275,9 +212,9 @@ static int write_folder(const struct options *o, const char *dir, const json_t *
 
 	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
 		return err_set(e, -errno, "cannot make the folder %s: %s", dir, strerror(errno));
-	for (int i = 0; r == 0 && i < PIECES; i++) {
+	for (int i = 0; r == 0 && i < EVIDENCE_PIECES; i++) {
 		if (ev->file[i].len > 0)
-			r = write_in(dir, pieces[i].file, ev->file[i].data, ev->file[i].len, e);
+			r = write_in(dir, files[i], ev->file[i].data, ev->file[i].len, e);
 	}
 	if (r == 0)
 		r = write_in(dir, "policy.json", ev->policy, strlen(ev->policy), e);
@@ -328,7 +265,7 @@ static int print(const struct options *o, const char *dir, const json_t *answer,
 
 static void finish(struct evidence *ev)
 {
-	for (int i = 0; i < PIECES; i++)
+	for (int i = 0; i < EVIDENCE_PIECES; i++)
 		ctl_file_finish(&ev->file[i]);
 	ctl_file_finish(&ev->ark);
 	free(ev->policy);
@@ -359,7 +296,7 @@ int cmd_vm_attest(int argc, char **argv)
 	hex_encode(nonce, sizeof(nonce), ev.data);
 	r = find_id(&o, id, &e);
 	if (r == 0)
-		r = ask(&o, id, ev.data, &answer, &e);
+		r = evidence_ask(o.socket, id, ev.data, &answer, &e);
 	if (r == 0)
 		r = take(&o, answer, &ev, &e);
 	if (r == 0)

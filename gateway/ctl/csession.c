@@ -61,6 +61,8 @@ int csession_welcome(struct csession *s, json_t *w, struct csession_news *news)
 	news->fresh = !first && strcmp(s->epoch, UNOPENED) != 0 && strcmp(s->epoch, epoch) != 0;
 	if (!first && !news->fresh && (uint64_t)out > s->received)
 		news->lost = (uint64_t)out - s->received;
+	news->first = first;
+	news->astray = !first && !news->fresh && ((uint64_t)in < s->acked || (uint64_t)in - s->acked > s->queue.len);
 	if (news->fresh)
 		s->queue.len = 0;
 	if (!first && !news->fresh)

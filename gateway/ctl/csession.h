@@ -34,10 +34,13 @@ void csession_finish(struct csession *s);
 /** csession_hello() - Return: the HELLO of the next connection, a new reference, or NULL without memory */
 json_t *csession_hello(const struct csession *s, const char *ticket, const struct wire_size *size);
 
-/** struct csession_news - what a WELCOME, or the EVENT "epoch", changed. @lost: bytes of output that are gone for good; @fresh: another process */
+/**
+ * struct csession_news - what a WELCOME, or the EVENT "epoch", changed. @lost: bytes of output that are gone for good; @fresh: another process;
+ * @first: nothing was known before; @astray: the server wants other input than waits here
+ */
 struct csession_news {
 	uint64_t lost;
-	bool fresh;
+	bool fresh, first, astray;
 };
 
 /** csession_welcome() - Return: 0, or -EPROTO when something is missing in it */

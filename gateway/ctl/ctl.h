@@ -15,6 +15,7 @@ int cmd_host_check(int argc, char **argv);
 int cmd_snp_fetch(int argc, char **argv);
 int cmd_snp_id_block(int argc, char **argv);
 int cmd_snp_launch(int argc, char **argv);
+int cmd_snp_owner_key(int argc, char **argv);
 int cmd_snp_owner(int argc, char **argv);
 int cmd_snp_measure(int argc, char **argv);
 int cmd_snp_verify(int argc, char **argv);

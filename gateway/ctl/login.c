@@ -13,7 +13,6 @@
 #include "base/err.h"
 #include "base/fd.h"
 
-#define PATH_BYTES 512
 #define FILE_MAX   8192
 
 bool login_loopback(const char *server)
@@ -53,19 +52,18 @@ int login_server(const char *text, char out[LOGIN_URL_BYTES], struct err *e)
 	return 0;
 }
 
-/* The folder, or the file in it. */
-static int path_of(const char *name, char out[PATH_BYTES], struct err *e)
+int login_path(const char *name, char out[LOGIN_PATH_BYTES], struct err *e)
 {
 	const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
 	int n;
 
 	if (config && config[0] == '/')
-		n = snprintf(out, PATH_BYTES, "%s/terrarium%s", config, name);
+		n = snprintf(out, LOGIN_PATH_BYTES, "%s/terrarium%s", config, name);
 	else if (home && home[0] == '/')
-		n = snprintf(out, PATH_BYTES, "%s/.config/terrarium%s", home, name);
+		n = snprintf(out, LOGIN_PATH_BYTES, "%s/.config/terrarium%s", home, name);
 	else
 		return err_set(e, -ENOENT, "neither XDG_CONFIG_HOME nor HOME is set: no place for the token");
-	return n > 0 && n < PATH_BYTES ? 0 : err_set(e, -ENAMETOOLONG, "the path of the token is too long");
+	return n > 0 && n < LOGIN_PATH_BYTES ? 0 : err_set(e, -ENAMETOOLONG, "the path of the token is too long");
 }
 
 static void take(const json_t *json, const char *member, char *out, size_t size)
@@ -77,13 +75,13 @@ static void take(const json_t *json, const char *member, char *out, size_t size)
 
 int login_read(struct login *l, struct err *e)
 {
-	char path[PATH_BYTES], text[FILE_MAX];
+	char path[LOGIN_PATH_BYTES], text[FILE_MAX];
 	struct stat st;
 	json_t *json;
 	long n;
 
 	memset(l, 0, sizeof(*l));
-	if (path_of("/token.json", path, e) < 0 || stat(path, &st) < 0)
+	if (login_path("/token.json", path, e) < 0 || stat(path, &st) < 0)
 		return -ENOENT;
 	if (st.st_mode & 077)
 		return err_set(e, -EPERM,
@@ -120,6 +118,14 @@ static int make_folders(char *path, struct err *e)
 	}
 }
 
+int login_make_folder(struct err *e)
+{
+	char folder[LOGIN_PATH_BYTES] = "/";
+	int r = login_path("", folder, e);
+
+	return r == 0 ? make_folders(folder, e) : r;
+}
+
 static int write_private(const char *path, const char *text)
 {
 	_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -131,12 +137,12 @@ static int write_private(const char *path, const char *text)
 
 int login_write(const struct login *l, struct err *e)
 {
-	char folder[PATH_BYTES] = "/", path[PATH_BYTES], temp[PATH_BYTES];
+	char folder[LOGIN_PATH_BYTES] = "/", path[LOGIN_PATH_BYTES], temp[LOGIN_PATH_BYTES];
 	json_t *json;
 	char *text;
-	int r = path_of("", folder, e);
+	int r = login_path("", folder, e);
 
-	if (r < 0 || path_of("/token.json", path, e) < 0 || path_of("/token.json.new", temp, e) < 0)
+	if (r < 0 || login_path("/token.json", path, e) < 0 || login_path("/token.json.new", temp, e) < 0)
 		return -ENOENT;
 	r = make_folders(folder, e);
 	if (r < 0)
@@ -154,8 +160,8 @@ int login_write(const struct login *l, struct err *e)
 
 int login_forget(struct err *e)
 {
-	char path[PATH_BYTES];
-	int r = path_of("/token.json", path, e);
+	char path[LOGIN_PATH_BYTES];
+	int r = login_path("/token.json", path, e);
 
 	if (r == 0 && unlink(path) < 0 && errno != ENOENT)
 		return err_set(e, -errno, "cannot delete %s: %s", path, strerror(errno));

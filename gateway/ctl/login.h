@@ -12,6 +12,7 @@ struct err;
  */
 #define LOGIN_URL_BYTES	  256
 #define LOGIN_TOKEN_BYTES 1024
+#define LOGIN_PATH_BYTES  512
 
 /**
  * struct login - all texts; empty when absent
@@ -42,6 +43,12 @@ int login_write(const struct login *l, struct err *e);
 
 /** login_forget() - delete the file; fine when there is none */
 int login_forget(struct err *e);
+
+/** login_path() - of the folder (@name empty), or of a file in it ("/NAME"). Return: 0 or negative with @e */
+int login_path(const char *name, char out[LOGIN_PATH_BYTES], struct err *e);
+
+/** login_make_folder() - make it, with its parents, private. Return: 0 or negative with @e */
+int login_make_folder(struct err *e);
 
 /** login_loopback() - is this server on this very machine? */
 bool login_loopback(const char *server);

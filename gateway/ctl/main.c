@@ -63,6 +63,7 @@ static const struct cli_command commands[] = {
 	{ "snp verify", "--report R --vek V ...", "judge an attestation report", cmd_snp_verify },
 	{ "snp fetch", "--report R --dir D ...", "get the certificates of a report from AMD, and keep them", cmd_snp_fetch },
 	{ "snp owner", "--issuer I --subject S", "HOST_DATA of an account's machines", cmd_snp_owner },
+	{ "snp owner-key", "[--file FILE]", "the key of one's sealed terminals, and their HOST_DATA", cmd_snp_owner_key },
 	{ "snp id-block", "--id-key F ...", "make and sign an ID block for a launch", cmd_snp_id_block },
 	{ "verity hash", "--data F --salt HEX ...", "root hash of a dm-verity image", cmd_verity_hash },
 	{ "verity verify", "--data F ...", "check an image against its hash file and root", cmd_verity_verify },

@@ -1,44 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /* tests/run/82-attach.sh: PORT STATE_DIR GATEWAY_PID_FILE */
 import assert from "node:assert/strict";
-import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 
 import { Person, sleep, until } from "./client.mjs";
+import { Pty } from "./pty.mjs";
 
 const [port, state, pid_file] = process.argv.slice(2);
 const { TERRARIUM, XDG_CONFIG_HOME } = process.env;
 const ok = (what) => console.log(`ok: ${what}`);
-
-// A terminal with the program in it; what it shows is in `screen`.
-class Pty {
-	constructor(...args) {
-		const quoted = [TERRARIUM, ...args].map((a) => `'${a}'`).join(" ");
-		this.child = spawn("script", ["-qfec", quoted, "/dev/null"], { stdio: ["pipe", "pipe", "inherit"] });
-		this.screen = "";
-		this.child.stdout.on("data", (d) => { this.screen += d; this.wake?.(); });
-		this.status = new Promise((done) => this.child.on("close", (code) => { this.ended = true; this.wake?.(); done(code); }));
-	}
-
-	type(text) {
-		this.child.stdin.write(text);
-	}
-
-	async until(what, ms = 15000) {
-		const end = Date.now() + ms;
-		while (!(what instanceof RegExp ? what.test(this.screen) : this.screen.includes(what))) {
-			assert.ok(Date.now() < end && !this.ended, `no ${what} on ${JSON.stringify(this.screen.slice(-2000))}`);
-			await new Promise((done) => { this.wake = done; setTimeout(done, 200); });
-		}
-	}
-
-	// The terminal's size, as when a window is dragged.
-	resize(cols, rows) {
-		const pid = execFileSync("pgrep", ["-P", String(this.child.pid)]).toString().trim().split("\n")[0];
-		execFileSync("stty", ["-F", fs.readlinkSync(`/proc/${pid}/fd/0`), "cols", String(cols), "rows", String(rows)]);
-	}
-}
 
 const terrarium = (...args) => spawnSync(TERRARIUM, args, { encoding: "utf8" });
 
