@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # `terrarium vm attach --sealed`, with a gateway in between that reads and changes everything (sealed_attach.mjs). Reports are made in software, under the root of
-# the tests, as in 47-sealed-page.sh.
+# the tests, as in 49-sealed-page.sh.
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 needs node script stty openssl

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* tests/run/47-sealed-page.sh. PORT of the gateway, STATE its directory, OWNER the file that says whose machine it is, PKI the root of the tests. */
+/* tests/run/49-sealed-page.sh. PORT of the gateway, STATE its directory, OWNER the file that says whose machine it is, PKI the root of the tests. */
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { Person } from "../run/client.mjs";
