@@ -40,7 +40,7 @@ async function enter() {
 	try {
 		const host = await api.host_facts();
 		room = new Room(who, host, leave);
-		room.begin(await find_machine({ cols: room.term.cols, rows: room.term.rows }));
+		room.begin(await find_machine({ cols: room.term.cols, rows: room.term.rows }, () => room.owner()));
 		room.settle();
 	} catch (error) {
 		show("room", false);

@@ -128,13 +128,15 @@ export class Machine {
 /**
  * This person's machine: the one there is, or a new one.
  * @param {{cols: number, rows: number}} size that its console should have from the start
+ * @param {() => Promise<object>} owner what else to say of a new one: whose it is
  */
-export async function find_machine(size) {
+export async function find_machine(size, owner) {
 	const [first] = await api.machines();
+	const spec = first ? null : { ...size, ...await owner() };
 	const key = crypto.randomUUID(); /* the same for every try: at most one comes of them */
 	for (let tries = 1; !first; tries++)
 		try {
-			return await api.create_machine(size, key);
+			return await api.create_machine(spec, key);
 		} catch (error) {
 			if (error.code === "vm_exists" && error.body.vm)
 				return error.body.vm; /* another tab was faster */

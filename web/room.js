@@ -128,6 +128,11 @@ export class Room {
 		});
 	}
 
+	/** @returns {Promise<{host_data?: string}>} whose a new machine is: of the key that opens its sealed terminals, should it be confidential */
+	owner() {
+		return this.#seal.owner().then((host_data) => ({ host_data }), () => ({}));
+	}
+
 	/** Show this machine. */
 	begin(vm) {
 		this.#machine = new Machine(vm, (now, before) => this.#on_machine(now, before), (error) => this.#on_fault(this.#pane, error));

@@ -5,6 +5,8 @@
  */
 import { copy } from "./clipboard.js";
 import { $, attempt, on_click, put, show } from "./dom.js";
+import { to_hex } from "./attest/refusal.js";
+import { owner_hash } from "./seal.js";
 import { root_of, SealedJudge } from "./sealed-judge.js";
 import { SealedStore } from "./sealed-store.js";
 import { has, t } from "./words.js";
@@ -112,13 +114,12 @@ export class SealView {
 		show("seal-measurement-row", Boolean(proof.kind));
 		$("seal-root").value = this.store.notes.root ?? "";
 		$("seal-dialog").showModal();
-		attempt(t("seal.title"), async () => put("seal-owner", await this.#owner()));
+		attempt(t("seal.title"), async () => put("seal-owner", await this.owner()));
 	}
 
-	async #owner() {
-		const { owner_hash } = await import("./seal.js");
-		const hash = await owner_hash((await this.store.key()).publicKey);
-		return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+	/** @returns {Promise<string>} HOST_DATA of this person's machines, hexadecimal */
+	async owner() {
+		return to_hex(await owner_hash((await this.store.key()).publicKey));
 	}
 
 	#facts(facts) {

@@ -58,6 +58,7 @@ try {
 	await page.click("#seal-more");
 	const owner = await until("own key", () => page.textContent("#seal-owner"));
 	assert.match(owner, /^[0-9a-f]{64}$/);
+	assert.ok(between.has_seen(`"host_data":"${owner}"`), "the machine was made without the owner's key");
 	await page.click("#seal-form summary");
 	await page.fill("#seal-root", readFileSync(`${PKI}/ark.der`).toString("base64"));
 	await page.screenshot({ path: `${SCREENS}/sealed-dialog.png` });
