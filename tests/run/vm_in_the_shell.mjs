@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A person's real machine through the whole chain. Usage: vm_in_the_shell.mjs PORT STATE_DIR PID_FILE [DRIVER] */
 import assert from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { Person, sleep, until } from "./client.mjs";
 
@@ -73,6 +74,17 @@ if (has_agent) {
 	await command.close();
 	assert.equal((await ann.call("DELETE", `/api/v1/streams/${body.id}`)).status, 204);
 	ok("a command without a terminal, its outputs apart");
+
+	/* A file in, seen from inside, and out again. */
+	const bytes = randomBytes(1 << 20), sum = createHash("sha256").update(bytes).digest("hex");
+	const content = `http://localhost:${port}/api/v1/vms/${vm.id}/files/content?path=/tmp/leaf`, headers = { Cookie: ann.cookie };
+	const put = await fetch(`${content}&upload=of-a-leaf&offset=0&total=${bytes.length}`, { method: "PUT", body: bytes,
+		headers: { ...headers, Origin: ann.origin, "X-Terrarium": "1", "Content-Type": "application/octet-stream" } });
+	assert.equal(put.status, 201, await put.text());
+	shell.type("sha256sum </tmp/leaf\n");
+	await shell.expect(sum);
+	assert.ok(Buffer.from(await (await fetch(content, { headers })).arrayBuffer()).equals(bytes));
+	ok("a file into the guest and out of it");
 }
 
 /* --- another person --- */
