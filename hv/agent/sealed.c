@@ -23,6 +23,7 @@
 
 #define OUT_MAX		(512U << 10)
 #define OUT_BUSY	(64U << 10)	/* more than this waits: no more output is sealed, no more input is read */
+#define PTY_READS	16
 #define INPUT_MAX	(64U << 10)	/* keystrokes that the program has not taken */
 #define HANDSHAKE_S	15.
 #define CUTOFF_S	1. /* after the program's end; what it wrote is in the terminal by then, others may hold that for ever */
@@ -300,17 +301,22 @@ static void pty_ended(struct sealed *s)
 	s->pty.fd = fd_close(s->pty.fd);
 }
 
+/* A terminal gives 4 KiB at a time; what is there already goes into few large records, which cost everybody on the way less. */
 static void on_pty(struct ev_loop *ev, ev_io *w, int events)
 {
 	struct sealed *s = w->data;
 	uint8_t data[8192];
-	ssize_t n = read(s->pty.fd, data, sizeof(data));
+	ssize_t n = 0;
 
 	(void)ev;
 	(void)events;
-	if (n > 0)
+	for (int i = 0; i < PTY_READS; i++) {
+		n = read(s->pty.fd, data, sizeof(data));
+		if (n <= 0)
+			break;
 		sealed_pty_remember(&s->pty, data, (size_t)n);
-	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+	}
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 		pty_ended(s);
 	pump(s);
 }
