@@ -16,6 +16,7 @@
  * struct guest_source - output of a program and what nobody has taken yet
  * @first, @end: bounds of what the ring holds; @sent: where this conversation goes on; @limit: how far the host allows
  * @ended: nothing more is read; @end_sent: the host knows
+ * @lately: bytes read since @since, by which it @floods or not
  */
 struct guest_source {
 	struct guest_job *job; /* borrowed: is embedded in it */
@@ -23,7 +24,9 @@ struct guest_source {
 	int fd;		       /* owned */
 	ev_io io;
 	uint64_t first, end, sent, limit;
-	bool ended, end_sent;
+	ev_tstamp since;
+	size_t lately;
+	bool ended, end_sent, floods;
 };
 
 /**

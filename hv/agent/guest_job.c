@@ -21,7 +21,8 @@
 #include "hv/agent/guest.h"
 
 #define CUTOFF_S 1.0 /* after the program's end; what it wrote is in the pipes by then, others may hold them for ever */
-#define LONG_READ 1024U /* of a terminal: more is on its way */
+#define FLOOD_S	  0.1 /* a terminal that has given more than FLOOD_BYTES in this time floods, until a while has passed with less */
+#define FLOOD_BYTES 16384U
 #define SEND_MAX  (AGENT_DATA_MAX - 8U) /* two of them fit into one message of the gateway to a browser */
 #define HANGUP_S 3.0 /* from SIGHUP to SIGKILL */
 
@@ -123,14 +124,26 @@ static size_t source_read(struct guest_source *src)
 	return 0;
 }
 
+/* A flood may be gathered: nobody waits for one piece of it. */
+static bool is_flood(struct guest_source *src, ev_tstamp now, size_t n)
+{
+	if (now - src->since >= FLOOD_S) {
+		src->floods = src->lately > FLOOD_BYTES && now - src->since < 2 * FLOOD_S;
+		src->since = now;
+		src->lately = 0;
+	}
+	src->lately += n;
+	src->floods = src->floods || src->lately > FLOOD_BYTES;
+	return src->floods;
+}
+
 static void on_output(struct ev_loop *ev, ev_io *w, int events)
 {
 	struct guest_source *src = w->data;
 	size_t n = source_read(src);
 
-	(void)ev;
 	(void)events;
-	if (n >= LONG_READ && src->job->kind == AGENT_KIND_PTY && src->end - src->sent < 2U * SEND_MAX)
+	if (n > 0 && src->job->kind == AGENT_KIND_PTY && is_flood(src, ev_now(ev), n) && src->end - src->sent < 2U * SEND_MAX)
 		guest_wake_soon(src->job->g);
 	else if (n > 0)
 		guest_wake(src->job->g);

@@ -2,8 +2,8 @@
 /*
  * Theory of operation. One conversation at a time. Bytes come in pieces of 64 KiB and are served as long as answers fit (ANSWERS_MAX): then reading
  * stops until the host has read. Stream data is queued only while little waits (STREAM_MAX), all jobs in turn, so an answer is never far
- * behind. What a flooding terminal gives in pieces of 4 KiB is gathered for GATHER_S, for every frame costs the host as much as copying some
- * thousand bytes. A new HELLO throws away what was queued for the old host: streams are sent again from where the new one says.
+ * behind. What a flooding terminal gives, in pieces of at most 4 KiB, is gathered for GATHER_S: every frame costs the host as much as copying
+ * some thousand bytes. A new HELLO throws away what was queued for the old host: streams are sent again from where the new one says.
  */
 #include <errno.h>
 #include <fcntl.h>
