@@ -2,11 +2,13 @@
 /* tests/run/49-sealed-page.sh. PORT of the gateway, STATE its directory, OWNER the file that says whose machine it is, PKI the root of the tests. */
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { Person } from "../run/client.mjs";
 import { Between } from "./between.mjs";
 import { Browser, SCREENS, demo_link, screen, sees, types, until } from "./stage.mjs";
 
 const { STATE, PKI, OWNER } = process.env, port = Number(process.env.PORT);
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const ok = (what) => console.log(`ok: ${what}`);
 const SOON = 30_000, PROMPT = /[$#] ?$/m;
 const between = new Between(port), browser = new Browser();
@@ -99,6 +101,9 @@ try {
 	await page.screenshot({ path: `${SCREENS}/sealed.png` });
 	await page.click("#seal");
 	await page.screenshot({ path: `${SCREENS}/sealed-open.png` });
+	await page.evaluate(AXE);
+	const { violations } = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
+	assert.deepEqual(violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html)}`), []);
 	assert.match(await page.textContent("#seal-facts"), /your own: a laboratory.*(ab){48}/s);
 	await page.click("#seal-close");
 	ok("what is typed and shown passes unread");
