@@ -95,6 +95,7 @@ void attach_leave(struct attach *a)
 		return;
 	attach_tell(a, ATTACH_CLOSED);
 	stream_leave(&a->viewer);
+	machine_touch(machine_of_stream(s));
 	if (had_control)
 		attach_hand_over(s);
 	attach_say_to_all(s, SAY_VIEWERS);

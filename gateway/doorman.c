@@ -85,10 +85,19 @@ static void stop_machine(struct doorman *d, struct machine *m, const char *email
 		log_err("audit: %s", e.msg);
 }
 
+/* A machine stops at the end of its lifetime (0: none), or when nobody will have used it for long. */
+static void expect_end(struct doorman *d, int64_t end_s, int64_t unused_s)
+{
+	expect(d, end_s);
+	if (d->c.idle_stop_s)
+		expect(d, d->now_s + d->c.idle_stop_s - unused_s);
+}
+
 /* Lifetimes count from when a machine was made. @g: what its person may do, NULL for nothing any more */
 static void look_at_machine(struct doorman *d, struct machine *m, const char *email, const struct grant *g)
 {
 	int64_t end_s = g && g->quota.lifetime_s ? machine_created_s(m) + (int64_t)g->quota.lifetime_s : 0;
+	int64_t unused_s = (int64_t)(machine_unused_ms(m) / 1000);
 
 	if (!machine_up(m))
 		return;
@@ -96,8 +105,10 @@ static void look_at_machine(struct doorman *d, struct machine *m, const char *em
 		stop_machine(d, m, email, "its person was removed");
 	else if (end_s && end_s <= d->now_s)
 		stop_machine(d, m, email, "its lifetime is over");
+	else if (unused_s >= d->c.idle_stop_s && d->c.idle_stop_s)
+		stop_machine(d, m, email, "nobody has used it for long");
 	else
-		expect(d, end_s);
+		expect_end(d, end_s, unused_s);
 }
 
 /* Every address that has a session, a token or a machine. Return: 0 to go on. */
@@ -189,8 +200,8 @@ void doorman_machine_up(struct doorman *d, const struct machine *m)
 	d->now_s = time(NULL);
 	if (auth_check(d->c.access, email, d->now_s, &g, NULL) < 0)
 		expect(d, d->c.stop_machines ? d->now_s : 0);
-	else if (g.quota.lifetime_s)
-		expect(d, machine_created_s(m) + (int64_t)g.quota.lifetime_s);
+	else
+		expect_end(d, g.quota.lifetime_s ? machine_created_s(m) + (int64_t)g.quota.lifetime_s : 0, 0);
 	if (d->until_s != until_s)
 		arm(d);
 }

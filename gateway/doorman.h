@@ -16,10 +16,11 @@ struct store;
 
 /*
  * Cuts people off at once: when the list changes, and when a date in it comes, every live terminal and every person with a machine is looked at
- * again. Who may not be here any more loses sockets (4403), sessions, tokens, what was shared with others, and by policy the machines. A machine whose lifetime is over stops.
+ * again. Who may not be here any more loses sockets (4403), sessions, tokens, what was shared with others, and by policy the machines. A machine whose lifetime is over stops, and
+ * one that nobody uses.
  */
 
-/** struct doorman_config - borrowed; @audit may be NULL; @stop_machines: policy for the machines of people who are removed */
+/** struct doorman_config - borrowed; @audit may be NULL; @idle_stop_s: a machine that nobody uses for so long stops; 0: never; @stop_machines: policy for the machines of people who are removed */
 struct doorman_config {
 	struct loop *loop;
 	struct audit *audit;
@@ -28,6 +29,7 @@ struct doorman_config {
 	struct machines *machines;
 	struct attach_hub *hub;
 	bool stop_machines;
+	int64_t idle_stop_s;
 };
 
 /** doorman_create() - looks once at start too: dates may have passed while nobody ran. NULL without memory */

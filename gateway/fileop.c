@@ -64,8 +64,12 @@ static struct agent_host *find_agent(const struct http_call *call, const struct 
 {
 	const struct api *api = call->app;
 
-	*machine = machine_find(api->machines, call->who.person, call->id);
-	return *machine ? machine_agent(*machine) : NULL;
+	struct machine *m = machine_find(api->machines, call->who.person, call->id);
+
+	*machine = m;
+	if (m)
+		machine_touch(m);
+	return m ? machine_agent(m) : NULL;
 }
 
 void *fileop_create(struct http_call *call, size_t size)

@@ -21,6 +21,7 @@
 #include "gateway/ring_dir.h"
 #include "gateway/shell.h"
 #include "gateway/stream.h"
+#include "gateway/viewer.h"
 
 #define CONSOLE_SUFFIX ".console"
 
@@ -52,6 +53,7 @@ struct machine {
 	int64_t owner, created_s;
 	char refused[256];
 	struct vm_size asked;
+	uint64_t used_ms; /* loop_now_ms() of the last use */
 	bool deleting, up, was_ready;
 };
 
@@ -214,6 +216,7 @@ static void note_state(struct machine *m, const struct hv_view *view)
 	if (up == m->up)
 		return;
 	m->up = up;
+	machine_touch(m);
 	tell(m, up ? MACHINE_UP : view->state == HV_FAILED ? MACHINE_FAILED : MACHINE_STOPPED, view->reason);
 }
 
@@ -584,6 +587,20 @@ int64_t machine_created_s(const struct machine *m)
 bool machine_up(const struct machine *m)
 {
 	return !at_rest(state_of(m));
+}
+
+void machine_touch(struct machine *m)
+{
+	m->used_ms = loop_now_ms();
+}
+
+uint64_t machine_unused_ms(const struct machine *m)
+{
+	bool used = stream_viewers(m->console) != NULL;
+
+	for (struct shell *sh = shell_next(m->shells, NULL); sh && !used; sh = shell_next(m->shells, sh))
+		used = stream_viewers(shell_stream(sh)) != NULL;
+	return used ? 0 : loop_now_ms() - m->used_ms;
 }
 
 struct machine *machine_of_stream(struct stream *s)

@@ -107,6 +107,10 @@ int64_t machine_owner(const struct machine *m);
 int64_t machine_created_s(const struct machine *m);
 bool machine_up(const struct machine *m);
 
+/** machine_touch() - somebody uses it; machine_unused_ms() - since then, since its start, or 0 while somebody is at one of its terminals */
+void machine_touch(struct machine *m);
+uint64_t machine_unused_ms(const struct machine *m);
+
 /** machine_next() - walk one person's machines, oldest first; @after NULL starts. @after need not exist any more only if found by cursor */
 struct machine *machine_next(struct machines *ms, int64_t person, const struct machine *after);
 

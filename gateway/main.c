@@ -379,7 +379,8 @@ static int make_signins(struct gateway *g, struct err *e)
 static int make_doorman(struct gateway *g, struct err *e)
 {
 	const struct doorman_config c = { .loop = &g->loop, .audit = g->audit, .access = g->access, .store = g->store, .machines = g->machines, .hub = g->hub,
-					  .stop_machines = strcmp(g->settings.on_removal, "stop") == 0 };
+					  .stop_machines = strcmp(g->settings.on_removal, "stop") == 0,
+					  .idle_stop_s = (int64_t)(g->settings.idle_stop / 1000) };
 
 	g->doorman = doorman_create(&c);
 	if (!g->doorman)

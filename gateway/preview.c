@@ -582,6 +582,7 @@ static void begin_relay(struct conn *c, const struct pass *pass, const struct he
 		tell(c, "503 Service Unavailable", "Retry-After: 1\r\n", "Too many connections to this machine are open.");
 		return;
 	}
+	machine_touch(m);
 	(void)snprintf(port, sizeof(port), "%u", pass->port);
 	machine_port_tag(m, o.tag);
 	if (head_forward(h, req, &way, &c->up) == 0)
@@ -796,11 +797,13 @@ static void on_sweep(struct ev_loop *ev, ev_timer *w, int events)
 	sweep_passes(p, &p->codes, false);
 	sweep_passes(p, &p->passes, true);
 	for (struct conn *c = p->first, *next; c; c = next) {
-		const struct machine *m = c->phase == RELAY ? machine_find(p->c.machines, c->person, c->machine) : NULL;
+		struct machine *m = c->phase == RELAY ? machine_find(p->c.machines, c->person, c->machine) : NULL;
 
 		next = c->next;
 		if (c->phase == RELAY && (!m || !machine_agent(m) || !session_holds(p, c->session, c->person)))
 			drop(c);
+		else if (m)
+			machine_touch(m);
 	}
 }
 

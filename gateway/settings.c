@@ -37,6 +37,7 @@ static const struct conf_key keys[] = {
 	KEY(ring_dir, CONF_STR, 0, 0, "", "directory of the output of shells, better in memory; empty: rings in the unit's runtime directory, or the state directory"),
 	KEY(shells_per_machine, CONF_INT, 0, 256, "32", "shells that one machine may have beside its console"),
 	KEY(idle_timeout, CONF_MS, 0, 31536000000, "0s", "a terminal's connection closes when nobody has typed into it for so long; 0s: never"),
+	KEY(idle_stop, CONF_MS, 0, 31536000000, "0s", "a machine stops when nobody has been at one of its terminals for so long; 0s: never"),
 	KEY(boot_deadline, CONF_MS, 1000, 86400000, "3m", "time until a machine must be ready"),
 	KEY(stop_deadline, CONF_MS, 100, 3600000, "10s", "time for each step of stopping a machine"),
 	KEY(per_person, CONF_INT, 1, 1000, "1", "machines that one person may have"),

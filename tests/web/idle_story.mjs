@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* tests/run/87-idle.sh: PORT of the gateway, whose idle_timeout is 8 s, and its STATE directory. */
 import assert from "node:assert/strict";
-import { Browser, SCREENS, demo_link, sees, types } from "./stage.mjs";
+import { Browser, SCREENS, demo_link, sees, types, until } from "./stage.mjs";
 
 const { STATE } = process.env, port = Number(process.env.PORT);
 const browser = new Browser();
+const cookie = async (person) => (await person.cookies()).map(({ name, value }) => `${name}=${value}`).join("; ");
 const ok = (what) => console.log(`ok: ${what}`);
 
 try {
@@ -36,7 +37,14 @@ try {
 	await closed.locator("button").click();
 	await closed.waitFor({ state: "hidden" });
 	await sees(page, /tick (9\d|\d{3})/);
+	const stops = async () => (await (await fetch(`http://localhost:${port}/api/v1/audit?action=vm.stop`, { headers: { Cookie: await cookie(person) } })).json()).items;
+	assert.deepEqual(await stops(), []);
 	ok("closed in the end, and come back to: the program has gone on");
+
+	await page.goto("about:blank");
+	const [stop] = await until("the stop of the machine", async () => (await stops()).length && stops(), 30_000);
+	assert.deepEqual([stop.actor, stop.detail], ["system", "nobody has used it for long"]);
+	ok("a machine that nobody uses is stopped, and the audit log says why");
 } finally {
 	await browser.close();
 }
