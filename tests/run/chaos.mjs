@@ -75,6 +75,8 @@ class Line extends Attachment {
 		if (data[0] === 0x81) /* before the output that comes in the same piece */
 			this.session.welcome(JSON.parse(data.subarray(1)));
 		super.message(data, binary);
+		if (data[0] === 0x81) /* and before an INACK */
+			this.session.resend(this, this.welcome.in_offset);
 		if (data[0] === 0x84)
 			this.session.acknowledged(this.acked);
 		if (data[0] !== 0x86)
@@ -248,7 +250,7 @@ class Session {
 			await line.opened;
 			line.hello({ ticket: r.body.ticket, stream: this.stream, cols: this.cols, rows: this.rows,
 				...(this.epoch && { epoch: this.epoch, out_offset: this.end, in_offset: this.kept_at }) });
-			this.resend(line, (await line.welcomed).in_offset);
+			await line.welcomed;
 			this.attached++;
 		} finally {
 			clearTimeout(late);
