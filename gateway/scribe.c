@@ -81,7 +81,7 @@ struct scribe {
 	struct scribe_file *todo, *news;
 	struct removal *removals;
 	size_t total; /* bytes of all events that wait, being written or not */
-	bool stop;
+	bool stop, running;
 };
 
 /* --- thread: events to lines to disk --------------------------------------------------------------------- */
@@ -480,13 +480,33 @@ struct scribe_file *scribe_forget(struct scribe_file *f)
 	return NULL;
 }
 
+/* With the first work: most gateways record nothing. */
+static int need_thread(struct scribe *s)
+{
+	sigset_t all, old;
+	int r;
+
+	if (s->running)
+		return 0;
+
+	/* Signals belong to the loop's thread. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = pthread_create(&s->thread, NULL, run_thread, s);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	s->running = r == 0;
+	if (r != 0)
+		log_err("the thread for recordings does not start: %s", strerror(r));
+	return -r;
+}
+
 void scribe_remove(struct scribe *s, const char *name)
 {
 	struct removal *r = calloc(1, sizeof(*r));
 
-	if (!r || strlen(name) >= sizeof(r->name)) {
+	if (!r || strlen(name) >= sizeof(r->name) || need_thread(s) < 0) {
 		free(r);
-		log_warn("recording %s is not deleted: no memory; the next start does it", name);
+		log_warn("recording %s is not deleted: no memory or thread; the next start does it", name);
 		return;
 	}
 	memcpy(r->name, name, strlen(name) + 1);
@@ -503,7 +523,8 @@ struct scribe_file *scribe_open(struct scribe *s, const struct scribe_open *o)
 {
 	struct scribe_file *f = calloc(1, sizeof(*f));
 
-	if (!f) {
+	if (!f || need_thread(s) < 0) {
+		free(f);
 		(void)fd_close(o->fd);
 		return NULL;
 	}
@@ -523,23 +544,9 @@ struct scribe_file *scribe_open(struct scribe *s, const struct scribe_open *o)
 	return f;
 }
 
-static int start_thread(struct scribe *s)
-{
-	sigset_t all, old;
-	int r;
-
-	/* Signals belong to the loop's thread. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&s->thread, NULL, run_thread, s);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return -r;
-}
-
 int scribe_create(struct scribe **out, struct loop *loop, int dir_fd, struct err *e)
 {
 	struct scribe *s = calloc(1, sizeof(*s));
-	int r;
 
 	if (!s)
 		return err_set(e, -ENOMEM, "no memory for recordings");
@@ -549,13 +556,6 @@ int scribe_create(struct scribe **out, struct loop *loop, int dir_fd, struct err
 	pthread_cond_init(&s->work, NULL);
 	ev_async_init(&s->wake, on_wake);
 	ev_timer_init(&s->flush, on_flush, FLUSH_S, 0.);
-	r = start_thread(s);
-	if (r < 0) {
-		pthread_cond_destroy(&s->work);
-		pthread_mutex_destroy(&s->lock);
-		free(s);
-		return err_set(e, r, "the thread for recordings does not start: %s", strerror(-r));
-	}
 	ev_async_start(loop->ev, &s->wake);
 	*out = s;
 	return 0;
@@ -571,7 +571,8 @@ struct scribe *scribe_destroy(struct scribe *s)
 	s->stop = true;
 	pthread_cond_signal(&s->work);
 	pthread_mutex_unlock(&s->lock);
-	(void)pthread_join(s->thread, NULL);
+	if (s->running)
+		(void)pthread_join(s->thread, NULL);
 	ev_async_stop(s->loop->ev, &s->wake);
 	ev_timer_stop(s->loop->ev, &s->flush);
 	while (s->files)

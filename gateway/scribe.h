@@ -37,7 +37,7 @@ struct scribe_state {
 	bool closed;
 };
 
-/** scribe_create() - start the thread. @dir_fd: of the recordings, borrowed */
+/** scribe_create() - its thread starts with the first file. @dir_fd: of the recordings, borrowed */
 int scribe_create(struct scribe **out, struct loop *loop, int dir_fd, struct err *e);
 
 /** scribe_destroy() - write what is queued, close every file, end the thread. Waits for the disk. Returns NULL */
