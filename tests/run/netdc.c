@@ -9,6 +9,7 @@
  * other.
  */
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -258,7 +259,8 @@ static uint16_t binary_index(const char *name)
 
 static void add_wants(struct netd_vm_spawn *rq, char *list)
 {
-	static const char *const kinds[] = { "", "tap", "stream", "stdio", "pty", "log", "ring", "listen", "dir" };
+	static const char *const kinds[] = { "", "tap", "stream", "stdio", "pty", "log", "ring", "listen", "dir", "fifo" };
+	static_assert(sizeof(kinds) / sizeof(kinds[0]) == NETD_FD_LAST + 1, "each kind has a word");
 	const char *w;
 
 	while ((w = strsep(&list, ",")))
