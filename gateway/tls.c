@@ -73,6 +73,7 @@ struct tunnel {
 	ev_timer deadline;
 	struct way up, down; /* to the server, to the wire */
 	bool shaken, shut_up, said_bye, want_wire_out, broken;
+	bool deaf; /* the server reads no more, but its answer may still be on its way: what comes is thrown away */
 };
 
 static int from_kernel(void *arg, unsigned char *out, size_t len)
@@ -301,10 +302,10 @@ static bool write_inner(struct tunnel *n)
 		(void)shutdown(n->inner, SHUT_WR);
 		return n->shut_up = true;
 	}
-	r = send(n->inner, n->up.data + n->up.at, n->up.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	r = n->deaf ? (ssize_t)n->up.len : send(n->inner, n->up.data + n->up.at, n->up.len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (r < 0) {
-		n->broken |= errno != EAGAIN && errno != EINTR;
-		return false;
+		n->deaf = errno != EAGAIN && errno != EINTR;
+		return n->deaf;
 	}
 	n->up.at += (size_t)r;
 	n->up.len -= (size_t)r;

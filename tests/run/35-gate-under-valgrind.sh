@@ -16,6 +16,7 @@ BUILD=$T/bin
 start_gateway
 SLOW=1 node tests/run/http_gate.mjs "$PORT" "$(demo_token ann@example.org)" || fail "the gate"
 stop_pid "$GATEWAY_PID" 20
-cat "$T"/valgrind.*.log >"$T/valgrind.txt"
+# That an older valgrind does not know a system call (Landlock's, which is only asked for) is no complaint about us.
+sed '/unhandled amd64-linux syscall/,/valgrind.org\/support/d' "$T"/valgrind.*.log >"$T/valgrind.txt"
 [ ! -s "$T/valgrind.txt" ] || { cat "$T/valgrind.txt"; fail "valgrind complains"; }
 ok "no invalid access, no leak"
