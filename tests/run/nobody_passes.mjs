@@ -26,8 +26,8 @@ for (const [, method, path, rest] of table.matchAll(/\.method = HTTP_(\w+), \.pa
 /* Every handler that the table names must have been seen, however its line is written. */
 assert.equal(routes.length, table.match(/"\/[^"]*"/g).length, "a line of the table is written in a way that this test does not read");
 const open_to_all = routes.filter((r) => r.role === null).map((r) => `${r.method} ${r.path}`).sort();
-assert.deepEqual(open_to_all, ["GET /api/v1/attach", "GET /auth/{id}/callback", "GET /healthz", "GET /metrics", "GET /readyz", "POST /api/v1/access-requests", "POST /api/v1/session",
-	"POST /api/v1/signin", "POST /api/v1/signin/look"], "a route that is open to nobody in particular: is that meant?");
+assert.deepEqual(open_to_all, ["GET /api/v1/attach", "GET /auth/{id}/callback", "GET /healthz", "GET /metrics", "GET /preview", "GET /readyz", "POST /api/v1/access-requests", "POST /api/v1/session",
+	"POST /api/v1/shares/redeem", "POST /api/v1/shares/{id}/tickets", "POST /api/v1/signin", "POST /api/v1/signin/look"], "a route that is open to nobody in particular: is that meant?");
 ok(`${routes.length} routes, ${open_to_all.length} of them open`);
 
 /* --- the people --- */
@@ -183,6 +183,10 @@ async function attach_with(v, hello) {
 	ws.terminate();
 	return end;
 }
+/* Operators have stopped it on their walk. */
+await owner.wait_state(vm.id, "stopped");
+assert.equal((await owner.call("POST", `/api/v1/vms/${vm.id}/start`, {})).status, 202);
+await owner.wait_state(vm.id, "ready");
 const now = vm.streams[0].id;
 for (const role of ROLES) {
 	const v = people[role];
