@@ -238,7 +238,10 @@ tidy:
 P := build/plain
 $P/libterrarium.a: $(LIB_SRC:%.c=build/obj/%.o)
 	$(Q)mkdir -p $(@D) && rm -f $@ && ar rcs $@ $^
-$P/unit/%: build/obj/tests/unit/%.o $P/libterrarium.a
+$P/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(STD) $(WARN) -O1 -g -c -o $@ $<
+$P/unit/%: $P/obj/tests/unit/%.o $P/libterrarium.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) -pie -o $@ $< $P/libterrarium.a -lcmocka $(GATEWAY_LIBS) $(NETSETUP_LIBS) -lm
 memcheck: $(UNIT:%=$P/unit/%)
@@ -353,7 +356,7 @@ bench: all build/bench/load build/bench/child build/bench/snp build/tests-web.st
 	$(Q)TTYD='$(TTYD)' QUICK=$(QUICK) $(NODE) tests/bench/bench.mjs; figures=$$?; $(NODE) tests/bench/page.mjs && exit $$figures
 
 # Three levels of folders: base/, hv/snp/ or tests/unit/, and below each of the build's own.
--include $(foreach d,build/obj $S/obj $F/obj,$(wildcard $d/*/*.d $d/*/*/*.d))
+-include $(foreach d,build/obj $S/obj $F/obj $P/obj,$(wildcard $d/*/*.d $d/*/*/*.d))
 
 clean:
 	$(Q)rm -rf build
