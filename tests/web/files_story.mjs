@@ -17,6 +17,7 @@ const WAIT_MS = 30_000, MIB = 1 << 20;
 const ok = (text) => console.log(`ok - ${text}`);
 
 async function accessible(page, what) {
+	await page.waitForSelector(".files-list:not([aria-busy=true])"); /* while it is read anew it is pale */
 	await page.evaluate(AXE);
 	const { violations } = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
 	assert.deepEqual(violations.filter(({ impact }) => impact === "serious" || impact === "critical").map(({ id, nodes }) => `${id}: ${nodes[0].html}`), [], what);
