@@ -23,6 +23,11 @@ check "one that fails fails the whole" total "1 passed, 1 failed, 1 skipped" fai
 check "and is shown" runner story "$T/bad"
 check "with its name" grep -q "FAILED *bad" "$T/out"
 runner reset
+program wavers "[ -e '$T/been' ] && exit 0; touch '$T/been'; exit 1"
+runner story "$T/wavers"
+check "one that fails once is told, and passes by its second try" sh -c "grep -q 'failed *wavers' '$T/out' && grep -q 'a second try for 1 of 1' '$T/out'"
+check "and counts once" total "1 passed, 0 failed, 0 skipped" succeeds
+runner reset
 program test_x 'echo "[  PASSED  ] 3 test(s)."; echo "[  FAILED  ] 1 test(s), listed below:"; exit 1'
 runner unit "$T/test_x"
 check "a unit test" total "3 passed, 1 failed, 0 skipped" fails
