@@ -91,6 +91,8 @@ static enum host_verdict found(struct judge *j, enum host_verdict v, const char 
 	va_start(ap, fmt);
 	(void)vsnprintf(j->row->found, sizeof(j->row->found), fmt, ap);
 	va_end(ap);
+	if (!j->row->found[0]) /* an empty file, say */
+		(void)snprintf(j->row->found, sizeof(j->row->found), "nothing is said there");
 	return v;
 }
 
