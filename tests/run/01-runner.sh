@@ -4,6 +4,7 @@
 . "$(dirname "$0")/../lib.sh"
 
 export TEST_RESULTS=$T/results TEST_LOGS=$T/logs
+check "a story knows nothing of the runner's second try" test -z "${SECOND_TRY:-}"
 runner() { "$ROOT/tests/runner" "$@" >"$T/out" 2>&1; }
 program() { printf '#!/bin/sh\n%s\n' "$2" >"$T/$1" && chmod +x "$T/$1"; }
 total() { # total LINE succeeds|fails: what "sum" says
