@@ -55,10 +55,10 @@ static const char *rows_with(enum host_verdict v)
 
 	text[0] = '\0';
 	for (size_t i = 0; i < report.count; i++) {
-		if (report.rows[i].verdict != v)
-			continue;
-		(void)strncat(text, report.rows[i].id, sizeof(text) - strlen(text) - 2);
-		(void)strcat(text, " ");
+		size_t len = strlen(text);
+
+		if (report.rows[i].verdict == v)
+			(void)snprintf(text + len, sizeof(text) - len, "%s ", report.rows[i].id);
 	}
 	return text;
 }
