@@ -59,7 +59,7 @@ const steps = {
 		await until("the link in the clipboard", async () => await ann.evaluate(() => navigator.clipboard.readText()) === link);
 		await picture(ann, "dialog");
 		await ann.click("#share-close");
-		assert.equal(await ann.inputValue("#share-url"), "", "it is shown once");
+		await until("it is shown once", async () => await ann.inputValue("#share-url") === "");
 	},
 
 	async "Bob opens it, signs in on the way, and is at her terminal"() {
