@@ -564,8 +564,8 @@ static void join(struct attach *a, struct stream *s, const struct wire_hello *h)
 	a->deadline_ms = 0;
 	a->joined_s = (int64_t)time(NULL);
 	a->asked_window = wished_window(h);
-	/* Who comes back sends again what was not written; to others, input begins behind what is held. */
-	a->acked = same_epoch ? st.written : st.wanted;
+	/* Who comes back sends again what was not written. To others, and to whom cannot know all of what is held, input begins behind that. */
+	a->acked = same_epoch && (!h->has_in || h->in_offset >= st.wanted) ? st.written : st.wanted;
 	a->typed = same_epoch;
 	stream_join(s, &a->viewer);
 	set_window(a, &st);

@@ -536,8 +536,8 @@ export class Room {
 			this.#machine.update(welcome.vm);
 		if (lost > 0)
 			toast(t("room.lost", { size: `${Math.ceil(lost / 1024)} KiB` }));
-		if (fresh && dropped > 0)
-			toast(t("room.anew"));
+		if (dropped > 0)
+			toast(t(fresh ? "room.anew" : "room.not_sent"));
 		if (pane === this.#pane) {
 			this.#company.welcome(welcome.viewer);
 			this.#recording.set(pane.recording);

@@ -13,6 +13,10 @@
  * front. After a reconnect, WELCOME names the byte the server wants, the ones before it are dropped and the rest go again: no key is lost and
  * none typed twice.
  *
+ * Roles. Who only watches types nothing, now or later: what waits is forgotten with control. It may have been refused, or have come before what
+ * the other one types; a lost key is better than one in another's line. Control begins at the offset that comes with it. To whom has control
+ * already, that offset says nothing new: it is how far the server has taken input in, not how far the machine has it, so it is no INACK.
+ *
  * Epochs. Another epoch is another process: its output begins anew, and what was typed for the old one is not typed into it.
  */
 import { FLAG_GAP, FLAG_PREAMBLE, FLAG_REPLAY, INPUT_MAX, WireError } from "./wire.js";
@@ -62,15 +66,16 @@ export class Session {
 	/**
 	 * Take in a WELCOME, or the EVENT `epoch`, which has the same fields.
 	 * @returns {{first: boolean, fresh: boolean, lost: number, dropped: number, astray: boolean}} nothing was known before; another process than
-	 *          before; bytes of output that are gone for good; bytes of input that were meant for the process before; input went on elsewhere
+	 *          before; bytes of output that are gone for good; bytes of input that are not sent: meant for the process before, or somebody else types; input went on elsewhere
 	 */
 	welcome(w) {
 		const first = this.epoch === null;
 		const fresh = !first && this.epoch !== UNOPENED && w.epoch !== this.epoch;
-		const dropped = fresh ? this.#queue.length : 0;
+		const watches = (w.role ?? this.role) === "viewer";
+		const dropped = fresh || watches ? this.#queue.length : 0;
 		const astray = !first && !fresh && (w.in_offset < this.#acked || w.in_offset > this.#acked + this.#queue.length);
 		const lost = first || fresh ? 0 : Math.max(0, w.out_offset - this.received);
-		if (fresh)
+		if (dropped > 0)
 			this.#queue = new Uint8Array(0);
 		if (this.received > 0 && (fresh || w.out_offset !== this.received))
 			this.#reset_next = true;
@@ -175,14 +180,16 @@ export class Session {
 		this.#acked = offset;
 	}
 
-	/** This page may type from now on, beginning at input offset @offset; or it may not any more. */
+	/** This page may type from now on, beginning at input offset @offset; or it may not any more. Said again, it changes nothing. */
 	on_role(role, offset) {
+		const begins = role === "controller" && this.role === "viewer";
 		this.role = role;
 		if (role === "viewer")
 			this.#queue = new Uint8Array(0);
-		if (offset !== undefined)
-			this.on_inack(offset);
-		this.#sent = Math.min(this.#sent, this.#queue.length);
+		if (begins)
+			this.#acked = offset;
+		if (begins || role === "viewer")
+			this.#sent = 0;
 	}
 
 	/** @param {number} offset that the saved screen stands for @returns {object} for load(), through JSON */

@@ -380,9 +380,9 @@ static void event(struct attach *a, json_t *json)
 	if (strcmp(type, "epoch") == 0) {
 		welcome(a, json);
 	} else if (strcmp(type, "role") == 0) {
-		a->session.viewer = strcmp(pick_string(json, "role"), "viewer") == 0;
-		if (json_unpack(json, "{s:I}", "in_offset", &offset) == 0 && offset >= 0)
-			csession_inack(&a->session, (uint64_t)offset);
+		if (json_unpack(json, "{s:I}", "in_offset", &offset) < 0 || offset < 0)
+			return;
+		csession_role(&a->session, strcmp(pick_string(json, "role"), "viewer") == 0, (uint64_t)offset);
 		if (a->sealed && a->session.viewer) {
 			finish_with(a, REFUSED, "somebody else types there now: a sealed terminal has one reader");
 			return;

@@ -73,6 +73,8 @@ int csession_welcome(struct csession *s, json_t *w, struct csession_news *news)
 	s->sent = 0;
 	if (role)
 		s->viewer = strcmp(role, "viewer") == 0;
+	if (s->viewer)
+		s->queue.len = 0; /* somebody else types: it is not meant for their line */
 	return 0;
 }
 
@@ -135,4 +137,16 @@ void csession_inack(struct csession *s, uint64_t offset)
 	n = (size_t)(offset - s->acked);
 	cut(s, offset);
 	s->sent = n < s->sent ? s->sent - n : 0;
+}
+
+void csession_role(struct csession *s, bool viewer, uint64_t offset)
+{
+	/* To whom types already, the offset is how far the gateway has taken input in: no INACK, which says how far the machine has it. */
+	if (!viewer && !s->viewer)
+		return;
+	s->queue.len = 0;
+	s->sent = 0;
+	if (!viewer)
+		s->acked = offset;
+	s->viewer = viewer;
 }

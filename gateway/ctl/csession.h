@@ -63,6 +63,9 @@ int csession_type(struct csession *s, const void *data, size_t len);
 /** csession_input() - the next INPUT to send on this connection. Return: its bytes, 0 when there is nothing */
 size_t csession_input(struct csession *s, uint64_t *offset, const char **data);
 
+/** csession_role() - this client types from now on, beginning at @offset; or not any more: what waited is forgotten. Said again, it changes nothing */
+void csession_role(struct csession *s, bool viewer, uint64_t offset);
+
 /** csession_inack() - the stream has taken everything before @offset */
 void csession_inack(struct csession *s, uint64_t offset);
 

@@ -128,6 +128,39 @@ test("becoming the one who types again begins where the other stopped", () => {
 	assert.deepEqual(session.next_input(), { offset: 33, bytes: bytes("x") });
 });
 
+test("who types and is told so again has typed no less: what the machine has is said by INACK only", () => {
+	const session = attached();
+	session.type(bytes("abcdef"), QUEUE_MAX);
+	session.next_input();
+	session.on_role("controller", 4); /* the server holds four, and dies with them */
+	assert.equal(session.unacknowledged, 6);
+	session.type(bytes("g"), QUEUE_MAX);
+	assert.deepEqual(session.next_input(), { offset: 6, bytes: bytes("g") });
+	session.welcome(welcome({ in_offset: 0 }));
+	assert.deepEqual(session.next_input(), { offset: 0, bytes: bytes("abcdefg") });
+});
+
+test("what waited when somebody else began to type is not typed into their line, nor later", () => {
+	const session = attached();
+	session.type(bytes("rm -r x"), QUEUE_MAX);
+	assert.equal(session.welcome(welcome({ in_offset: 3, role: "viewer" })).dropped, 7);
+	session.on_role("controller", 5);
+	assert.equal(session.next_input(), null);
+	session.type(bytes("ls"), QUEUE_MAX);
+	assert.deepEqual(session.next_input(), { offset: 5, bytes: bytes("ls") });
+});
+
+test("handed over with keys on their way, and taken back before the server had more", () => {
+	const session = attached();
+	session.type(bytes("abc"), QUEUE_MAX);
+	session.next_input();
+	session.on_inack(1);
+	session.on_role("viewer", 1);
+	session.on_role("controller", 1);
+	session.type(bytes("z"), QUEUE_MAX);
+	assert.deepEqual(session.next_input(), { offset: 1, bytes: bytes("z") });
+});
+
 test("no more is in flight than the server takes; a full queue takes nothing", () => {
 	const session = attached();
 	assert.equal(session.type(new Uint8Array(IN_FLIGHT_MAX + 100), QUEUE_MAX), true);
