@@ -107,6 +107,16 @@ static void plan_size(const struct vm_spec *s, struct spawn_plan *p)
 	option(p, "--balloon", "size=0,deflate_on_oom=on,free_page_reporting=on");
 }
 
+/* Always raw: what a guest wrote must not be taken for another format. The file is opened again by its descriptor. */
+static void plan_disks(const struct plan_input *in, struct spawn_plan *p)
+{
+	if (in->ndisks > 0)
+		(void)plan_arg(p, "--disk");
+	for (size_t i = 0; i < in->ndisks; i++)
+		(void)plan_arg(p, "path=/proc/self/fd/%d,readonly=%s,serial=%s,id=%s,image_type=raw,backing_files=off", plan_file(p, in->disks[i].fd),
+			       in->disks[i].readonly ? "on" : "off", in->disks[i].serial, in->disks[i].serial);
+}
+
 static void ch_limits(const struct vm_size *size, uint64_t *memory_max, uint32_t *cpu_percent)
 {
 	*memory_max = size->memory_bytes + OVERHEAD_BYTES;
@@ -158,6 +168,7 @@ static int ch_plan(const struct plan_input *in, struct spawn_plan *p, struct err
 	}
 	(void)plan_want(p, NETD_FD_PTY);
 	(void)plan_want(p, NETD_FD_RING);
+	plan_disks(in, p);
 	if (!plan_whole(p))
 		return err_set(e, -E2BIG, "the command line of Cloud Hypervisor is too long");
 	ch_limits(&size, &p->memory_max, &p->cpu_percent);

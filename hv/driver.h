@@ -23,6 +23,7 @@ struct helper_call;
  * @binary: name in the helper's list; @or_binary: taken where the list has no such name, or NULL
  * @argv:   strings in @text; argc of them
  * @want:   enum netd_fd_kind, nwant of them
+ * @file:   borrowed; nfile of them go along
  */
 struct spawn_plan {
 	const char *binary, *or_binary;
@@ -32,6 +33,8 @@ struct spawn_plan {
 	size_t text_len;
 	uint8_t want[NETD_FDS_MAX];
 	size_t nwant;
+	int file[NETD_FILES_MAX];
+	size_t nfile;
 	uint64_t memory_max;
 	uint32_t cpu_percent, pids_max, ring_bytes;
 	uint16_t cols, rows;
@@ -43,7 +46,10 @@ int plan_arg(struct spawn_plan *p, const char *fmt, ...) __attribute__((format(p
 /** plan_want() - ask for an FD. Return: its number in the child, or 0 for kinds without one; -E2BIG */
 int plan_want(struct spawn_plan *p, enum netd_fd_kind kind);
 
-/** plan_whole() - false if some plan_arg() or plan_want() has failed */
+/** plan_file() - give an FD of ours, which stays ours; behind every plan_want(). Return: its number in the child; -E2BIG */
+int plan_file(struct spawn_plan *p, int fd);
+
+/** plan_whole() - false if some plan_arg(), plan_want() or plan_file() has failed */
 bool plan_whole(const struct spawn_plan *p);
 
 /** plan_returns() - true if a near end of this kind comes back from VM_SPAWN and ADOPT */
@@ -65,6 +71,7 @@ int plan_take(const struct netd_slot_info *info, int *fds, enum netd_fd_kind kin
  * @snp:     what a confidential machine is launched with; NULL for others
  * @landlock: the kernel has it and nobody forbids it; @seccomp: "true", "log" or "errno"
  * @standin: the helper has a program CH_STANDIN, which runs without KVM what Cloud Hypervisor would
+ * @disks:   ndisks of them, in the order in which the guest finds them
  * @probe:   the guest only shows that it boots
  */
 struct plan_input {
@@ -77,6 +84,8 @@ struct plan_input {
 	uint64_t tsc_khz;
 	uint32_t ring_bytes;
 	const char *seccomp;
+	const struct hv_disk *disks;
+	size_t ndisks;
 	bool probe, landlock, standin;
 };
 

@@ -14,6 +14,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <ev.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,10 +91,19 @@ static bool unlink_call(struct helper_call **first, struct helper_call ***last, 
 	return false;
 }
 
-static void answer(struct helper_call *c, const struct helper_result *r)
+/* Sent, or never to be sent. */
+static void free_frame(struct helper_call *c)
 {
+	for (size_t i = 0; i < c->nfiles; i++)
+		(void)fd_close(c->files[i]);
+	c->nfiles = 0;
 	free(c->frame);
 	c->frame = NULL;
+}
+
+static void answer(struct helper_call *c, const struct helper_result *r)
+{
+	free_frame(c);
 	c->pending = false;
 	c->done(c, r);
 }
@@ -130,7 +140,7 @@ static void flush(struct helper *h)
 	while (c && !c->frame)
 		c = c->next;
 	for (; c; c = c->next) {
-		int r = ipc_send(h->fd, c->frame, c->frame_len, NULL, 0);
+		int r = ipc_send(h->fd, c->frame, c->frame_len, c->files, c->nfiles);
 
 		if (r == -EAGAIN) {
 			ev_io_start(h->loop->ev, &h->writable);
@@ -140,8 +150,7 @@ static void flush(struct helper *h)
 			drop(h, strerror(-r));
 			return;
 		}
-		free(c->frame);
-		c->frame = NULL;
+		free_frame(c);
 	}
 	ev_io_stop(h->loop->ev, &h->writable);
 }
@@ -160,6 +169,7 @@ static void *begin(struct helper *h, struct helper_call *c, enum netd_op op, siz
 
 	assert(!c->pending);
 	c->pending = true;
+	c->nfiles = 0;
 	c->op = (uint16_t)op;
 	c->frame = h->fd >= 0 && (h->up || op == NETD_HELLO) ? calloc(1, len) : NULL;
 	if (!c->frame) {
@@ -415,12 +425,29 @@ void helper_net_free(struct helper *h, struct helper_call *c, uint32_t slot)
 	submit(h, c);
 }
 
+/* Return: false when there are no descriptors left, and the call has failed. */
+static bool take_files(struct helper *h, struct helper_call *c, const struct spawn_plan *plan)
+{
+	for (size_t i = 0; i < plan->nfile; i++) {
+		int fd = fcntl(plan->file[i], F_DUPFD_CLOEXEC, 0);
+
+		if (fd < 0) {
+			free_frame(c);
+			fail_call(h, c);
+			return false;
+		}
+		c->files[c->nfiles++] = fd;
+	}
+	return true;
+}
+
 void helper_spawn(struct helper *h, struct helper_call *c, uint32_t slot, uint16_t binary, const struct spawn_plan *plan)
 {
 	struct netd_vm_spawn *f = begin(h, c, NETD_VM_SPAWN, sizeof(*f) + plan->text_len);
 
-	if (!f)
+	if (!f || !take_files(h, c, plan))
 		return;
+	f->nfiles = (uint32_t)plan->nfile;
 	f->slot = slot;
 	f->binary = binary;
 	f->nwant = (uint16_t)plan->nwant;
@@ -498,8 +525,7 @@ void helper_cancel(struct helper *h, struct helper_call *c)
 	/* Not yet sent: the helper never hears of it. Sent: deliver() drops the answer. */
 	if (!unlink_call(&h->first, &h->last, c))
 		(void)unlink_call(&h->failed, &h->failed_last, c);
-	free(c->frame);
-	c->frame = NULL;
+	free_frame(c);
 	c->pending = false;
 	arm_overdue(h);
 }

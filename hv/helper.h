@@ -46,6 +46,8 @@ struct helper_call {
 	void (*done)(struct helper_call *c, const struct helper_result *r);
 	void *frame; /* owned: while not yet sent */
 	size_t frame_len;
+	int files[NETD_FILES_MAX]; /* owned: the first nfiles, while not yet sent */
+	size_t nfiles;
 	uint64_t due_ms;
 	uint32_t seq;
 	uint16_t op;
@@ -85,6 +87,7 @@ void helper_reconnect(struct helper *h, const char *why);
 /* Requests; @c must not be pending. @c->done follows, without a connection too. */
 void helper_net_alloc(struct helper *h, struct helper_call *c, const uint8_t vm_id[16], enum netd_net net);
 void helper_net_free(struct helper *h, struct helper_call *c, uint32_t slot);
+/** helper_spawn() - the plan's files stay the caller's */
 void helper_spawn(struct helper *h, struct helper_call *c, uint32_t slot, uint16_t binary, const struct spawn_plan *plan);
 void helper_kill(struct helper *h, struct helper_call *c, uint32_t slot, enum netd_kill how);
 void helper_list(struct helper *h, struct helper_call *c, uint32_t from_slot);

@@ -51,6 +51,20 @@ struct hv_console {
 	bool adopted, relayed;
 };
 
+#define HV_DISKS_MAX 4
+#define HV_SERIAL_BYTES 20 /* virtio has room for that many, without a '\0' */
+
+/**
+ * struct hv_disk - a disk for a machine's process
+ * @fd:     owned by the receiver; raw image. To be written by one process at a time: the caller has seen to it
+ * @serial: what the guest knows it by: "overlay", "home", "data"
+ */
+struct hv_disk {
+	int fd;
+	char serial[HV_SERIAL_BYTES + 1];
+	bool readonly;
+};
+
 /* All hooks get @arg of hv_create(). They may call any hv_ function except hv_destroy() and hv_vm_destroy(). */
 struct hv_hooks {
 	/* The state changed; hv_vm_view() has the details. */
@@ -62,6 +76,13 @@ struct hv_hooks {
 	 * on_console, after adoption too, and again whenever an agent is at the other end anew: the guest rebooted, say. Optional.
 	 */
 	void (*on_agent)(void *arg, struct hv_vm *vm, int fd);
+	/*
+	 * Optional: a machine is about to be started: is all there that it needs? Return: 0; positive: not yet, hv_vm_prepared() follows; or
+	 * negative with @e: it cannot be started.
+	 */
+	int (*on_prepare)(void *arg, struct hv_vm *vm, struct err *e);
+	/* Optional: the disks for its process, which is about to be started. Return: how many, or negative with @e */
+	int (*on_disks)(void *arg, struct hv_vm *vm, struct hv_disk out[HV_DISKS_MAX], struct err *e);
 	/* Optional: hv_vm_resize() is done, or was refused for a reason: @why is NULL or that, in words. hv_vm_size() says what is so now. */
 	void (*on_resized)(void *arg, struct hv_vm *vm, const char *why);
 	/* The process has ended: @code or, when not 0, @signal. The console FD still holds the last output. */
@@ -146,6 +167,9 @@ void *hv_vm_owner(const struct hv_vm *vm);
 
 /** hv_vm_start() - requested, stopped or failed -> placing. Return: 0, or negative with @e (offline, wrong state) */
 int hv_vm_start(struct hv_vm *vm, struct err *e);
+
+/** hv_vm_prepared() - what on_prepare() waited for has come: the start goes on; or it has not, @why says why. Nothing otherwise */
+void hv_vm_prepared(struct hv_vm *vm, const char *why);
 
 enum hv_stop { HV_STOP_ASK, HV_STOP_KILL };
 

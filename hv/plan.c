@@ -46,7 +46,7 @@ int plan_want(struct spawn_plan *p, enum netd_fd_kind kind)
 {
 	int number = FIRST_CHILD_FD;
 
-	if (p->nwant >= NETD_FDS_MAX) {
+	if (p->nwant >= NETD_FDS_MAX || (p->nfile > 0 && is_numbered(kind))) {
 		p->argc = BROKEN;
 		return -E2BIG;
 	}
@@ -54,6 +54,20 @@ int plan_want(struct spawn_plan *p, enum netd_fd_kind kind)
 		number += is_numbered(p->want[i]);
 	p->want[p->nwant++] = (uint8_t)kind;
 	return is_numbered(kind) ? number : 0;
+}
+
+int plan_file(struct spawn_plan *p, int fd)
+{
+	int number = FIRST_CHILD_FD;
+
+	if (p->nfile >= NETD_FILES_MAX) {
+		p->argc = BROKEN;
+		return -E2BIG;
+	}
+	for (size_t i = 0; i < p->nwant; i++)
+		number += is_numbered(p->want[i]);
+	p->file[p->nfile++] = fd;
+	return number + (int)p->nfile - 1;
 }
 
 bool plan_whole(const struct spawn_plan *p)

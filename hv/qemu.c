@@ -21,6 +21,7 @@
 #define OVERHEAD_BYTES	(192 * MIB) /* QEMU itself, its translation cache, page tables: 60-90 MiB were measured */
 #define IO_PERCENT	50 /* for the thread that serves console and network beside busy CPUs */
 #define PIDS_MAX	64	    /* a thread for each CPU, the main loop, RCU, a few workers */
+#define DISK_PIDS	64	    /* threads that read and write disks; QEMU ends when it cannot start one */
 #define LOG_KEEP	512	    /* bytes of what QEMU prints; they go into the reason of a failure */
 #define LOG_READS_A_TURN 16
 #define AGENT_PORT_ID	"agent-port"
@@ -81,6 +82,29 @@ static void plan_devices(const struct plan_input *in, bool microvm, struct spawn
 		       mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
 }
 
+/*
+ * A write is in the host's memory when the guest hears that it is done, and on its disk when the guest has flushed: the end of QEMU alone loses
+ * nothing. What the guest discards is given back to the host.
+ */
+static void plan_disks(const struct plan_input *in, bool microvm, struct spawn_plan *p)
+{
+	for (size_t i = 0; i < in->ndisks; i++) {
+		const struct hv_disk *d = &in->disks[i];
+		int fd = plan_file(p, d->fd);
+
+		(void)plan_arg(p, "-add-fd");
+		(void)plan_arg(p, "fd=%d,set=%d", fd, fd);
+		(void)plan_arg(p, "-blockdev");
+		(void)plan_arg(p, "driver=raw,node-name=disk-%s,read-only=%s,discard=unmap,cache.direct=off,cache.no-flush=off,"
+			       "file.driver=file,file.filename=/dev/fdset/%d,file.aio=threads,file.discard=unmap",
+			       d->serial, d->readonly ? "on" : "off", fd);
+		(void)plan_arg(p, "-device");
+		(void)plan_arg(p, "%s,drive=disk-%s,id=%s,serial=%s", microvm ? "virtio-blk-device" : "virtio-blk-pci", d->serial, d->serial, d->serial);
+	}
+	if (in->ndisks > 0)
+		p->pids_max += DISK_PIDS;
+}
+
 /* What a plain machine boots, and how. */
 static int plan_boot(const struct plan_input *in, bool microvm, struct spawn_plan *p, struct err *e)
 {
@@ -129,11 +153,12 @@ static int qemu_plan(const struct plan_input *in, struct spawn_plan *p, struct e
 	plan_devices(in, microvm, p);
 	(void)plan_want(p, NETD_FD_LOG);
 	(void)plan_want(p, NETD_FD_RING);
+	p->pids_max = PIDS_MAX;
+	plan_disks(in, microvm, p);
 	if (!plan_whole(p))
 		return err_set(e, -E2BIG, "the command line of QEMU is too long");
 	p->memory_max = (in->snp ? confidential_memory(in->spec->memory_bytes) : in->spec->memory_bytes) + OVERHEAD_BYTES;
 	p->cpu_percent = in->spec->cpus * 100 + IO_PERCENT;
-	p->pids_max = PIDS_MAX;
 	p->ring_bytes = in->ring_bytes;
 	return 0;
 }

@@ -235,7 +235,7 @@ void vm_stop_from(struct hv_vm *vm, enum rung rung)
 {
 	if (vm->rung < rung)
 		vm->rung = rung;
-	vm->waits_for_probe = false;
+	vm->waits_for_probe = vm->preparing = false;
 	if (vm->calling == CALL_NONE && !vm->running && !vm->has_slot) {
 		finish(vm);
 		return;
@@ -398,14 +398,14 @@ static int plan_snp(struct hv_vm *vm, struct plan_input *in, const struct image 
 	return r;
 }
 
-static int make_plan(struct hv_vm *vm, struct spawn_plan *plan, int *binary, struct err *e)
+static int make_plan(struct hv_vm *vm, const struct hv_disk *disks, size_t ndisks, struct spawn_plan *plan, int *binary, struct err *e)
 {
 	const struct hv *hv = vm->hv;
 	struct image img = { .kernel = NULL };
 	struct plan_input in = {
 		.spec = &vm->spec, .net = &vm->info, .machine = hv->c.machine, .local_command = hv->c.local_command,
 		.local_console = hv->c.local_console, .local_agent = hv->c.local_agent, .accel = vm->accel, .ring_bytes = hv->c.ring_bytes, .probe = vm->probe,
-		.landlock = hv->landlock, .seccomp = hv->c.ch_seccomp, .standin = hv_has_binary(hv, CH_STANDIN),
+		.disks = disks, .ndisks = ndisks, .landlock = hv->landlock, .seccomp = hv->c.ch_seccomp, .standin = hv_has_binary(hv, CH_STANDIN),
 	};
 	struct confidential snp;
 	int r = vm->driver->has_guest ? plan_guest(vm, &in, &img, e) : 0;
@@ -446,13 +446,32 @@ static void on_spawned(struct helper_call *c, const struct helper_result *r)
 		vm_climb(vm);
 }
 
+/* Its disks, its plan, and the request. The request has descriptors of its own. */
+static int order(struct hv_vm *vm, struct spawn_plan *plan, struct err *e)
+{
+	struct hv_disk disks[HV_DISKS_MAX] = { { .fd = -1 } };
+	int binary = 0, r, n = vm->hooks->on_disks && !vm->probe ? vm->hooks->on_disks(vm->hooks_arg, vm, disks, e) : 0;
+
+	if (n < 0)
+		return n;
+	r = make_plan(vm, disks, (size_t)n, plan, &binary, e);
+	if (r == 0) {
+		vm->calling = CALL_SPAWN;
+		vm->call.done = on_spawned;
+		helper_spawn(vm->hv->helper, &vm->call, vm->info.slot, (uint16_t)binary, plan);
+	}
+	for (int i = 0; i < n; i++)
+		(void)fd_close(disks[i].fd);
+	return r;
+}
+
 static void spawn(struct hv_vm *vm)
 {
 	struct spawn_plan *plan = calloc(1, sizeof(*plan));
 	struct err e = { 0 };
-	int binary = 0, r;
+	int r;
 
-	r = plan ? make_plan(vm, plan, &binary, &e) : err_set(&e, -ENOMEM, "no memory");
+	r = plan ? order(vm, plan, &e) : err_set(&e, -ENOMEM, "no memory");
 	if (!plan || r < 0) {
 		free(plan);
 		vm_fail(vm, "%s", e.msg);
@@ -460,9 +479,6 @@ static void spawn(struct hv_vm *vm)
 	}
 	vm->memory_limit = plan->memory_max;
 	vm->cpu_limit = plan->cpu_percent;
-	vm->calling = CALL_SPAWN;
-	vm->call.done = on_spawned;
-	helper_spawn(vm->hv->helper, &vm->call, vm->info.slot, (uint16_t)binary, plan);
 	free(plan);
 	vm_enter(vm, HV_STARTING);
 }
@@ -496,9 +512,19 @@ void vm_place(struct hv_vm *vm)
 	}
 	vm->waits_for_probe = false;
 	deadline_in(vm, hv->limits.start_ms);
+	if (vm->preparing)
+		return;
 	vm->calling = CALL_ALLOC;
 	vm->call.done = on_placed;
 	helper_net_alloc(hv->helper, &vm->call, vm->id, nets[vm->spec.net]);
+}
+
+static int prepare(struct hv_vm *vm, struct err *e)
+{
+	int r = vm->hooks->on_prepare && !vm->probe ? vm->hooks->on_prepare(vm->hooks_arg, vm, e) : 0;
+
+	vm->preparing = r > 0;
+	return r;
 }
 
 void vm_begin(struct hv_vm *vm)
@@ -521,13 +547,24 @@ void vm_begin(struct hv_vm *vm)
 	vm->waits_for_probe = vm->driver->has_guest && !vm->probe && hv->accel == HV_ACCEL_AUTO;
 	if (vm->waits_for_probe)
 		deadline_in(vm, hv->limits.probe_wait_ms);
-	if (hv_may_drive(hv, &vm->spec, &e) < 0) {
+	if (hv_may_drive(hv, &vm->spec, &e) < 0 || prepare(vm, &e) < 0) {
 		vm_enter(vm, HV_PLACING);
 		vm_fail(vm, "%s", e.msg);
 		return;
 	}
 	vm_place(vm);
 	vm_enter(vm, HV_PLACING);
+}
+
+void hv_vm_prepared(struct hv_vm *vm, const char *why)
+{
+	if (vm->state != HV_PLACING || !vm->preparing)
+		return;
+	vm->preparing = false;
+	if (why)
+		vm_fail(vm, "%s", why);
+	else
+		vm_place(vm);
 }
 
 void vm_booting(struct hv_vm *vm)
@@ -745,7 +782,7 @@ static void on_deadline(struct ev_loop *ev, ev_timer *w, int events)
 		vm_place(vm);
 	} else if (vm->state == HV_PLACING || vm->state == HV_STARTING) {
 		vm_fail(vm, "it could not be started within %llu s: %s", (unsigned long long)(hv->limits.start_ms / 1000),
-			helper_up(hv->helper) ? "the helper does not answer" : "the helper terrarium-netd is away");
+			vm->preparing ? "its disks are not made yet; start it again" : helper_up(hv->helper) ? "the helper does not answer" : "the helper terrarium-netd is away");
 	} else if (vm->state == HV_BOOTING) {
 		vm_fail(vm, "no prompt within %llu s; its console shows how far it came",
 			(unsigned long long)((vm->boot_ms ? vm->boot_ms : hv->c.boot_deadline_ms) / 1000));

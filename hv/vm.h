@@ -68,7 +68,7 @@ struct hv_vm {
 	bool reset_asked;
 
 	ev_timer deadline; /* of the state */
-	bool waits_for_probe;
+	bool waits_for_probe, preparing; /* preparing: on_prepare() said so */
 	enum rung rung, rung_done;
 	enum hv_state end; /* stopped or failed: where stopping leads */
 	bool again;	   /* stopping leads to placing */

@@ -124,27 +124,16 @@ uint64_t caller_number(const struct caller *c)
 	return c->fd >= 0 ? c->number : 0;
 }
 
-/* One frame. Return: false when there is no more to do now. */
-static bool take_request(struct caller *c)
+static void judge(struct caller *c, struct ipc_msg *msg)
 {
 	struct err e = { 0 };
-	struct ipc_msg msg;
-	int r = ipc_recv(c->fd, c->rq.bytes, sizeof(c->rq.bytes), &msg);
+	enum request_verdict v = request_check(&c->rq, msg->len, c->greeted, &c->lim, &e);
 
-	if (r == -EAGAIN)
-		return false;
-	if (r < 0) {
-		drop(c, r == -EPIPE ? "end of connection" : strerror(-r));
-		return false;
-	}
-	if (msg.nfds > 0) {
-		ipc_msg_finish(&msg);
-		drop(c, "it sent file descriptors, which only go the other way");
-		return false;
-	}
-	switch (request_check(&c->rq, msg.len, c->greeted, &c->lim, &e)) {
+	if (v == REQUEST_OK)
+		v = request_files(&c->rq, msg->fds, msg->nfds, c->uid, &e);
+	switch (v) {
 	case REQUEST_OK:
-		c->hooks->on_request(c->arg, &c->rq);
+		c->hooks->on_request(c->arg, &c->rq, msg->fds);
 		break;
 	case REQUEST_REFUSED:
 		caller_refuse(c, &c->rq.head, &e);
@@ -154,6 +143,22 @@ static bool take_request(struct caller *c)
 		drop(c, "protocol error");
 		break;
 	}
+}
+
+/* One frame. Return: false when there is no more to do now. */
+static bool take_request(struct caller *c)
+{
+	struct ipc_msg msg;
+	int r = ipc_recv(c->fd, c->rq.bytes, sizeof(c->rq.bytes), &msg);
+
+	if (r == -EAGAIN)
+		return false;
+	if (r < 0) {
+		drop(c, r == -EPIPE ? "end of connection" : strerror(-r));
+		return false;
+	}
+	judge(c, &msg);
+	ipc_msg_finish(&msg);
 	return c->fd >= 0 && !c->has_waiting;
 }
 

@@ -37,8 +37,11 @@ struct caller_frame {
 
 /* @arg is that of caller_listen(). */
 struct caller_hooks {
-	/* A request that request_check() found right; answered by caller_send() now or by a notice later. */
-	void (*on_request)(void *arg, union netd_request *rq);
+	/*
+	 * A request that request_check() found right; answered by caller_send() now or by a notice later. @fds: the files of a VM_SPAWN,
+	 * of which the callee takes what it keeps (sets -1).
+	 */
+	void (*on_request)(void *arg, union netd_request *rq, int *fds);
 	/*
 	 * Fill @out with what there is to say. Return: false if nothing. What it gives is said once; without a
 	 * connection it is lost.

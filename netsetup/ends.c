@@ -259,7 +259,9 @@ int ends_open(struct ends *out, const struct netd_vm_spawn *s, uid_t uid, struct
 	memset(out, 0, sizeof(*out));
 	out->stdio_fd = out->dir.fd = -1;
 	for (size_t i = 0; i < NETD_FDS_MAX; i++)
-		out->near[i] = out->child[i] = -1;
+		out->near[i] = -1;
+	for (size_t i = 0; i < NETD_FDS_MAX + NETD_FILES_MAX; i++)
+		out->child[i] = -1;
 	for (size_t i = 0; i < s->nwant; i++) {
 		int r = open_one(out, i, s, uid);
 
@@ -269,6 +271,12 @@ int ends_open(struct ends *out, const struct netd_vm_spawn *s, uid_t uid, struct
 		return err_set(e, r, "cannot open the file descriptors of the process: %s", strerror(-r));
 	}
 	return 0;
+}
+
+void ends_files(struct ends *ends, int *fds, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		ends->child[ends->nchild++] = fd_take(&fds[i]);
 }
 
 void ends_close_far(struct ends *ends)

@@ -27,7 +27,7 @@ struct ends_dir {
  * @dir:   of NETD_FD_DIR; ends_dir_remove() is up to whoever keeps it
  */
 struct ends {
-	int near[NETD_FDS_MAX], child[NETD_FDS_MAX];
+	int near[NETD_FDS_MAX], child[NETD_FDS_MAX + NETD_FILES_MAX];
 	size_t nchild;
 	int stdio_fd;
 	bool stdio[3], ctty;
@@ -41,6 +41,9 @@ struct ends {
  * Near ends do not block. Return: 0, or negative with @e and nothing left open.
  */
 int ends_open(struct ends *out, const struct netd_vm_spawn *s, uid_t uid, struct err *e);
+
+/** ends_files() - behind them, what the caller gives to the child; moved out of @fds */
+void ends_files(struct ends *ends, int *fds, size_t count);
 
 /** ends_close_far() - close what only the child needs */
 void ends_close_far(struct ends *ends);

@@ -94,7 +94,7 @@ static void do_vm_spawn(struct ops *o, union netd_request *rq, struct slot *s)
 	struct err e = { 0 };
 
 	request_argv(rq, argv);
-	if (slot_spawn(s, &rq->vm_spawn, argv, &e) < 0) {
+	if (slot_spawn(s, &rq->vm_spawn, argv, o->files, &e) < 0) {
 		caller_refuse(o->caller, &rq->head, &e);
 		return;
 	}
@@ -238,7 +238,7 @@ static const char *phase_text(const struct slot *s)
 	return texts[s->phase];
 }
 
-void ops_request(void *arg, union netd_request *rq)
+void ops_request(void *arg, union netd_request *rq, int *fds)
 {
 	struct ops *o = arg;
 	const struct permit *p = &permits[rq->head.op];
@@ -253,8 +253,11 @@ void ops_request(void *arg, union netd_request *rq)
 			phase_text(s));
 	if (e.code)
 		caller_refuse(o->caller, &rq->head, &e);
-	else
+	else {
+		o->files = fds;
 		p->run(o, rq, s);
+		o->files = NULL;
+	}
 }
 
 /* --- what was not answered at once --- */

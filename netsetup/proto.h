@@ -8,15 +8,16 @@
  * The whole privileged interface: what terrariumd may ask of terrarium-netd over a SOCK_SEQPACKET unix socket.
  *
  * One request is one frame of fixed size (VM_SPAWN has a bounded tail), one reply answers it with the same @seq. Ids come in,
- * file descriptors go out: a caller names a slot, never an interface, path, uid or address. Host byte order: both ends are one
- * machine. A frame of the wrong size, an unknown operation or a request before HELLO ends the connection; a request that is
+ * file descriptors go out: a caller names a slot, never an interface, path, uid or address. Only VM_SPAWN takes descriptors, for the
+ * new process. Host byte order: both ends are one machine. A frame of the wrong size, an unknown operation or a request before HELLO ends the connection; a request that is
  * well-formed but refused gets a struct netd_error. All reserved fields and padding must be zero.
  *
  * One gateway is connected at a time. When it goes, machines run on and their FDs are kept; the next one LISTs and ADOPTs.
  */
-#define NETD_VERSION	 1
+#define NETD_VERSION	 2
 #define NETD_SLOTS_MAX	 4096
 #define NETD_FDS_MAX	 8     /* entries of want[] in one VM_SPAWN */
+#define NETD_FILES_MAX	 6     /* descriptors that come with one VM_SPAWN */
 #define NETD_BINARIES_MAX 8
 #define NETD_ARGV_BYTES	 16384 /* tail of VM_SPAWN: NUL-terminated strings, one after the other */
 #define NETD_ARGC_MAX	 256
@@ -171,6 +172,9 @@ enum netd_fd_kind {
  * @memory_max: bytes for the cgroup, 0 = the helper's own maximum; @cpu_percent: 100 = one core; @pids_max likewise
  * @ring_bytes: size of the RING memfd, multiple of 4096, at most 64 MiB; 0 without one
  * @argc:       strings in the tail, argv[0] included; @argv_bytes: its length
+ * @nfiles:     descriptors that ride along: disks, for the process, numbered behind those of want[]. Each is a regular file, open to be read or
+ *              also written, or an O_PATH of a directory; what can be written, and a directory, must be the gateway's own. The helper
+ *              keeps none
  */
 struct netd_vm_spawn {
 	struct netd_head head;
@@ -181,6 +185,7 @@ struct netd_vm_spawn {
 	uint32_t cpu_percent, pids_max, ring_bytes;
 	uint16_t cols, rows; /* of the PTY; 0 = 80 x 24 */
 	uint32_t argc, argv_bytes;
+	uint32_t nfiles, reserved;
 };
 
 struct netd_vm_spawn_reply {
@@ -238,7 +243,7 @@ struct netd_exited {
 };
 
 _Static_assert(sizeof(struct netd_head) == 16, "frame head");
-_Static_assert(sizeof(struct netd_vm_spawn) == 64, "VM_SPAWN has no hidden padding");
+_Static_assert(sizeof(struct netd_vm_spawn) == 72, "VM_SPAWN has no hidden padding");
 _Static_assert(sizeof(struct netd_slot_info) == 128, "slot info has no hidden padding");
 
 #endif

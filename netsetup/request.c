@@ -2,7 +2,9 @@
 #include "netsetup/request.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/err.h"
 
@@ -110,6 +112,8 @@ static enum request_verdict check_vm_spawn(const union netd_request *rq, const s
 	const struct netd_vm_spawn *s = &rq->vm_spawn;
 	enum request_verdict v = check_tail(rq, e);
 
+	if (v == REQUEST_OK && s->reserved)
+		return broken(e, "VM_SPAWN: reserved field is not zero");
 	if (v == REQUEST_OK)
 		v = check_want(s, e);
 	if (v == REQUEST_OK)
@@ -118,6 +122,8 @@ static enum request_verdict check_vm_spawn(const union netd_request *rq, const s
 		return v;
 	if (s->binary >= lim->binaries)
 		return refused(e, -ENOENT, "VM_SPAWN: no such entry in the helper's list of binaries");
+	if (s->nfiles > NETD_FILES_MAX)
+		return refused(e, -EINVAL, "VM_SPAWN: too many files");
 	if (s->cols > SIZE_MAX_CELLS || s->rows > SIZE_MAX_CELLS)
 		return refused(e, -EINVAL, "VM_SPAWN: a terminal has at most 10000 columns and rows");
 	return REQUEST_OK;
@@ -210,6 +216,36 @@ enum request_verdict request_check(const union netd_request *rq, size_t len, boo
 	if (greeted == (h->op == NETD_HELLO))
 		return broken(e, greeted ? "second HELLO" : "request before HELLO");
 	return shape->check(rq, lim, e);
+}
+
+/* What the process may be given: nothing that acts when it is read, and nothing of somebody else's that it could write. */
+static enum request_verdict check_file(int fd, uid_t owner, struct err *e)
+{
+	int flags = fcntl(fd, F_GETFL);
+	struct stat st;
+
+	if (flags < 0 || fstat(fd, &st) < 0)
+		return refused(e, -EBADF, "VM_SPAWN: a file cannot be looked at");
+	if (S_ISDIR(st.st_mode) && flags & O_PATH && st.st_uid == owner)
+		return REQUEST_OK;
+	if (!S_ISREG(st.st_mode) || flags & (O_PATH | O_APPEND) || (flags & O_ACCMODE) == O_WRONLY)
+		return refused(e, -EINVAL, "VM_SPAWN: a file must be a regular one, open to be read or also written");
+	if ((flags & O_ACCMODE) == O_RDWR && st.st_uid != owner)
+		return refused(e, -EPERM, "VM_SPAWN: a file that can be written must be the gateway's own");
+	return REQUEST_OK;
+}
+
+enum request_verdict request_files(const union netd_request *rq, const int *fds, size_t nfds, uid_t owner, struct err *e)
+{
+	if (nfds != (rq->head.op == NETD_VM_SPAWN ? rq->vm_spawn.nfiles : 0))
+		return broken(e, "not as many file descriptors as the request says");
+	for (size_t i = 0; i < nfds; i++) {
+		enum request_verdict v = check_file(fds[i], owner, e);
+
+		if (v != REQUEST_OK)
+			return v;
+	}
+	return REQUEST_OK;
 }
 
 void request_argv(union netd_request *rq, char **argv)

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "netsetup/proto.h"
 
@@ -47,6 +48,12 @@ struct request_limits {
  */
 enum request_verdict request_check(const union netd_request *rq, size_t len, bool greeted,
 				   const struct request_limits *lim, struct err *e);
+
+/**
+ * request_files() - judge the descriptors that came with a request that request_check() found right
+ * @owner: whose the files must be that can be written
+ */
+enum request_verdict request_files(const union netd_request *rq, const int *fds, size_t nfds, uid_t owner, struct err *e);
 
 /** request_op_name() - "VM_SPAWN"; "?" for no operation */
 const char *request_op_name(unsigned op);

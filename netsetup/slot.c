@@ -358,7 +358,7 @@ static void keep_ends(struct slot *s, const struct netd_vm_spawn *rq, const stru
 	s->slots->fds += s->fds_charged;
 }
 
-int slot_spawn(struct slot *s, const struct netd_vm_spawn *rq, char *const *argv, struct err *e)
+int slot_spawn(struct slot *s, const struct netd_vm_spawn *rq, char *const *argv, int *files, struct err *e)
 {
 	struct slots *slots = s->slots;
 	struct ends ends;
@@ -370,6 +370,7 @@ int slot_spawn(struct slot *s, const struct netd_vm_spawn *rq, char *const *argv
 	r = ends_open(&ends, rq, s->plan.uid, e);
 	if (r < 0)
 		return r;
+	ends_files(&ends, files, rq->nfiles);
 	pid = start(s, rq, argv, &ends, e);
 	ends_close_far(&ends);
 	if (pid < 0) {

@@ -125,8 +125,13 @@ struct slot *slot_alloc(struct slots *slots, const uint8_t vm_id[16], enum netd_
 /** slot_free() - give it back; DUE_FREED follows. In JOINING, READY and EXITED */
 void slot_free(struct slot *s);
 
-/** slot_spawn() - start a process in READY or EXITED. Return: 0, or negative with @e and the slot as it was */
-int slot_spawn(struct slot *s, const struct netd_vm_spawn *rq, char *const *argv, struct err *e);
+/**
+ * slot_spawn() - start a process in READY or EXITED
+ * @files: rq->nfiles descriptors for it; taken out (-1) where used
+ *
+ * Return: 0, or negative with @e and the slot as it was.
+ */
+int slot_spawn(struct slot *s, const struct netd_vm_spawn *rq, char *const *argv, int *files, struct err *e);
 
 /** slot_kill() - in RUNNING. Return: 0 or -errno */
 int slot_kill(struct slot *s, enum netd_kill how);

@@ -81,7 +81,7 @@ static int enter_cgroups(const struct cgroup_place *place)
 /* First everything out of the way, then each to its number, then nothing else stays open. */
 static int arrange_fds(const struct spawn *s)
 {
-	int from[FIRST_FD + NETD_FDS_MAX];
+	int from[FIRST_FD + NETD_FDS_MAX + NETD_FILES_MAX];
 	size_t n = FIRST_FD + s->ends->nchild;
 
 	for (size_t i = 0; i < n; i++) {

@@ -16,7 +16,8 @@ static void check_spawn(union netd_request *rq, const struct request_limits *lim
 	char *argv[NETD_ARGC_MAX + 1];
 	size_t bytes = 0;
 
-	if (s->binary >= lim->binaries || s->nwant > NETD_FDS_MAX || s->argc > NETD_ARGC_MAX || s->ring_bytes > 64U << 20)
+	if (s->binary >= lim->binaries || s->nwant > NETD_FDS_MAX || s->argc > NETD_ARGC_MAX || s->ring_bytes > 64U << 20 ||
+	    s->nfiles > NETD_FILES_MAX || s->reserved)
 		abort();
 	request_argv(rq, argv);
 	for (uint32_t i = 0; i < s->argc; i++)

@@ -36,16 +36,17 @@ hangs_up "LIST before HELLO" "list"
 hangs_up "NET_ALLOC before HELLO" "alloc a none"
 hangs_up "a second HELLO" "hello" "hello"
 hangs_up "a frame longer than any" "hello" "raw $(printf '00%.0s' {1..17000})"
-hangs_up "file descriptors from the gateway" "hello" "sendfd"
-hangs_up "VM_SPAWN without arguments" "hello" "raw 40000000040000000900000000000000$(printf '00%.0s' {1..48})"
+hangs_up "file descriptors with a request that takes none" "hello" "sendfd"
+hangs_up "VM_SPAWN without arguments" "hello" "raw 48000000040000000900000000000000$(printf '00%.0s' {1..56})"
 hangs_up "VM_SPAWN whose tail is not terminated" "hello" \
-	"raw 42000000040000000900000000000000$(printf '00%.0s' {1..40})01000000020000006161"
+	"raw 4a000000040000000900000000000000$(printf '00%.0s' {1..40})010000000200000000000000000000006161"
+hangs_up "fewer files than VM_SPAWN says" "hello" "file lie" "spawn 1 shell pty ^sh"
 
 netdc_open
 ask "hello 99"
 expect "error EPROTONOSUPPORT*"
 ask "hello"
-expect "hello version=1 *slots=0/3*binaries=shell"
+expect "hello version=2 *slots=0/3*binaries=shell"
 ok "another version is refused, ours is taken; a missing program is not offered"
 
 ask "alloc a bad"; expect "error EINVAL*"
@@ -82,6 +83,28 @@ ask "spawn 1 shell pty cols=10001 ^sh"; expect "error EINVAL*"
 ask "spawn 1 shell tap ^sh"; expect "error EOPNOTSUPP*no network interface*"
 ask "spawn 1 shell pty $(printf '^x%.0s' {1..300})"; expect "error E2BIG*"
 ok "starts out of range or over quota are refused, each with its reason"
+
+# Files for the process.
+mkdir "$T/own" && echo seed >"$T/own/disk" && mkfifo "$T/own/fifo" && ln -s disk "$T/own/link"
+files() { # HOW PATH...: hold them for the next spawn
+	local n=0
+	while [ $# -gt 0 ]; do n=$((n + 1)); ask "file $1 $2"; expect "file $n"; shift 2; done
+}
+files o "$T/own/disk"; ask "spawn 1 shell pty ^sh"; expect "error EINVAL*regular*"
+files a "$T/own/disk"; ask "spawn 1 shell pty ^sh"; expect "error EINVAL*regular*"
+files p "$T/own/disk"; ask "spawn 1 shell pty ^sh"; expect "error EINVAL*regular*"
+files w "$T/own/fifo"; ask "spawn 1 shell pty ^sh"; expect "error EINVAL*regular*"
+files w /dev/null; ask "spawn 1 shell pty ^sh"; expect "error EINVAL*regular*"
+files r "$T/own"; ask "spawn 1 shell pty ^sh"; expect "error EINVAL*regular*"
+files r "$T/own/disk" r "$T/own/disk" r "$T/own/disk" r "$T/own/disk" r "$T/own/disk" r "$T/own/disk" r "$T/own/disk"
+ask "spawn 1 shell pty ^sh"; expect "error EINVAL*too many files*"
+ok "what is no plain file is not given to a process"
+files w "$T/own/disk" p "$T/own" r "$T/own/link"
+ask "spawn 1 shell log ^sh^-c^cat <&3; echo more >&3; cat /proc/self/fd/4/disk; cat <&5; [ -e /proc/self/fd/6 ] || echo no more; cat 6<&-"; expect "slot=1 state=running*"
+ask "read 1 0 5000 no more"; expect "*seed*seed*more*seed*more*no more*"
+ask "kill 1 hard"; expect "killed"
+ask "exited 1 3000"; expect "exited*"
+ok "plain files and a directory of the gateway's are, by number"
 
 ask "spawn 1 shell pty ^sh^-c^read x"; expect "slot=1 state=running*"
 ask "spawn 1 shell pty ^sh"; expect "error EBUSY*"

@@ -49,6 +49,8 @@ static struct client {
 	struct netd_slot_info ended[NETD_SLOTS_MAX + 1]; /* EXITED that came while something else was awaited */
 	bool has_ended[NETD_SLOTS_MAX + 1];
 	uint8_t ring[NETD_SLOTS_MAX + 1];
+	int files[2 * NETD_FILES_MAX]; /* for the next spawn; lies: so many more are said to come */
+	uint32_t nfiles, lies;
 } cl;
 
 static double now_ms(void)
@@ -95,15 +97,20 @@ static bool next_frame(union frame *f, struct ipc_msg *msg, double ms)
 	}
 }
 
-static void send_frame(void *frame, size_t len)
+static void send_with(void *frame, size_t len, const int *fds, size_t nfds)
 {
 	((struct netd_head *)frame)->size = (uint32_t)len;
 	((struct netd_head *)frame)->seq = ++cl.seq;
-	while (ipc_send(cl.fd, frame, len, NULL, 0) == -EAGAIN) {
+	while (ipc_send(cl.fd, frame, len, fds, nfds) == -EAGAIN) {
 		struct pollfd p = { .fd = cl.fd, .events = POLLOUT };
 
 		(void)poll(&p, 1, 1000);
 	}
+}
+
+static void send_frame(void *frame, size_t len)
+{
+	send_with(frame, len, NULL, 0);
 }
 
 /* Prints a refusal. Return: true if it was none. */
@@ -312,7 +319,27 @@ static void send_spawn(uint32_t slot, const char *binary, const char *wants, cha
 		u.rq.argv_bytes += (uint32_t)n;
 		u.rq.argc++;
 	}
-	send_frame(&u, sizeof(u.rq) + u.rq.argv_bytes);
+	u.rq.nfiles = cl.nfiles + cl.lies;
+	send_with(&u, sizeof(u.rq) + u.rq.argv_bytes, cl.files, cl.nfiles);
+	while (cl.nfiles > 0)
+		(void)fd_close(cl.files[--cl.nfiles]);
+	cl.lies = 0;
+}
+
+/* file HOW PATH: one for the next spawn. HOW: r, w (both), o (write only), a (append), p (O_PATH); "lie": say one more than come */
+static void cmd_file(char *args)
+{
+	const char *how = word(&args), *path = word(&args);
+	int flags = how[0] == 'w' ? O_RDWR : how[0] == 'o' ? O_WRONLY : how[0] == 'a' ? O_RDWR | O_APPEND : how[0] == 'p' ? O_PATH : O_RDONLY;
+	int fd = strcmp(how, "lie") == 0 ? -1 : open(path, flags | O_CLOEXEC);
+
+	if (fd >= 0 && cl.nfiles < 2 * NETD_FILES_MAX)
+		cl.files[cl.nfiles++] = fd;
+	else if (strcmp(how, "lie") == 0)
+		cl.lies++;
+	else
+		fail("the file cannot be opened");
+	printf("file %u\n", cl.nfiles);
 }
 
 /* spawn SLOT BINARY WANTS [OPTION...] ^ARGV0^ARGV1... */
@@ -634,7 +661,7 @@ static const struct {
 	{ "free", cmd_free },	    { "spawn", cmd_spawn }, { "kill", cmd_kill },     { "list", cmd_list },
 	{ "reach", cmd_reach }, { "adopt", cmd_adopt },	    { "read", cmd_read },   { "end", cmd_end },	      { "write", cmd_write },
 	{ "exited", cmd_exited },   { "raw", cmd_raw },	    { "sendfd", cmd_sendfd }, { "closed", cmd_closed },
-	{ "flood", cmd_flood },	    { "sleep", cmd_sleep }, { "cycle", cmd_cycle },   { "bench", cmd_bench },
+	{ "file", cmd_file }, { "flood", cmd_flood },	    { "sleep", cmd_sleep }, { "cycle", cmd_cycle },   { "bench", cmd_bench },
 };
 
 static void run(char *line)

@@ -161,6 +161,20 @@ static void with_a_network(void **state)
 	assert_int_equal(plan.rows, 40);
 }
 
+static void disks(void **state)
+{
+	static const struct hv_disk two[] = { { .fd = 90, .serial = "overlay" }, { .fd = 91, .serial = "root", .readonly = true } };
+
+	(void)state;
+	in.disks = two;
+	in.ndisks = 2;
+	assert_int_equal(hv_driver_ch.plan(&in, &plan, NULL), 0);
+	assert_non_null(strstr(lines(), "--disk\npath=/proc/self/fd/8,readonly=off,serial=overlay,id=overlay,image_type=raw,backing_files=off\n"
+					"path=/proc/self/fd/9,readonly=on,serial=root,id=root,image_type=raw,backing_files=off\n"));
+	assert_int_equal(plan.nfile, 2);
+	assert_int_equal(plan.file[1], 91);
+}
+
 static void without_a_network(void **state)
 {
 	(void)state;
@@ -262,6 +276,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(with_a_network, setup, teardown),
+		cmocka_unit_test_setup_teardown(disks, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_a_network, setup, teardown),
 		cmocka_unit_test_setup_teardown(locked_in, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_kvm, setup, teardown),

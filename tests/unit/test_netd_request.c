@@ -109,7 +109,7 @@ static void order(void **state)
 	assert_int_equal(request_check(&rq, rq.head.size, false, &lim, &e), REQUEST_BROKEN);
 	((struct netd_hello *)begin(NETD_HELLO, sizeof(struct netd_hello)))->version = NETD_VERSION;
 	assert_int_equal(request_check(&rq, rq.head.size, true, &lim, &e), REQUEST_BROKEN);
-	rq.hello.version = 2;
+	rq.hello.version = NETD_VERSION + 1;
 	expect(REQUEST_REFUSED, -EPROTONOSUPPORT);
 }
 
@@ -238,6 +238,12 @@ static void other_ranges(void **state)
 	expect(REQUEST_REFUSED, -EINVAL);
 	begin_spawn("sh", 3, 1)->rows = 65535;
 	expect(REQUEST_REFUSED, -EINVAL);
+	begin_spawn("sh", 3, 1)->nfiles = NETD_FILES_MAX;
+	expect(REQUEST_OK, 0);
+	begin_spawn("sh", 3, 1)->nfiles = NETD_FILES_MAX + 1;
+	expect(REQUEST_REFUSED, -EINVAL);
+	begin_spawn("sh", 3, 1)->reserved = 1;
+	expect(REQUEST_BROKEN, -EPROTO);
 	begin(NETD_NET_ALLOC, sizeof(struct netd_net_alloc));
 	expect(REQUEST_REFUSED, -EINVAL);
 	rq.net_alloc.vm_id[15] = 1;

@@ -287,6 +287,49 @@ static void plan_numbers_follow_the_order(void **state)
 	assert_false(plan_whole(&plan));
 }
 
+#define DISK(FD, NAME, READONLY, DEVICE) \
+	"-add-fd\nfd=" FD ",set=" FD "\n-blockdev\ndriver=raw,node-name=disk-" NAME ",read-only=" READONLY \
+	",discard=unmap,cache.direct=off,cache.no-flush=off,file.driver=file,file.filename=/dev/fdset/" FD ",file.aio=threads,file.discard=unmap\n" \
+	"-device\n" DEVICE ",drive=disk-" NAME ",id=" NAME ",serial=" NAME "\n"
+
+static void disks_are_known_by_their_serial(void **state)
+{
+	static const struct hv_disk disks[] = { { .fd = 90, .serial = "home" }, { .fd = 91, .serial = "root", .readonly = true } };
+
+	(void)state;
+	in.disks = disks;
+	in.ndisks = 2;
+	assert_int_equal(hv_driver_qemu.plan(&in, &plan, NULL), 0);
+	assert_non_null(strstr(lines(), DISK("7", "home", "off", "virtio-blk-device") DISK("8", "root", "on", "virtio-blk-device")));
+	assert_int_equal(plan.nfile, 2);
+	assert_int_equal(plan.file[0], 90);
+	assert_int_equal(plan.file[1], 91);
+	assert_true(plan.pids_max > 64); /* threads of QEMU's that read and write */
+	memset(&plan, 0, sizeof(plan));
+	in.machine = "q35";
+	assert_int_equal(hv_driver_qemu.plan(&in, &plan, NULL), 0);
+	assert_non_null(strstr(lines(), DISK("7", "home", "off", "virtio-blk-pci")));
+}
+
+static void files_come_behind_what_is_wanted(void **state)
+{
+	(void)state;
+	assert_int_equal(plan_want(&plan, NETD_FD_STREAM), 3);
+	assert_int_equal(plan_file(&plan, 77), 4);
+	assert_int_equal(plan_want(&plan, NETD_FD_RING), 0); /* has no number */
+	assert_int_equal(plan_file(&plan, 78), 5);
+	assert_true(plan_whole(&plan));
+	assert_int_equal(plan.file[1], 78);
+	assert_int_equal(plan_want(&plan, NETD_FD_STREAM), -E2BIG); /* its number would not be what was said */
+	memset(&plan, 0, sizeof(plan));
+	while (plan.nfile < NETD_FILES_MAX)
+		(void)plan_file(&plan, 77);
+	assert_true(plan_whole(&plan));
+	assert_int_equal(plan_file(&plan, 77), -E2BIG);
+	assert_false(plan_whole(&plan));
+	memset(&plan, 0, sizeof(plan));
+}
+
 static void plan_overflow_is_remembered(void **state)
 {
 	static char big[NETD_ARGV_BYTES];
@@ -331,7 +374,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(local_agent_runs_the_command, setup, teardown),
 		cmocka_unit_test_setup_teardown(empty_local_command_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(plan_numbers_follow_the_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(files_come_behind_what_is_wanted, setup, teardown),
 		cmocka_unit_test_setup_teardown(plan_overflow_is_remembered, setup, teardown),
+		cmocka_unit_test_setup_teardown(disks_are_known_by_their_serial, setup, teardown),
 		cmocka_unit_test_setup_teardown(plan_take_finds_near_ends, setup, teardown),
 	};
 
