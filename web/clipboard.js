@@ -102,13 +102,13 @@ export function mouse_copies(host, term) {
 	}, { capture: true });
 }
 
-/** Open a link that the machine printed, after the person has seen where it leads. */
-export async function open_link(uri) {
+/** Open a link that the machine printed, after the person has seen where it leads. @param {string} note what else there is to say about that */
+export async function open_link(uri, note = "") {
 	const { protocol, host, href } = new URL(uri);
 	if (protocol !== "https:" && protocol !== "http:")
 		return;
 	const sure = await ask({
-		title: t("link.title", { host }), text: t("link.text"), quote: href, yes: t("link.yes"),
+		title: t("link.title", { host }), text: [t("link.text"), note].filter(Boolean).join(" "), quote: href, yes: t("link.yes"),
 	});
 	if (sure)
 		window.open(href, "_blank", "noopener,noreferrer");

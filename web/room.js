@@ -4,7 +4,7 @@
  */
 import * as api from "./api.js";
 import { Bar } from "./bar.js";
-import { copy, guard_paste, mouse_copies, open_link, paste_clipboard } from "./clipboard.js";
+import { copy, guard_paste, mouse_copies, paste_clipboard } from "./clipboard.js";
 import { Company, others } from "./company.js";
 import { $, ask, attempt, on_click, put, show, toast } from "./dom.js";
 import { Files } from "./files.js";
@@ -20,6 +20,7 @@ import { BOOT_STATES, Machine } from "./machine.js";
 import { page_menu, power_menu } from "./menu.js";
 import { Overlay } from "./overlay.js";
 import { Pane } from "./pane.js";
+import { Ports } from "./ports.js";
 import { look, on_prefs, prefs, set_prefs } from "./prefs.js";
 import { sync_prefs } from "./prefs-sync.js";
 import { Progress } from "./progress.js";
@@ -55,6 +56,7 @@ export class Room {
 	#pane; /* the one in front */
 	#came = false; /* the person has chosen a terminal, or one was chosen when the guest was ready */
 	#seal;
+	#ports;
 	#recording = new Recording(() => this.#pane.stream, () => this.term.focus());
 	#tabs = new Tabs({
 		choose: (id, stay) => this.#choose(id, !stay), close: (id) => this.#close(id), open: () => this.#open_shell(),
@@ -89,6 +91,9 @@ export class Room {
 		const share = new Share({ open: host.share_open === true, closed: () => this.term.focus() });
 		on_click("share-open", () => share.open(this.#pane.stream));
 		new Files({ vm: () => this.#machine.vm.id, stream: () => this.#pane.stream, closed: () => this.term.focus() });
+		this.#ports = new Ports({
+			pattern: host.preview, vm: () => ({ id: this.#machine.id, sealed: this.#confidential() }), closed: () => this.term.focus(),
+		});
 		power_menu(() => this.#machine);
 		const back = () => this.term.focus();
 		page_menu(who, this.term, {
@@ -115,7 +120,7 @@ export class Room {
 			bell: (pane) => this.#ring(pane),
 			copy: (pane, text) => this.#machine_copies(text),
 			too_long: () => prefs().machine_copies && toast(t("clipboard.too_long"), "fault"),
-			link: (pane, uri) => attempt(t("room.opening_link"), () => open_link(uri)),
+			link: (pane, uri) => attempt(t("room.opening_link"), () => this.#ports.follow(uri)),
 			state: (pane, state, reason, was_away) => this.#on_link(pane, state, reason, was_away),
 			away: (pane) => this.#on_away(pane),
 			welcome: (pane, welcome, outcome) => this.#on_welcome(pane, welcome, outcome),

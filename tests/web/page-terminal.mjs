@@ -142,6 +142,7 @@ const steps = {
 		await click("shown as bank.example");
 		await page.waitForSelector("#ask[open]");
 		assert.match(await page.textContent("#ask-title"), new RegExp(`localhost:${port}`));
+		assert.match(await page.textContent("#ask-text"), /your own computer/);
 		const opened = person.waitForEvent("page");
 		await page.click("#ask-yes");
 		const tab = await opened;
@@ -155,6 +156,12 @@ const steps = {
 			assert.ok(!await page.isVisible("#ask"), text);
 		}
 		assert.equal(person.pages().length, tabs);
+		await page.click("#menu-open");
+		await page.click("#ports-open");
+		assert.match(await page.textContent("#ports-lead"), /preview_domain/);
+		assert.ok(await page.isHidden("#ports-form"));
+		await page.click("#ports-close");
+		await focus();
 	},
 
 	async "OSC 52: written with a word about it, also without a target; too much is refused; never read"() {

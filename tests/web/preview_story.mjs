@@ -9,7 +9,7 @@ import { createRequire } from "node:module";
 import { connect } from "node:net";
 import { Person, sleep, until } from "../run/client.mjs";
 import { fileURLToPath } from "node:url";
-import { Browser, demo_link } from "./stage.mjs";
+import { Browser, SCREENS, demo_link, sees, types } from "./stage.mjs";
 
 const { WebSocket } = createRequire(import.meta.url)("ws");
 const { PORT, STATE, GATEWAY, TERRARIUM, XDG_CONFIG_HOME } = process.env;
@@ -162,6 +162,40 @@ try {
 	assert.deepEqual([...new Set(cookies.filter((c) => c.name.includes("sid")).map((c) => c.domain))], ["localhost"]);
 	const reach = await page.evaluate((home) => fetch(`${home}/api/v1/vms`, { credentials: "include" }).then(() => "read", () => "refused"), `http://localhost:${PORT}`);
 	assert.equal(reach, "refused");
+	await page.goto(`http://localhost:${PORT}/`);
+	await page.waitForSelector("#room:not([hidden])");
+	await sees(page, /[$#] ?$/m);
+	await page.click("#menu-open");
+	await page.click("#ports-open");
+	await page.click("#ports-form button");
+	assert.match(await page.textContent("#ports-fault"), /from 1 to 65535/);
+	await page.waitForSelector(`#ports-list a:has-text("${port}")`);
+	await page.screenshot({ path: `${SCREENS}/ports.png` });
+	const opened = async (act) => {
+		const [tab] = await Promise.all([page.context().waitForEvent("page"), act()]);
+		await tab.waitForLoadState();
+		return tab;
+	};
+	for (const act of [() => page.click(`#ports-list a:has-text("${port}")`), () => page.fill("#ports-number", String(port)).then(() => page.keyboard.press("Enter"))]) {
+		const tab = await opened(act);
+		await tab.waitForFunction(() => document.querySelector("#said")?.textContent.startsWith("hello"));
+		assert.equal(new URL(tab.url()).host, host);
+		assert.equal(await tab.evaluate(() => window.opener), null);
+		await tab.close();
+	}
+	await page.click("#ports-close");
+	await types(page, `clear; echo http://local""host:${port}/asked?from=link`);
+	await sees(page, /^http:..localhost/m);
+	const line = await page.locator(".stages > .front .xterm-rows > div", { hasText: /^http:/ }).boundingBox();
+	await page.mouse.move(line.x + 40, line.y + line.height / 2);
+	await page.mouse.move(line.x + 60, line.y + line.height / 2);
+	await page.waitForTimeout(80);
+	await page.mouse.click(line.x + 60, line.y + line.height / 2);
+	await page.waitForSelector("#ask[open]");
+	assert.equal(await page.textContent("#ask-quote"), `http://${host}/asked?from=link`);
+	const shown = await opened(() => page.click("#ask-yes"));
+	assert.equal(JSON.parse(await shown.textContent("body")).url, "/asked?from=link");
+	ok("Chromium: the page lists the ports that listen, opens them, and leads a link to localhost there");
 	ok("Chromium: by the machine's name to its own origin, a page, a websocket, a POST; the gateway is out of its reach");
 } finally {
 	await browser.close();
