@@ -54,10 +54,11 @@ SNP      := hv/snp/certs.c hv/snp/chain.c hv/snp/check.c hv/snp/crl.c hv/snp/fir
 VERITY   := hv/verity/verity.c
 SEAL     := hv/seal/curve.c hv/seal/record.c hv/seal/seal.c
 LAUNCH   := hv/confidential.c hv/image.c hv/plan.c hv/qemu_snp.c hv/spec.c
+KCONFIG  := hv/kconfig.c
 HOST     := hv/host/check.c hv/host/live.c hv/host/record.c
 CTL      := gateway/ctl/attach.c gateway/ctl/cmd_attach.c gateway/ctl/cmd_exec.c gateway/ctl/csession.c gateway/ctl/exec.c gateway/ctl/frames.c \
             gateway/ctl/pick.c gateway/ctl/pieces.c gateway/ctl/ws.c gateway/ctl/cmd_audit.c gateway/ctl/cmd_config_check.c gateway/ctl/cmd_host_check.c gateway/ctl/cmd_login.c \
-            gateway/ctl/cmd_cp.c gateway/ctl/cmd_recording.c gateway/ctl/cp.c gateway/ctl/cmd_snp_fetch.c gateway/ctl/cmd_snp_id_block.c \
+            gateway/ctl/cmd_cp.c gateway/ctl/cmd_image_check_kernel.c gateway/ctl/cmd_recording.c gateway/ctl/cp.c gateway/ctl/cmd_snp_fetch.c gateway/ctl/cmd_snp_id_block.c \
             gateway/ctl/cmd_snp_measure.c gateway/ctl/cmd_snp_launch.c gateway/ctl/cmd_snp_owner_key.c gateway/ctl/evidence.c \
             gateway/ctl/owner_key.c gateway/ctl/sealed.c \
             gateway/ctl/cmd_snp_verify.c gateway/ctl/cmd_share.c gateway/ctl/cmd_user.c gateway/ctl/cmd_verity_hash.c \
@@ -75,7 +76,7 @@ GATEWAY  := gateway/api.c gateway/api_ask.c gateway/api_attestation.c gateway/ap
 # --- programs ----------------------------------------------------------------------------------------------------------
 terrariumd_SRC      := gateway/main.c $(GATEWAY) $(AUTH) $(HV) $(AGENT_HOST) $(SNP) $(OUTGOING) $(BASE)
 terrarium-netd_SRC  := netsetup/main.c $(NETSETUP) $(BASE)
-terrarium_SRC       := gateway/ctl/main.c $(CTL) $(SNP) $(SEAL) $(VERITY) $(HOST) $(LAUNCH) gateway/settings.c base/cli.c base/conf.c base/err.c base/fd.c base/hex.c \
+terrarium_SRC       := gateway/ctl/main.c $(CTL) $(SNP) $(SEAL) $(VERITY) $(HOST) $(KCONFIG) $(LAUNCH) gateway/settings.c base/cli.c base/conf.c base/err.c base/fd.c base/hex.c \
                        base/buf.c base/httpc.c base/loop.c
 terrarium-agent_SRC := hv/agent/guest.c $(AGENT_GUEST) $(SEAL) base/buf.c base/fd.c base/log.c base/loop.c
 
@@ -199,7 +200,7 @@ install-image: image
 # Unit tests: tests/unit/test_X.c, cmocka, always with sanitizers; they link what they need out of one archive (a test may define
 # stand-ins for functions of other files: those are then not pulled in).
 UNIT := $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
-LIB_SRC := $(BASE) $(OUTGOING) $(NETSETUP) $(HV) $(sort $(AGENT_HOST) $(AGENT_GUEST)) $(AUTH) $(GATEWAY) $(SNP) $(VERITY) $(SEAL) $(HOST) $(CTL)
+LIB_SRC := $(BASE) $(OUTGOING) $(NETSETUP) $(HV) $(sort $(AGENT_HOST) $(AGENT_GUEST)) $(AUTH) $(GATEWAY) $(SNP) $(VERITY) $(SEAL) $(HOST) $(KCONFIG) $(CTL)
 S := build/san
 ifneq ($(SAN),1)
 $S/obj/%.o: %.c

@@ -13,6 +13,7 @@
 static const struct cli_command commands[] = {
 	{ "config check", "[-c FILE]", "check the gateway's configuration, as it would read it", cmd_config_check },
 	{ "host check", "[--snp]", "what this host can run, and what to do about the rest", cmd_host_check },
+	{ "image check-kernel", "CONFIG [--for USER] ...", "what a guest kernel lacks, by its configuration", cmd_image_check_kernel },
 	{ "login", "[--server URL] [--provider P]", "sign in at a server, and stay so", cmd_login },
 	{ "logout", "", "take the token back", cmd_logout },
 	{ "whoami", "", "who one is, and where", cmd_whoami },
