@@ -46,9 +46,11 @@ async function idleShare() {
 
 // One run of one scenario on one fresh server. Return: what the load generator saw.
 async function runOnce(scenario, source) {
-	if (scenario.program) { // no server: what one function costs
+	const alone = scenario.programs?.[source];
+	if (alone) { // no server: what one function or a bare loop costs
 		const idle = await idleShare();
-		const { stdout } = await run(path.join(build, "bench", scenario.program), scenario.args, { timeout: LOAD_MS });
+		const argv = alone(options).map(String);
+		const { stdout } = await run(path.join(build, "bench", argv[0]), argv.slice(1), { timeout: LOAD_MS });
 		return { idle_before: Math.round(idle * 100) / 100, ...JSON.parse(stdout) };
 	}
 	const dir = workDir();
@@ -90,23 +92,18 @@ function wasQuiet(runs) {
 // A scenario's rows: one per figure and source of ours.
 function rowsOf(scenario, runs) {
 	const rows = [];
-	const value = (source, figure) => (runs[source] ? median(runs[source].map(figure.pick)) : null);
 	for (const figure of scenario.figures) {
-		const theirs = figure.ours ? null : value("ttyd", figure);
+		const value = (source) => (runs[source] && !(figure.ours && source === "ttyd") ? median(runs[source].map(figure.pick)) : null);
+		const theirs = value("ttyd");
 		const ourSources = Object.keys(runs).filter((s) => s !== "ttyd");
 		for (const source of figure.only?.filter((s) => runs[s]) ?? (ourSources.length > 0 ? ourSources : ["–"])) {
-			const ours = value(source, figure);
-			// A target may be against another source of ours instead of ttyd.
-			const { than, ...target } = figure.targets?.[source] ?? {};
-			const other = than ? value(than, figure) : theirs;
-			const verdict = judge(figure.targets?.[source] && target, ours, other);
-			if (than)
-				verdict.text += ` ${than}`;
+			const ours = value(source);
+			const verdict = judge(figure.targets?.[source], ours, value);
 			if (figure.quiet && !wasQuiet(runs[source]))
 				verdict.met = "busy";
 			rows.push({
 				scenario: scenario.name, args: scenario.args, what: figure.what, source, unit: figure.unit, ours, ttyd: theirs,
-				ratio: ours !== null && other > 0 ? ours / other : null, target: verdict.text, met: verdict.met,
+				ratio: verdict.ratio, target: verdict.text, met: verdict.met, by: verdict.by,
 				runs: Object.fromEntries([source, "ttyd"].filter((s) => runs[s] && !(figure.ours && s === "ttyd"))
 					.map((s) => [s, runs[s].map(figure.pick)])),
 			});
@@ -115,14 +112,23 @@ function rowsOf(scenario, runs) {
 	return rows;
 }
 
+// What a figure needs that is not here. ttyd is nobody's fault: its column stays empty.
+function lacking(source) {
+	if (source === "vm" && !fs.existsSync(path.join(options.images, "micro/manifest.json")))
+		return `not run: there is no guest image in ${options.images}; make image first`;
+	return null;
+}
+
 function sourcesOf(scenario) {
-	const have = {
-		ttyd: options.ttyd !== null,
-		snp: fs.existsSync(path.join(build, "bench/snp")),
-		vm: fs.existsSync(path.join(options.images, "micro/manifest.json")),
-	};
-	const ours = scenario.program || fs.existsSync(path.join(options.bin, "terrariumd"));
-	return scenario.sources.filter((s) => (s === "ttyd" || ours) && (have[s] ?? true));
+	const ours = fs.existsSync(path.join(options.bin, "terrariumd"));
+	return scenario.sources.filter((s) => !lacking(s) && (s === "ttyd" ? options.ttyd !== null : ours || scenario.programs?.[s]));
+}
+
+function rowsNotRun(scenario) {
+	return scenario.sources.filter(lacking).flatMap((source) => scenario.figures.map((figure) => ({
+		scenario: scenario.name, args: scenario.args, what: figure.what, source, unit: figure.unit, ours: null, ttyd: null, ratio: null,
+		target: judge(figure.targets?.[source], null, () => null).text, met: "not run", why: lacking(source),
+	})));
 }
 
 function chosen() {
@@ -140,6 +146,7 @@ async function main() {
 
 	for (const scenario of chosen()) {
 		const sources = sourcesOf(scenario);
+		rows.push(...rowsNotRun(scenario));
 		if (sources.length === 0)
 			continue;
 		const runs = await measure(scenario, sources, failures);
@@ -159,6 +166,8 @@ async function main() {
 	console.log(`\n${rows.filter((r) => r.met === true).length} targets met, ${missed} missed, ${failures.length} runs failed, ` +
 		`in ${result.seconds} s; idle before a run: median ${result.machine.idle_before_median}, ` +
 		`least ${result.machine.idle_before_least}; figures in build/bench.json`);
+	for (const why of new Set(rows.filter((r) => r.why).map((r) => `${r.scenario} (${r.source}): ${r.why}`)))
+		console.log(`\nATTENTION: ${why}`);
 	process.exitCode = missed > 0 || failures.length > 0 ? 1 : 0;
 }
 
