@@ -178,9 +178,11 @@ void api_vm_create(struct http_call *call)
 	spec_defaults(&spec);
 	if (read_spec(call, &spec, &e) < 0) {
 		http_problem(call->resp, 400, "bad_spec", "%s.", e.msg);
+		spec_finish(&spec);
 		return;
 	}
 	r = machine_create(api->machines, &wish, &m, &e);
+	spec_finish(&spec);
 	if (r == 0 || r == MACHINE_E_REPEATED)
 		created(call, m, r == MACHINE_E_REPEATED);
 	else if (r == MACHINE_E_EXISTS)

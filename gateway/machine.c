@@ -117,6 +117,7 @@ static void free_machine(struct machine *m)
 	m->shells = shells_destroy(m->shells);
 	m->tie = agent_tie_destroy(m->tie);
 	m->console = stream_destroy(m->console);
+	spec_finish(&m->spec);
 	free(m);
 }
 
@@ -158,14 +159,14 @@ static struct machine *add_machine(struct machines *ms, const struct vm_row *row
 	if (!m)
 		return NULL;
 	m->ms = ms;
-	m->spec = *spec;
 	m->owner = row->owner;
 	m->created_s = row->created_s;
 	memcpy(m->id, row->id, sizeof(m->id));
 	memcpy(m->key, row->key, sizeof(m->key));
 	hex_encode(m->id, sizeof(m->id), m->id_text);
 	(void)snprintf(stream_name, sizeof(stream_name), "%s" CONSOLE_SUFFIX, m->id_text);
-	if (stream_create(&m->console, ms->loop, ms->sched, stream_name, &stream_hooks, m) == 0 &&
+	if (spec_copy(&m->spec, spec) == 0 &&
+	    stream_create(&m->console, ms->loop, ms->sched, stream_name, &stream_hooks, m) == 0 &&
 	    shells_create(&m->shells, &ms->shells, m->id, &shells_hooks, m, NULL) == 0)
 		m->vm = hv_vm_create(ms->hv, m->id, &m->spec, m);
 	if (!m->vm) {
@@ -418,11 +419,13 @@ static int load_row(void *arg, const struct vm_row *row)
 	r = json ? spec_parse(&spec, json, &e) : err_set(&e, -EBADMSG, "not JSON");
 	json_decref(json);
 	if (r < 0) {
+		spec_finish(&spec);
 		/* One bad row must not keep everybody else out; it is not adopted and not shown. */
 		log_err("the database holds a machine that cannot be read: %s", e.msg);
 		return 0;
 	}
 	m = add_machine(l->ms, row, &spec);
+	spec_finish(&spec);
 	if (!m)
 		return err_set(l->e, -ENOMEM, "no memory for the machines");
 	/* What a former process left of their recordings goes on now: whether the guest still has them is not known yet. */

@@ -181,24 +181,24 @@ static int measure(struct confidential *c, struct err *e)
 /* The processor would refuse the launch with a number; here are words. */
 static int take_id(struct confidential *c, const struct vm_spec *spec, struct err *e)
 {
-	int r = snp_id_auth_check(spec->id_block, spec->id_auth, e);
+	int r = snp_id_auth_check(spec->id->block, spec->id->auth, e);
 
 	if (r != 0) {
 		err_prefix(e, "id_auth");
 		return -EINVAL;
 	}
-	if (memcmp(spec->id_block, c->measured.digest, SNP_DIGEST_BYTES) != 0) {
+	if (memcmp(spec->id->block, c->measured.digest, SNP_DIGEST_BYTES) != 0) {
 		char hex[2 * SNP_DIGEST_BYTES + 1];
 
 		hex_encode(c->measured.digest, SNP_DIGEST_BYTES, hex);
 		return err_set(e, -EINVAL, "id_block vouches for another measurement; this machine's is %s", hex);
 	}
-	if (le64(spec->id_block + 0x58) != c->policy)
+	if (le64(spec->id->block + 0x58) != c->policy)
 		return err_set(e, -EINVAL, "id_block vouches for another policy; this machine's is 0x%llx", (unsigned long long)c->policy);
 	c->has_id = true;
-	c->has_author = !bytes_zero(spec->id_auth + 0x880, SNP_PUBKEY_BYTES);
-	memcpy(c->id_block, spec->id_block, sizeof(c->id_block));
-	memcpy(c->id_auth, spec->id_auth, sizeof(c->id_auth));
+	c->has_author = !bytes_zero(spec->id->auth + 0x880, SNP_PUBKEY_BYTES);
+	memcpy(c->id_block, spec->id->block, sizeof(c->id_block));
+	memcpy(c->id_auth, spec->id->auth, sizeof(c->id_auth));
 	return 0;
 }
 
@@ -222,5 +222,5 @@ int confidential_make(struct confidential *out, const struct confidential_host *
 	r = make_cmdline(out, image, e);
 	if (r == 0)
 		r = measure(out, e);
-	return r == 0 && spec->has_id ? take_id(out, spec, e) : r;
+	return r == 0 && spec->id ? take_id(out, spec, e) : r;
 }

@@ -368,6 +368,7 @@ struct hv *hv_destroy(struct hv *hv)
 
 		vm_drop(vm);
 		unlink_vm(vm);
+		spec_finish(&vm->spec);
 		free(vm);
 	}
 	helper_destroy(hv->helper);
@@ -404,6 +405,7 @@ struct hv_vm *hv_vm_destroy(struct hv_vm *vm)
 	assert(vm->state == HV_REQUESTED || vm->state == HV_STOPPED || vm->state == HV_FAILED);
 	vm_drop(vm);
 	unlink_vm(vm);
+	spec_finish(&vm->spec);
 	free(vm);
 	return NULL;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <mbedtls/base64.h>
@@ -23,6 +24,27 @@ _Static_assert(sizeof(confidential_names) / sizeof(confidential_names[0]) == VM_
 void spec_defaults(struct vm_spec *s)
 {
 	*s = (struct vm_spec){ .name = "terrarium", .image = "micro", .cpus = 1, .memory_bytes = 256 * MIB, .net = VM_NET_NAT };
+}
+
+int spec_copy(struct vm_spec *out, const struct vm_spec *s)
+{
+	struct vm_id *id = NULL;
+
+	if (s->id) {
+		id = malloc(sizeof(*id));
+		if (!id)
+			return -ENOMEM;
+		*id = *s->id;
+	}
+	*out = *s;
+	out->id = id;
+	return 0;
+}
+
+void spec_finish(struct vm_spec *s)
+{
+	free(s->id);
+	s->id = NULL;
 }
 
 /* RFC 1123 section 2.1, one label, in lower case: safe as host name, folder name and kernel command line word. */
@@ -156,16 +178,25 @@ static int read_base64(const json_t *v, const char *key, uint8_t *out, size_t le
 	return err_set(e, -EINVAL, "%s must be %zu bytes in base64", key, len);
 }
 
+static int need_id(struct vm_spec *s, struct err *e)
+{
+	if (!s->id)
+		s->id = calloc(1, sizeof(*s->id));
+	return s->id ? 0 : err_set(e, -ENOMEM, "out of memory");
+}
+
 static int read_id_block(struct vm_spec *s, const json_t *v, struct err *e)
 {
-	s->has_id = true;
-	return read_base64(v, "id_block", s->id_block, sizeof(s->id_block), e);
+	int r = need_id(s, e);
+
+	return r < 0 ? r : read_base64(v, "id_block", s->id->block, sizeof(s->id->block), e);
 }
 
 static int read_id_auth(struct vm_spec *s, const json_t *v, struct err *e)
 {
-	s->has_id = true;
-	return read_base64(v, "id_auth", s->id_auth, sizeof(s->id_auth), e);
+	int r = need_id(s, e);
+
+	return r < 0 ? r : read_base64(v, "id_auth", s->id->auth, sizeof(s->id->auth), e);
 }
 
 static int read_driver(struct vm_spec *s, const json_t *v, struct err *e)
@@ -224,9 +255,8 @@ static const struct member *find_member(const char *name)
 	return NULL;
 }
 
-int spec_parse(struct vm_spec *s, const json_t *json, struct err *e)
+static int read_members(struct vm_spec *s, const json_t *json, struct err *e)
 {
-	struct vm_spec next = *s;
 	json_t *object = (json_t *)(uintptr_t)json; /* jansson's iterators take no const */
 
 	if (!json_is_object(json))
@@ -238,16 +268,32 @@ int spec_parse(struct vm_spec *s, const json_t *json, struct err *e)
 
 		if (!m)
 			return err_set(e, -EINVAL, "unknown member \"%.64s\" in the description of a machine", key);
-		r = m->read(&next, json_object_iter_value(it), e);
+		r = m->read(s, json_object_iter_value(it), e);
 		if (r < 0)
 			return r;
 	}
-	if (next.has_id && (!json_object_get(json, "id_block") || !json_object_get(json, "id_auth")))
+	if (s->id && (!json_object_get(json, "id_block") || !json_object_get(json, "id_auth")))
 		return err_set(e, -EINVAL, "id_block and id_auth belong together");
-	if (next.has_id && next.confidential == VM_CONFIDENTIAL_NONE)
+	if (s->id && s->confidential == VM_CONFIDENTIAL_NONE)
 		return err_set(e, -EINVAL, "id_block and id_auth are for confidential machines");
-	*s = next;
 	return 0;
+}
+
+int spec_parse(struct vm_spec *s, const json_t *json, struct err *e)
+{
+	struct vm_spec next;
+	int r = spec_copy(&next, s);
+
+	if (r < 0)
+		return err_set(e, r, "out of memory");
+	r = read_members(&next, json, e);
+	if (r == 0) {
+		spec_finish(s);
+		*s = next;
+	} else {
+		spec_finish(&next);
+	}
+	return r;
 }
 
 static json_t *base64_json(const uint8_t *data, size_t len)
@@ -268,10 +314,10 @@ static json_t *confidential_json(const struct vm_spec *s, json_t *json)
 	r = json_object_set_new(json, "confidential", json_string(confidential_names[s->confidential]));
 	if (r == 0)
 		r = json_object_set_new(json, "host_data", json_string(hex));
-	if (r == 0 && s->has_id)
-		r = json_object_set_new(json, "id_block", base64_json(s->id_block, sizeof(s->id_block)));
-	if (r == 0 && s->has_id)
-		r = json_object_set_new(json, "id_auth", base64_json(s->id_auth, sizeof(s->id_auth)));
+	if (r == 0 && s->id)
+		r = json_object_set_new(json, "id_block", base64_json(s->id->block, sizeof(s->id->block)));
+	if (r == 0 && s->id)
+		r = json_object_set_new(json, "id_auth", base64_json(s->id->auth, sizeof(s->id->auth)));
 	if (r == 0)
 		return json;
 	json_decref(json);

@@ -22,6 +22,11 @@ enum vm_confidential { VM_CONFIDENTIAL_NONE, VM_CONFIDENTIAL_SNP, VM_CONFIDENTIA
 #define VM_ID_BLOCK_BYTES 96   /* snp_id_block() */
 #define VM_ID_AUTH_BYTES  4096 /* snp_id_auth() */
 
+/** struct vm_id - what a confidential machine's owner has signed; seldom there, and 4 KiB: so no spec holds it in itself */
+struct vm_id {
+	uint8_t block[VM_ID_BLOCK_BYTES], auth[VM_ID_AUTH_BYTES];
+};
+
 enum vm_net { VM_NET_NAT, VM_NET_ISOLATED, VM_NET_NONE, VM_NET_COUNT };
 
 /**
@@ -30,7 +35,7 @@ enum vm_net { VM_NET_NAT, VM_NET_ISOLATED, VM_NET_NONE, VM_NET_COUNT };
  * @image:        name of a guest image; "micro"
  * @memory_bytes: multiple of 1 MiB
  * @host_data:    HOST_DATA of a confidential machine's reports: says whose it is
- * @id_block, @id_auth: what its owner has signed; with @has_id
+ * @id:          owned by the spec, or NULL: spec_copy(), spec_finish()
  * @driver:       what runs it: "cloud-hypervisor", "qemu" or "local"; empty = whatever the host prefers
  * @cols, @rows:  size of the terminal that will look at it first; 0 = unknown
  */
@@ -40,8 +45,8 @@ struct vm_spec {
 	uint64_t memory_bytes;
 	enum vm_net net;
 	enum vm_confidential confidential;
-	bool has_id;
-	uint8_t host_data[32], id_block[VM_ID_BLOCK_BYTES], id_auth[VM_ID_AUTH_BYTES];
+	uint8_t host_data[32];
+	struct vm_id *id;
 	uint16_t cols, rows;
 };
 
@@ -61,11 +66,17 @@ const char *vm_confidential_name(enum vm_confidential c);
 /** spec_defaults() - 1 cpu, 256 MiB, image "micro", NAT */
 void spec_defaults(struct vm_spec *s);
 
+/** spec_copy() - @out, which held nothing, becomes the caller's own copy. Return: 0 or -ENOMEM, with nothing to finish */
+int spec_copy(struct vm_spec *out, const struct vm_spec *s);
+
+/** spec_finish() - frees what it owns; idempotent */
+void spec_finish(struct vm_spec *s);
+
 /**
  * spec_parse() - read the JSON object of a create request over the defaults in @s
  *
- * Unknown members, wrong types and values out of range are refused with the member's name.
- * Return: 0 or -EINVAL.
+ * Unknown members, wrong types and values out of range are refused with the member's name; @s is then as it was.
+ * Return: 0, -EINVAL or -ENOMEM. In any case spec_finish() frees what @s owns.
  */
 int spec_parse(struct vm_spec *s, const json_t *json, struct err *e);
 

@@ -863,13 +863,14 @@ struct hv_vm *vm_create(struct hv *hv, const uint8_t id[16], const struct vm_spe
 {
 	struct hv_vm *vm = calloc(1, sizeof(*vm));
 
-	if (!vm)
+	if (!vm || spec_copy(&vm->spec, spec) < 0) {
+		free(vm);
 		return NULL;
+	}
 	vm->hv = hv;
 	vm->hooks = &hv->hooks;
 	vm->hooks_arg = hv->arg;
 	memcpy(vm->id, id, sizeof(vm->id));
-	vm->spec = *spec;
 	vm->owner = owner;
 	vm->end = HV_STOPPED;
 	vm->since_ms = loop_now_ms();

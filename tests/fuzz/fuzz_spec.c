@@ -19,6 +19,9 @@ static void read_again(const struct vm_spec *s)
 	if (!json || spec_parse(&again, json, NULL) != 0)
 		abort();
 	json_decref(json);
+	if (!again.id != !s->id || (s->id && memcmp(again.id, s->id, sizeof(*s->id)) != 0))
+		abort();
+	spec_finish(&again);
 	if (strcmp(again.name, s->name) != 0 || strcmp(again.image, s->image) != 0 || again.cpus != s->cpus ||
 	    again.memory_bytes != s->memory_bytes || again.net != s->net || again.cols != s->cols || again.rows != s->rows)
 		abort();
@@ -35,5 +38,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	json_decref(json);
 	read_again(&s);
+	spec_finish(&s);
 	return 0;
 }

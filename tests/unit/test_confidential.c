@@ -265,7 +265,8 @@ static void new_key(mbedtls_pk_context *key)
 static void an_owners_id_block(void **state)
 {
 	mbedtls_pk_context key, author;
-	struct snp_id id = { .policy = 0x30000 };
+	struct snp_id what = { .policy = 0x30000 };
+	struct vm_id id;
 	struct err e = { 0 };
 
 	(void)state;
@@ -275,10 +276,10 @@ static void an_owners_id_block(void **state)
 	new_key(&key);
 	new_key(&author);
 	assert_int_equal(confidential_make(&made, &host, &img, &spec, NULL), 0);
-	memcpy(id.measurement, made.measured.digest, sizeof(id.measurement));
-	snp_id_block(&id, spec.id_block);
-	assert_int_equal(snp_id_auth(spec.id_block, &key, NULL, spec.id_auth, NULL), 0);
-	spec.has_id = true;
+	memcpy(what.measurement, made.measured.digest, sizeof(what.measurement));
+	snp_id_block(&what, id.block);
+	assert_int_equal(snp_id_auth(id.block, &key, NULL, id.auth, NULL), 0);
+	spec.id = &id;
 	assert_int_equal(confidential_make(&made, &host, &img, &spec, NULL), 0);
 	assert_true(made.has_id && !made.has_author);
 	assert_int_equal(plan_with(HV_ACCEL_KVM, NULL), 0);
@@ -289,7 +290,7 @@ static void an_owners_id_block(void **state)
 			assert_null(strstr(plan.argv[i], "author-key-enabled"));
 		}
 	}
-	assert_int_equal(snp_id_auth(spec.id_block, &key, &author, spec.id_auth, NULL), 0);
+	assert_int_equal(snp_id_auth(id.block, &key, &author, id.auth, NULL), 0);
 	assert_int_equal(confidential_make(&made, &host, &img, &spec, NULL), 0);
 	assert_int_equal(plan_with(HV_ACCEL_KVM, NULL), 0);
 	assert_true(made.has_author);
@@ -298,14 +299,15 @@ static void an_owners_id_block(void **state)
 	assert_int_equal(confidential_make(&made, &host, &img, &spec, &e), -EINVAL);
 	assert_non_null(strstr(e.msg, "another measurement"));
 	spec.cpus = 2;
-	spec.id_auth[0x50] ^= 1;
+	id.auth[0x50] ^= 1;
 	assert_int_equal(confidential_make(&made, &host, &img, &spec, &e), -EINVAL);
 	assert_non_null(strstr(e.msg, "id_auth"));
-	id.policy = 0xb0000;
-	snp_id_block(&id, spec.id_block);
-	assert_int_equal(snp_id_auth(spec.id_block, &key, NULL, spec.id_auth, NULL), 0);
+	what.policy = 0xb0000;
+	snp_id_block(&what, id.block);
+	assert_int_equal(snp_id_auth(id.block, &key, NULL, id.auth, NULL), 0);
 	assert_int_equal(confidential_make(&made, &host, &img, &spec, &e), -EINVAL);
 	assert_non_null(strstr(e.msg, "another policy"));
+	spec.id = NULL;
 	mbedtls_pk_free(&key);
 	mbedtls_pk_free(&author);
 	mbedtls_ctr_drbg_free(&random_source);
@@ -351,6 +353,7 @@ static void specs(void **state)
 		"{\"host_data\": \"00\"}", "{\"host_data\": 7}",
 	};
 	struct vm_spec again;
+	struct vm_id id;
 	json_t *json;
 
 	(void)state;
@@ -360,18 +363,21 @@ static void specs(void **state)
 		assert_int_equal(parse(bad[i], NULL), -EINVAL);
 	assert_int_equal(parse("{\"confidential\": \"snp-debug\", \"host_data\": \"" HASH_A "\"}", NULL), 0);
 	assert_int_equal(spec.confidential, VM_CONFIDENTIAL_SNP_DEBUG);
-	spec.has_id = true;
-	memset(spec.id_block, 7, sizeof(spec.id_block));
-	memset(spec.id_auth, 9, sizeof(spec.id_auth));
+	spec.id = &id;
+	memset(id.block, 7, sizeof(id.block));
+	memset(id.auth, 9, sizeof(id.auth));
 	json = spec_json(&spec);
 	spec_defaults(&again);
 	assert_int_equal(spec_parse(&again, json, NULL), 0);
-	assert_memory_equal(again.id_auth, spec.id_auth, sizeof(spec.id_auth));
-	assert_memory_equal(again.id_block, spec.id_block, sizeof(spec.id_block));
+	assert_memory_equal(again.id->auth, id.auth, sizeof(id.auth));
+	assert_memory_equal(again.id->block, id.block, sizeof(id.block));
 	assert_memory_equal(again.host_data, spec.host_data, sizeof(spec.host_data));
 	assert_int_equal(again.confidential, spec.confidential);
 	(void)json_object_del(json, "id_auth");
 	assert_int_equal(spec_parse(&again, json, NULL), -EINVAL);
+	assert_non_null(again.id);
+	spec_finish(&again);
+	spec.id = NULL;
 	json_decref(json);
 }
 
