@@ -501,6 +501,11 @@ void machines_host(const struct machines *ms, struct hv_host *out)
 	hv_host(ms->hv, out);
 }
 
+int machines_may_run(struct machines *ms, const struct vm_spec *spec, struct err *e)
+{
+	return hv_may_run(ms->hv, spec, e);
+}
+
 const char *machine_id(const struct machine *m)
 {
 	return m->id_text;

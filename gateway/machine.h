@@ -67,6 +67,9 @@ struct machines *machines_destroy(struct machines *ms);
 /** machines_host() - host facts, as hv_host() */
 void machines_host(const struct machines *ms, struct hv_host *out);
 
+/** machines_may_run() - as hv_may_run() */
+int machines_may_run(struct machines *ms, const struct vm_spec *spec, struct err *e);
+
 /**
  * struct machine_wish - a machine that somebody wants
  * @quota: what its person may use

@@ -148,6 +148,24 @@ int hv_may_drive(const struct hv *hv, const struct vm_spec *spec, struct err *e)
 	return 0;
 }
 
+int hv_may_run(struct hv *hv, const struct vm_spec *spec, struct err *e)
+{
+	struct confidential_host here = { .image = NULL };
+	int r = hv_may_drive(hv, spec, e);
+
+	if (r < 0 || spec->confidential == VM_CONFIDENTIAL_NONE)
+		return r;
+	/* In the order in which a start would fail. */
+	r = confidential_host_cpu(&here, e);
+	if (r == 0 && !has_binary(&hv->hello, hv_driver_qemu.name))
+		r = err_set(e, -EINVAL, "the helper has no program qemu: install it, or add it to the helper's list of binaries");
+	if (r == 0 && hv->accel != HV_ACCEL_KVM)
+		r = err_set(e, -EOPNOTSUPP, "a confidential machine needs KVM, and guests do not run under it here");
+	if (r == 0 && !hv->confidential.image)
+		r = confidential_host_load(&hv->confidential, hv->c.firmware, e);
+	return r;
+}
+
 /* In words, for people who ask why it is not the better one. */
 static void explain_driver(struct hv *hv)
 {

@@ -276,4 +276,11 @@ struct hv_host {
 
 void hv_host(const struct hv *hv, struct hv_host *out);
 
+/**
+ * hv_may_run() - could such a machine start here? Looks at its driver and at whether it is confidential
+ *
+ * What no look can tell (does the image exist, is there room) shows at its start. Return: 0, or negative with @e.
+ */
+int hv_may_run(struct hv *hv, const struct vm_spec *spec, struct err *e);
+
 #endif

@@ -72,7 +72,7 @@ export const keep_preferences = (prefs) => request("PUT", "settings", prefs);
 export const host_facts = () => request("GET", "host");
 
 /** @returns {Promise<object[]>} one's machines, oldest first */
-export const machines = async () => (await request("GET", "vms?limit=10")).items;
+export const machines = async () => (await request("GET", "vms?limit=200")).items;
 /** @param {object} spec @param {string} key the same key makes the same machine */
 export const create_machine = (spec, key) => request("POST", "vms", spec, { "Idempotency-Key": key });
 export const machine = (id) => request("GET", vm_path(id));
@@ -82,6 +82,10 @@ export const stop_machine = (id, force) => request("POST", vm_path(id, "stop"), 
 /** Asked only: the state tells when it is so. */
 export const pause_machine = (id) => request("POST", vm_path(id, "pause"), {});
 export const resume_machine = (id) => request("POST", vm_path(id, "resume"), {});
+/** Stops it first; what is in it is gone. */
+export const delete_machine = (id) => request("DELETE", vm_path(id));
+/** @returns {Promise<object[]>} what a new machine can begin as; none where the server knows no recipes */
+export const recipes = async () => (await request("GET", "recipes")).items;
 export const restart_machine = (id) => request("POST", vm_path(id, "restart"), {});
 
 /** @returns {Promise<object>} EVIDENCE of the last question; 404 when nobody has asked */

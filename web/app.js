@@ -11,6 +11,7 @@ import { install_worker } from "./install.js";
 import { follow_share } from "./shared-way.js";
 import { forget_screen } from "./snapshot.js";
 import { offer_languages } from "./languages.js";
+import { which } from "./which.js";
 import { t } from "./words.js";
 
 const REASONS = { login: "door.login", revoked: "door.revoked" };
@@ -40,7 +41,8 @@ async function enter() {
 	try {
 		const host = await api.host_facts();
 		room = new Room(who, host, leave);
-		room.begin(await find_machine({ cols: room.term.cols, rows: room.term.rows }, () => room.owner()));
+		const { wanted, none } = which(location.search);
+		room.begin(await find_machine({ cols: room.term.cols, rows: room.term.rows }, () => room.owner(), wanted, none ? () => room.first_machine() : null));
 		room.settle();
 	} catch (error) {
 		show("room", false);

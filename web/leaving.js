@@ -12,6 +12,12 @@ export function reload() {
 	location.reload();
 }
 
+/** To another page of ours, which the person has just asked for. @param {string} path */
+export function go(path) {
+	on_purpose = true;
+	location.assign(path);
+}
+
 /** @param {() => boolean} costly a program runs, or typing has not arrived */
 export function ask_before_leaving(costly) {
 	addEventListener("beforeunload", (event) => {

@@ -4,6 +4,7 @@
  * Knows no elements; the room listens.
  */
 import * as api from "./api.js";
+import { choose_machine } from "./which.js";
 
 /** The states on the way to a prompt, in order. */
 export const BOOT_STATES = ["requested", "placing", "starting", "booting", "ready"];
@@ -126,15 +127,19 @@ export class Machine {
 }
 
 /**
- * This person's machine: the one there is, or a new one.
+ * The machine that a page is for: the one wanted, whichever there is, or a new one.
  * @param {{cols: number, rows: number}} size that its console should have from the start
  * @param {() => Promise<object>} owner what else to say of a new one: whose it is
+ * @param {string} wanted id or name, "" for whichever
+ * @param {?() => Promise<object>} make makes one, when the person should be asked before; null: at once
  */
-export async function find_machine(size, owner) {
-	const [first] = await api.machines();
-	const spec = first ? null : { ...size, ...await owner() };
+export async function find_machine(size, owner, wanted = "", make = null) {
+	const found = choose_machine(await api.machines(), wanted);
+	if (found || make)
+		return found ?? make();
+	const spec = { ...size, ...await owner() };
 	const key = crypto.randomUUID(); /* the same for every try: at most one comes of them */
-	for (let tries = 1; !first; tries++)
+	for (let tries = 1; ; tries++)
 		try {
 			return await api.create_machine(spec, key);
 		} catch (error) {
@@ -144,5 +149,4 @@ export async function find_machine(size, owner) {
 				throw error;
 			await new Promise((resolve) => setTimeout(resolve, BUSY_WAIT_MS));
 		}
-	return first;
 }

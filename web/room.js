@@ -13,11 +13,13 @@ import { in_front } from "./front.js";
 import { full_screen_button } from "./fullscreen.js";
 import { IdleWarning } from "./idle.js";
 import { Keys } from "./keys.js";
-import { ask_before_leaving, reload } from "./leaving.js";
+import { ask_before_leaving, go, reload } from "./leaving.js";
 import { Layout } from "./layout.js";
 import { SLEPT_DEADLINE_MS } from "./link.js";
 import { BOOT_STATES, Machine } from "./machine.js";
+import { Machines } from "./machines.js";
 import { page_menu, power_menu } from "./menu.js";
+import { NewMachine } from "./new-machine.js";
 import { Overlay } from "./overlay.js";
 import { Pane } from "./pane.js";
 import { Ports } from "./ports.js";
@@ -37,6 +39,7 @@ import { Touch } from "./touch.js";
 import { transcript_dialog } from "./transcript.js";
 import { keep_in_view } from "./viewport.js";
 import { on_waking } from "./waking.js";
+import { way_to } from "./which.js";
 import { SUBPROTOCOL } from "./wire.js";
 import { t, word } from "./words.js";
 
@@ -57,6 +60,8 @@ export class Room {
 	#came = false; /* the person has chosen a terminal, or one was chosen when the guest was ready */
 	#seal;
 	#ports;
+	#new;
+	#first = null; /* waits for the machine that is being made while there is none */
 	#recording = new Recording(() => this.#pane.stream, () => this.term.focus());
 	#tabs = new Tabs({
 		choose: (id, stay) => this.#choose(id, !stay), close: (id) => this.#close(id), open: () => this.#open_shell(),
@@ -91,6 +96,10 @@ export class Room {
 		const share = new Share({ open: host.share_open === true, closed: () => this.term.focus() });
 		on_click("share-open", () => share.open(this.#pane.stream));
 		new Files({ vm: () => this.#machine.vm.id, stream: () => this.#pane.stream, closed: () => this.term.focus() });
+		this.#new = new NewMachine({
+			host, owner: () => this.owner(), closed: () => this.term.focus(), made: (vm) => this.#first ? this.#first(vm) : go(way_to(vm.id)),
+		});
+		new Machines({ here: () => this.#machine.id, create: () => this.#new.open(), closed: () => this.term.focus() });
 		this.#ports = new Ports({
 			pattern: host.preview, vm: () => ({ id: this.#machine.id, sealed: this.#confidential() }), closed: () => this.term.focus(),
 		});
@@ -138,8 +147,15 @@ export class Room {
 		return this.#seal.owner().then((host_data) => ({ host_data }), () => ({}));
 	}
 
+	/** Ask for a machine, of somebody who has just deleted the last one. @returns {Promise<object>} */
+	first_machine() {
+		this.#new.open(true);
+		return new Promise((resolve) => { this.#first = resolve; });
+	}
+
 	/** Show this machine. */
 	begin(vm) {
+		this.#first = null;
 		this.#machine = new Machine(vm, (now, before) => this.#on_machine(now, before), (error) => this.#on_fault(this.#pane, error));
 		this.#streams = [{ id: this.#machine.console, kind: "console", name: t("tabs.console") }];
 		this.#layout.follow((vm.streams ?? this.#streams).map(({ id }) => id));

@@ -237,6 +237,12 @@ void hv_host(const struct hv *hv, struct hv_host *out)
 	*out = (struct hv_host){ .online = hv->online, .driver = "local", .accel = "tcg", .accel_reason = "", .missing = "", .uplink = "" };
 }
 
+int hv_may_run(struct hv *hv, const struct vm_spec *spec, struct err *e)
+{
+	(void)hv;
+	return spec->confidential == VM_CONFIDENTIAL_NONE ? 0 : err_set(e, -EOPNOTSUPP, "no SEV-SNP");
+}
+
 int stream_create(struct stream **out, struct loop *loop, struct sched *sched, const char *id, const struct stream_hooks *hooks,
 		  void *arg)
 {

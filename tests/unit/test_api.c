@@ -772,6 +772,9 @@ static void health(void **state)
 	sign_in("ann@x.org");
 	assert_int_equal(ask(HTTP_GET, "/api/v1/host", NULL, &j), 200);
 	assert_string_equal(text(j, "driver"), "local");
+	assert_int_equal(json_array_size(json_object_get(j, "drivers")), 3);
+	assert_false(json_boolean_value(json_object_get(json_object_get(j, "confidential"), "able")));
+	assert_string_equal(text(json_object_get(j, "confidential"), "why"), "no SEV-SNP");
 	json_decref(j);
 }
 
