@@ -198,7 +198,7 @@ static void add_address(struct agent_identity *i, const char *address, uint8_t p
 	}
 }
 
-void agent_tie_identify(struct agent_tie *t, const char *hostname, const struct hv_view *net)
+void agent_tie_identify(struct agent_tie *t, const char *hostname, const uint8_t machine[16], const struct hv_view *net)
 {
 	struct agent_identity i = { .hostname = hostname, .entropy_len = sizeof(i.entropy) };
 	struct buf body = BUF_INIT(512);
@@ -209,6 +209,8 @@ void agent_tie_identify(struct agent_tie *t, const char *hostname, const struct 
 		add_address(&i, net->ip4, net->prefix4, net->gw4, AF_INET);
 		add_address(&i, net->ip6, net->prefix6, net->gw6, AF_INET6);
 	}
+	i.has_machine = agent_host_version(t->host) >= AGENT_VERSION_MACHINE;
+	memcpy(i.machine, machine, sizeof(i.machine));
 	clock_gettime(CLOCK_REALTIME, &now);
 	i.clock_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	if (getrandom(i.entropy, sizeof(i.entropy), 0) == (ssize_t)sizeof(i.entropy)) {

@@ -309,7 +309,7 @@ static void introduce(struct machine *m, const uint8_t boot_id[AGENT_BOOT_BYTES]
 	memcpy(m->boot_id, boot_id, sizeof(m->boot_id));
 	hv_vm_view(m->vm, &view);
 	/* The command line of a confidential machine is measured, and says nothing about this one. */
-	agent_tie_identify(m->tie, m->spec.name, m->spec.confidential != VM_CONFIDENTIAL_NONE ? &view : NULL);
+	agent_tie_identify(m->tie, m->spec.name, m->id, m->spec.confidential != VM_CONFIDENTIAL_NONE ? &view : NULL);
 }
 
 static void on_introduced(void *arg)

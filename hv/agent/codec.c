@@ -512,6 +512,10 @@ void agent_put_identity(struct buf *b, const struct agent_identity *i)
 		agent_put_bytes(b, a->gateway, sizeof(a->gateway));
 	}
 	agent_put_str(b, i->hostname ? i->hostname : "");
+	if (i->has_machine) {
+		agent_put_u8(b, 1);
+		agent_put_bytes(b, i->machine, sizeof(i->machine));
+	}
 }
 
 static bool get_address(struct agent_in *in, struct agent_address *a)
@@ -540,7 +544,88 @@ int agent_get_identity(struct agent_in *in, struct agent_identity *i)
 			return -EPROTO;
 	}
 	i->hostname = agent_get_str(in, 64);
+	if (!in->bad && in->left > 0) {
+		i->has_machine = agent_get_u8(in) == 1;
+		agent_get_bytes(in, i->machine, sizeof(i->machine));
+		if (!i->has_machine)
+			return -EPROTO;
+	}
 	return agent_get_done(in) ? 0 : -EPROTO;
+}
+
+void agent_put_health(struct buf *b, const struct agent_health *h)
+{
+	agent_put_u64(b, h->uptime_ms);
+	agent_put_u64(b, h->memory);
+	agent_put_u64(b, h->memory_available);
+	agent_put_u32(b, h->jobs);
+	agent_put_u32(b, h->load_milli);
+	if (!h->whole)
+		return;
+	agent_put_u64(b, h->clock_ns);
+	agent_put_u64(b, h->disk);
+	agent_put_u64(b, h->disk_available);
+	agent_put_u32(b, h->flags);
+}
+
+int agent_get_health(struct agent_in *in, struct agent_health *h)
+{
+	*h = (struct agent_health){ .uptime_ms = agent_get_u64(in) };
+	h->memory = agent_get_u64(in);
+	h->memory_available = agent_get_u64(in);
+	h->jobs = agent_get_u32(in);
+	h->load_milli = agent_get_u32(in);
+	h->whole = !in->bad && in->left > 0;
+	if (h->whole) {
+		h->clock_ns = agent_get_u64(in);
+		h->disk = agent_get_u64(in);
+		h->disk_available = agent_get_u64(in);
+		h->flags = agent_get_u32(in);
+	}
+	if (!agent_get_done(in) || h->memory_available > h->memory || h->disk_available > h->disk || h->memory > INT64_MAX || h->disk > INT64_MAX ||
+	    h->uptime_ms > INT64_MAX || h->clock_ns > INT64_MAX)
+		return -EPROTO;
+	return 0;
+}
+
+bool agent_secret_name(const char *name)
+{
+	size_t n = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+
+	return n > 0 && n <= AGENT_SECRET_NAME_MAX && !name[n] && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+bool agent_owner_name(const char *name)
+{
+	size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+
+	return n <= AGENT_OWNER_MAX && !name[n] && name[0] != '-';
+}
+
+void agent_put_secret(struct buf *b, const struct agent_secret *s)
+{
+	agent_put_u32(b, s->remove ? 1 : 0);
+	agent_put_u32(b, s->mode);
+	agent_put_str(b, s->owner ? s->owner : "");
+	agent_put_str(b, s->name);
+	agent_put_bytes(b, s->data, s->len);
+}
+
+int agent_get_secret(struct agent_in *in, struct agent_secret *s)
+{
+	uint32_t flags = agent_get_u32(in);
+
+	memset(s, 0, sizeof(*s));
+	s->remove = flags == 1;
+	s->mode = agent_get_u32(in);
+	s->owner = agent_get_str(in, AGENT_OWNER_MAX);
+	s->name = agent_get_str(in, AGENT_SECRET_NAME_MAX);
+	s->data = in->at;
+	s->len = in->left;
+	if (in->bad || flags > 1 || s->mode > 0777 || s->len > AGENT_DATA_MAX || (s->remove && s->len > 0) || !agent_secret_name(s->name) ||
+	    !agent_owner_name(s->owner))
+		return -EPROTO;
+	return 0;
 }
 
 static void put_piece(struct buf *b, const uint8_t *data, size_t len)

@@ -154,6 +154,19 @@ int agent_get_front(struct agent_in *in, struct agent_front *f);
 void agent_put_stat(struct buf *b, const struct agent_stat *s);
 int agent_get_stat(struct agent_in *in, struct agent_stat *s);
 
+/** struct agent_health - how a guest is. @whole: what follows it is known; @load_milli: of a minute, in 1/1000 */
+struct agent_health {
+	uint64_t uptime_ms, memory, memory_available;
+	uint32_t jobs, load_milli;
+	bool whole;
+	uint64_t clock_ns, disk, disk_available;
+	uint32_t flags;
+};
+
+void agent_put_health(struct buf *b, const struct agent_health *h);
+/** agent_get_health() - numbers are the guest's word, and checked only to fit together. Return: 0 or -EPROTO */
+int agent_get_health(struct agent_in *in, struct agent_health *h);
+
 /** struct agent_report - an attestation report and the host's certificates for it, which may be none; in the body */
 struct agent_report {
 	const uint8_t *report, *certs;
@@ -178,6 +191,7 @@ struct agent_address {
 /**
  * struct agent_identity - who the guest is from now on
  * @clock_ns: of CLOCK_REALTIME, 0 = leave it; @hostname: "" = leave it; @entropy: credited to the kernel's pool, may be empty
+ * @has_machine: @machine is the id of the machine, which it shares with no other (AGENT_VERSION_MACHINE)
  */
 struct agent_identity {
 	uint64_t clock_ns;
@@ -186,9 +200,29 @@ struct agent_identity {
 	size_t entropy_len;
 	struct agent_address address[AGENT_ADDRESSES_MAX];
 	size_t addresses;
+	bool has_machine;
+	uint8_t machine[16];
 };
 
 void agent_put_identity(struct buf *b, const struct agent_identity *i);
 int agent_get_identity(struct agent_in *in, struct agent_identity *i);
+
+/** agent_secret_name() - 1 to 64 of [A-Za-z0-9._-], neither . nor .. */
+bool agent_secret_name(const char *name);
+
+/** agent_owner_name() - "", a number, or the name of a user: 32 of [a-z0-9_-] at most */
+bool agent_owner_name(const char *name);
+
+/** struct agent_secret - a file of run/secrets. @remove: no more of it; @mode: 0777 at most, 0 = 0400; @owner: NULL or "" = root; strings and bytes lie in the body */
+struct agent_secret {
+	const char *name, *owner;
+	uint32_t mode;
+	bool remove;
+	const uint8_t *data;
+	size_t len;
+};
+
+void agent_put_secret(struct buf *b, const struct agent_secret *s);
+int agent_get_secret(struct agent_in *in, struct agent_secret *s);
 
 #endif

@@ -67,6 +67,7 @@ struct guest_link {
 	struct buf out;
 	uint8_t in[65536];
 	size_t in_at, in_len;
+	bool wipe; /* what was read holds parts of a secret */
 };
 
 /** struct guest_console - the program on the agent's own terminal; @pid 0 = none: the agent serves a machine. @status as of waitpid(2) once @ended; @asked: was told to hang up */
@@ -156,8 +157,14 @@ int console_hang_up(struct guest *g);
 /** console_end() - after the loop: end as the program did, or by SIGTERM when it runs still. Return: an exit status */
 int console_end(struct guest *g);
 
-/** identity_apply() - hostname, addresses, clock, entropy. Tries all. Return: 0 or the first -errno */
-int identity_apply(const struct agent_identity *i);
+/** health_take() - how this guest is; a sealed one tells less. Return: 0 or -errno */
+int health_take(const struct guest *g, struct agent_health *h);
+
+/** secret_apply() - put or remove a file of run/secrets, which it mounts when there is none. Return: 0 or -errno */
+int secret_apply(int root_fd, const struct agent_secret *s);
+
+/** identity_apply() - hostname, addresses, clock, entropy, machine id and host keys. Tries all. Return: 0 or the first -errno */
+int identity_apply(int root_fd, const struct agent_identity *i);
 
 /** address_apply() - give an interface an address, bring it up, route through a gateway. Return: 0 or -errno */
 int address_apply(const struct agent_address *a);

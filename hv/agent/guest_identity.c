@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/random.h>
@@ -60,7 +61,86 @@ static void name_server(const struct agent_identity *i)
 	}
 }
 
-int identity_apply(const struct agent_identity *i)
+/* Found nowhere to write it: an image that is read-only there, or that has no such thing. */
+static bool is_no_place(int error)
+{
+	return error == EROFS || error == ENOENT || error == EBUSY || error == ENOTDIR;
+}
+
+static int machine_id(int etc_fd, const uint8_t id[16])
+{
+	char text[34], old[34] = "";
+	_close_ int fd = -1;
+	int r;
+
+	for (size_t n = 0; n < 16; n++)
+		(void)snprintf(text + 2 * n, 3, "%02x", id[n]);
+	text[32] = '\n';
+	text[33] = '\0';
+	if (fd_read_file(etc_fd, "machine-id", old, sizeof(old)) > 0 && strcmp(old, text) == 0)
+		return 0;
+	(void)unlinkat(etc_fd, ".machine-id~", 0);
+	fd = openat(etc_fd, ".machine-id~", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
+	if (fd < 0)
+		return is_no_place(errno) ? 0 : -errno;
+	r = fd_write_all(fd, text, 33);
+	if (r == 0 && renameat(etc_fd, ".machine-id~", etc_fd, "machine-id") < 0)
+		r = is_no_place(errno) ? 0 : -errno;
+	(void)unlinkat(etc_fd, ".machine-id~", 0);
+	return r;
+}
+
+/* Is there a server's directory that has no key yet? */
+static bool wants_host_keys(int etc_fd)
+{
+	int fd = openat(etc_fd, "ssh", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	const struct dirent *d;
+	bool found = false;
+
+	if (!dir) {
+		(void)fd_close(fd);
+		return false;
+	}
+	while (!found && (d = readdir(dir)) != NULL) /* NOLINT(concurrency-mt-unsafe) */
+		found = strncmp(d->d_name, "ssh_host_", 9) == 0;
+	(void)closedir(dir);
+	return !found;
+}
+
+/* Not waited for: large keys take a slow machine seconds. Without ssh-keygen nothing happens. */
+static int host_keys(int root_fd)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return -errno;
+	if (pid > 0)
+		return waitpid(pid, NULL, 0) == pid ? 0 : -errno;
+	if (fork() == 0 && fchdir(root_fd) == 0) { /* a grandchild, so that nobody has to wait for it */
+		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+		for (int fd = 0; null >= 0 && fd < 3; fd++)
+			(void)dup2(null, fd);
+		(void)execlp("ssh-keygen", "ssh-keygen", "-A", "-f", ".", (char *)NULL);
+	}
+	_exit(0);
+}
+
+static int be_this_machine(int root_fd, const uint8_t id[16])
+{
+	_close_ int etc_fd = openat(root_fd, "etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r;
+
+	if (etc_fd < 0)
+		return is_no_place(errno) ? 0 : -errno;
+	r = machine_id(etc_fd, id);
+	if (wants_host_keys(etc_fd))
+		keep_first(&r, host_keys(root_fd));
+	return r;
+}
+
+int identity_apply(int root_fd, const struct agent_identity *i)
 {
 	struct timespec clock = { .tv_sec = (time_t)(i->clock_ns / NS_PER_S), .tv_nsec = (long)(i->clock_ns % NS_PER_S) };
 	int r = 0;
@@ -74,6 +154,8 @@ int identity_apply(const struct agent_identity *i)
 	for (size_t n = 0; n < i->addresses; n++)
 		keep_first(&r, address_apply(&i->address[n]));
 	name_server(i);
+	if (i->has_machine)
+		keep_first(&r, be_this_machine(root_fd, i->machine));
 	return r;
 }
 

@@ -157,6 +157,11 @@ static void serve_input(struct guest *g)
 			job_detach_all(g);
 		l->in_at += used;
 	}
+	if (l->wipe) {
+		explicit_bzero(l->in, l->in_at);
+		explicit_bzero(l->in + l->in_len, sizeof(l->in) - l->in_len);
+		l->wipe = false;
+	}
 	if (l->in_at < l->in_len)
 		ev_io_stop(g->loop->ev, &l->on_read);
 	else if (l->fd >= 0 && !ev_is_active(&l->retry))

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <string.h>
-#include <sys/sysinfo.h>
 
 #include "hv/agent/guest.h"
 #include "hv/agent/report.h"
@@ -16,18 +15,15 @@ typedef int serve_fn(struct guest *g, struct agent_frame *f, struct buf *out);
 
 static int on_health(struct guest *g, struct agent_frame *f, struct buf *out)
 {
-	struct sysinfo s;
+	struct agent_health h;
+	int r;
 
 	if (!agent_get_done(&f->body))
 		return -EPROTO;
-	if (sysinfo(&s) < 0)
-		return -errno;
-	agent_put_u64(out, (uint64_t)s.uptime * 1000);
-	agent_put_u64(out, (uint64_t)s.totalram * s.mem_unit);
-	agent_put_u64(out, (uint64_t)(s.freeram + s.bufferram) * s.mem_unit);
-	agent_put_u32(out, g->njobs);
-	agent_put_u32(out, (uint32_t)((uint64_t)s.loads[0] * 1000 >> SI_LOAD_SHIFT));
-	return 0;
+	r = health_take(g, &h);
+	if (r == 0)
+		agent_put_health(out, &h);
+	return r;
 }
 
 static void put_description(const struct guest_job *j, struct buf *out)
@@ -181,8 +177,24 @@ static int on_identity(struct guest *g, struct agent_frame *f, struct buf *out)
 	if (g->sealed) {
 		i.entropy_len = 0;
 		i.clock_ns = 0;
+		i.has_machine = false;
 	}
-	return g->console.pid ? -EOPNOTSUPP : identity_apply(&i); /* name and clock would be the host's */
+	return g->console.pid ? -EOPNOTSUPP : identity_apply(g->root_fd, &i); /* name and clock would be the host's */
+}
+
+/* The bytes stay where the request was read, which is wiped: see guest_link.c. */
+static int on_secret(struct guest *g, struct agent_frame *f, struct buf *out)
+{
+	struct agent_in whole = f->body;
+	struct agent_secret s;
+	int r = agent_get_secret(&f->body, &s);
+
+	(void)out;
+	if (r == 0)
+		r = g->console.pid ? -EOPNOTSUPP : secret_apply(g->root_fd, &s); /* its memory is the host's */
+	explicit_bzero((void *)(uintptr_t)whole.at, whole.left);
+	g->link.wipe = true;
+	return r;
 }
 
 static int on_power(struct guest *g, struct agent_frame *f, struct buf *out)
@@ -241,6 +253,7 @@ static serve_fn *const serve[AGENT_REQUESTS] = {
 	[AGENT_READDIR] = on_file,  [AGENT_READ] = on_file,	 [AGENT_WRITE] = on_file,    [AGENT_RENAME] = on_file,
 	[AGENT_REMOVE] = on_file,   [AGENT_MKDIR] = on_file,	 [AGENT_IDENTITY] = on_identity,
 	[AGENT_POWER] = on_power,   [AGENT_FRONT] = on_front, [AGENT_REPORT] = on_report,
+	[AGENT_SECRET] = on_secret,
 };
 
 /* What a host may ask of a guest that does not believe it. */

@@ -31,11 +31,14 @@
  * not taken stays with the agent; when its ring is full it stops reading the program, which blocks: nothing is lost. EXIT follows the END of all output.
  */
 
-#define AGENT_VERSION	  3 /* 2: AGENT_FRONT, and what is unknown is answered -EOPNOTSUPP; 3: AGENT_KIND_COMMAND, AGENT_KIND_PORT */
+/* 2: AGENT_FRONT, and what is unknown is answered -EOPNOTSUPP; 3: AGENT_KIND_COMMAND, AGENT_KIND_PORT; 4: AGENT_SECRET, the machine id in IDENTITY, more HEALTH */
+#define AGENT_VERSION	  4
 #define AGENT_VERSION_LOWEST 1
 #define AGENT_VERSION_FRONT  2
 #define AGENT_VERSION_COMMAND 3
 #define AGENT_VERSION_PORT    3
+#define AGENT_VERSION_SECRET  4
+#define AGENT_VERSION_MACHINE 4
 #define AGENT_MAGIC	  "terrAGNT" /* 8 bytes, no NUL */
 #define AGENT_PAD	  0xffU
 #define AGENT_HEAD_BYTES  16U
@@ -43,6 +46,9 @@
 #define AGENT_DATA_MAX	  32768U /* bytes of a stream or a file in one frame */
 #define AGENT_FRAME_MAX	  (AGENT_DATA_MAX + 4096U + 128U) /* a file range with its path */
 #define AGENT_PATH_MAX	  4096U
+#define AGENT_SECRET_NAME_MAX 64U
+#define AGENT_OWNER_MAX	  32U /* bytes of a user's name */
+#define AGENT_SECRET_DIR  "run/secrets"
 #define AGENT_STRINGS_MAX 32768U /* argv and environment of one OPEN */
 #define AGENT_ARGC_MAX	  256U
 #define AGENT_JOBS_MAX	  256U
@@ -64,7 +70,9 @@ enum agent_type {
 	/* magic[8], u16 lowest, u16 highest version, nonce[16], u32 tail; reply, without status: magic[8], u16 version, u16 0, nonce[16],
 	 * boot id[16]: another one means that all jobs are new */
 	AGENT_HELLO = 1,
-	AGENT_HEALTH, /* nothing; reply u64 uptime_ms, u64 memory, u64 memory available (bytes), u32 jobs, u32 load of 1 min in 1/1000 */
+	/* nothing; reply struct agent_health: u64 uptime_ms, u64 memory, u64 memory available (bytes), u32 jobs, u32 load of 1 min in 1/1000; since version 4,
+	 * but not of a sealed guest, u64 clock (ns since 1970), u64 disk, u64 disk available (bytes, of the root), u32 enum agent_health_flag follow */
+	AGENT_HEALTH,
 	AGENT_OPEN,   /* struct agent_open; reply struct agent_job */
 	AGENT_ATTACH, /* u64 from[2]: where stdout and stderr go on, or AGENT_OLDEST; reply struct agent_job */
 	AGENT_LIST,   /* u32 after: jobs with higher numbers; reply u32 count (AGENT_LIST_MAX at most; less: that was all), count jobs */
@@ -78,10 +86,13 @@ enum agent_type {
 	AGENT_RENAME, /* u32 1 = replace nothing, from, to; the file and both names are on disk when it answers */
 	AGENT_REMOVE, /* path of a file or an empty directory */
 	AGENT_MKDIR,  /* u32 mode, path */
-	AGENT_IDENTITY, /* struct agent_identity */
+	AGENT_IDENTITY, /* struct agent_identity; since version 4 u8 1, machine id[16] may follow */
 	AGENT_POWER,  /* u32 enum agent_power; the answer comes first */
 	AGENT_FRONT,  /* u32 after: jobs with higher numbers; reply u32 count, count struct agent_front: of jobs with a PTY; none: that was all */
 	AGENT_REPORT, /* report data[64]; reply struct agent_report. -EOPNOTSUPP where the processor gives none; -EBUSY: asked too often, wait a second */
+	/* struct agent_secret: u32 1 = remove, u32 mode (0 = 0400), owner ("" = root), name, bytes (AGENT_DATA_MAX at most). Kept in the guest's
+	 * memory only. -ESRCH: the guest has no such owner */
+	AGENT_SECRET,
 	AGENT_REQUESTS,
 
 	AGENT_DATA = 0x40, /* u64 offset, bytes */
@@ -102,6 +113,8 @@ enum agent_kind {
 	AGENT_KIND_PORT = 5,
 };
 enum agent_write_flag { AGENT_WRITE_CREATE = 1, AGENT_WRITE_EXCL = 2, AGENT_WRITE_TRUNCATE = 4, AGENT_WRITE_SYNC = 8 };
+/* NETWORK: an interface beside the loopback is up; SSH: somebody listens at port 22 */
+enum agent_health_flag { AGENT_HEALTH_NETWORK = 1, AGENT_HEALTH_SSH = 2 };
 enum agent_power { AGENT_POWER_OFF = 0, AGENT_POWER_REBOOT = 1 };
 
 /* Paths are NUL-terminated, relative to the agent's root; "" and "." are the root itself. A leading / is ignored; .., symbolic links or magic

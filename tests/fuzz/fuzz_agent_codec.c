@@ -56,6 +56,23 @@ static void check_identity(struct agent_in in)
 		abort();
 }
 
+static void check_secret(struct agent_in in)
+{
+	struct buf b = BUF_INIT(2U * AGENT_FRAME_MAX);
+	struct agent_secret s, again;
+	struct agent_in second;
+
+	if (agent_get_secret(&in, &s) < 0)
+		return;
+	if (!agent_secret_name(s.name) || !agent_owner_name(s.owner) || s.len > AGENT_DATA_MAX || s.mode > 0777)
+		abort();
+	agent_put_secret(&b, &s);
+	second = (struct agent_in){ (const uint8_t *)b.data, b.len, false };
+	if (agent_get_secret(&second, &again) < 0 || again.len != s.len || strcmp(again.name, s.name) != 0 || strcmp(again.owner, s.owner) != 0)
+		abort();
+	buf_finish(&b);
+}
+
 static void check_report(struct agent_in in)
 {
 	struct buf b = BUF_INIT(2U * AGENT_FRAME_MAX);
@@ -92,6 +109,7 @@ static bool on_frame(void *arg, struct agent_frame *f)
 	check_open(f->body);
 	check_job(f->body);
 	check_identity(f->body);
+	check_secret(f->body);
 	check_report(f->body);
 	check_front(f->body);
 	return f->job % 7 != 6;
@@ -109,6 +127,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_open(whole);
 	check_job(whole);
 	check_identity(whole);
+	check_secret(whole);
 	check_report(whole);
 	check_front(whole);
 	agent_reader_init(&r, data[0] & 1 ? AGENT_HELLO : AGENT_HELLO | AGENT_REPLY);

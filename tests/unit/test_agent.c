@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -89,6 +90,7 @@ static _Noreturn void serve(int fd, const char *root)
 	if (loop_init(&loop) < 0 || guest_init(&g, &loop, root) < 0)
 		_exit(1);
 	g.sealed = getenv("SEALED") != NULL;
+	g.console.pid = getenv("CONSOLE") ? getpid() : 0;
 	if (getenv("NETNS") && !add_card())
 		_exit(1);
 	guest_use(&g, fd, true);
@@ -166,7 +168,7 @@ static void start_on(struct world *w, int buffer_bytes)
 			_exit(1);
 		(void)snprintf(fd, sizeof(fd), "%d", fcntl(pair[1], F_DUPFD, 3));
 		if (getenv("NETNS"))
-			(void)execlp("unshare", "unshare", "-Urn", self, "agent", fd, w->root, (char *)NULL);
+			(void)execlp("unshare", "unshare", "-Urnm", self, "agent", fd, w->root, (char *)NULL);
 		(void)execl(self, "test_agent", "agent", fd, w->root, (char *)NULL);
 		_exit(1);
 	}
@@ -635,6 +637,7 @@ static int ask(struct world *w, enum agent_type type, struct buf *body)
 static void test_list(void **state)
 {
 	struct buf body = BUF_INIT(64);
+	struct agent_health health;
 	struct agent_in in;
 	struct agent_job job;
 	struct world w;
@@ -659,7 +662,11 @@ static void test_list(void **state)
 	term_finish(&t);
 	body = BUF_INIT(64);
 	assert_int_equal(ask(&w, AGENT_HEALTH, &body), 0);
-	assert_int_equal(w.answer_len, 32);
+	in = (struct agent_in){ w.answer, w.answer_len, false };
+	assert_int_equal(agent_get_health(&in, &health), 0);
+	assert_true(health.whole && health.uptime_ms > 0 && health.memory > health.memory_available && health.memory_available > 0);
+	assert_true(health.disk >= health.disk_available && health.disk > 0);
+	assert_true(llabs((long long)(health.clock_ns / 1000000000U) - (long long)time(NULL)) < 60);
 	stop(&w);
 }
 
@@ -847,6 +854,7 @@ static void test_sealed(void **state)
 	start_on(&w, 0);
 	unsetenv("SEALED");
 	assert_int_equal(ask(&w, AGENT_HEALTH, &body), 0);
+	assert_int_equal(w.answer_len, 32); /* no clock, no disk */
 	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
 		assert_int_equal(ask(&w, refused[i], &body), -EPERM);
 	agent_put_open(&body, &o);
@@ -914,6 +922,135 @@ static void test_later_requests(void **state)
 	stop(&w);
 }
 
+static int ask_secret(struct world *w, const char *name, const char *value, bool remove)
+{
+	const struct agent_secret s = { .name = name, .remove = remove, .data = (const uint8_t *)value, .len = value ? strlen(value) : 0 };
+	struct buf body = BUF_INIT(AGENT_FRAME_MAX);
+
+	agent_put_secret(&body, &s);
+	return ask(w, AGENT_SECRET, &body);
+}
+
+static int ask_owned(struct world *w, const char *name, const char *owner)
+{
+	const struct agent_secret s = { .name = name, .owner = owner, .data = (const uint8_t *)"x", .len = 1 };
+	struct buf body = BUF_INIT(AGENT_FRAME_MAX);
+
+	agent_put_secret(&body, &s);
+	return ask(w, AGENT_SECRET, &body);
+}
+
+static bool memory_has(pid_t pid, const char *text)
+{
+	char path[64], line[512];
+	size_t len = strlen(text);
+	bool found = false;
+	FILE *maps;
+	int mem;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+	maps = fopen(path, "re");
+	(void)snprintf(path, sizeof(path), "/proc/%d/mem", (int)pid);
+	mem = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(maps && mem >= 0);
+	while (!found && fgets(line, sizeof(line), maps)) {
+		unsigned long from = 0, to = 0;
+		char *bytes, mode[5] = "";
+
+		if (sscanf(line, "%lx-%lx %4s", &from, &to, mode) != 3 || mode[1] != 'w' || to - from > (64U << 20))
+			continue;
+		bytes = malloc(to - from);
+		assert_non_null(bytes);
+		if (pread(mem, bytes, to - from, (off_t)from) == (ssize_t)(to - from))
+			found = memmem(bytes, to - from, text, len) != NULL;
+		free(bytes);
+	}
+	(void)fclose(maps);
+	(void)close(mem);
+	return found;
+}
+
+/* In memory, for root, replaced whole, and not in the agent's own memory afterwards. */
+static void test_secrets(void **state)
+{
+	const struct agent_identity i = { .hostname = "", .has_machine = true, .machine = { 0xab, [15] = 0x07 } };
+	struct buf body = BUF_INIT(65536);
+	struct agent_stat st;
+	struct agent_in in;
+	char path[128];
+	struct world w;
+
+	(void)state;
+	if (!may_have_a_card())
+		skip();
+	setenv("NETNS", "1", 1);
+	start_on(&w, 0);
+	unsetenv("NETNS");
+	assert_int_equal(ask_secret(&w, "token", "x", false), -ENOENT); /* no /run */
+	assert_int_equal(ask_path(&w, AGENT_MKDIR, "run"), 0);
+	assert_int_equal(ask_secret(&w, "token", NULL, true), -ENOENT);
+	assert_int_equal(ask_secret(&w, "token", "first", false), 0);
+	assert_int_equal(ask_secret(&w, "token", "se" "cond-7717-value", false), 0);
+	(void)snprintf(path, sizeof(path), "/proc/%d/mountinfo", (int)w.agent);
+	assert_true(file_has(path, "/run/secrets rw,nosuid,nodev,noexec"));
+	(void)snprintf(path, sizeof(path), "%s/run/secrets/token", w.root);
+	assert_int_equal(access(path, F_OK), -1); /* on no disk: outside of the agent's own mounts there is nothing */
+	assert_int_equal(ask_path(&w, AGENT_STAT, "run/secrets"), 0);
+	in = (struct agent_in){ w.answer, w.answer_len, false };
+	assert_int_equal(agent_get_stat(&in, &st), 0);
+	assert_int_equal(st.mode & 07777, 0711);
+	assert_int_equal(ask_path(&w, AGENT_STAT, "run/secrets/token"), 0);
+	in = (struct agent_in){ w.answer, w.answer_len, false };
+	assert_int_equal(agent_get_stat(&in, &st), 0);
+	assert_int_equal(st.mode & 07777, 0400);
+	assert_int_equal(ask_path(&w, AGENT_READDIR, "run/secrets"), 0);
+	assert_int_equal(w.answer_len, 8 + 1 + 6);
+	assert_false(memory_has(w.agent, "cond-7717-value"));
+	assert_int_equal(read_file(&w, "run/secrets/token", 0, 100), 0);
+	assert_int_equal(w.answer_len, 17);
+	assert_memory_equal(w.answer, "second-7717-value", 17);
+	assert_true(memory_has(w.agent, "cond-7717-value")); /* so it would have been found */
+	/* /etc/passwd of this guest says who that is; only root there is somebody here. */
+	assert_int_equal(ask_owned(&w, "of-root", "0"), 0);
+	assert_int_equal(ask_owned(&w, "of-root", "gardener"), -ESRCH);
+	assert_int_equal(ask_path(&w, AGENT_MKDIR, "etc"), 0);
+	assert_int_equal(write_file(&w, "etc/passwd", 0, AGENT_WRITE_CREATE, "broken\nroot:x:0:0::/:\ngardener::0:0:g:/:/bin/sh\n"), 0);
+	assert_int_equal(ask_owned(&w, "of-root", "gardener"), 0);
+	assert_int_equal(ask_owned(&w, "of-root", "gard"), -ESRCH);
+	assert_int_equal(ask_secret(&w, "of-root", NULL, true), 0);
+	assert_int_equal(ask_secret(&w, "token", NULL, true), 0);
+	assert_int_equal(ask_path(&w, AGENT_STAT, "run/secrets/token"), -ENOENT);
+
+	assert_int_equal(ask_path(&w, AGENT_MKDIR, "etc/ssh"), 0);
+	agent_put_identity(&body, &i);
+	assert_int_equal(ask(&w, AGENT_IDENTITY, &body), 0);
+	(void)snprintf(path, sizeof(path), "%s/etc/machine-id", w.root);
+	assert_true(file_has(path, "ab000000000000000000000000000007\n"));
+	(void)snprintf(path, sizeof(path), "%s/etc/ssh/ssh_host_ed25519_key.pub", w.root);
+	if (access("/usr/bin/ssh-keygen", X_OK) == 0)
+		WAIT_FOR(&w, access(path, R_OK) == 0);
+	stop(&w);
+}
+
+static void test_no_secrets_for_a_process(void **state)
+{
+	struct world w;
+
+	(void)state;
+	setenv("SEALED", "1", 1);
+	start_on(&w, 0);
+	unsetenv("SEALED");
+	assert_int_equal(ask_secret(&w, "token", "x", false), -EPERM);
+	stop(&w);
+	setenv("CONSOLE", "1", 1);
+	start_on(&w, 0);
+	unsetenv("CONSOLE");
+	assert_int_equal(ask_path(&w, AGENT_MKDIR, "run"), 0);
+	assert_int_equal(ask_secret(&w, "token", "x", false), -EOPNOTSUPP);
+	assert_int_equal(ask_path(&w, AGENT_STAT, "run/secrets"), -ENOENT);
+	stop(&w);
+}
+
 /* What a confidential machine is told because its command line does not say it. */
 static void test_addresses(void **state)
 {
@@ -955,7 +1092,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_back_pressure), cmocka_unit_test(test_cut_anywhere),     cmocka_unit_test(test_reconnect),
 		cmocka_unit_test(test_list),	      cmocka_unit_test(test_files),	       cmocka_unit_test(test_paths_stay_inside),
 		cmocka_unit_test(test_agent_survives_nonsense), cmocka_unit_test(test_reports_are_counted), cmocka_unit_test(test_command), cmocka_unit_test(test_port), cmocka_unit_test(test_sealed), cmocka_unit_test(test_addresses),
-		cmocka_unit_test(test_later_requests),
+		cmocka_unit_test(test_later_requests), cmocka_unit_test(test_secrets), cmocka_unit_test(test_no_secrets_for_a_process),
 	};
 
 	if (argc == 4 && strcmp(argv[1], "agent") == 0)

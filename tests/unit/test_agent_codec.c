@@ -260,11 +260,66 @@ static void test_identity(void **state)
 	assert_int_equal(agent_get_identity(&in, &back), 0);
 	assert_string_equal(back.hostname, "guest");
 	assert_string_equal(back.address[0].interface, "eth0");
+	assert_false(back.has_machine);
+	i.has_machine = true;
+	i.machine[15] = 7;
+	buf_finish(&b);
+	agent_put_identity(&b, &i);
+	in = in_of(&b, b.len);
+	assert_int_equal(agent_get_identity(&in, &back), 0);
+	assert_true(back.has_machine && back.machine[15] == 7);
+	in = in_of(&b, b.len - 1);
+	assert_int_equal(agent_get_identity(&in, &back), -EPROTO);
 	i.address[0].prefix = 33;
 	buf_finish(&b);
 	agent_put_identity(&b, &i);
 	in = in_of(&b, b.len);
 	assert_int_equal(agent_get_identity(&in, &back), -EPROTO);
+	buf_finish(&b);
+}
+
+static int secret_back(const struct agent_secret *s, struct agent_secret *back, struct buf *b)
+{
+	struct agent_in in;
+
+	buf_finish(b);
+	agent_put_secret(b, s);
+	in = in_of(b, b->len);
+	return agent_get_secret(&in, back);
+}
+
+static void test_secret(void **state)
+{
+	static const char *const bad[] = { "", ".", "..", "a/b", "../x", "a b", "a~", "caf\xc3\xa9", "12345678901234567890123456789012345678901234567890123456789012345" };
+	static const uint8_t bytes[AGENT_DATA_MAX + 1];
+	struct agent_secret s = { .name = ".a-B_9.x", .mode = 0440, .data = bytes, .len = AGENT_DATA_MAX }, back;
+	struct buf b = BUF_INIT(2 * AGENT_FRAME_MAX);
+
+	(void)state;
+	assert_int_equal(secret_back(&s, &back, &b), 0);
+	assert_string_equal(back.name, s.name);
+	assert_true(back.mode == 0440 && back.len == AGENT_DATA_MAX && !back.remove && back.owner[0] == '\0');
+	s.owner = "www-data";
+	assert_int_equal(secret_back(&s, &back, &b), 0);
+	assert_string_equal(back.owner, "www-data");
+	s.owner = "no:body";
+	assert_int_equal(secret_back(&s, &back, &b), -EPROTO);
+	s.owner = NULL;
+	s.len++;
+	assert_int_equal(secret_back(&s, &back, &b), -EPROTO);
+	s.len = 1;
+	s.remove = true;
+	assert_int_equal(secret_back(&s, &back, &b), -EPROTO);
+	s.len = 0;
+	assert_int_equal(secret_back(&s, &back, &b), 0);
+	assert_true(back.remove);
+	s.mode = 04400;
+	assert_int_equal(secret_back(&s, &back, &b), -EPROTO);
+	s.mode = 0;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		s.name = bad[i];
+		assert_int_equal(secret_back(&s, &back, &b), -EPROTO);
+	}
 	buf_finish(&b);
 }
 
@@ -288,7 +343,7 @@ int main(void)
 		cmocka_unit_test(test_reader_any_pieces), cmocka_unit_test(test_reader_torn_frames), cmocka_unit_test(test_reader_refuses),
 		cmocka_unit_test(test_reader_stops),	  cmocka_unit_test(test_tails),		     cmocka_unit_test(test_frame_too_large),
 		cmocka_unit_test(test_open),		  cmocka_unit_test(test_job),		     cmocka_unit_test(test_identity),
-		cmocka_unit_test(test_strings),
+		cmocka_unit_test(test_strings),		  cmocka_unit_test(test_secret),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
