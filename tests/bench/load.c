@@ -146,7 +146,10 @@ static void put_usage(const struct bench *b, json_t *o)
 	put_int(o, "fds", (uint64_t)fds);
 }
 
-/* Memory of the server as a stalled client could make it grow: all of it, rings too. */
+/*
+ * Memory of the server as a stalled client could make it grow: all of it, rings too. But not what is a file's: a page of the
+ * program that runs for the first time is no buffer, and is there once for all clients.
+ */
 static int64_t memory_kib(const struct bench *b)
 {
 	int64_t sum = 0;
@@ -155,7 +158,7 @@ static int64_t memory_kib(const struct bench *b)
 		struct usage u = { 0 };
 
 		usage_read(b->process[i].pid, &u);
-		sum += u.rss_kib + u.shared_kib;
+		sum += u.rss_kib - u.file_kib + u.shared_kib;
 	}
 	return sum;
 }

@@ -91,7 +91,8 @@ static void read_fields(pid_t pid, const char *file, const struct field *fields,
 void usage_read(pid_t pid, struct usage *u)
 {
 	int64_t shared_rss = 0;
-	const struct field status[] = { { "VmRSS:", &u->rss_kib }, { "RssShmem:", &shared_rss }, { "Threads:", &u->threads } };
+	const struct field status[] = { { "VmRSS:", &u->rss_kib }, { "RssShmem:", &shared_rss }, { "RssFile:", &u->file_kib },
+					{ "Threads:", &u->threads } };
 	/* A ring is mapped twice in a row and its pages count twice in RssShmem; their shares in "proportional" size add up to one. */
 	const struct field rollup[] = { { "Pss_Shmem:", &u->shared_kib } };
 

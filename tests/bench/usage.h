@@ -11,11 +11,12 @@
  * struct usage - one process at one moment
  * @cpu_ms:    user and system time of all its threads, ended ones too
  * @rss_kib:   resident memory without shared memory; @shared_kib: resident shared memory: the rings
+ * @file_kib:  what of @rss_kib are pages of files: programs and libraries
  * @threads, @fds: how many it has
  */
 struct usage {
 	double cpu_ms;
-	int64_t rss_kib, shared_kib, threads, fds;
+	int64_t rss_kib, shared_kib, file_kib, threads, fds;
 };
 
 /** usage_cpu_ms() - CPU time alone, to the nanosecond where /proc has 10 ms steps */
