@@ -38,7 +38,7 @@ OUTGOING := base/httpc.c
 NETSETUP := netsetup/caller.c netsetup/cgroup.c netsetup/config.c netsetup/ends.c netsetup/net.c netsetup/nft.c \
             netsetup/nl.c netsetup/ops.c netsetup/plan.c netsetup/privs.c netsetup/request.c netsetup/slot.c \
             netsetup/spawn.c netsetup/subnet.c netsetup/sysctl.c netsetup/tap.c netsetup/undertaker.c
-HV       := hv/bootwatch.c hv/change.c hv/ch.c hv/ch_api.c hv/ch_vsock.c hv/cmdline.c hv/confidential.c hv/frames.c hv/helper.c hv/hv.c hv/image.c hv/landlock.c hv/local.c \
+HV       := hv/bootwatch.c hv/change.c hv/ch.c hv/ch_api.c hv/ch_vsock.c hv/cmdline.c hv/confidential.c hv/frames.c hv/helper.c hv/hv.c hv/image.c hv/image_key.c hv/image_list.c hv/landlock.c hv/local.c \
             hv/plan.c hv/probe.c hv/qemu.c hv/qemu_snp.c hv/qmp.c hv/spec.c hv/sync.c hv/tsc.c hv/vm.c
 AUTH     := auth/access.c auth/audit.c auth/db.c auth/demo.c auth/email.c auth/hypha.c auth/identity.c auth/invite.c \
             auth/jwt.c auth/keyset.c auth/oidc.c auth/oidc_device.c auth/oidc_meta.c auth/prefs.c auth/proxy.c auth/recording.c auth/rule_csv.c \
@@ -53,17 +53,17 @@ SNP      := hv/snp/certs.c hv/snp/chain.c hv/snp/check.c hv/snp/crl.c hv/snp/fir
             hv/snp/signature.c hv/snp/vek.c hv/snp/verify.c hv/snp/vmsa.c
 VERITY   := hv/verity/verity.c
 SEAL     := hv/seal/curve.c hv/seal/record.c hv/seal/seal.c
-LAUNCH   := hv/confidential.c hv/image.c hv/plan.c hv/qemu_snp.c hv/spec.c
+LAUNCH   := hv/confidential.c hv/image.c hv/image_key.c hv/image_list.c hv/plan.c hv/qemu_snp.c hv/spec.c
 KCONFIG  := hv/kconfig.c
 HOST     := hv/host/check.c hv/host/live.c hv/host/record.c
 CTL      := gateway/ctl/attach.c gateway/ctl/cmd_attach.c gateway/ctl/cmd_exec.c gateway/ctl/csession.c gateway/ctl/exec.c gateway/ctl/frames.c \
             gateway/ctl/pick.c gateway/ctl/pieces.c gateway/ctl/ws.c gateway/ctl/cmd_audit.c gateway/ctl/cmd_config_check.c gateway/ctl/cmd_host_check.c gateway/ctl/cmd_login.c \
-            gateway/ctl/cmd_cp.c gateway/ctl/cmd_image_check_kernel.c gateway/ctl/cmd_recording.c gateway/ctl/cp.c gateway/ctl/cmd_snp_fetch.c gateway/ctl/cmd_snp_id_block.c \
+            gateway/ctl/cmd_cp.c gateway/ctl/cmd_image.c gateway/ctl/cmd_image_build.c gateway/ctl/cmd_image_check_kernel.c gateway/ctl/cmd_image_verify.c gateway/ctl/cmd_recording.c gateway/ctl/cp.c gateway/ctl/cmd_snp_fetch.c gateway/ctl/cmd_snp_id_block.c \
             gateway/ctl/cmd_snp_measure.c gateway/ctl/cmd_snp_launch.c gateway/ctl/cmd_snp_owner_key.c gateway/ctl/evidence.c \
             gateway/ctl/owner_key.c gateway/ctl/sealed.c \
             gateway/ctl/cmd_snp_verify.c gateway/ctl/cmd_share.c gateway/ctl/cmd_user.c gateway/ctl/cmd_verity_hash.c \
             gateway/ctl/cmd_verity_verify.c gateway/ctl/cmd_vm.c gateway/ctl/cmd_vm_attest.c \
-            gateway/ctl/ctl.c gateway/ctl/list.c gateway/ctl/login.c gateway/ctl/rest.c gateway/ctl/rfc3339.c \
+            gateway/ctl/ctl.c gateway/ctl/image_store.c gateway/ctl/list.c gateway/ctl/login.c gateway/ctl/rest.c gateway/ctl/rfc3339.c \
             gateway/ctl/table.c
 GATEWAY  := gateway/api.c gateway/api_ask.c gateway/api_attestation.c gateway/api_host.c gateway/api_invite.c gateway/api_people.c gateway/api_prefs.c gateway/api_preview.c \
             gateway/api_record.c gateway/api_download.c gateway/api_files.c gateway/api_upload.c gateway/fileop.c gateway/api_rules.c gateway/api_session.c gateway/api_share.c gateway/api_signin.c gateway/api_stream.c gateway/api_token.c gateway/api_vm.c \
@@ -80,7 +80,9 @@ terrarium_SRC       := gateway/ctl/main.c $(CTL) $(SNP) $(SEAL) $(VERITY) $(HOST
                        base/buf.c base/httpc.c base/loop.c
 terrarium-agent_SRC := hv/agent/guest.c $(AGENT_GUEST) $(SEAL) base/buf.c base/fd.c base/log.c base/loop.c
 
-PROGRAMS := terrariumd terrarium-netd terrarium terrarium-agent
+terrarium-verity_SRC := hv/verity/guest.c
+
+PROGRAMS := terrariumd terrarium-netd terrarium terrarium-agent terrarium-verity
 
 CTL_LIBS      := -lwebsockets -lmbedx509 -lmbedcrypto $(shell $(PKG_CONFIG) --libs jansson libcurl) -lev -linih -lpthread
 GATEWAY_LIBS  := -lwebsockets -lmbedtls -lmbedx509 -lmbedcrypto $(shell $(PKG_CONFIG) --libs jansson sqlite3 libcurl libjwt) -lcsv -lev -linih -lpthread
@@ -153,10 +155,15 @@ $O/terrarium-agent: $(terrarium-agent_SRC:%.c=$O/obj/%.o)
 	$(SAY) LINK $@
 	$(Q)$(CC) $(AGENT_LINK) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS)
 
-# --- the guest image ---------------------------------------------------------------------------------------------------
+$O/terrarium-verity: $(terrarium-verity_SRC:%.c=$O/obj/%.o)
+	$(SAY) LINK $@
+	$(Q)$(CC) $(AGENT_LINK) $(LDFLAGS) -o $@ $^
+
+# --- the guest images --------------------------------------------------------------------------------------------------
 image: build/images/micro/manifest.json
 # With SAN=1 the programs are in another place, and none of them fits a guest.
-build/images/micro/manifest.json: deploy/guest/build.sh $(shell find deploy/guest/rootfs -type f) $(if $(filter 1,$(SAN)),,build/terrarium-agent)
+GUEST_SRC := $(shell find deploy/guest -type f)
+build/images/micro/manifest.json: $(GUEST_SRC) $(if $(filter 1,$(SAN)),,build/terrarium-agent)
 	$(SAY) IMAGE micro
 	$(Q)deploy/guest/build.sh
 

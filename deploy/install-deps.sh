@@ -3,7 +3,7 @@
 #
 # Installs the Debian packages that Terrarium needs (Debian 12 and 13); does nothing when they are there.
 #
-#   install-deps.sh [-n] SET...      SET: build, run, test (which includes run)      -n: only say what is missing
+#   install-deps.sh [-n] SET...      SET: build, run, image (to build images other than micro), test (which includes run)      -n: only say what is missing
 #
 # As root it installs at once. Else it says what it would install, asks, and uses sudo. Exit status 0 when everything is there.
 set -euo pipefail
@@ -14,9 +14,10 @@ BUILD="make:make gcc:gcc libc6-dev pkgconf libwebsockets-dev libwebsockets-evlib
 	libcurl4-openssl-dev libev-dev libinih-dev libmnl-dev libnftables-dev uthash-dev libcsv-dev nodejs:node npm:npm ca-certificates
 	zstd:zstd lz4:lz4 xz-utils:xz"
 RUN="qemu-system-x86:qemu-system-x86_64 slirp4netns:slirp4netns uidmap:newuidmap util-linux:unshare iproute2:ip"
+IMAGE="mmdebstrap:mmdebstrap squashfs-tools:mksquashfs uidmap:newuidmap"
 TEST="$RUN libcmocka-dev clang:clang clang-tidy:clang-tidy libclang-rt-dev valgrind:valgrind libc6-dbg chromium:chromium fonts-dejavu-core
 	nftables:nft iputils-ping:ping procps:ps socat:socat git:git curl:curl bsdutils:script vim:vim less:less nano:nano htop:htop mc:mc
-	tmux:tmux"
+	tmux:tmux squashfs-tools:mksquashfs"
 
 die() { echo "install-deps: $*" >&2; exit 1; }
 
@@ -26,9 +27,10 @@ for set in "$@"; do
 	case $set in
 	build) wanted+=" $BUILD" ;;
 	run) wanted+=" $RUN" ;;
+	image) wanted+=" $IMAGE" ;;
 	test) wanted+=" $TEST" ;;
 	-n) dry=1 ;;
-	*) die "unknown set $set; usage: install-deps.sh [-n] build|run|test ..." ;;
+	*) die "unknown set $set; usage: install-deps.sh [-n] build|run|image|test ..." ;;
 	esac
 done
 command -v dpkg-query >/dev/null || die "this is no Debian system; needed are (Debian's package:program):$wanted"

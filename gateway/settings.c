@@ -26,6 +26,7 @@ static const struct conf_key keys[] = {
 	KEY(snp_firmware, CONF_STR, 0, 0, "", "OVMF for confidential machines, with a place for kernel hashes; empty: where distributions have it"),
 	KEY(snp_kds, CONF_STR, 0, 0, "", "service with AMD's certificates for attestation reports; empty: AMD's own; none: only what is kept in the state directory"),
 	KEY(images, CONF_STR, 0, 0, "/var/lib/terrarium/images", "directory with one folder per guest image"),
+	KEY(image_key, CONF_STR, 0, 0, "", "public key (PEM, from terrarium image key) that guest images must be signed with; empty: they need not be signed"),
 	KEY(machine, CONF_STR, 0, 0, "microvm", "QEMU's machine type: microvm or q35"),
 	KEY(accel, CONF_STR, 0, 0, "auto", "auto, kvm or tcg (software emulation)"),
 	KEY(cloud_hypervisor_seccomp, CONF_STR, 0, 0, "true", "what Cloud Hypervisor does about a forbidden system call: true (end), log or errno"),

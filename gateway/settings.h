@@ -49,7 +49,7 @@ struct identity_settings {
  * The second part is worked out by settings_resolve().
  */
 struct settings {
-	char listen[512], state_dir[256], helper_socket[104], driver[24], cloud_hypervisor_seccomp[8], cloud_hypervisor_landlock[8], snp_firmware[256], snp_kds[256], images[256], machine[16], accel[16], identity[16];
+	char listen[512], state_dir[256], helper_socket[104], driver[24], cloud_hypervisor_seccomp[8], cloud_hypervisor_landlock[8], snp_firmware[256], snp_kds[256], images[256], image_key[256], machine[16], accel[16], identity[16];
 	char demo_people[2048], hosts[1024], origins[1024], local_command[512], local_console[16], local_agent[24], log_level[16];
 	uint64_t ring_size, session_life, boot_deadline, stop_deadline;
 	int64_t per_person, max_connections, connections_per_address;

@@ -11,6 +11,8 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "hv/image_key.h"
+#include "hv/image_list.h"
 #include "hv/landlock.h"
 #include "hv/vm.h"
 
@@ -196,6 +198,11 @@ const struct hv_driver *hv_driver_of(const struct hv *hv, const struct netd_slot
 	return hv->driver->is_mine ? &hv_driver_qemu : hv->driver;
 }
 
+json_t *hv_images(const struct hv *hv)
+{
+	return image_list(hv->c.images, hv->image_key);
+}
+
 void hv_host(const struct hv *hv, struct hv_host *out)
 {
 	*out = (struct hv_host){
@@ -357,10 +364,18 @@ int hv_create(struct hv **out, struct loop *loop, const struct hv_config *c, con
 	hv->driver = choose_driver(hv);
 	explain_driver(hv);
 	tsc_begin(&hv->tsc);
+	if (c->image_key && c->image_key[0]) {
+		hv->image_key = image_key_load(c->image_key, e);
+		if (!hv->image_key) {
+			free(hv);
+			return -EINVAL;
+		}
+	}
 	hc.call_ms = hv->limits.call_ms;
 	hc.retry_ms = hv->limits.retry_ms;
 	r = helper_create(&hv->helper, loop, &hc, &helper_hooks, hv);
 	if (r < 0) {
+		(void)image_key_free(hv->image_key);
 		free(hv);
 		return err_set(e, r, "no memory");
 	}
@@ -391,6 +406,7 @@ struct hv *hv_destroy(struct hv *hv)
 	}
 	helper_destroy(hv->helper);
 	confidential_host_finish(&hv->confidential);
+	(void)image_key_free(hv->image_key);
 	free(hv);
 	return NULL;
 }

@@ -2,6 +2,7 @@
 #ifndef HV_HV_H
 #define HV_HV_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -101,6 +102,7 @@ enum hv_accel { HV_ACCEL_AUTO, HV_ACCEL_KVM, HV_ACCEL_TCG };
  * @driver:    "auto", "cloud-hypervisor", "qemu" or "local"
  * @firmware:  OVMF for confidential machines; NULL or empty: where distributions have it
  * @images:    directory with one folder per image (vmlinux or bzImage, initrd, manifest.json)
+ * @image_key: public key (PEM file) that images must be signed with; NULL or empty: they need not be
  * @machine:   "microvm" or "q35"
  * @accel:     "auto", "kvm" or "tcg"
  * @state_dir: where the accelerator probe's result is kept
@@ -114,7 +116,7 @@ enum hv_accel { HV_ACCEL_AUTO, HV_ACCEL_KVM, HV_ACCEL_TCG };
  * @limits: shorter waits for tests; NULL = the presets
  */
 struct hv_config {
-	const char *helper_socket, *driver, *firmware, *images, *machine, *accel, *state_dir, *local_command, *local_console,
+	const char *helper_socket, *driver, *firmware, *images, *image_key, *machine, *accel, *state_dir, *local_command, *local_console,
 		*local_agent;
 	const char *ch_seccomp, *ch_landlock;
 	uint32_t ring_bytes;
@@ -282,5 +284,8 @@ void hv_host(const struct hv *hv, struct hv_host *out);
  * What no look can tell (does the image exist, is there room) shows at its start. Return: 0, or negative with @e.
  */
 int hv_may_run(struct hv *hv, const struct vm_spec *spec, struct err *e);
+
+/** hv_images() - the images that machines may have, as image_list() tells them. Return: new reference, or NULL without memory */
+json_t *hv_images(const struct hv *hv);
 
 #endif

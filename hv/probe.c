@@ -257,7 +257,7 @@ void probe_begin(struct hv *hv)
 		hv_set_accel(hv, kvm ? HV_ACCEL_KVM : HV_ACCEL_TCG, kvm ? "" : "KVM is switched off in the configuration");
 	} else if (!(hv->hello.caps & NETD_CAP_KVM)) {
 		hv_set_accel(hv, HV_ACCEL_TCG, "machines cannot open /dev/kvm on this host");
-	} else if (image_load(&img, hv->c.images, spec.image, &e) < 0) {
+	} else if (image_load(&img, hv->c.images, spec.image, hv->image_key, &e) < 0) {
 		hv_set_accel(hv, HV_ACCEL_TCG, e.msg);
 	} else {
 		make_key(hv, &img);

@@ -30,7 +30,7 @@ bool sync_was_ready(struct hv_vm *vm, const struct hv_console *console)
 	bool found;
 
 	/* Without its image nothing can be looked for; a machine that runs is taken for ready then. */
-	if (image_load(&img, vm->hv->c.images, vm->spec.image, NULL) < 0)
+	if (image_load(&img, vm->hv->c.images, vm->spec.image, NULL, NULL) < 0)
 		return true;
 	bootwatch_init(&vm->watch, img.ready, img.ready_len);
 	image_finish(&img);

@@ -348,7 +348,7 @@ static bool under_kvm(const struct hv_vm *vm)
 
 static int plan_guest(struct hv_vm *vm, struct plan_input *in, struct image *img, struct err *e)
 {
-	int r = image_load(img, vm->hv->c.images, vm->spec.image, e);
+	int r = image_load(img, vm->hv->c.images, vm->spec.image, vm->hv->image_key, e);
 
 	if (r < 0)
 		return r;
@@ -374,7 +374,7 @@ static int confidential_of(struct hv *hv, const struct vm_spec *spec, const stru
 int hv_vm_confidential(const struct hv_vm *vm, struct confidential *out, struct err *e)
 {
 	struct image img;
-	int r = image_load(&img, vm->hv->c.images, vm->spec.image, e);
+	int r = image_load(&img, vm->hv->c.images, vm->spec.image, vm->hv->image_key, e);
 
 	if (r < 0)
 		return r;
@@ -398,20 +398,41 @@ static int plan_snp(struct hv_vm *vm, struct plan_input *in, const struct image 
 	return r;
 }
 
-static int make_plan(struct hv_vm *vm, const struct hv_disk *disks, size_t ndisks, struct spawn_plan *plan, int *binary, struct err *e)
+/* The image's disk: all machines of it share it, and so nobody writes it. */
+static int add_root(const struct image *img, struct hv_disk disks[HV_DISKS_MAX], size_t *ndisks, struct err *e)
+{
+	struct hv_disk *d = &disks[*ndisks];
+
+	if (!img->root)
+		return 0;
+	if (*ndisks == HV_DISKS_MAX)
+		return err_set(e, -E2BIG, "the machine has too many disks for one with an image of its own");
+	d->fd = open(img->root, O_RDONLY | O_CLOEXEC);
+	if (d->fd < 0)
+		return err_set(e, -errno, "%s: %s", img->root, strerror(errno));
+	d->readonly = true;
+	(void)snprintf(d->serial, sizeof(d->serial), "root");
+	(*ndisks)++;
+	return 0;
+}
+
+static int make_plan(struct hv_vm *vm, struct hv_disk disks[HV_DISKS_MAX], size_t *ndisks, struct spawn_plan *plan, int *binary, struct err *e)
 {
 	const struct hv *hv = vm->hv;
 	struct image img = { .kernel = NULL };
 	struct plan_input in = {
 		.spec = &vm->spec, .net = &vm->info, .machine = hv->c.machine, .local_command = hv->c.local_command,
 		.local_console = hv->c.local_console, .local_agent = hv->c.local_agent, .accel = vm->accel, .ring_bytes = hv->c.ring_bytes, .probe = vm->probe,
-		.disks = disks, .ndisks = ndisks, .landlock = hv->landlock, .seccomp = hv->c.ch_seccomp, .standin = hv_has_binary(hv, CH_STANDIN),
+		.disks = disks, .landlock = hv->landlock, .seccomp = hv->c.ch_seccomp, .standin = hv_has_binary(hv, CH_STANDIN),
 	};
 	struct confidential snp;
 	int r = vm->driver->has_guest ? plan_guest(vm, &in, &img, e) : 0;
 
 	if (r == 0 && vm->spec.confidential != VM_CONFIDENTIAL_NONE)
 		r = plan_snp(vm, &in, &img, &snp, e);
+	if (r == 0 && vm->driver->has_guest)
+		r = add_root(&img, disks, ndisks, e);
+	in.ndisks = *ndisks;
 	if (r == 0)
 		r = vm->driver->plan(&in, plan, e);
 	image_finish(&img);
@@ -450,17 +471,18 @@ static void on_spawned(struct helper_call *c, const struct helper_result *r)
 static int order(struct hv_vm *vm, struct spawn_plan *plan, struct err *e)
 {
 	struct hv_disk disks[HV_DISKS_MAX] = { { .fd = -1 } };
-	int binary = 0, r, n = vm->hooks->on_disks && !vm->probe ? vm->hooks->on_disks(vm->hooks_arg, vm, disks, e) : 0;
+	int binary = 0, r = vm->hooks->on_disks && !vm->probe ? vm->hooks->on_disks(vm->hooks_arg, vm, disks, e) : 0;
+	size_t n = r > 0 ? (size_t)r : 0;
 
-	if (n < 0)
-		return n;
-	r = make_plan(vm, disks, (size_t)n, plan, &binary, e);
+	if (r < 0)
+		return r;
+	r = make_plan(vm, disks, &n, plan, &binary, e);
 	if (r == 0) {
 		vm->calling = CALL_SPAWN;
 		vm->call.done = on_spawned;
 		helper_spawn(vm->hv->helper, &vm->call, vm->info.slot, (uint16_t)binary, plan);
 	}
-	for (int i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++)
 		(void)fd_close(disks[i].fd);
 	return r;
 }

@@ -101,6 +101,7 @@ struct hv {
 	enum hv_accel accel; /* AUTO: being probed */
 	char accel_reason[384];
 	struct tsc tsc;
+	struct image_key *image_key; /* owned; NULL: images need not be signed */
 	struct confidential_host confidential; /* image is NULL until it is needed */
 	struct hv_counters counted;
 	bool landlock;

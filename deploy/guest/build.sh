@@ -1,31 +1,39 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Builds a guest image out of Debian packages: kernel, initrd, manifest.json.
+# Builds a guest image out of Debian packages: kernel, initrd, the disk with its root where it has one, manifest.json.
 #
-#   build.sh [--out DIR] [--cache DIR] [--agent FILE]      default: build/images/micro, build/cache, build/terrarium-agent
+#   build.sh [--tier micro|standard|dev] [--with PACKAGE,...] [--fresh]      default: micro
+#   build.sh --name NAME --root-tar FILE                                      an image whose root is that archive's content
+#            [--out DIR] [--cache DIR] [--agent FILE] [--verity FILE] [--terrarium FILE] [--firmware FILE]
+#                                                default: build/images/NAME, build/cache and the programs in build/
 #
-# Theory of operation. Four packages of the host's own Debian release are fetched with apt-get (which checks them against the
-# signed lists) into a cache and unpacked; nothing of them is executed but busybox, to ask for its applets. Out of them come
+# Theory of operation. Packages of the host's own Debian release are fetched with apt-get (which checks them against the signed lists) into a
+# cache and unpacked; nothing of them is executed but busybox, to ask for its applets. Out of them come
 #
 #   vmlinux   the ELF kernel inside the bzImage, so that QEMU enters it by PVH: no decompression in the guest (0.2 s and more under
 #             software emulation);
-#   initrd    the whole system: busybox, bash, terminfo, the few modules that a virtio guest needs, terrarium-agent, and rootfs/ beside this file.
+#   initrd    micro: the whole system, busybox, bash, terminfo, the few modules that a virtio guest needs, terrarium-agent, and rootfs/ beside
+#             this file. Others: root/init, which lets the kernel check the root disk and goes there, and /layer, which is laid over it;
+#   root.img  not micro: a squashfs and behind it its dm-verity tree. Its content is made by mmdebstrap in a user namespace (root.sh), or given.
 #
-# No root, no device nodes, no mounts. The archive is written entry by entry from a list, never from a directory, so that owners, times,
-# link counts and order do not depend on who builds it and on which file system: the same packages give the same bytes.
+# No root, no device nodes, no mounts outside of that namespace. Archives are written entry by entry from a list, never from a directory, so that
+# owners, times, link counts and order do not depend on who builds and on which file system: the same packages give the same bytes.
 set -euo pipefail
 export LC_ALL=C
 umask 022
 
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
-out=$top/build/images/micro
+tier=micro name='' out='' root_tar='' with='' fresh='' firmware=''
 cache=$top/build/cache
 agent=$top/build/terrarium-agent
+verity=$top/build/terrarium-verity
+terrarium=$top/build/terrarium
 
 # What the guest needs beyond what its kernel has built in. Dependencies are added by themselves.
 MODULES="virtio_mmio virtio_pci virtio_net virtio_console virtio_balloon virtio-rng button evdev"
+ROOT_MODULES="virtio_blk dm-mod dm-verity squashfs overlay"
 # Loaded by /etc/rc where the device is there.
 MORE_MODULES="vmw_vsock_virtio_transport"
 TERMINFO="xterm xterm-256color xterm-color screen screen-256color tmux tmux-256color vt100 vt220 linux ansi dumb"
@@ -40,24 +48,50 @@ CMDLINE="console=ttyS0,115200 quiet loglevel=3 no_timer_check mitigations=off au
 # kernel that panics ends the machine. No word here depends on the machine: all of one image and size measure the same.
 CONFIDENTIAL_CMDLINE="console=ttyS0,115200 quiet loglevel=3 no_timer_check audit=0 8250.nr_uarts=1 random.trust_bootloader=off panic=-1"
 READY='\u001b]7717;ready\u0007'
-MEMORY_MIN=$((96 << 20))
+MIB=$((1 << 20))
+
+# Bytes that an image may have, compressed, all files together. Who lets a tier grow does it here, knowingly.
+declare -A LIMIT=([micro]=$((25 * MIB)) [standard]=$((180 * MIB)) [dev]=$((300 * MIB)))
+declare -A MEMORY_MIN=([micro]=$((96 * MIB)) [standard]=$((128 * MIB)) [dev]=$((192 * MIB)))
 
 die() { echo "image: $*" >&2; exit 1; }
 say() { echo "image: $*"; }
 
 while [ $# -gt 0 ]; do
 	case $1 in
-	--out) out=${2:?--out needs a directory}; shift 2 ;;
-	--cache) cache=${2:?--cache needs a directory}; shift 2 ;;
-	--agent) agent=${2:?--agent needs a file}; shift 2 ;;
-	*) die "unknown argument $1; usage: build.sh [--out DIR] [--cache DIR] [--agent FILE]" ;;
+	--fresh) fresh=1; shift; continue ;;
+	--tier | --name | --root-tar | --with | --out | --cache | --agent | --verity | --terrarium | --firmware) [ -n "${2-}" ] || die "$1 needs a value" ;;
+	*) die "unknown argument $1; the head of $0 tells how it is used" ;;
 	esac
+	case $1 in
+	--tier) tier=$2 ;;
+	--name) name=$2 ;;
+	--root-tar) root_tar=$2 ;;
+	--with) with=${2//,/ } ;;
+	--out) out=$2 ;;
+	--cache) cache=$2 ;;
+	--agent) agent=$2 ;;
+	--verity) verity=$2 ;;
+	--terrarium) terrarium=$2 ;;
+	--firmware) firmware=$2 ;;
+	esac
+	shift 2
 done
+case $tier in micro | standard | dev) ;; *) die "there is no tier $tier: micro, standard or dev" ;; esac
+[ -z "$root_tar" ] || { tier=own; [ -f "$root_tar" ] || die "$root_tar is no file"; [ -n "$name" ] || die "--root-tar needs --name"; }
+name=${name:-$tier}
+[[ $name =~ ^[a-z0-9]([a-z0-9-]*[a-z0-9])?$ ]] || die "$name is no name of an image: letters, digits and hyphens"
+out=${out:-$top/build/images/$name}
+
 for tool in apt-get apt-cache dpkg-deb lz4 zstd xz sha256sum od strip; do
 	command -v "$tool" >/dev/null || die "$tool is missing; deploy/install-deps.sh build installs it"
 done
-
 [ -x "$agent" ] || die "$agent is missing; make builds it"
+if [ $tier != micro ]; then
+	for tool in mksquashfs "$verity" "$terrarium"; do
+		command -v "$tool" >/dev/null || die "$tool is missing; deploy/install-deps.sh image installs mksquashfs, make builds the others"
+	done
+fi
 
 mkdir -p "$out" "$cache/debs" "$cache/apt/lists/partial" "$cache/apt/archives/partial"
 out=$(cd "$out" && pwd)
@@ -66,44 +100,14 @@ work=$(mktemp -d "$cache/work.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 root=$work/root
 
-# --- packages ----------------------------------------------------------------------------------------------------------
-
-# Options for apt; filled by use_own_lists when the system's package lists are empty or out of date, which only root could mend.
-apt_options=()
-use_own_lists() {
-	say "reading Debian's package lists"
-	apt_options=(-o "Dir::State::lists=$cache/apt/lists" -o "Dir::Cache=$cache/apt" -o Debug::NoLocking=1)
-	apt-get "${apt_options[@]}" -qq update >&2 || die "apt-get update failed: is the package mirror reachable?"
-}
-
-# The meta package names the newest kernel of the release.
-kernel_package() {
-	apt-cache "${apt_options[@]}" depends linux-image-cloud-amd64 2>/dev/null | awk '/Depends: linux-image-/ { print $2; exit }'
-}
-
-# candidates PACKAGE...: "package version architecture sha256" of each, as the lists have them.
-candidates() {
-	apt-cache "${apt_options[@]}" show --no-all-versions "$@" 2>/dev/null | awk '
-		/^(Package|Version|Architecture|SHA256):/ { field[$1] = $2 }
-		/^$/ { print field["Package:"], field["Version:"], field["Architecture:"], field["SHA256:"] }'
-}
-
-# The cache is used where it holds just what the lists name. The paths go into the array debs.
-fetch_all() {
-	local kernel package version arch sum deb
-	kernel=$(kernel_package)
-	[ -n "$kernel" ] || return 1
-	debs=()
-	while read -r package version arch sum; do
-		deb=$cache/debs/${package}_${version/:/%3a}_$arch.deb
-		if ! echo "$sum  $deb" | sha256sum --check --status 2>/dev/null; then
-			say "fetching $package $version"
-			(cd "$cache/debs" && apt-get "${apt_options[@]}" -qq -o APT::Sandbox::User=root download "$package=$version" >&2) || return 1
-		fi
-		debs+=("$deb")
-	done < <(candidates "$kernel" busybox-static bash-static ncurses-base)
-	[ ${#debs[@]} = 4 ]
-}
+# shellcheck source=deploy/guest/packages.sh
+. "$here/packages.sh"
+# shellcheck source=deploy/guest/kernel.sh
+. "$here/kernel.sh"
+# shellcheck source=deploy/guest/archive.sh
+. "$here/archive.sh"
+# shellcheck source=deploy/guest/root.sh
+. "$here/root.sh"
 
 if ! fetch_all; then
 	use_own_lists
@@ -120,105 +124,20 @@ bzimage=$(find_one -name 'vmlinuz-*')
 release=${bzimage##*/vmlinuz-}
 epoch=$(stat -c %Y "$bzimage")
 modules=$(find_one -type d -path "*/modules/$release")
-
-# --- kernel ------------------------------------------------------------------------------------------------------------
-
-# byte_at OFFSET TYPE: a little-endian number of the bzImage.
-number_at() { od -An "-t$2" -j "$1" -N "${2#u}" "$bzimage" | tr -d ' '; }
-
-# Documentation/arch/x86/boot.rst: payload_offset (0x248) counts from the start of the protected-mode code, which follows 1 + setup_sects (0x1f1)
-# sectors; the last four bytes of the payload are the size of the unpacked kernel.
-extract_vmlinux() {
-	local sectors offset length size unpack
-	[ "$(od -An -tx4 -j 514 -N 4 "$bzimage" | tr -d ' ')" = 53726448 ] || die "$bzimage is no bzImage"
-	sectors=$(number_at 497 u1) offset=$(number_at 584 u4) length=$(number_at 588 u4)
-	offset=$(((sectors + 1) * 512 + offset))
-	size=$(number_at $((offset + length - 4)) u4)
-	tail -c +$((offset + 1)) "$bzimage" | head -c $((length - 4)) >"$work/payload" || true
-	case $(od -An -tx1 -N 4 "$work/payload" | tr -d ' ') in
-	02214c18) unpack="lz4 -dc" ;;
-	28b52ffd) unpack="zstd -dc" ;;
-	fd377a58) unpack="xz -dc" ;;
-	1f8b08*) unpack="gzip -dc" ;;
-	*) die "unknown compression of the kernel $release" ;;
-	esac
-	$unpack "$work/payload" >"$work/vmlinux"
-	[ "$(stat -c %s "$work/vmlinux")" = "$size" ] || die "the kernel $release did not unpack to $size bytes"
-}
+busybox=$(find_one -name busybox -type f -path '*bin/busybox')
 
 # --- initrd ------------------------------------------------------------------------------------------------------------
 
-# plain_module NAME: unpacks the module to $work/ko/NAME.ko; fails when there is none (then it must be built in).
-plain_module() {
-	local file name=${1//-/_}
-	file=$(find "$modules" -name "$1.ko*" -o -name "$name.ko*" -o -name "${1//_/-}.ko*" | head -n 1)
-	[ -n "$file" ] || return 1
-	case $file in
-	*.xz) xz -dc "$file" ;;
-	*.zst) zstd -dc "$file" ;;
-	*) cat "$file" ;;
-	esac >"$work/ko/$name.ko"
-}
-
-module_depends() { tr '\0' '\n' <"$work/ko/$1.ko" | sed -n 's/^depends=//p' | tr ',' ' '; }
-
-# add_module NAME: with what it depends on, first things first, into the list $module_order.
-add_module() {
-	local name=${1//-/_} need
-	case " $module_order " in *" $name "*) return ;; esac
-	if ! plain_module "$1"; then
-		grep -q "/\(${1//_/-}\|$name\)\.ko" "$modules/modules.builtin" || die "the kernel $release has no module $1"
-		return
-	fi
-	for need in $(module_depends "$name"); do
-		add_module "$need"
-	done
-	module_order+=" $name"
-}
-
-# What busybox's modprobe reads: "file: dependencies". It loads the last one first, so what several need stands last.
-modules_dep() {
-	local name need
+add_modules() { # into /lib/modules, with what finds them
+	local name
 	for name in $module_order; do
-		printf '%s.ko:' "$name"
-		for need in $(all_depends "$name" | tac | awk '!seen[$0]++' | tac); do
-			printf ' %s.ko' "$need"
-		done
-		echo
+		file "usr/lib/modules/$release/$name.ko" 644 "$work/ko/$name.ko"
 	done
+	file "usr/lib/modules/$release/modules.dep" 644 "$work/modules.dep"
+	file etc/modules 644 "$work/modules"
 }
 
-# Nearest first, as depmod writes them.
-all_depends() {
-	local need
-	for need in $(module_depends "$1"); do
-		[ -e "$work/ko/$need.ko" ] || continue
-		echo "$need"
-		all_depends "$need"
-	done
-}
-
-# One archive entry in cpio's "newc" format. entry PATH MODE SIZE: the header and the name, padded to four bytes.
-inode=0
-entry() {
-	local length=$((${#1} + 1))
-	inode=$((inode + 1))
-	printf '070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%s\0' \
-		$inode $((0$2)) 0 0 1 "$epoch" "$3" 0 0 0 0 $length 0 "$1"
-	pad $((110 + length))
-}
-pad() { head -c $(((4 - $1 % 4) % 4)) /dev/zero; }
-dir() { entry "$1" 40755 0; }
-link() { entry "$1" 120777 ${#2}; printf %s "$2"; pad ${#2}; }
-file() { # PATH MODE SOURCE
-	local size
-	size=$(stat -c %s "$3")
-	entry "$1" "100$2" "$size"
-	cat "$3"
-	pad "$size"
-}
-
-write_archive() {
+micro_archive() {
 	local path name
 	for path in dev etc mnt proc root run sys tmp usr usr/bin usr/lib usr/lib/modules "usr/lib/modules/$release" usr/sbin \
 		usr/share usr/share/terminfo var var/log; do
@@ -237,11 +156,7 @@ write_archive() {
 	while read -r path; do
 		[ -e "$here/rootfs/${path#usr/}" ] || link "$path" "/usr/bin/busybox"
 	done <"$work/applets"
-	for name in $module_order; do
-		file "usr/lib/modules/$release/$name.ko" 644 "$work/ko/$name.ko"
-	done
-	file "usr/lib/modules/$release/modules.dep" 644 "$work/modules.dep"
-	file etc/modules 644 "$work/modules"
+	add_modules
 	for name in $TERMINFO; do
 		printf '%s\n' "${name:0:1}"
 	done | sort -u | while read -r name; do dir "usr/share/terminfo/$name"; done
@@ -265,34 +180,62 @@ own_files() {
 
 # --- together ----------------------------------------------------------------------------------------------------------
 
-manifest() {
-	local name deb first=1
-	printf '{\n  "format": 1,\n  "name": "micro",\n  "architecture": "x86_64",\n  "kernel": "vmlinux",\n  "initrd": "initrd",\n'
-	printf '  "release": "%s",\n  "cmdline": "%s",\n  "ready": "%s",\n' "$release" "$CMDLINE" "$READY"
-	printf '  "memory_min": %d,\n  "source_date_epoch": %d,\n  "files": {\n' "$MEMORY_MIN" "$epoch"
-	for name in vmlinux initrd vmlinuz; do
+json_files() { # NAME...
+	local name first=1
+	for name in "$@"; do
+		[ $first = 1 ] || printf ',\n'
+		first=0
 		printf '    "%s": { "sha256": "%s", "size": %d }' "$name" "$(sha256sum <"$work/$name" | cut -c1-64)" "$(stat -c %s "$work/$name")"
-		[ $name = vmlinuz ] && echo || echo ,
 	done
-	printf '  },\n  "confidential": { "kernel": "vmlinuz", "cmdline": "%s", "reports": %s },\n' "$CONFIDENTIAL_CMDLINE" "$reports"
-	printf '  "agent": { "path": "usr/sbin/terrarium-agent", "sha256": "%s", "size": %d },\n  "packages": [' \
-		"$(sha256sum <"$work/terrarium-agent" | cut -c1-64)" "$(stat -c %s "$work/terrarium-agent")"
+	echo
+}
+
+# Each package: of the initrd's, what was unpacked; of the root's, what dpkg knows there.
+json_packages() {
+	local deb first=1
 	for deb in "${debs[@]}"; do
+		[ $tier = micro ] || case $deb in */bash-static_* | */ncurses-base_*) continue ;; esac
 		[ $first = 1 ] || printf ,
 		first=0
 		printf '\n    { "name": "%s", "version": "%s", "architecture": "%s", "sha256": "%s" }' \
 			"$(dpkg-deb -f "$deb" Package)" "$(dpkg-deb -f "$deb" Version)" "$(dpkg-deb -f "$deb" Architecture)" \
 			"$(sha256sum <"$deb" | cut -c1-64)"
 	done
+	[ ! -s "$work/root.packages" ] || awk '{ printf ",\n    { \"name\": \"%s\", \"version\": \"%s\", \"architecture\": \"%s\", \"in\": \"root\" }", $1, $2, $3 }' \
+		"$work/root.packages"
+}
+
+manifest() {
+	printf '{\n  "format": 1,\n  "name": "%s",\n  "tier": "%s",\n  "description": "%s",\n' "$name" "$tier" "$(describe)"
+	printf '  "architecture": "x86_64",\n  "kernel": "vmlinux",\n  "initrd": "initrd",\n'
+	[ $tier = micro ] || printf '  "root": "root.img",\n  "verity": { "root_hash": "%s", "salt": "%s", "data_blocks": %d, "block_bytes": 4096, "hash": "sha256" },\n' \
+		"$root_hash" "$root_salt" "$root_blocks"
+	printf '  "release": "%s",\n  "cmdline": "%s",\n  "ready": "%s",\n' "$release" "$CMDLINE$root_word" "$READY"
+	printf '  "memory_min": %d,\n  "source_date_epoch": %d,\n  "files": {\n' "${MEMORY_MIN[$tier]-${MEMORY_MIN[standard]}}" "$epoch"
+	json_files "${files[@]}"
+	printf '  },\n  "compressed_bytes": %d,\n' "$compressed"
+	printf '  "confidential": { "kernel": "vmlinuz", "cmdline": "%s", "reports": %s },\n' "$CONFIDENTIAL_CMDLINE$root_word" "$reports"
+	printf '  "agent": { "path": "usr/sbin/terrarium-agent", "sha256": "%s", "size": %d },\n  "packages": [' \
+		"$(sha256sum <"$work/terrarium-agent" | cut -c1-64)" "$(stat -c %s "$work/terrarium-agent")"
+	json_packages
 	printf '\n  ]\n}\n'
+}
+
+describe() {
+	case $tier in
+	micro) echo "busybox and bash, all in memory" ;;
+	standard) echo "Debian with bash, git, curl, ssh and Node.js" ;;
+	dev) echo "Debian with editors, compilers, Python, strace and gdb" ;;
+	*) echo "an image of one's own" ;;
+	esac
 }
 
 mib() { awk -v b="$(cat "$@" | wc -c)" 'BEGIN { printf "%.1f MiB", b / 1048576 }'; }
 
-busybox=$(find_one -name busybox -type f -path '*bin/busybox')
 "$busybox" --list-full | sed 's,^\(s\?bin\)/,usr/\1/,' | grep -v -e '/busybox$' -e '^linuxrc$' -e '/\(halt\|reboot\)$' | sort -u >"$work/applets"
 mkdir "$work/ko"
 module_order=
+[ $tier = micro ] || MODULES+=" $ROOT_MODULES"
 for module in $MODULES $MORE_MODULES; do
 	add_module "$module"
 done
@@ -307,16 +250,31 @@ for module in $MODULES; do
 	[ ! -e "$work/ko/${module//-/_}.ko" ] || echo "$module"
 done >"$work/modules"
 strip -o "$work/terrarium-agent" "$agent"
-say "kernel $release"
+[ $tier = micro ] || strip -o "$work/terrarium-verity" "$verity"
+say "$name: kernel $release"
 extract_vmlinux
 cp "$bzimage" "$work/vmlinuz" # as Debian has signed it: OVMF loads and measures it
-write_archive | zstd -q -19 -T1 --no-progress >"$work/initrd"
+files=(vmlinux initrd vmlinuz) root_word=
+if [ $tier = micro ]; then
+	micro_archive | zstd -q -19 -T1 --no-progress >"$work/initrd"
+else
+	make_root
+	root_archive | zstd -q -19 -T1 --no-progress >"$work/initrd"
+	files+=(root.img)
+fi
+compressed=$(($(zstd -q -3 -c "$work/vmlinux" | wc -c) + $(stat -c %s "$work/initrd")))
+[ $tier = micro ] || compressed=$((compressed + $(stat -c %s "$work/root.img")))
+[ "$compressed" -le "${LIMIT[$tier]-$compressed}" ] ||
+	die "$name has grown to $((compressed / MIB)) MiB; it may have $((${LIMIT[$tier]} / MIB)) (LIMIT in $0)"
 manifest >"$work/manifest.json"
 
 # The manifest last: who sees it sees the files that it speaks of.
-for name in vmlinux initrd vmlinuz manifest.json; do
-	chmod 644 "$work/$name"
-	cp --sparse=always "$work/$name" "$out/.$name.new"
-	mv -f "$out/.$name.new" "$out/$name"
+for file in "${files[@]}" manifest.json; do
+	chmod 644 "$work/$file"
+	cp --sparse=always "$work/$file" "$out/.$file.new"
+	mv -f "$out/.$file.new" "$out/$file"
 done
-say "$out: kernel $(mib "$out/vmlinux") ($(zstd -q -3 -c "$out/vmlinux" | mib) compressed), initrd $(mib "$out/initrd")"
+# A signature of another manifest is none of this one.
+rm -f "$out/manifest.sig"
+say "$out: kernel $(mib "$out/vmlinux") ($(zstd -q -3 -c "$out/vmlinux" | mib) compressed), initrd $(mib "$out/initrd")$(
+	[ $tier = micro ] || echo ", root $(mib "$out/root.img")"), $((compressed / MIB)) MiB in all"

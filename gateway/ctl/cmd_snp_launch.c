@@ -69,7 +69,7 @@ static int load_image(const char *dir, struct image *img, struct err *e)
 	if (!copy)
 		r = err_set(e, -errno, "%s: %s", dir, strerror(errno));
 	else
-		r = image_load(img, dirname(copy), strrchr(absolute, '/') + 1, e);
+		r = image_load(img, dirname(copy), strrchr(absolute, '/') + 1, NULL, e);
 	free(copy);
 	free(absolute);
 	return r;

@@ -284,7 +284,8 @@ int verity_build(const struct verity_params *params, int data_fd, int hash_fd, s
 	int r = check_params(params, e);
 
 	*root = (struct verity_root){ 0 };
-	if (r == 0)
+	root->data_blocks = params->data_blocks;
+	if (r == 0 && root->data_blocks == 0)
 		r = count_blocks(data_fd, params->block_bytes, &root->data_blocks, e);
 	if (r < 0)
 		return r;

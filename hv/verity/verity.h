@@ -19,6 +19,7 @@ enum verity_hash { VERITY_SHA256, VERITY_SHA512, VERITY_HASH_COUNT };
 /**
  * struct verity_params - what decides a hash tree, beside the data
  * @block_bytes: of data and of hashes, a power of two
+ * @data_blocks: how many of what can be read are data; 0: all
  * @uuid:        stands in the superblock and is not hashed
  */
 struct verity_params {
@@ -26,6 +27,7 @@ struct verity_params {
 	uint32_t block_bytes;
 	uint8_t salt[VERITY_SALT_MAX];
 	size_t salt_len;
+	uint64_t data_blocks;
 	uint8_t uuid[VERITY_UUID_BYTES];
 };
 

@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "hv/image.h"
+#include "hv/image_key.h"
 
 #define SHA "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define FILES "\"files\":{\"vmlinux\":{\"sha256\":\"" SHA "\",\"size\":6},\"initrd\":{\"sha256\":\"" SHA "\",\"size\":4}}"
@@ -96,6 +97,85 @@ static void refuses_bad_manifests(void **state)
 	}
 }
 
+#define HASH64 "89abcdef0123456789abcdef0123456789abcdef0123456789abcdef01234567"
+#define VERITY_WORDS "a terrarium.root=verity:16:00ff:" HASH64
+#define ROOT_FILES "\"files\":{\"vmlinux\":{\"sha256\":\"" SHA "\",\"size\":6},\"initrd\":{\"sha256\":\"" SHA "\",\"size\":4}," \
+		   "\"root.img\":{\"sha256\":\"" SHA "\",\"size\":131072}}"
+#define ROOT(words, verity, more) \
+	"{" NAMES ",\"root\":\"root.img\",\"ready\":\"x\",\"cmdline\":\"" words "\",\"verity\":" verity "," ROOT_FILES more "}"
+#define TREE "{\"root_hash\":\"" HASH64 "\",\"salt\":\"00ff\",\"data_blocks\":16}"
+
+static void reads_a_root_disk(void **state)
+{
+	static const char *const bad[] = {
+		ROOT("a", TREE, ""), /* a command line without the root hash */
+		ROOT("aterrarium.root=verity:16:00ff:" HASH64, TREE, ""),
+		ROOT(VERITY_WORDS "0", TREE, ""),
+		ROOT("a terrarium.root=verity:17:00ff:" HASH64, TREE, ""),
+		ROOT(VERITY_WORDS " terrarium.root=verity:1:00:" HASH64, TREE, ""), /* the last of two would count */
+		ROOT(VERITY_WORDS, "{}", ""), ROOT(VERITY_WORDS, "7", ""),
+		ROOT(VERITY_WORDS, "{\"root_hash\":\"" HASH64 "\",\"salt\":\"0\",\"data_blocks\":16}", ""),
+		ROOT(VERITY_WORDS, "{\"root_hash\":\"" HASH64 "\",\"salt\":\"00ff\",\"data_blocks\":64}", ""), /* more than the file has */
+		ROOT(VERITY_WORDS, "{\"root_hash\":\"" HASH64 "\",\"salt\":\"00ff\",\"data_blocks\":-16}", ""),
+		ROOT(VERITY_WORDS, TREE, ",\"confidential\":{\"kernel\":\"vmlinux\",\"cmdline\":\"a\"}"),
+		"{" NAMES "," REST "," FILES ",\"verity\":" TREE "}", "{" NAMES "," REST "," FILES ",\"root\":\"root.img\"}",
+		"{" NAMES "," REST "," FILES ",\"root\":\"../root.img\",\"verity\":" TREE "}",
+	};
+	static const char good[] = ROOT(VERITY_WORDS, TREE, ""), sealed[] = ROOT(VERITY_WORDS " b", TREE,
+		",\"confidential\":{\"kernel\":\"vmlinux\",\"cmdline\":\"" VERITY_WORDS "\"}");
+	struct image img;
+
+	(void)state;
+	assert_int_equal(image_parse(&img, good, sizeof(good) - 1, NULL), 0);
+	assert_string_equal(img.root_name, "root.img");
+	assert_string_equal(img.root_hash, HASH64);
+	assert_string_equal(img.root_salt, "00ff");
+	assert_int_equal(img.root_blocks, 16);
+	assert_int_equal(image_parse(&img, sealed, sizeof(sealed) - 1, NULL), 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct err e = { 0 };
+
+		if (image_parse(&img, bad[i], strlen(bad[i]), &e) != -EINVAL || e.msg[0] == '\0')
+			fail_msg("accepted: %s", bad[i]);
+	}
+}
+
+static void believes_who_has_the_key(void **state)
+{
+	static const char manifest[] = GOOD;
+	char secret[IMAGE_KEY_MAX], public[IMAGE_KEY_MAX], other[IMAGE_KEY_MAX];
+	uint8_t sig[IMAGE_SIGNATURE_MAX], again[IMAGE_SIGNATURE_MAX];
+	struct image_key *signer, *key, *stranger;
+	size_t len = 0, again_len = 0;
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(image_key_make(secret, public, &e), 0);
+	signer = image_key_private(secret, &e);
+	key = image_key_public(public, &e);
+	assert_non_null(signer);
+	assert_non_null(key);
+	assert_int_equal(image_key_make(secret, other, &e), 0);
+	stranger = image_key_public(other, &e);
+	assert_int_equal(image_key_sign(signer, manifest, sizeof(manifest), sig, &len, &e), 0);
+	assert_int_equal(image_key_sign(signer, manifest, sizeof(manifest), again, &again_len, &e), 0);
+	assert_int_equal(len, again_len);
+	assert_memory_equal(sig, again, len);
+	assert_int_equal(image_key_check(key, manifest, sizeof(manifest), sig, len, &e), 0);
+	assert_int_equal(image_key_check(stranger, manifest, sizeof(manifest), sig, len, &e), -EBADMSG);
+	assert_int_equal(image_key_check(key, manifest, sizeof(manifest) - 1, sig, len, &e), -EBADMSG);
+	assert_int_equal(image_key_check(key, manifest, sizeof(manifest), sig, len - 1, &e), -EBADMSG);
+	assert_int_equal(image_key_check(key, manifest, sizeof(manifest), sig, 0, &e), -EBADMSG);
+	sig[len / 2] ^= 1;
+	assert_int_equal(image_key_check(key, manifest, sizeof(manifest), sig, len, &e), -EBADMSG);
+	assert_null(image_key_public("not a key", &e));
+	assert_null(image_key_private(public, &e));
+	(void)image_key_free(signer);
+	(void)image_key_free(key);
+	(void)image_key_free(stranger);
+	assert_null(image_key_free(NULL));
+}
+
 static void write_text(const char *path, const char *text)
 {
 	FILE *f = fopen(path, "we");
@@ -114,24 +194,24 @@ static void finds_its_files(void **state)
 	(void)state;
 	assert_non_null(mkdtemp(dir));
 	assert_int_equal(chdir(dir), 0);
-	assert_int_equal(image_load(&img, dir, "micro", &e), -ENOENT);
+	assert_int_equal(image_load(&img, dir, "micro", NULL, &e), -ENOENT);
 	assert_non_null(strstr(e.msg, "there is no image \"micro\""));
 	assert_int_equal(mkdir("micro", 0700), 0);
 	write_text("micro/manifest.json", GOOD);
 	write_text("micro/vmlinux", "kernel");
-	assert_true(image_load(&img, dir, "micro", &e) < 0);
+	assert_true(image_load(&img, dir, "micro", NULL, &e) < 0);
 	assert_non_null(strstr(e.msg, "initrd cannot be read"));
 	write_text("micro/initrd", "too long");
-	assert_true(image_load(&img, dir, "micro", &e) < 0);
+	assert_true(image_load(&img, dir, "micro", NULL, &e) < 0);
 	assert_non_null(strstr(e.msg, "not the file that the manifest describes"));
 	write_text("micro/initrd", "init");
-	assert_int_equal(image_load(&img, ".", "micro", &e), 0);
+	assert_int_equal(image_load(&img, ".", "micro", NULL, &e), 0);
 	assert_int_equal(img.kernel[0], '/'); /* QEMU has another working directory */
 	assert_non_null(strstr(img.kernel, "/micro/vmlinux"));
 	image_finish(&img);
 	image_finish(&img);
 	write_text("micro/manifest.json", "{");
-	assert_int_equal(image_load(&img, dir, "micro", &e), -EINVAL);
+	assert_int_equal(image_load(&img, dir, "micro", NULL, &e), -EINVAL);
 	assert_non_null(strstr(e.msg, "manifest.json: line 1"));
 	(void)unlink("micro/manifest.json");
 	(void)unlink("micro/vmlinux");
@@ -145,7 +225,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_a_manifest), cmocka_unit_test(reads_a_part_for_confidential_machines),
-		cmocka_unit_test(refuses_bad_manifests),
+		cmocka_unit_test(refuses_bad_manifests), cmocka_unit_test(reads_a_root_disk), cmocka_unit_test(believes_who_has_the_key),
 		cmocka_unit_test(finds_its_files),
 	};
 
