@@ -50,6 +50,8 @@ struct vm_spec {
 	uint16_t cols, rows;
 };
 
+_Static_assert(sizeof(struct vm_spec) <= 512, "two lie in each machine, also in an idle one: what is large or seldom there is kept by a pointer");
+
 /** struct vm_size - what may change while a machine runs; as in struct vm_spec */
 struct vm_size {
 	uint32_t cpus;
