@@ -45,7 +45,7 @@ AUTH     := auth/access.c auth/audit.c auth/db.c auth/demo.c auth/email.c auth/h
             auth/rule_json.c auth/rulebook.c auth/rules.c auth/secret.c auth/session.c auth/share.c auth/signin.c auth/store.c \
             auth/token.c
 AGENT_HOST  := hv/agent/codec.c hv/agent/host.c hv/agent/channel.c
-AGENT_GUEST := hv/agent/codec.c hv/agent/guest_address.c hv/agent/guest_console.c hv/agent/guest_file.c hv/agent/guest_health.c hv/agent/guest_identity.c \
+AGENT_GUEST := hv/agent/codec.c hv/agent/enter.c hv/agent/entry.c hv/agent/guest_address.c hv/agent/guest_console.c hv/agent/guest_file.c hv/agent/guest_health.c hv/agent/guest_identity.c \
                hv/agent/guest_job.c hv/agent/guest_port.c hv/agent/guest_link.c hv/agent/guest_request.c hv/agent/guest_secret.c hv/agent/guest_spawn.c hv/agent/report.c \
                hv/agent/sealed.c hv/agent/sealed_pty.c
 SNP      := hv/snp/certs.c hv/snp/chain.c hv/snp/check.c hv/snp/crl.c hv/snp/firmware.c hv/snp/idblock.c hv/snp/kds.c \

@@ -21,6 +21,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "hv/agent/enter.h"
 #include "hv/agent/guest.h"
 #include "hv/agent/report.h"
 #include "hv/agent/sealed.h"
@@ -39,9 +40,10 @@ struct seeker {
 struct options {
 	const char *port, *unix_path, *root, *sealed_terminal;
 	char *const *command;
+	const char *service_log;
 	unsigned vsock_port;
 	int fd;
-	bool is_vsock, sealed;
+	bool is_vsock, sealed, enter;
 };
 
 static void usage(FILE *to)
@@ -56,7 +58,11 @@ static void usage(FILE *to)
 			  "  --root=DIR    the files it may touch (default /)\n"
 			  "  --sealed      believe no host: start nothing for it but sealed terminals, show it no files\n"
 			  "       terrarium-agent --sealed-terminal=MACHINE [-- COMMAND...]\n"
-			  "                such a terminal, on standard input and output\n",
+			  "                such a terminal, on standard input and output\n"
+			  "       terrarium-agent --enter [-- COMMAND...]\n"
+			  "                a command or a login shell, as an imported image says\n"
+			  "       terrarium-agent --service=LOG\n"
+			  "                the image's own program, kept running\n",
 		      AGENT_VSOCK_PORT);
 }
 
@@ -80,6 +86,10 @@ static bool parse_one(struct options *o, const char *arg)
 		o->root = arg + 7;
 	else if (strncmp(arg, "--sealed-terminal=", 18) == 0)
 		o->sealed_terminal = arg + 18;
+	else if (strncmp(arg, "--service=", 10) == 0)
+		o->service_log = arg + 10;
+	else if (strcmp(arg, "--enter") == 0)
+		o->enter = true;
 	else if (strcmp(arg, "--sealed") == 0)
 		o->sealed = true;
 	else if (strcmp(arg, "--vsock") == 0)
@@ -104,7 +114,7 @@ static bool parse(struct options *o, int argc, char **argv)
 	}
 	if (i + 1 < argc)
 		o->command = argv + i + 1;
-	return o->sealed_terminal || (o->fd >= 0) == (o->command != NULL);
+	return o->sealed_terminal || o->enter || (o->fd >= 0) == (o->command != NULL);
 }
 
 static int listen_vsock(unsigned port)
@@ -251,6 +261,10 @@ int main(int argc, char **argv)
 		usage(stderr);
 		return 2;
 	}
+	if (o.enter)
+		return enter_run(o.command);
+	if (o.service_log)
+		return enter_service(o.service_log);
 	/* Its standard error is somebody's screen. */
 	(void)log_open("terrarium-agent", o.command ? "error" : "info");
 	if (o.sealed_terminal)

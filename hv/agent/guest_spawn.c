@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "hv/agent/entry.h"
 #include "hv/agent/guest.h"
 
 #define EXIT_NOT_RUN 127 /* as shells say it */
@@ -78,6 +79,27 @@ static void limit(int which, uint64_t value)
 		_exit(EXIT_NOT_RUN);
 }
 
+/*
+ * In an imported image, programs are what it says. Not a sealed terminal: it needs the rights of the agent to ask for evidence.
+ * Return: the directory to begin in, NULL when nobody says
+ */
+static const char *enter_image(const struct agent_open *o)
+{
+	static struct entry e; /* too large for a small stack */
+	int r = o->kind == AGENT_KIND_SEALED ? -ENOENT : entry_load(&e, ENTRY_PATH);
+
+	if (r == -ENOENT)
+		return NULL;
+	if (r == 0 && o->kind == AGENT_KIND_PTY)
+		(void)entry_own(&e, STDIN_FILENO);
+	if (r == 0)
+		r = entry_enter(&e);
+	if (r == 0)
+		return e.cwd;
+	dprintf(STDERR_FILENO, ENTRY_PATH ": %s\n", strerror(-r));
+	_exit(EXIT_NOT_RUN);
+}
+
 static void set_environment(const struct agent_open *o)
 {
 	if (!getenv("PATH"))
@@ -129,6 +151,7 @@ static void run_program(const struct agent_open *o)
 /* In the child, which is one thread after fork() and may use everything. */
 static _Noreturn void child(const struct agent_open *o, const int ends[3])
 {
+	const char *cwd;
 	sigset_t none;
 
 	sigemptyset(&none);
@@ -143,8 +166,11 @@ static _Noreturn void child(const struct agent_open *o, const int ends[3])
 	if (o->kind == AGENT_KIND_PTY && ioctl(0, TIOCSCTTY, 0) < 0)
 		_exit(EXIT_NOT_RUN);
 	(void)syscall(SYS_close_range, 3U, ~0U, 0U); /* all are close-on-exec; this is for what a caller may have left open */
+	cwd = enter_image(o);
 	set_environment(o);
-	if (chdir(o->cwd[0] ? o->cwd : getenv("HOME")) < 0 && (o->cwd[0] || chdir("/") < 0)) {
+	if (o->cwd[0] || !cwd || chdir(cwd) < 0)
+		cwd = o->cwd[0] ? o->cwd : getenv("HOME");
+	if (chdir(cwd) < 0 && (o->cwd[0] || chdir("/") < 0)) {
 		dprintf(STDERR_FILENO, "%s: %s\n", o->cwd, strerror(errno));
 		_exit(EXIT_NOT_RUN);
 	}
