@@ -30,6 +30,21 @@ struct guest_source {
 };
 
 /**
+ * struct guest_connect - a connection to a port that is being made: the answer to its OPEN waits for it
+ * @fd: owned; -1 when none is under way
+ * @refused: what the attempt before gave, or 0
+ * @seq: of the OPEN; @answer_due: the conversation that has asked is still there
+ */
+struct guest_connect {
+	int fd, refused;
+	uint16_t port;
+	uint32_t seq;
+	bool answer_due;
+	ev_io on_done;
+	ev_timer deadline;
+};
+
+/**
  * struct guest_job - a program, from OPEN to CLOSE
  * @in:       input that waits for the program; @in_taken counts what came, @in_limit what was allowed
  * @attached: this conversation has asked for it
@@ -46,6 +61,7 @@ struct guest_job {
 	int pid_fd, in_fd; /* owned */
 	ev_io on_exit, on_input;
 	ev_timer deadline, patience;
+	struct guest_connect connect;
 	struct guest_source out[2];
 	struct buf in;
 	uint64_t in_taken, in_limit;
@@ -121,8 +137,16 @@ void guest_wake_soon(struct guest *g);
 /** guest_request() - serve one frame. Return: false if the conversation cannot go on */
 bool guest_request(struct guest *g, struct agent_frame *f);
 
+/** guest_opened() - answer the OPEN of @j, which had to wait: 0 or -errno */
+void guest_opened(struct guest_job *j, uint32_t seq, int status);
+
 /* Jobs. They answer 0 or a negative errno. */
-int job_open(struct guest *g, const struct agent_open *o, struct guest_job **out);
+/** job_open() - @seq: of the request. Return: 0, -errno, or JOB_E_LATER: guest_opened() follows */
+#define JOB_E_LATER 1
+int job_open(struct guest *g, const struct agent_open *o, uint32_t seq, struct guest_job **out);
+/** job_begin_streams() - its descriptors are there. job_free() - forget it; nothing of it runs any more */
+void job_begin_streams(struct guest_job *j);
+void job_free(struct guest_job *j);
 struct guest_job *job_find(struct guest *g, uint32_t id);
 int job_attach(struct guest_job *j, const uint64_t from[2]);
 void job_detach_all(struct guest *g);
@@ -144,8 +168,10 @@ void job_pump(struct guest_job *j);
 /** spawn_job() - start the program of @j: fills its pid and FDs. Return: 0 or -errno */
 int spawn_job(struct guest_job *j, const struct agent_open *o);
 
-/** port_job() - connect @j to a port of the loopback. Return: 0 or -errno */
+/** port_job() - begin to connect @j to a port of the loopback; the answer to its OPEN follows. Return: 0 or -errno */
 int port_job(struct guest_job *j, const struct agent_open *o);
+/** port_stop() - connect no more; idempotent */
+void port_stop(struct guest_job *j);
 
 /** file_request() - serve a file request. @out gets the body of the answer after its status. Return: 0, or -errno for the answer */
 int file_request(int root_fd, uint8_t type, struct agent_in *body, struct buf *out);

@@ -26,7 +26,7 @@
 #define SEND_MAX  (AGENT_DATA_MAX - 8U) /* two of them fit into one message of the gateway to a browser */
 #define HANGUP_S 3.0 /* from SIGHUP to SIGKILL */
 
-static void job_free(struct guest_job *j)
+void job_free(struct guest_job *j)
 {
 	struct ev_loop *ev = j->g->loop->ev;
 
@@ -41,6 +41,7 @@ static void job_free(struct guest_job *j)
 	ev_io_stop(ev, &j->on_input);
 	ev_timer_stop(ev, &j->deadline);
 	ev_timer_stop(ev, &j->patience);
+	port_stop(j);
 	for (int s = 0; s < 2; s++) {
 		ev_io_stop(ev, &j->out[s].io);
 		(void)fd_close(j->out[s].fd);
@@ -274,7 +275,7 @@ static struct guest_job *job_alloc(struct guest *g, const struct agent_open *o)
 	memcpy(j->tag, o->tag, sizeof(j->tag));
 	j->cols = o->cols ? o->cols : 80;
 	j->rows = o->rows ? o->rows : 24;
-	j->pid_fd = j->in_fd = j->out[0].fd = j->out[1].fd = -1;
+	j->pid_fd = j->in_fd = j->connect.fd = j->out[0].fd = j->out[1].fd = -1;
 	j->in = BUF_INIT(AGENT_INPUT_BYTES);
 	j->in_limit = AGENT_INPUT_BYTES;
 	ev_init(&j->on_exit, on_exit_of_program);
@@ -301,14 +302,45 @@ static struct guest_job *find_tag(const struct guest *g, const uint8_t tag[16])
 	return j;
 }
 
-int job_open(struct guest *g, const struct agent_open *o, struct guest_job **out)
+void job_begin_streams(struct guest_job *j)
+{
+	ev_io_set(&j->on_input, j->in_fd, EV_WRITE);
+	source_start(j, 0);
+	source_start(j, 1);
+}
+
+static bool is_connecting(const struct guest_job *j)
+{
+	return j->connect.fd >= 0;
+}
+
+/* Has the OPEN of @j to wait? Who has asked last is answered. */
+static int opening(struct guest_job *j, uint32_t seq)
+{
+	if (!is_connecting(j))
+		return 0;
+	j->connect.seq = seq;
+	j->connect.answer_due = true;
+	return JOB_E_LATER;
+}
+
+static void program_begins(struct guest_job *j, uint32_t timeout_ms)
+{
+	ev_io_set(&j->on_exit, j->pid_fd, EV_READ);
+	ev_io_start(j->g->loop->ev, &j->on_exit);
+	job_begin_streams(j);
+	if (timeout_ms > 0)
+		ev_timer_start(j->g->loop->ev, &j->deadline);
+}
+
+int job_open(struct guest *g, const struct agent_open *o, uint32_t seq, struct guest_job **out)
 {
 	struct guest_job *j = find_tag(g, o->tag), **last = &g->jobs;
 	int r;
 
 	*out = j;
 	if (j)
-		return 0;
+		return opening(j, seq);
 	if (g->njobs >= AGENT_JOBS_MAX)
 		return -EAGAIN;
 	j = job_alloc(g, o);
@@ -325,17 +357,10 @@ int job_open(struct guest *g, const struct agent_open *o, struct guest_job **out
 	*last = j;
 	g->njobs++;
 	j->reaped = j->pid_fd < 0; /* a connection has no program that could end */
-	if (j->pid_fd >= 0) {
-		ev_io_set(&j->on_exit, j->pid_fd, EV_READ);
-		ev_io_start(g->loop->ev, &j->on_exit);
-	}
-	ev_io_set(&j->on_input, j->in_fd, EV_WRITE);
-	source_start(j, 0);
-	source_start(j, 1);
-	if (o->timeout_ms > 0 && !j->reaped)
-		ev_timer_start(g->loop->ev, &j->deadline);
+	if (!j->reaped)
+		program_begins(j, o->timeout_ms);
 	*out = j;
-	return 0;
+	return opening(j, seq);
 }
 
 struct guest_job *job_find(struct guest *g, uint32_t id)
@@ -364,6 +389,8 @@ static void source_forget(struct guest_source *src, uint64_t to)
 
 int job_attach(struct guest_job *j, const uint64_t from[2])
 {
+	if (is_connecting(j))
+		return -EAGAIN;
 	for (int s = 0; s < 2; s++) {
 		if (from[s] != AGENT_OLDEST && (from[s] < j->out[s].first || from[s] > j->out[s].end))
 			return -ERANGE;
@@ -385,7 +412,7 @@ int job_attach(struct guest_job *j, const uint64_t from[2])
 void job_detach_all(struct guest *g)
 {
 	for (struct guest_job *j = g->jobs; j; j = j->next)
-		j->attached = false;
+		j->attached = j->connect.answer_due = false;
 }
 
 void job_describe(const struct guest_job *j, struct agent_job *out)

@@ -10,7 +10,7 @@
 
 #define FRONT_MAX AGENT_DATA_MAX /* bytes of one answer */
 
-/* One request: reads @f->body, adds the body of the answer after the status. Returns 0 or -errno; -EPROTO is a malformed request. */
+/* One request: reads @f->body, adds the body of the answer after the status. Returns 0 or -errno; -EPROTO is a malformed request; JOB_E_LATER. */
 typedef int serve_fn(struct guest *g, struct agent_frame *f, struct buf *out);
 
 static int on_health(struct guest *g, struct agent_frame *f, struct buf *out)
@@ -49,10 +49,21 @@ static int on_open(struct guest *g, struct agent_frame *f, struct buf *out)
 	if (r == 0 && g->sealed && !is_sealed_terminal(&o))
 		r = -EPERM;
 	if (r == 0)
-		r = job_open(g, &o, &j);
+		r = job_open(g, &o, f->seq, &j);
 	if (r == 0)
 		put_description(j, out);
 	return r;
+}
+
+void guest_opened(struct guest_job *j, uint32_t seq, int status)
+{
+	struct guest *g = j->g;
+	size_t start = guest_begin(g, &(struct agent_frame){ .type = AGENT_OPEN | AGENT_REPLY, .seq = seq });
+
+	agent_put_u32(&g->link.out, (uint32_t)status);
+	if (status == 0)
+		put_description(j, &g->link.out);
+	(void)guest_end(g, start);
 }
 
 static int on_attach(struct guest *g, struct agent_frame *f, struct buf *out)
@@ -298,6 +309,10 @@ bool guest_request(struct guest *g, struct agent_frame *f)
 	body = out->len;
 	agent_put_u32(out, 0);
 	r = serve_one(g, f, out);
+	if (r == JOB_E_LATER) {
+		out->len = start;
+		return true;
+	}
 	if (r < 0) {
 		out->len = body;
 		agent_put_u32(out, (uint32_t)r);

@@ -73,7 +73,7 @@ enum agent_type {
 	/* nothing; reply struct agent_health: u64 uptime_ms, u64 memory, u64 memory available (bytes), u32 jobs, u32 load of 1 min in 1/1000; since version 4,
 	 * but not of a sealed guest, u64 clock (ns since 1970), u64 disk, u64 disk available (bytes, of the root), u32 enum agent_health_flag follow */
 	AGENT_HEALTH,
-	AGENT_OPEN,   /* struct agent_open; reply struct agent_job */
+	AGENT_OPEN,   /* struct agent_open; reply struct agent_job. For a port it may come behind answers to later requests */
 	AGENT_ATTACH, /* u64 from[2]: where stdout and stderr go on, or AGENT_OLDEST; reply struct agent_job */
 	AGENT_LIST,   /* u32 after: jobs with higher numbers; reply u32 count (AGENT_LIST_MAX at most; less: that was all), count jobs */
 	AGENT_RESIZE, /* u16 cols, rows, xpix, ypix */

@@ -633,6 +633,42 @@ static int ask(struct world *w, enum agent_type type, struct buf *body)
 	return w->status;
 }
 
+/* A listener whose queue is full makes a connection wait for a second, and nobody else. */
+static void test_port_that_waits(void **state)
+{
+	struct agent_open o = { .kind = AGENT_KIND_PORT, .cwd = "", .tag = "waits" };
+	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), queued, fd;
+	struct buf body = BUF_INIT(64);
+	socklen_t len = sizeof(addr);
+	char port[8];
+	struct world w;
+	struct term t;
+
+	(void)state;
+	assert_int_equal(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(listener, 0), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&addr, &len), 0);
+	snprintf(port, sizeof(port), "%u", ntohs(addr.sin_port));
+	queued = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0); /* the one that has room */
+	assert_int_equal(connect(queued, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	start_on(&w, 0);
+	term_init(&t, &w);
+	o.argv[0] = port;
+	t.channel = agent_channel_open(w.host, &o, WINDOW, &term_hooks, &t);
+	assert_int_equal(ask(&w, AGENT_HEALTH, &body), 0);
+	assert_int_equal(t.opens, 0); /* it was asked for before */
+	fd = accept(listener, NULL, NULL);
+	assert_true(fd >= 0);
+	WAIT_FOR(&w, t.opens > 0); /* after the second SYN */
+	assert_int_equal(t.open_status, 0);
+	term_finish(&t);
+	close(queued);
+	close(fd);
+	close(listener);
+	stop(&w);
+}
+
 /* A job that is left with unread output is found by the next host, with all of it. */
 static void test_list(void **state)
 {
@@ -1091,7 +1127,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_limits),	      cmocka_unit_test(test_exec_left_behind), cmocka_unit_test(test_ten_megabytes),
 		cmocka_unit_test(test_back_pressure), cmocka_unit_test(test_cut_anywhere),     cmocka_unit_test(test_reconnect),
 		cmocka_unit_test(test_list),	      cmocka_unit_test(test_files),	       cmocka_unit_test(test_paths_stay_inside),
-		cmocka_unit_test(test_agent_survives_nonsense), cmocka_unit_test(test_reports_are_counted), cmocka_unit_test(test_command), cmocka_unit_test(test_port), cmocka_unit_test(test_sealed), cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_agent_survives_nonsense), cmocka_unit_test(test_reports_are_counted), cmocka_unit_test(test_command), cmocka_unit_test(test_port),
+		cmocka_unit_test(test_port_that_waits), cmocka_unit_test(test_sealed), cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_later_requests), cmocka_unit_test(test_secrets), cmocka_unit_test(test_no_secrets_for_a_process),
 	};
 
