@@ -51,6 +51,8 @@ static const char *const migrations[] = {
 	RECORDING_SCHEMA,
 	"ALTER TABLE shell ADD COLUMN sealed INTEGER NOT NULL DEFAULT 0;",
 	"ALTER TABLE shell ADD COLUMN command INTEGER NOT NULL DEFAULT 0;",
+	"ALTER TABLE vm ADD COLUMN rest INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE vm ADD COLUMN reason TEXT NOT NULL DEFAULT '';",
 };
 
 
@@ -295,6 +297,14 @@ int store_vm_spec(struct store *s, const uint8_t id[16], const char *spec, struc
 	return r == 0 && db_changes(s->db) == 0 ? STORE_E_NONE : r;
 }
 
+int store_vm_rest(struct store *s, const uint8_t id[16], enum vm_rest rest, const char *reason, struct err *e)
+{
+	static const char sql[] = "UPDATE vm SET rest = ?2, reason = ?3 WHERE id = ?1";
+	int r = db_run(s->db, sql, "note how the machine is", e, DB_VALUES(DB_BLOB(id, 16), DB_INT(rest), DB_TEXT(reason)));
+
+	return r == 0 && db_changes(s->db) == 0 ? STORE_E_NONE : r;
+}
+
 int store_vm_drop(struct store *s, const uint8_t id[16], struct err *e)
 {
 	static const char sql[] = "DELETE FROM vm WHERE id = ?1";
@@ -312,12 +322,14 @@ static int read_vm(struct db_row *from, struct vm_row *row)
 	row->owner = db_int(from, 1);
 	row->created_s = db_int(from, 2);
 	r = r < 0 ? r : db_text(from, 3, row->spec, sizeof(row->spec));
-	return r < 0 ? r : db_text(from, 4, row->key, sizeof(row->key));
+	r = r < 0 ? r : db_text(from, 4, row->key, sizeof(row->key));
+	row->rest = (enum vm_rest)db_int(from, 5);
+	return r < 0 ? r : db_text(from, 6, row->reason, sizeof(row->reason));
 }
 
 int store_vm_each(struct store *s, int (*fn)(void *arg, const struct vm_row *row), void *arg, struct err *e)
 {
-	static const char sql[] = "SELECT id, owner, created_s, spec, key FROM vm ORDER BY seq";
+	static const char sql[] = "SELECT id, owner, created_s, spec, key, rest, reason FROM vm ORDER BY seq";
 	struct db_row *from = db_start(s->db, sql, DB_NONE);
 	struct vm_row row;
 	int r;

@@ -68,22 +68,31 @@ int store_session_drop_email(struct store *s, const char *email, struct err *e);
 int store_session_purge(struct store *s, int64_t now_s, struct err *e);
 
 #define STORE_SPEC_BYTES 8192
+#define STORE_REASON_BYTES 384
+
+/* How a machine was when it was looked at last: up, or at rest for a reason. */
+enum vm_rest { VM_REST_UNKNOWN, VM_REST_UP, VM_REST_STOPPED, VM_REST_FAILED };
 
 /**
  * struct vm_row - a machine over restarts
  * @spec:       JSON of the vm_spec
  * @key:        Idempotency-Key of the request that made it, or ""
+ * @rest, @reason: by store_vm_rest(); not written by store_vm_put()
  */
 struct vm_row {
 	uint8_t id[16];
 	int64_t owner, created_s;
 	char spec[STORE_SPEC_BYTES];
 	char key[80];
+	enum vm_rest rest;
+	char reason[STORE_REASON_BYTES];
 };
 
 int store_vm_put(struct store *s, const struct vm_row *row, struct err *e);
 /** store_vm_spec() - another description for a machine */
 int store_vm_spec(struct store *s, const uint8_t id[16], const char *spec, struct err *e);
+/** store_vm_rest() - how it is now; @reason may be "" */
+int store_vm_rest(struct store *s, const uint8_t id[16], enum vm_rest rest, const char *reason, struct err *e);
 int store_vm_drop(struct store *s, const uint8_t id[16], struct err *e);
 /** store_vm_each() - call @fn for every row, oldest first; a non-zero result of @fn ends the walk and is returned */
 int store_vm_each(struct store *s, int (*fn)(void *arg, const struct vm_row *row), void *arg, struct err *e);

@@ -35,7 +35,7 @@
  * @boot_id:  of the guest that is being told who it is
  * @refused:  why the last change of size did not come about, @asked: to what; empty = it did, or there was none
  * @deleting: freed as soon as it has stopped
- * @up:       as the last event said; @was_ready: as the last state
+ * @up:       as the last event said; @was_ready: as the last state; @recalled: its state is that of a former process
  * @gone:     the free that is put off, for hv's hooks must not destroy a machine
  */
 struct machine {
@@ -54,7 +54,7 @@ struct machine {
 	char refused[256];
 	struct vm_size asked;
 	uint64_t used_ms; /* loop_now_ms() of the last use */
-	bool deleting, up, was_ready;
+	bool deleting, up, was_ready, recalled;
 };
 
 struct machines {
@@ -209,11 +209,23 @@ static void run_gone(struct loop_task *task)
 
 /* --- what hv tells --- */
 
+/* So that the next process knows it. */
+static void keep_rest(const struct machine *m, const struct hv_view *view)
+{
+	enum vm_rest rest = !at_rest(view->state) ? VM_REST_UP : view->state == HV_FAILED ? VM_REST_FAILED : VM_REST_STOPPED;
+	struct err e = { 0 };
+
+	if (store_vm_rest(m->ms->store, m->id, rest, rest == VM_REST_UP || !view->reason ? "" : view->reason, &e) < 0)
+		log_warn("machine %s: %s", m->id_text, e.msg);
+}
+
 /* Between "at rest" and "up" there is something to tell; states within are not. */
 static void note_state(struct machine *m, const struct hv_view *view)
 {
 	bool up = !at_rest(view->state);
 
+	if (up != m->up || !up)
+		keep_rest(m, view);
 	if (up == m->up)
 		return;
 	m->up = up;
@@ -237,8 +249,9 @@ static void on_state(void *arg, struct hv_vm *vm)
 	hv_vm_view(vm, &view);
 	log_info("machine %s: %s%s%s", m->id_text, hv_state_name(view.state), view.reason && view.reason[0] ? ": " : "",
 		 view.reason ? view.reason : "");
-	if (view.state == HV_FAILED)
+	if (view.state == HV_FAILED && !m->recalled)
 		ms->failed++;
+	m->recalled = false;
 	note_state(m, &view);
 	if (at_rest(view.state) || view.state == HV_PLACING)
 		guest_gone(m, "the machine has stopped");
@@ -406,6 +419,15 @@ struct loading {
 	struct err *e;
 };
 
+static void recall(struct machine *m, const struct vm_row *row)
+{
+	m->recalled = true;
+	if (row->rest == VM_REST_UP)
+		hv_vm_recall(m->vm, HV_STOPPED, "it was gone when this server came back: the host or the helper terrarium-netd was restarted");
+	else if (row->rest != VM_REST_UNKNOWN)
+		hv_vm_recall(m->vm, row->rest == VM_REST_FAILED ? HV_FAILED : HV_STOPPED, row->reason);
+}
+
 static int load_row(void *arg, const struct vm_row *row)
 {
 	const struct loading *l = arg;
@@ -428,6 +450,7 @@ static int load_row(void *arg, const struct vm_row *row)
 	spec_finish(&spec);
 	if (!m)
 		return err_set(l->e, -ENOMEM, "no memory for the machines");
+	recall(m, row);
 	/* What a former process left of their recordings goes on now: whether the guest still has them is not known yet. */
 	for (struct shell *sh = NULL; (sh = shell_next(m->shells, sh));)
 		tell_stream(m, shell_stream(sh));

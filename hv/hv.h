@@ -157,10 +157,18 @@ bool hv_online(const struct hv *hv);
  * @id:    16 random bytes, kept by the caller over restarts; the helper's slots are found again by it
  * @owner: caller's object, returned by hv_vm_owner()
  *
- * Machines created before on_online() are adopted if the helper runs them; else they stand in stopped.
+ * Machines created before on_online() are adopted if the helper runs them; else they stand in stopped, or as hv_vm_recall() says.
  * Return: the machine, or NULL without memory.
  */
 struct hv_vm *hv_vm_create(struct hv *hv, const uint8_t id[16], const struct vm_spec *spec, void *owner);
+
+/**
+ * hv_vm_recall() - how a machine came to rest, as the caller has kept it over a restart
+ * @state: HV_STOPPED or HV_FAILED; @reason: in words, copied
+ *
+ * Between hv_vm_create() and on_online(): so it stands if the helper does not run it.
+ */
+void hv_vm_recall(struct hv_vm *vm, enum hv_state state, const char *reason);
 
 /** hv_vm_destroy() - forget a machine that is requested, stopped or failed; asserts the state. Returns NULL */
 struct hv_vm *hv_vm_destroy(struct hv_vm *vm);

@@ -76,10 +76,12 @@ static void resume(struct hv_vm *vm)
 	}
 	if (at_rest(vm)) {
 		/* Found at the first time: the machine of an earlier gateway. Later: left over when the helper was away. */
-		if (process && !vm->hv->was_online)
+		if (process && !vm->hv->was_online) {
+			vm->reason[0] = '\0'; /* was of a rest that is over */
 			vm->needs_adopt = true;
-		else if (state != NETD_SLOT_FREE)
+		} else if (state != NETD_SLOT_FREE) {
 			vm_forget_slot(vm->hv, &vm->listed);
+		}
 		return;
 	}
 	if (process) {

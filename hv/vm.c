@@ -19,6 +19,7 @@
  */
 #include "hv/vm.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -867,7 +868,14 @@ int hv_vm_reset(struct hv_vm *vm, struct err *e)
 
 void vm_settle(struct hv_vm *vm)
 {
-	vm_enter(vm, HV_STOPPED);
+	vm_enter(vm, vm->recalled);
+}
+
+void hv_vm_recall(struct hv_vm *vm, enum hv_state state, const char *reason)
+{
+	assert(vm->state == HV_REQUESTED && (state == HV_STOPPED || state == HV_FAILED));
+	vm->recalled = state;
+	(void)snprintf(vm->reason, sizeof(vm->reason), "%s", reason);
 }
 
 void vm_drop(struct hv_vm *vm)
@@ -894,7 +902,7 @@ struct hv_vm *vm_create(struct hv *hv, const uint8_t id[16], const struct vm_spe
 	vm->hooks_arg = hv->arg;
 	memcpy(vm->id, id, sizeof(vm->id));
 	vm->owner = owner;
-	vm->end = HV_STOPPED;
+	vm->end = vm->recalled = HV_STOPPED;
 	vm->since_ms = loop_now_ms();
 	vm->agent_fd = -1;
 	ev_init(&vm->deadline, on_deadline);

@@ -71,6 +71,7 @@ struct hv_vm {
 	bool waits_for_probe, preparing; /* preparing: on_prepare() said so */
 	enum rung rung, rung_done;
 	enum hv_state end; /* stopped or failed: where stopping leads */
+	enum hv_state recalled; /* the same, in an earlier process; counts for who is not adopted, and reason with it */
 	bool again;	   /* stopping leads to placing */
 
 	struct netd_slot_info listed; /* sync.c: what LIST said */

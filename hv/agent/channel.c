@@ -47,7 +47,7 @@ static int send_credit(struct agent_channel *c, int s)
 	return r;
 }
 
-static void send_size(struct agent_channel *c);
+static int send_size(struct agent_channel *c);
 
 /* Where input goes on is the guest's to say, within what it can know. */
 static bool resume_input(struct agent_channel *c, uint64_t in_taken)
@@ -95,8 +95,7 @@ static void on_attached(void *arg, int status, struct agent_in *in)
 		(void)send_credit(c, 1);
 	else
 		c->out[1].ended = c->out[1].end_told = true;
-	if (c->sized)
-		send_size(c);
+	c->size_due = c->sized;
 	host_wake(c->h);
 	if (!c->opened) {
 		c->opened = true;
@@ -284,6 +283,8 @@ void channel_pump(struct agent_channel *c)
 		if (!src->ended && src->taken + c->window - src->limit >= c->window / 4U + 1U && send_credit(c, s) < 0)
 			return;
 	}
+	if (c->size_due)
+		(void)send_size(c);
 	while (c->h->out.len < HOST_STREAM_MAX && send_input(c) == 0)
 		;
 	if (c->in_end && !c->end_sent && c->in_sent == c->in_base + c->in.len)
@@ -372,25 +373,27 @@ static void ignore_reply(void *arg, int status, struct agent_in *in)
 	(void)in;
 }
 
-static void send_size(struct agent_channel *c)
+/* What cannot be said now, because too much is under way, is said by channel_pump(). */
+static int send_size(struct agent_channel *c)
 {
-	(void)agent_channel_resize(c, c->size[0], c->size[1], c->size[2], c->size[3]);
+	struct buf body = BUF_INIT(8);
+	int r;
+
+	for (size_t i = 0; i < 4; i++)
+		agent_put_u16(&body, c->size[i]);
+	r = agent_host_ask(c->h, AGENT_RESIZE, c->job, &body, OPEN_WAIT_MS, ignore_reply, NULL);
+	buf_finish(&body);
+	c->size_due = r < 0;
+	return r;
 }
 
 int agent_channel_resize(struct agent_channel *c, uint16_t cols, uint16_t rows, uint16_t xpix, uint16_t ypix)
 {
 	const uint16_t size[4] = { cols, rows, xpix, ypix };
-	struct buf body = BUF_INIT(8);
-	int r = 0;
 
 	memcpy(c->size, size, sizeof(size));
 	c->sized = true;
-	for (size_t i = 0; i < 4; i++)
-		agent_put_u16(&body, size[i]);
-	if (c->state == CHANNEL_LIVE)
-		r = agent_host_ask(c->h, AGENT_RESIZE, c->job, &body, OPEN_WAIT_MS, ignore_reply, NULL);
-	buf_finish(&body);
-	return r;
+	return c->state == CHANNEL_LIVE ? send_size(c) : 0;
 }
 
 int agent_channel_signal(struct agent_channel *c, unsigned number)

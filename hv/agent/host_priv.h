@@ -65,7 +65,7 @@ struct agent_channel {
 	enum channel_state state;
 	struct buf open; /* the request, until it is answered */
 	uint32_t job, window;
-	bool opened, exited, exit_told, in_end, end_sent, wants_room, sized;
+	bool opened, exited, exit_told, in_end, end_sent, wants_room, sized, size_due;
 	uint16_t size[4];
 	struct host_source out[2];
 	struct buf in;

@@ -30,6 +30,14 @@ const mix = (x) => {
 let chance = SEED;
 const below = (n) => (chance = mix(chance + 0x9e3779b9)) % n;
 const pick = (list) => list[below(list.length)];
+/* Names of a table of [weight, act]: each once, then as often as they weigh. */
+function* drawn(table) {
+	const bag = Object.entries(table).flatMap(([name, [weight]]) => Array(weight).fill(name)), once = Object.keys(table);
+	while (once.length)
+		yield once.splice(below(once.length), 1)[0];
+	for (;;)
+		yield pick(bag);
+}
 
 let n = 0;
 const ok = (text) => console.log(`ok ${++n} - ${text}`);
@@ -75,8 +83,10 @@ class Line extends Attachment {
 		if (data[0] === 0x81) /* before the output that comes in the same piece */
 			this.session.welcome(JSON.parse(data.subarray(1)));
 		super.message(data, binary);
-		if (data[0] === 0x81) /* and before an INACK */
+		if (data[0] === 0x81) { /* and before an INACK */
 			this.session.resend(this, this.welcome.in_offset);
+			this.resize(this.session.cols, this.session.rows); /* may be another one than HELLO's by now */
+		}
 		if (data[0] === 0x84)
 			this.session.acknowledged(this.acked);
 		if (data[0] !== 0x86)
@@ -393,9 +403,9 @@ const faults = {
 	resize: [8, () => pick(all).resize(20 + below(200), 5 + below(80))],
 	paste: [4, () => { const s = pick(all); for (let i = 0; i < 40; i++) s.press(); }],
 };
-const bag = Object.entries(faults).flatMap(([name, [weight]]) => Array(weight).fill(name));
+const next_fault = drawn(faults);
 const mischief = setInterval(() => {
-	const name = pick(bag);
+	const name = next_fault.next().value;
 	count(name);
 	faults[name][1]();
 }, Math.max(5, 4000 / SESSIONS));
@@ -425,13 +435,14 @@ async function kill_gateway() {
 }
 const acts = { [KILLED]: [4, kill_gateway], "gateway's clocks jump": [1, () => pause(pid_of("gateway"))],
 	"agent's clocks jump": [2, () => pause(agent_of(pick(machines.slice(0, -1))))], "helper's clocks jump": [1, () => pause(pid_of("netd"))] };
-const hat = Object.entries(acts).flatMap(([name, [weight]]) => Array(weight).fill(name));
+const next_act = drawn(acts);
 const end = Date.now() + SECONDS * 1000;
 let victim_killed = false;
 await sleep(500);
 await kill_gateway();
 count(KILLED);
-while (Date.now() < end) {
+const all_done = () => Object.keys(acts).every((name) => counts[name]) && victim_killed;
+while (Date.now() < end || !all_done()) {
 	await sleep(below(Math.min(3000, SECONDS * 100)));
 	if (!victim_killed && Date.now() > end - SECONDS * 500) {
 		victim_killed = true;
@@ -440,7 +451,7 @@ while (Date.now() < end) {
 		process.kill(agent_of(victim), "SIGKILL");
 		continue;
 	}
-	const name = pick(hat);
+	const name = next_act.next().value;
 	count(name);
 	await acts[name][1]();
 }
@@ -456,12 +467,14 @@ const mib = (list) => (list.reduce((sum, s) => sum + s.total, 0) / 1048576).toFi
 ok(`${stay.length} terminals: ${mib(stay)} MiB and ${stay.reduce((k, s) => k + s.keys, 0)} keys as they were written, over ` +
 	`${stay.reduce((k, s) => k + s.attached, 0)} connections`);
 assert.ok((counts[AGAIN] ?? 0) <= counts[KILLED], `${AGAIN}: ${counts[AGAIN]}`);
+assert.deepEqual(Object.keys(faults).filter((name) => !counts[name]), [], "what has not been tried");
 console.log(`  ${Object.entries(counts).map(([name, k]) => `${name} ${k}`).join(", ")}`);
 await Promise.all(gone.filter((s) => s.kind === "shell").map((s) => s.lost({ code: -1, signal: 0 }, /machine/)));
 for (const s of gone)
 	s.sound();
 const dead = await vm_of(victim);
 console.log(`  the machine whose agent was killed: ${dead.state}, ${dead.reason}; its console: ${JSON.stringify([gone[0].exit, gone[0].closed])}`);
+assert.deepEqual([dead.state, /signal 9/.test(dead.reason)], ["failed", true], "over some gateways: how its machine ended");
 ok(`${gone.length} terminals of the machine whose agent was killed: ${mib(gone)} MiB as they were written, and the reason`);
 
 /* --- the helper dies, and its machines with it --- */

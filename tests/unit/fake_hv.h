@@ -29,7 +29,7 @@ struct hv_vm {
 	struct hv_vm *next;
 	void *owner;
 	enum hv_state state;
-	char reason[64];
+	char reason[400];
 	struct vm_size size, wish;
 	bool resizing;
 };
@@ -106,6 +106,16 @@ struct hv_vm *hv_vm_create(struct hv *hv, const uint8_t id[16], const struct vm_
 	hv->first = vm;
 	fake_machines++;
 	return vm;
+}
+
+static enum hv_state fake_recalled;
+static char fake_recalled_why[400];
+
+void hv_vm_recall(struct hv_vm *vm, enum hv_state state, const char *reason)
+{
+	assert(vm->state == HV_REQUESTED);
+	fake_recalled = state;
+	(void)snprintf(fake_recalled_why, sizeof(fake_recalled_why), "%s", reason);
 }
 
 struct hv_vm *hv_vm_destroy(struct hv_vm *vm)

@@ -1514,6 +1514,35 @@ static void agent_stream_is_given_and_given_again(void **state)
 	assert_int_equal(t.agents, 2);
 }
 
+static void a_rest_is_recalled_unless_it_runs(void **state)
+{
+	static const uint8_t want[NETD_FDS_MAX] = { NETD_FD_STREAM, NETD_FD_RING };
+	struct hv_view v;
+
+	(void)state;
+	create();
+	t.vm = make(id_a);
+	hv_vm_recall(t.vm, HV_FAILED, "it burned");
+	assert_true(until(is_failed));
+	hv_vm_view(t.vm, &v);
+	assert_string_equal(v.reason, "it burned");
+	assert_true(until(is_online));
+	assert_int_equal(hv_vm_start(t.vm, NULL), 0);
+	hv_vm_view(t.vm, &v);
+	assert_string_equal(v.reason, "");
+	assert_int_equal(hv_vm_stop(t.vm, HV_STOP_KILL, NULL), 0);
+	assert_true(until(is_stopped));
+	t.hv = hv_destroy(t.hv);
+	give_fds(new_slot(id_a, NETD_NET_NAT), want, 2, RING);
+	create();
+	t.vm = make(id_a);
+	hv_vm_recall(t.vm, HV_FAILED, "it burned");
+	assert_true(until(is_online));
+	hv_vm_view(t.vm, &v);
+	assert_int_not_equal(v.state, HV_FAILED);
+	assert_string_equal(v.reason, "");
+}
+
 static void agent_stream_of_an_adopted_machine(void **state)
 {
 	static const uint8_t want[NETD_FDS_MAX] = { NETD_FD_STREAM, NETD_FD_RING, NETD_FD_STREAM };
@@ -1910,7 +1939,7 @@ int main(void)
 		T(stop_without_the_helper_is_finished_later),
 		T(adopts_what_it_knows_and_clears_the_rest),
 		T(agent_stream_is_given_and_given_again),
-		T(agent_stream_of_an_adopted_machine),
+		T(a_rest_is_recalled_unless_it_runs), T(agent_stream_of_an_adopted_machine),
 		T(adopted_machine_of_before_has_no_agent),
 		T(adopted_before_its_prompt_still_boots),
 		T(adopted_with_a_full_ring_is_ready),

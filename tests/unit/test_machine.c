@@ -210,6 +210,35 @@ static void machines_outlive_the_process(void **state)
 	assert_int_equal(vm_of(m)->state, HV_REQUESTED); /* until hv has heard of the helper */
 }
 
+static void how_it_came_to_rest_is_kept(void **state)
+{
+	static const struct { enum hv_state was, is; const char *said, *why; } rows[] = {
+		{ HV_FAILED, HV_FAILED, "qemu ended with status 1", "qemu ended with status 1" },
+		{ HV_STOPPED, HV_STOPPED, "the guest switched itself off", "the guest switched itself off" },
+		{ HV_READY, HV_STOPPED, "", "was restarted" },
+	};
+	struct machine *m = make(ann, "k");
+	struct buf out = BUF_INIT(65536);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		fake_state(vm_of(m), HV_PLACING, "");
+		fake_state(vm_of(m), rows[i].was, rows[i].said);
+		close_all();
+		fake_recalled_why[0] = '\0';
+		open_all(2);
+		m = make(ann, "k");
+		assert_int_equal(fake_recalled, rows[i].is);
+		assert_non_null(strstr(fake_recalled_why, rows[i].why));
+		fake_state(vm_of(m), fake_recalled, fake_recalled_why);
+		assert_int_equal(events[MACHINE_FAILED], 1); /* it was told when it happened */
+	}
+	fake_state(vm_of(m), HV_FAILED, "again");
+	machines_metrics(ms, &out);
+	assert_non_null(strstr(out.data, "terrarium_machines_failed_total 1\n"));
+	buf_finish(&out);
+}
+
 static void size_follows_the_machine(void **state)
 {
 	struct machine *m = make(ann, "");
@@ -463,6 +492,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_others_have_counts, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_key_repeats_the_answer, setup, teardown),
 		cmocka_unit_test_setup_teardown(machines_outlive_the_process, setup, teardown),
+		cmocka_unit_test_setup_teardown(how_it_came_to_rest_is_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(size_follows_the_machine, setup, teardown),
 		cmocka_unit_test_setup_teardown(paused_is_neither_up_nor_down, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_begins_without_the_helper, setup, teardown),
