@@ -18,6 +18,7 @@ const SEED = Number(process.env.CHAOS_SEED ?? Math.floor(Math.random() * 1e9));
 const MACHINES = Math.max(3, Math.round(SESSIONS / 25));
 const KIB_PER_S = 32;	  /* of each program, on average */
 const SILENCE_MS = 4000; /* then a page believes that its line is dead */
+const WELCOME_MAX_MS = 15000, WAIT_MAX_MS = 2500; /* where a computer is too busy to answer 200 pages at once, they ask less often */
 const PATIENCE_MS = 60000 + SESSIONS * 200;
 
 const mix = (x) => {
@@ -108,7 +109,7 @@ class Line extends Attachment {
 class Session {
 	constructor(vm, stream, kind) {
 		Object.assign(this, { vm, stream, kind, epoch: null, end: 0, kept: Buffer.alloc(0), kept_at: 0, cols: 80, rows: 24, line: null, total: 0,
-			attached: 0, faults: [], over: false, exit: null, closed: null });
+			attached: 0, tries: 0, faults: [], over: false, exit: null, closed: null });
 		this.begin();
 	}
 	begin() {
@@ -255,13 +256,14 @@ class Session {
 		const r = await ann.call("POST", `/api/v1/streams/${this.stream}/tickets`, { role: "controller" });
 		assert.equal(r.status, 201);
 		const line = this.line = new Line(this);
-		const late = setTimeout(() => line.ws.terminate(), SILENCE_MS);
+		const late = setTimeout(() => line.ws.terminate(), Math.min(SILENCE_MS << this.tries, WELCOME_MAX_MS));
 		try {
 			await line.opened;
 			line.hello({ ticket: r.body.ticket, stream: this.stream, cols: this.cols, rows: this.rows,
 				...(this.epoch && { epoch: this.epoch, out_offset: this.end, in_offset: this.kept_at }) });
 			await line.welcomed;
 			this.attached++;
+			this.tries = 0;
 		} finally {
 			clearTimeout(late);
 		}
@@ -283,7 +285,8 @@ class Session {
 				this.line?.ws.terminate();
 				if (!this.line?.closed && !/fetch|closed|ECONN|socket|timeout|aborted|hang up/i.test(`${e.message} ${e.code}`))
 					this.last_error = e.message;
-				await sleep(30 + below(100));
+				this.tries = Math.min(this.tries + 1, 6);
+				await sleep(Math.min(30 << this.tries, WAIT_MAX_MS) + below(100));
 			}
 			if (this.line)
 				await this.line.ended;
