@@ -11,6 +11,7 @@
 #include "auth/prefs.h"
 #include "auth/recording.h"
 #include "auth/rulebook.h"
+#include "auth/setup.h"
 #include "auth/share.h"
 #include "auth/token.h"
 #include "base/err.h"
@@ -53,6 +54,7 @@ static const char *const migrations[] = {
 	"ALTER TABLE shell ADD COLUMN command INTEGER NOT NULL DEFAULT 0;",
 	"ALTER TABLE vm ADD COLUMN rest INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE vm ADD COLUMN reason TEXT NOT NULL DEFAULT '';",
+	SETUP_SCHEMA,
 };
 
 

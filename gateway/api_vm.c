@@ -9,6 +9,8 @@
 #include "base/err.h"
 #include "gateway/api.h"
 #include "gateway/machine.h"
+#include "gateway/recipe.h"
+#include "gateway/settings.h"
 #include "hv/confidential.h"
 
 /* Machines. */
@@ -149,7 +151,7 @@ static void created(struct http_call *call, const struct machine *m, bool again)
 }
 
 /* Whose a confidential machine is, its reports say by HOST_DATA: the person's own choice, such as the hash of a key, or the account. */
-static int read_spec(struct http_call *call, struct vm_spec *spec, struct err *e)
+static int read_machine(struct http_call *call, struct vm_spec *spec, struct err *e)
 {
 	const struct api *api = call->app;
 	struct person_row person;
@@ -163,26 +165,42 @@ static int read_spec(struct http_call *call, struct vm_spec *spec, struct err *e
 	return r < 0 ? err_set(e, r, "the owner has too long a name for HOST_DATA") : 0;
 }
 
+/* The machine, and what is to be done in it once. */
+static int read_spec(struct http_call *call, struct vm_spec *spec, struct recipe_wish *recipe, struct err *e)
+{
+	const struct api *api = call->app;
+	struct hv_host host;
+	int r = recipe_parse(recipe, call->json, e);
+
+	if (r == 0)
+		r = read_machine(call, spec, e);
+	machines_host(api->machines, &host);
+	return r < 0 ? r : recipe_fits(recipe, spec, api->settings->images, spec->driver[0] ? spec->driver : host.driver ? host.driver : "", e);
+}
+
 void api_vm_create(struct http_call *call)
 {
 	const struct api *api = call->app;
 	struct machine *m = NULL;
 	struct vm_spec spec;
 	struct grant g;
-	struct machine_wish wish = { .person = call->who.person, .spec = &spec, .quota = &g.quota };
+	struct recipe_wish recipe;
+	struct machine_wish wish = { .person = call->who.person, .spec = &spec, .quota = &g.quota, .recipe = &recipe };
 	struct err e = { 0 };
 	int r;
 
 	if (api_needs_person(call) || read_key(call, &wish.key) < 0 || !read_grant(call, &g))
 		return;
 	spec_defaults(&spec);
-	if (read_spec(call, &spec, &e) < 0) {
+	if (read_spec(call, &spec, &recipe, &e) < 0) {
 		http_problem(call->resp, 400, "bad_spec", "%s.", e.msg);
 		spec_finish(&spec);
+		recipe_finish(&recipe);
 		return;
 	}
 	r = machine_create(api->machines, &wish, &m, &e);
 	spec_finish(&spec);
+	recipe_finish(&recipe);
 	if (r == 0 || r == MACHINE_E_REPEATED)
 		created(call, m, r == MACHINE_E_REPEATED);
 	else if (r == MACHINE_E_EXISTS)

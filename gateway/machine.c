@@ -19,6 +19,7 @@
 #include "gateway/agent_tie.h"
 #include "gateway/quota.h"
 #include "gateway/ring_dir.h"
+#include "gateway/setup.h"
 #include "gateway/shell.h"
 #include "gateway/stream.h"
 #include "gateway/viewer.h"
@@ -32,6 +33,7 @@
  * @console:  owned
  * @tie:      owned; to the agent in the guest. NULL until there was a way to one
  * @shells:   owned
+ * @setup:    owned; NULL: nothing is to be done in it
  * @boot_id:  of the guest that is being told who it is
  * @refused:  why the last change of size did not come about, @asked: to what; empty = it did, or there was none
  * @deleting: freed as soon as it has stopped
@@ -46,6 +48,7 @@ struct machine {
 	struct stream *console;
 	struct agent_tie *tie;
 	struct shells *shells;
+	struct setup *setup;
 	struct vm_spec spec;
 	uint8_t id[MACHINE_ID_BYTES], boot_id[AGENT_BOOT_BYTES];
 	char id_text[MACHINE_ID_TEXT];
@@ -115,6 +118,7 @@ static void free_machine(struct machine *m)
 	if (m->vm)
 		m->vm = hv_vm_destroy(m->vm);
 	m->shells = shells_destroy(m->shells);
+	m->setup = setup_destroy(m->setup);
 	m->tie = agent_tie_destroy(m->tie);
 	m->console = stream_destroy(m->console);
 	spec_finish(&m->spec);
@@ -148,6 +152,12 @@ static void on_shell_stream(void *arg, struct stream *s)
 	tell_stream(arg, s);
 }
 
+static void on_setup(void *arg)
+{
+	notify(arg);
+}
+
+static const struct setup_hooks setup_hooks = { .on_change = on_setup };
 static const struct shells_hooks shells_hooks = { .on_change = on_shells, .on_stream = on_shell_stream };
 
 /* A machine of @row, known to hv, in the registry. Return: the machine, or NULL without memory. */
@@ -233,11 +243,17 @@ static void note_state(struct machine *m, const struct hv_view *view)
 	tell(m, up ? MACHINE_UP : view->state == HV_FAILED ? MACHINE_FAILED : MACHINE_STOPPED, view->reason);
 }
 
+static void programs_gone(struct machine *m, const char *why)
+{
+	shells_end(m->shells, why);
+	setup_gone(m->setup, why);
+}
+
 static void guest_gone(struct machine *m, const char *why)
 {
 	if (m->tie)
 		agent_tie_rest(m->tie);
-	shells_end(m->shells, why);
+	programs_gone(m, why);
 }
 
 static void on_state(void *arg, struct hv_vm *vm)
@@ -256,7 +272,7 @@ static void on_state(void *arg, struct hv_vm *vm)
 	if (at_rest(view.state) || view.state == HV_PLACING)
 		guest_gone(m, "the machine has stopped");
 	else if (view.state == HV_BOOTING && m->was_ready)
-		shells_end(m->shells, "the machine was started anew"); /* its agent will be another one: on_agent() follows */
+		programs_gone(m, "the machine was started anew"); /* its agent will be another one: on_agent() follows */
 	m->was_ready = view.state == HV_READY || view.state == HV_PAUSED;
 	notify(m);
 	if (m->deleting && at_rest(view.state))
@@ -292,7 +308,7 @@ static void on_online(void *arg)
 	/* What was not found running has ended while nobody looked. */
 	for (struct machine *m = ms->first; m; m = m->next) {
 		if (at_rest(state_of(m)))
-			shells_end(m->shells, "the machine has stopped");
+			programs_gone(m, "the machine has stopped");
 	}
 }
 
@@ -343,6 +359,7 @@ static void on_tie_ready(void *arg, const uint8_t boot_id[AGENT_BOOT_BYTES])
 	if (strcmp(view.driver ? view.driver : "", "local") != 0) /* name and clock would be the host's */
 		introduce(m, boot_id);
 	shells_ready(m->shells, agent_tie_host(m->tie));
+	setup_ready(m->setup, agent_tie_host(m->tie), boot_id);
 	hv_vm_agent_seen(m->vm);
 }
 
@@ -451,6 +468,8 @@ static int load_row(void *arg, const struct vm_row *row)
 	if (!m)
 		return err_set(l->e, -ENOMEM, "no memory for the machines");
 	recall(m, row);
+	if (setup_load(&m->setup, l->ms->loop, store_db(l->ms->store), m->id, &setup_hooks, m, &e) < 0)
+		log_err("machine %s: %s", m->id_text, e.msg);
 	/* What a former process left of their recordings goes on now: whether the guest still has them is not known yet. */
 	for (struct shell *sh = NULL; (sh = shell_next(m->shells, sh));)
 		tell_stream(m, shell_stream(sh));
@@ -654,6 +673,11 @@ int machine_confidential(const struct machine *m, struct confidential *out, stru
 	return hv_vm_confidential(m->vm, out, e);
 }
 
+struct setup *machine_setup(const struct machine *m)
+{
+	return m->setup;
+}
+
 struct shells *machine_shells(const struct machine *m)
 {
 	return m->shells;
@@ -758,9 +782,15 @@ int machine_create(struct machines *ms, const struct machine_wish *w, struct mac
 	if (r != 0)
 		return r < 0 ? r : err_set(e, -EIO, "two machines got one id");
 	m = add_machine(ms, &row, w->spec);
-	if (!m) {
+	r = m ? setup_create(&m->setup, ms->loop, store_db(ms->store), m->id, w->recipe, &setup_hooks, m, e) :
+		err_set(e, -ENOMEM, "no memory for the machine");
+	if (r < 0) {
 		(void)store_vm_drop(ms->store, row.id, NULL);
-		return err_set(e, -ENOMEM, "no memory for the machine");
+		if (m) {
+			unlink_machine(m);
+			free_machine(m);
+		}
+		return r;
 	}
 	ms->created++;
 	log_info("machine %s created", m->id_text);
@@ -936,13 +966,14 @@ json_t *machine_json(const struct machine *m)
 
 	hv_vm_view(m->vm, &v);
 	time_text(m->created_s, created);
-	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:I, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:s}", "id",
+	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:I, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:s, s:o, s:o}", "id",
 			 m->id_text, "name", m->spec.name, "image", m->spec.image, "cpus", (int)m->spec.cpus, "memory",
 			 (json_int_t)m->spec.memory_bytes, "network", vm_net_name(m->spec.net), "state", hv_state_name(v.state), "state_ms",
 			 (json_int_t)(loop_now_ms() - v.state_since_ms), "reason", text_or_null(v.reason), "driver",
 			 v.driver ? v.driver : "", "accel", v.accel ? v.accel : "", "can_resize", v.can_resize, "ip4",
 			 text_or_null(v.ip4), "ip6", text_or_null(v.ip6), "gateway4", text_or_null(v.gw4), "created_at", created,
-			 "agent", agent_word(m), "resize", resize_json(m), "streams", streams_json(m), "confidential", vm_confidential_name(m->spec.confidential));
+			 "agent", agent_word(m), "resize", resize_json(m), "streams", streams_json(m), "confidential", vm_confidential_name(m->spec.confidential), "recipe",
+			 text_or_null(setup_recipe(m->setup)), "setup", setup_json(m->setup, false));
 }
 
 static void agent_metrics(const struct machines *ms, struct buf *out)

@@ -15,7 +15,9 @@ struct loop;
 struct machine;
 struct machines;
 struct quota;
+struct recipe_wish;
 struct sched;
+struct setup;
 struct shell;
 struct shell_wish;
 struct shells;
@@ -74,12 +76,14 @@ int machines_may_run(struct machines *ms, const struct vm_spec *spec, struct err
  * struct machine_wish - a machine that somebody wants
  * @quota: what its person may use
  * @key:   Idempotency-Key or ""
+ * @recipe: what is to be done in it once; NULL for nothing
  */
 struct machine_wish {
 	int64_t person;
 	const struct vm_spec *spec;
 	const struct quota *quota;
 	const char *key;
+	const struct recipe_wish *recipe;
 };
 
 /**
@@ -146,6 +150,9 @@ int machine_delete(struct machine *m, struct err *e);
 
 /** machine_json() - the VM object of docs/protocol.md. Return: a new reference, or NULL without memory */
 json_t *machine_json(const struct machine *m);
+
+/** machine_setup() - what is done in it once (gateway/setup.h); NULL where nothing is */
+struct setup *machine_setup(const struct machine *m);
 
 /** machine_stream_find() - stream by its id, only if its machine belongs to @person; NULL otherwise */
 struct stream *machine_stream_find(struct machines *ms, int64_t person, const char *stream_id);

@@ -189,6 +189,7 @@ static int read_manifest(struct image *out, const json_t *root, struct err *e)
 	if (r < 0)
 		return r;
 	out->memory_min = (uint64_t)memory;
+	out->packages = json_is_true(json_object_get(root, "packages"));
 	read_words(out, root);
 	r = read_confidential(out, root, e);
 	return r == 0 ? read_root(out, root, e) : r;

@@ -2,6 +2,7 @@
 #ifndef HV_IMAGE_H
 #define HV_IMAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,7 @@ struct image_key;
  * @compressed_bytes: what it takes to transport it; 0 = not said
  * @ready: the bytes that the guest prints just before its first prompt; @ready_len of them
  * @memory_min: bytes that it needs
+ * @packages: it has apt, so that more can be installed in its machines
  */
 struct image {
 	char *kernel, *initrd, *root;
@@ -49,6 +51,7 @@ struct image {
 	uint8_t ready[IMAGE_READY_MAX];
 	size_t ready_len;
 	uint64_t memory_min;
+	bool packages;
 };
 
 /** image_parse() - read the text of a manifest; touches no file. Return: 0, -EINVAL or -ENOMEM with @e */

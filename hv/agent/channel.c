@@ -134,6 +134,9 @@ static void on_opened(void *arg, int status, struct agent_in *in)
 	}
 	c->job = job.id;
 	buf_finish(&c->open);
+	/* A job that an earlier gateway opened: it has taken what is not there any more. */
+	for (int s = 0; s < 2; s++)
+		c->out[s].taken = c->out[s].got = job.first[s];
 	attach(c);
 }
 

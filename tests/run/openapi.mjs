@@ -134,7 +134,10 @@ await call(ann, "getSettings");
 await call(ann, "putSettings", { body: { theme: "dark" } });
 ok("the server, sessions, settings");
 
-const vm = await call(ann, "createVm", { body: { name: "greenhouse" } });
+await call(ann, "listRecipes");
+for (const [wish, said] of [[{ recipe: "jungle" }, /^recipe /], [{ packages: ["a b"] }, /^packages\[0\] /], [{ packages: ["curl"] }, /^packages: /], [{ script: "\u001b" }, /^script /]])
+	assert.match((await call(ann, "createVm", { body: { name: "greenhouse", ...wish }, status: 400 })).detail, said);
+const vm = await call(ann, "createVm", { body: { name: "greenhouse", recipe: "custom", script: "echo $((6 * 7)); exit 3" } });
 await call(ann, "createVm", { body: { name: "orangery" }, status: 409 });
 await call(ann, "createVm", { body: { name: "NO" }, status: 400 });
 await until("the agent", async () => (await call(ann, "getVm", { at: vm.id })).agent === "ready");
@@ -145,6 +148,14 @@ await call(ann, "getBootLog", { at: vm.id });
 await call(ann, "getEvidence", { at: vm.id, status: 404 });
 await call(ann, "startVm", { at: vm.id, status: 409 });
 ok("machines");
+
+const setup = await until("the script", async () => (await call(ann, "getVm", { at: vm.id })).setup, 10000).then(() =>
+	until("the script's end", async () => { const s = await call(ann, "getSetup", { at: vm.id }); return s.state === "failed" && s; }));
+assert.deepEqual([setup.code, setup.lines, setup.log, setup.recipe], [3, ["42"], "42\n", "custom"]);
+await call(ann, "repeatSetup", { at: vm.id });
+await until("its second end", async () => (await call(ann, "getVm", { at: vm.id })).setup.state === "failed");
+await call(bob, "getSetup", { at: vm.id, status: 404 });
+ok("a script for the first boot, and its end");
 
 const shell = await call(ann, "openStream", { at: vm.id, body: { kind: "shell", name: "one" } });
 await call(ann, "openStream", { at: vm.id, body: { kind: "exec", argv: ["true"] } });
