@@ -115,7 +115,7 @@ O := build
 FLAGS := $(STD) $(WARN) $(CFLAGS) $(HARDEN) -D_FORTIFY_SOURCE=3
 endif
 
-.PHONY: all verifier test test-all chaos demo bench fuzz tidy unit memcheck node story fresh install install-image clean image
+.PHONY: all verifier test test-all chaos large-file demo bench fuzz tidy unit memcheck node story fresh install install-image clean image
 .DELETE_ON_ERROR:
 all: $(PROGRAMS:%=$O/%)
 
@@ -313,6 +313,10 @@ story-long: all image build/tests-web.stamp build/tests/hv_boot
 
 story: all image build/tests-web.stamp build/tests/netdc build/tests/tapwire build/tests/hv_boot build/tests/terrarium-agent-test build/tests/chaos_guest
 	$(Q)tests/runner story $(sort $(wildcard tests/run/$(STORY)*.sh))
+
+# 10 GiB into a machine and out of it, over deaths of the gateway; needs 24 GiB in LARGE_DIR (/tmp).
+large-file: all build/tests-web.stamp
+	$(Q)MIB=$${MIB:-10240} tests/run/47-large-file.sh
 
 # Everything goes wrong at once, for minutes: docs/chaos.md. CHAOS_SESSIONS, CHAOS_SECONDS and CHAOS_SEED reach it.
 chaos: all build/tests/chaos_guest build/tests-web.stamp
