@@ -39,14 +39,14 @@ NETSETUP := netsetup/caller.c netsetup/cgroup.c netsetup/config.c netsetup/ends.
             netsetup/nl.c netsetup/ops.c netsetup/plan.c netsetup/privs.c netsetup/request.c netsetup/slot.c \
             netsetup/spawn.c netsetup/subnet.c netsetup/sysctl.c netsetup/tap.c netsetup/undertaker.c
 HV       := hv/bootwatch.c hv/change.c hv/ch.c hv/ch_api.c hv/ch_vsock.c hv/cmdline.c hv/confidential.c hv/frames.c hv/helper.c hv/hv.c hv/image.c hv/image_key.c hv/image_list.c hv/landlock.c hv/local.c \
-            hv/plan.c hv/probe.c hv/qemu.c hv/qemu_snp.c hv/qmp.c hv/spec.c hv/sync.c hv/tsc.c hv/vm.c
+            hv/plan.c hv/probe.c hv/qemu.c hv/qemu_snp.c hv/qmp.c hv/spec.c hv/sync.c hv/template.c hv/tsc.c hv/vm.c
 AUTH     := auth/access.c auth/audit.c auth/db.c auth/demo.c auth/email.c auth/hypha.c auth/identity.c auth/invite.c \
             auth/jwt.c auth/keyset.c auth/oidc.c auth/oidc_device.c auth/oidc_meta.c auth/prefs.c auth/proxy.c auth/recording.c auth/rule_csv.c \
             auth/rule_json.c auth/rulebook.c auth/rules.c auth/secret.c auth/session.c auth/setup.c auth/share.c auth/signin.c auth/store.c \
             auth/token.c
 AGENT_HOST  := hv/agent/codec.c hv/agent/host.c hv/agent/channel.c
 AGENT_GUEST := hv/agent/codec.c hv/agent/enter.c hv/agent/entry.c hv/agent/guest_address.c hv/agent/guest_console.c hv/agent/guest_file.c hv/agent/guest_health.c hv/agent/guest_identity.c \
-               hv/agent/guest_job.c hv/agent/guest_port.c hv/agent/guest_link.c hv/agent/guest_request.c hv/agent/guest_secret.c hv/agent/guest_spawn.c hv/agent/report.c \
+               hv/agent/guest_job.c hv/agent/guest_port.c hv/agent/guest_link.c hv/agent/guest_rebirth.c hv/agent/guest_request.c hv/agent/guest_secret.c hv/agent/guest_spawn.c hv/agent/report.c \
                hv/agent/sealed.c hv/agent/sealed_pty.c
 SNP      := hv/snp/certs.c hv/snp/chain.c hv/snp/check.c hv/snp/crl.c hv/snp/firmware.c hv/snp/idblock.c hv/snp/kds.c \
             hv/snp/measure.c hv/snp/policy.c hv/snp/policy_json.c hv/snp/report.c hv/snp/roots.c hv/snp/sha.c \

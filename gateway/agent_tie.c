@@ -198,13 +198,15 @@ static void add_address(struct agent_identity *i, const char *address, uint8_t p
 	}
 }
 
-void agent_tie_identify(struct agent_tie *t, const char *hostname, const uint8_t machine[16], const struct hv_view *net)
+void agent_tie_identify(struct agent_tie *t, const char *hostname, const uint8_t machine[16], const struct hv_view *net, const struct agent_rebirth *reborn)
 {
-	struct agent_identity i = { .hostname = hostname, .entropy_len = sizeof(i.entropy) };
+	struct agent_identity i = { .hostname = hostname, .entropy_len = sizeof(i.entropy), .reborn = reborn };
 	struct buf body = BUF_INIT(512);
 	struct timespec now;
 	int r = -EIO;
 
+	if (reborn)
+		i.rebirth = *reborn;
 	if (net) {
 		add_address(&i, net->ip4, net->prefix4, net->gw4, AF_INET);
 		add_address(&i, net->ip6, net->prefix6, net->gw6, AF_INET6);

@@ -55,8 +55,10 @@ struct agent_host *agent_tie_host(const struct agent_tie *t);
  * agent_tie_identify() - tell the guest its @hostname, the time, and random bytes that no clone of it has
  * @machine: its machine id, which an agent that is too old is not told
  * @net: its addresses too; NULL for a guest that has them from its command line
+ * @reborn: for a clone, what it must not have in common with others; NULL for others
  */
+struct agent_rebirth;
 struct hv_view;
-void agent_tie_identify(struct agent_tie *t, const char *hostname, const uint8_t machine[16], const struct hv_view *net);
+void agent_tie_identify(struct agent_tie *t, const char *hostname, const uint8_t machine[16], const struct hv_view *net, const struct agent_rebirth *reborn);
 
 #endif

@@ -23,6 +23,7 @@
 #include "gateway/shell.h"
 #include "gateway/stream.h"
 #include "gateway/viewer.h"
+#include "hv/agent/host.h"
 
 #define CONSOLE_SUFFIX ".console"
 
@@ -38,6 +39,8 @@
  * @refused:  why the last change of size did not come about, @asked: to what; empty = it did, or there was none
  * @deleting: freed as soon as it has stopped
  * @up:       as the last event said; @was_ready: as the last state; @recalled: its state is that of a former process
+ * @unnamed:  a clone that has not said yet that it knows who it is: nobody uses it
+ * @found:    it ran already when this gateway started
  * @gone:     the free that is put off, for hv's hooks must not destroy a machine
  */
 struct machine {
@@ -57,7 +60,7 @@ struct machine {
 	char refused[256];
 	struct vm_size asked;
 	uint64_t used_ms; /* loop_now_ms() of the last use */
-	bool deleting, up, was_ready, recalled;
+	bool deleting, up, was_ready, recalled, unnamed, found;
 };
 
 struct machines {
@@ -285,6 +288,7 @@ static void on_console(void *arg, struct hv_vm *vm, const struct hv_console *c)
 	int r = stream_open(m->console, c);
 
 	(void)arg;
+	m->found = c->adopted;
 	if (r < 0)
 		log_err("machine %s: its console cannot be served: %s", m->id_text, strerror(-r));
 	else
@@ -326,28 +330,60 @@ static int on_renew(void *arg)
 	return hv_vm_agent_renew(m->vm);
 }
 
+/* Its agent may be spoken to, and it be used. */
+static void agent_here(struct machine *m, const uint8_t boot_id[AGENT_BOOT_BYTES])
+{
+	shells_ready(m->shells, agent_tie_host(m->tie));
+	setup_ready(m->setup, agent_tie_host(m->tie), boot_id);
+	hv_vm_agent_seen(m->vm);
+}
+
+/*
+ * A clone has everything of the machine that it was cloned from, the name of its agent's life too: it gets another one. So does one that was
+ * found running and that nobody has introduced.
+ */
+static void introduce_clone(struct machine *m, const struct hv_view *view)
+{
+	struct agent_rebirth r = { .interface = "eth0", .release = true, .cols = m->spec.cols, .rows = m->spec.rows };
+
+	if (secret_random(r.boot_id, sizeof(r.boot_id)) < 0)
+		return; /* it is not ready in time then, and boots */
+	memcpy(m->boot_id, r.boot_id, sizeof(m->boot_id));
+	memcpy(r.mac, view->mac_bytes, sizeof(r.mac));
+	m->unnamed = true;
+	agent_tie_identify(m->tie, m->spec.name, m->id, view, &r);
+}
+
 /* A guest that has just booted, or a clone of one, is told who it is. */
-static void introduce(struct machine *m, const uint8_t boot_id[AGENT_BOOT_BYTES])
+static void introduce(struct machine *m, const struct hv_view *view, const uint8_t boot_id[AGENT_BOOT_BYTES])
 {
 	uint8_t before[AGENT_BOOT_BYTES] = { 0 };
-	struct hv_view view;
 	struct err e = { 0 };
 
+	m->unnamed = false;
 	if (store_vm_boot(m->ms->store, m->id, before, &e) == 0 && memcmp(before, boot_id, sizeof(before)) == 0)
 		return;
+	if (view->cloned || (m->found && agent_host_version(agent_tie_host(m->tie)) >= AGENT_VERSION_REBIRTH &&
+			     m->spec.confidential == VM_CONFIDENTIAL_NONE)) {
+		introduce_clone(m, view);
+		return;
+	}
 	memcpy(m->boot_id, boot_id, sizeof(m->boot_id));
-	hv_vm_view(m->vm, &view);
 	/* The command line of a confidential machine is measured, and says nothing about this one. */
-	agent_tie_identify(m->tie, m->spec.name, m->id, m->spec.confidential != VM_CONFIDENTIAL_NONE ? &view : NULL);
+	agent_tie_identify(m->tie, m->spec.name, m->id, m->spec.confidential != VM_CONFIDENTIAL_NONE ? view : NULL, NULL);
 }
 
 static void on_introduced(void *arg)
 {
-	const struct machine *m = arg;
+	struct machine *m = arg;
 	struct err e = { 0 };
 
 	if (store_vm_set_boot(m->ms->store, m->id, m->boot_id, &e) < 0)
 		log_warn("machine %s: %s", m->id_text, e.msg);
+	if (!m->unnamed)
+		return;
+	m->unnamed = false;
+	agent_here(m, m->boot_id);
 }
 
 static void on_tie_ready(void *arg, const uint8_t boot_id[AGENT_BOOT_BYTES])
@@ -357,10 +393,9 @@ static void on_tie_ready(void *arg, const uint8_t boot_id[AGENT_BOOT_BYTES])
 
 	hv_vm_view(m->vm, &view);
 	if (strcmp(view.driver ? view.driver : "", "local") != 0) /* name and clock would be the host's */
-		introduce(m, boot_id);
-	shells_ready(m->shells, agent_tie_host(m->tie));
-	setup_ready(m->setup, agent_tie_host(m->tie), boot_id);
-	hv_vm_agent_seen(m->vm);
+		introduce(m, &view, boot_id);
+	if (!m->unnamed)
+		agent_here(m, boot_id);
 }
 
 static const struct agent_tie_hooks tie_hooks = { .on_state = on_tie_state, .renew = on_renew, .on_introduced = on_introduced,

@@ -237,7 +237,8 @@ static int make_machines(struct gateway *g, struct err *e)
 		.hv = { .helper_socket = s->helper_socket, .driver = s->driver, .ch_seccomp = s->cloud_hypervisor_seccomp, .ch_landlock = s->cloud_hypervisor_landlock, .firmware = s->snp_firmware, .image_key = s->image_key, .images = s->images, .machine = s->machine,
 			.accel = s->accel, .state_dir = s->state_dir, .local_command = s->local_command,
 			.local_console = s->local_console, .local_agent = s->local_agent, .ring_bytes = (uint32_t)s->ring_size,
-			.boot_deadline_ms = s->boot_deadline, .stop_deadline_ms = s->stop_deadline },
+			.boot_deadline_ms = s->boot_deadline, .stop_deadline_ms = s->stop_deadline,
+			.templates = s->templates },
 		.ring_dir = ring_dir, .shells_max = (uint32_t)s->shells_per_machine, .on_event = on_machine, .arg = g,
 		.on_stream = on_stream, .stream_arg = g,
 	};

@@ -40,6 +40,7 @@ static const struct conf_key keys[] = {
 	KEY(idle_timeout, CONF_MS, 0, 31536000000, "0s", "a terminal's connection closes when nobody has typed into it for so long; 0s: never"),
 	KEY(idle_stop, CONF_MS, 0, 31536000000, "0s", "a machine stops when nobody has been at one of its terminals for so long; 0s: never"),
 	KEY(boot_deadline, CONF_MS, 1000, 86400000, "3m", "time until a machine must be ready"),
+	KEY(templates, CONF_BOOL, 0, 0, "no", "machines begin as clones of one like them that has booted, where QEMU runs them"),
 	KEY(stop_deadline, CONF_MS, 100, 3600000, "10s", "time for each step of stopping a machine"),
 	KEY(per_person, CONF_INT, 1, 1000, "1", "machines that one person may have"),
 	KEY(identity, CONF_STR, 0, 0, "auto", "auto: the [identity ...] sections, or demo without any; demo: one-time links, loopback only"),

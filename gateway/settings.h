@@ -62,7 +62,7 @@ struct settings {
 	uint64_t idle_timeout, idle_stop;
 	uint64_t quota_memory, quota_lifetime, token_life;
 	char recording[16];
-	bool record_input;
+	bool record_input, templates;
 	uint64_t record_retention, record_quota;
 	int64_t quota_cpus;
 

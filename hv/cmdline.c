@@ -52,10 +52,13 @@ int cmdline_build(struct cmdline *out, const struct plan_input *in, const char *
 		word(out, "tsc_early_khz=%llu tsc=reliable", (unsigned long long)tsc_khz);
 	if (in->probe)
 		word(out, "terrarium.probe");
-	word(out, "terrarium.host=%s", in->spec->name);
-	if (plan_has_tap(in))
+	if (in->begin == HV_BEGIN_TEMPLATE)
+		word(out, "terrarium.template"); /* nobody in particular */
+	else
+		word(out, "terrarium.host=%s", in->spec->name);
+	if (plan_has_tap(in) && in->begin != HV_BEGIN_TEMPLATE)
 		network_words(out, in->net);
-	if (in->spec->cols != 0 && in->spec->rows != 0)
+	if (in->spec->cols != 0 && in->spec->rows != 0 && in->begin != HV_BEGIN_TEMPLATE)
 		word(out, "terrarium.size=%ux%u", in->spec->cols, in->spec->rows);
 	if (out->len >= sizeof(out->s))
 		return err_set(e, -E2BIG, "the kernel command line is longer than %d bytes", CMDLINE_MAX - 1);

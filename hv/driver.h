@@ -63,6 +63,25 @@ bool plan_returns(enum netd_fd_kind kind);
  */
 int plan_take(const struct netd_slot_info *info, int *fds, enum netd_fd_kind kind, unsigned nth);
 
+/*
+ * How a process begins. Another machine's memory is a memfd that all its clones share until they write.
+ * TEMPLATE: boots without being anybody, to be saved. CLONE: from a template. WAKE: from what it was saved to itself.
+ */
+enum hv_begin { HV_BEGIN_BOOT, HV_BEGIN_TEMPLATE, HV_BEGIN_CLONE, HV_BEGIN_WAKE };
+
+#define HV_VMM_BYTES 96
+
+/**
+ * struct hv_origin - what a machine that does not boot comes from
+ * @memory_fd: of TEMPLATE and CLONE, owned; @state_fd: of devices, or for WAKE of everything, owned. -1 without
+ * @vmm: the program, and its version, that has saved it
+ */
+struct hv_origin {
+	enum hv_begin begin;
+	int memory_fd, state_fd;
+	char vmm[HV_VMM_BYTES];
+};
+
 /**
  * struct plan_input - everything a plan depends on
  * @net:     what the slot has
@@ -73,6 +92,7 @@ int plan_take(const struct netd_slot_info *info, int *fds, enum netd_fd_kind kin
  * @standin: the helper has a program CH_STANDIN, which runs without KVM what Cloud Hypervisor would
  * @disks:   ndisks of them, in the order in which the guest finds them
  * @probe:   the guest only shows that it boots
+ * @begin, @memory_fd: of struct hv_origin
  */
 struct plan_input {
 	const struct vm_spec *spec;
@@ -87,6 +107,8 @@ struct plan_input {
 	const struct hv_disk *disks;
 	size_t ndisks;
 	bool probe, landlock, standin;
+	enum hv_begin begin;
+	int memory_fd;
 };
 
 /** plan_has_tap() - does its slot have a network? */
@@ -99,6 +121,8 @@ enum hv_event {
 	HV_EV_READY,	/* an agent said hello */
 	HV_EV_PAUSED,	/* the guest stands still */
 	HV_EV_RESUMED,	/* it runs; no news unless it stood still */
+	HV_EV_RESTORED, /* a guest that was saved runs: what is sent to it arrives */
+	HV_EV_UNFIT,	/* this VMM cannot go on with what was saved; reason given */
 	HV_EV_GAVE_UP,	/* the accelerator cannot run this guest; reason given. What a guest does wrong by itself is none of it */
 	HV_EV_BROKEN,	/* the VMM talks nonsense or stopped by itself; reason given */
 };
@@ -130,6 +154,11 @@ struct hv_driver {
 	/* Optional: hold the guest, let it go on; HV_EV_PAUSED or HV_EV_RESUMED follows. Return: 0 if asked, -EOPNOTSUPP. */
 	int (*pause)(struct hv_vm *vm, void *instance);
 	int (*resume)(struct hv_vm *vm, void *instance);
+	/*
+	 * Optional: write the state of its devices to @fd, and with @memory the guest's memory too; the guest stands still afterwards.
+	 * hv_event_saved() follows. Return: 0 if asked, -EOPNOTSUPP.
+	 */
+	int (*save)(struct hv_vm *vm, void *instance, int fd, bool memory);
 	/* Optional, pure: can a running machine become so? Return: 0, or -EINVAL with @e. Goes with resize(). */
 	int (*may_resize)(const struct vm_size *now, const struct vm_size *wish, struct err *e);
 	/* Optional: make it so; hv_event_resized() follows. Return: 0 if asked, -EOPNOTSUPP. */
@@ -152,6 +181,12 @@ extern const struct hv_driver hv_driver_ch, hv_driver_qemu, hv_driver_local;
 
 /** hv_event() - a driver reports; @reason may be NULL */
 void hv_event(struct hv_vm *vm, enum hv_event ev, const char *reason);
+
+/** hv_event_saved() - what save() asked for is done, by @vmm; or is not: then @why says why, and the guest runs on */
+void hv_event_saved(struct hv_vm *vm, const char *vmm, const char *why);
+
+/** hv_vm_origin() - how its process began; lives as long as that */
+const struct hv_origin *hv_vm_origin(const struct hv_vm *vm);
 
 /** hv_event_accel() - the running process of an adopted machine says what it uses */
 void hv_event_accel(struct hv_vm *vm, enum hv_accel accel);

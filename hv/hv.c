@@ -24,6 +24,7 @@ static const struct hv_limits presets = {
 	.start_ms = 30000,
 	.quit_ms = 3000,       /* QEMU quits in some ms */
 	.term_ms = 1000,
+	.clone_ms = 10000,     /* 0.1 s on an idle host; what is overdue boots instead */
 	.kill_ms = 5000,       /* SIGKILL acts at once, unless a process hangs in the kernel */
 	.probe_ms = 10000,     /* a guest boots under KVM in 1 s */
 	.probe_wait_ms = 3000, /* then starting without KVM is better than waiting on */
@@ -331,6 +332,7 @@ static struct hv_limits limits_of(const struct hv_limits *own)
 	OWN(quit_ms);
 	OWN(term_ms);
 	OWN(kill_ms);
+	OWN(clone_ms);
 	OWN(probe_ms);
 	OWN(probe_wait_ms);
 	OWN(resets_ms);
@@ -395,6 +397,7 @@ struct hv *hv_destroy(struct hv *hv)
 	if (!hv)
 		return NULL;
 	probe_finish(hv);
+	template_finish_all(hv);
 	helper_cancel(hv->helper, &hv->list);
 	while (hv->first) {
 		struct hv_vm *vm = hv->first;
@@ -454,6 +457,11 @@ bool hv_vm_landlock(const struct hv_vm *vm)
 	return vm->hv->landlock;
 }
 
+const struct hv_origin *hv_vm_origin(const struct hv_vm *vm)
+{
+	return &vm->origin;
+}
+
 struct loop *hv_vm_loop(const struct hv_vm *vm)
 {
 	return vm->hv->loop;
@@ -473,6 +481,7 @@ static void view_addresses(const struct netd_slot_info *i, struct hv_view *out)
 		inet_ntop(AF_INET6, i->gw6, out->gw6, sizeof(out->gw6));
 		out->prefix6 = i->prefix6;
 	}
+	memcpy(out->mac_bytes, m, sizeof(out->mac_bytes));
 	(void)snprintf(out->mac, sizeof(out->mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
 }
 
@@ -483,7 +492,7 @@ void hv_vm_view(const struct hv_vm *vm, struct hv_view *out)
 
 	*out = (struct hv_view){
 		.state = vm->state, .state_since_ms = vm->since_ms, .reason = vm->reason, .driver = d->name,
-		.accel = d->has_guest ? accels[vm->accel] : "", .can_resize = vm->can_resize,
+		.accel = d->has_guest ? accels[vm->accel] : "", .can_resize = vm->can_resize, .cloned = vm->origin.begin == HV_BEGIN_CLONE,
 	};
 	if (!vm->has_slot)
 		return;

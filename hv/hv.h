@@ -113,6 +113,7 @@ enum hv_accel { HV_ACCEL_AUTO, HV_ACCEL_KVM, HV_ACCEL_TCG };
  * @stop_deadline_ms: what a guest gets to end by itself once asked; 0 = 8 s
  * @ch_seccomp:  what Cloud Hypervisor does on a forbidden system call: "true" (end), "log" or "errno"; NULL = true
  * @ch_landlock: "auto": where the kernel has it; or "off"; NULL = auto
+ * @templates: machines that can begin as clones of one that has booted do so
  * @limits: shorter waits for tests; NULL = the presets
  */
 struct hv_config {
@@ -121,6 +122,7 @@ struct hv_config {
 	const char *ch_seccomp, *ch_landlock;
 	uint32_t ring_bytes;
 	uint64_t boot_deadline_ms, stop_deadline_ms;
+	bool templates;
 	const struct hv_limits *limits;
 };
 
@@ -130,12 +132,13 @@ struct hv_config {
  * @retry_ms: first pause before connecting again; doubles up to 32 times as much
  * @start_ms: from hv_vm_start() to a running process
  * @quit_ms, @term_ms, @kill_ms: rungs two to four of the stop ladder
+ * @clone_ms: from the start of the process to ready, for a machine that is cloned or woken; then it boots
  * @probe_ms: for a guest to boot under KVM; @probe_wait_ms: how long a machine waits for that before it starts without KVM
  * @resets, @resets_ms: so many reboots within that time, without reaching ready, are a reboot loop
  * @resets_gap_ms: resets that follow one another quicker are one reboot (q35's firmware resets up to ten times for one)
  */
 struct hv_limits {
-	uint64_t call_ms, retry_ms, start_ms, quit_ms, term_ms, kill_ms, probe_ms, probe_wait_ms, resets_ms, resets_gap_ms;
+	uint64_t call_ms, retry_ms, start_ms, quit_ms, term_ms, kill_ms, clone_ms, probe_ms, probe_wait_ms, resets_ms, resets_gap_ms;
 	uint32_t resets;
 };
 
@@ -247,6 +250,7 @@ int hv_vm_confidential(const struct hv_vm *vm, struct confidential *out, struct 
  * @state_since_ms: loop_now_ms() of the last change
  * @reason:   why it failed or stopped, in words; empty otherwise
  * @driver:   "cloud-hypervisor", "qemu" or "local"; @accel: "kvm", "tcg" or "" for none
+ * @cloned: this life of it began as a clone: it has yet to be told who it is when its agent answers for the first time
  * @can_resize: the guest learns the terminal's size (a PTY); false on a bare serial line
  * @ip4, @ip6, @gw4: textual, empty without a network
  */
@@ -254,7 +258,8 @@ struct hv_view {
 	enum hv_state state;
 	uint64_t state_since_ms;
 	const char *reason, *driver, *accel;
-	bool can_resize;
+	bool can_resize, cloned;
+	uint8_t mac_bytes[6];
 	char ip4[16], gw4[16], ip6[46], gw6[46], mac[18];
 	uint8_t prefix4, prefix6;
 	uint32_t slot;
@@ -263,6 +268,19 @@ struct hv_view {
 
 /** hv_vm_view() - a snapshot; the strings live until the next call into hv */
 void hv_vm_view(const struct hv_vm *vm, struct hv_view *out);
+
+enum hv_template_state {
+	HV_TEMPLATE_NONE,    /* machines like this one always boot, or nobody has wanted one yet */
+	HV_TEMPLATE_MAKING,
+	HV_TEMPLATE_READY,
+	HV_TEMPLATE_FAILED,  /* for a while they boot */
+};
+
+/**
+ * hv_template() - can a machine like this begin as a clone?
+ * @make: begin to make a template when there is none
+ */
+enum hv_template_state hv_template(struct hv *hv, const struct vm_spec *spec, bool make);
 
 /** struct hv_counters - bytes and frames that guests have received and sent, read from disks and written to them */
 struct hv_counters {

@@ -64,9 +64,8 @@ static void qemu_stamp(char *out, size_t size)
 	}
 }
 
-static void make_key(struct hv *hv, const struct image *img)
+void probe_host_stamp(char *out, size_t size)
 {
-	struct probe *p = &hv->probe;
 	char cpu[128], qemu[128];
 	struct utsname u;
 
@@ -74,8 +73,16 @@ static void make_key(struct hv *hv, const struct image *img)
 	qemu_stamp(qemu, sizeof(qemu));
 	if (uname(&u) < 0)
 		u.release[0] = '\0';
-	(void)snprintf(p->key, sizeof(p->key), "kernel %s; machine %s; cpu %s; host %s; qemu %s", img->kernel_digest, hv->c.machine, cpu,
-		       u.release, qemu);
+	(void)snprintf(out, size, "cpu %s; host %s; qemu %s", cpu, u.release, qemu);
+}
+
+static void make_key(struct hv *hv, const struct image *img)
+{
+	struct probe *p = &hv->probe;
+	char host[352];
+
+	probe_host_stamp(host, sizeof(host));
+	(void)snprintf(p->key, sizeof(p->key), "kernel %.64s; machine %.16s; %s", img->kernel_digest, hv->c.machine, host);
 	(void)snprintf(p->path, sizeof(p->path), "%s/accel-%.16s.json", hv->c.state_dir, img->kernel_digest);
 }
 

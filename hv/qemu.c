@@ -25,6 +25,7 @@
 #define LOG_KEEP	512	    /* bytes of what QEMU prints; they go into the reason of a failure */
 #define LOG_READS_A_TURN 16
 #define AGENT_PORT_ID	"agent-port"
+#define SAVE_BYTES_S	(8ULL << 30) /* to a file: as fast as it takes it */
 
 /* --- the command line -------------------------------------------------------------------------------------------------- */
 
@@ -105,6 +106,24 @@ static void plan_disks(const struct plan_input *in, bool microvm, struct spawn_p
 		p->pids_max += DISK_PIDS;
 }
 
+/*
+ * Memory has one name, so that a state that was saved finds it. A template's is a file that its clones map privately. QEMU opens such a file for
+ * writing, so it comes as a descriptor, which a memfd lets anybody open anew.
+ */
+static void plan_memory(const struct plan_input *in, struct spawn_plan *p)
+{
+	unsigned long long mib = in->spec->memory_bytes / MIB;
+
+	(void)plan_arg(p, "-object");
+	if (in->begin == HV_BEGIN_TEMPLATE || in->begin == HV_BEGIN_CLONE)
+		(void)plan_arg(p, "memory-backend-file,id=ram0,size=%lluM,mem-path=/proc/self/fd/%d,share=%s", mib, plan_file(p, in->memory_fd),
+			       in->begin == HV_BEGIN_TEMPLATE ? "on" : "off");
+	else
+		(void)plan_arg(p, "memory-backend-ram,id=ram0,size=%lluM", mib);
+	if (in->begin == HV_BEGIN_CLONE || in->begin == HV_BEGIN_WAKE)
+		option(p, "-incoming", "defer");
+}
+
 /* What a plain machine boots, and how. */
 static int plan_boot(const struct plan_input *in, bool microvm, struct spawn_plan *p, struct err *e)
 {
@@ -115,7 +134,8 @@ static int plan_boot(const struct plan_input *in, bool microvm, struct spawn_pla
 
 	if (r < 0)
 		return r;
-	option(p, "-M", microvm ? MACHINE_MICROVM : MACHINE_Q35);
+	(void)plan_arg(p, "-M");
+	(void)plan_arg(p, "%s,memory-backend=ram0", microvm ? MACHINE_MICROVM : MACHINE_Q35);
 	option(p, "-accel", kvm ? "kvm" : "tcg,tb-size=64");
 	option(p, "-cpu", kvm ? "host" : "max");
 	(void)plan_arg(p, "-smp");
@@ -154,6 +174,8 @@ static int qemu_plan(const struct plan_input *in, struct spawn_plan *p, struct e
 	(void)plan_want(p, NETD_FD_LOG);
 	(void)plan_want(p, NETD_FD_RING);
 	p->pids_max = PIDS_MAX;
+	if (!in->snp)
+		plan_memory(in, p);
 	plan_disks(in, microvm, p);
 	if (!plan_whole(p))
 		return err_set(e, -E2BIG, "the command line of QEMU is too long");
@@ -173,7 +195,9 @@ struct instance {
 	char log[LOG_KEEP + 1]; /* the end of what QEMU printed; '\0' terminated */
 	size_t log_len;
 	bool log_cut; /* its beginning was dropped */
-	bool attached;
+	bool attached, adopted, restoring, saving;
+	int major;
+	char vmm[HV_VMM_BYTES]; /* name and version, as its greeting has it */
 };
 
 static void keep_log(struct instance *in, const char *data, size_t len)
@@ -278,6 +302,109 @@ static void on_port(struct instance *in, const json_t *data)
 		hv_agent_here(in->vm);
 }
 
+/* --- saved and restored -------------------------------------------------------------------------------------------------- */
+
+static int capability(struct instance *in, bool ignore_shared)
+{
+	json_t *args = json_pack("{s:[{s:s, s:b}, {s:s, s:b}]}", "capabilities", "capability", "x-ignore-shared", "state", ignore_shared,
+				 "capability", "events", "state", true);
+
+	return args ? qmp_command(in->qmp, "migrate-set-capabilities", args, -1) : -ENOMEM;
+}
+
+/*
+ * The descriptor goes over the monitor: whoever is behind the sandbox opens no path. Newer ones take a file by its number in a set only,
+ * older ones only by the name that "getfd" gives.
+ */
+static int migrate(struct instance *in, const char *command, int fd)
+{
+	bool set = in->major >= 9;
+	json_t *args = set ? json_pack("{s:i}", "fdset-id", 7) : json_pack("{s:s}", "fdname", "state");
+	int r = args ? qmp_command(in->qmp, set ? "add-fd" : "getfd", args, fd) : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	args = json_pack("{s:s}", "uri", set ? "file:/dev/fdset/7" : "fd:state");
+	return args ? qmp_command(in->qmp, command, args, -1) : -ENOMEM;
+}
+
+static void restore(struct instance *in, const struct hv_origin *origin)
+{
+	char why[3 * HV_VMM_BYTES];
+	int r;
+
+	if (strcmp(in->vmm, origin->vmm) != 0) {
+		(void)snprintf(why, sizeof(why), "this is %s, and %s has saved it", in->vmm, origin->vmm);
+		hv_event(in->vm, HV_EV_UNFIT, why);
+		return;
+	}
+	r = capability(in, origin->begin == HV_BEGIN_CLONE);
+	if (r == 0)
+		r = migrate(in, "migrate-incoming", origin->state_fd);
+	if (r < 0)
+		hv_event(in->vm, HV_EV_UNFIT, "QEMU cannot be told what to go on with");
+}
+
+/* As the greeting has it, or the answer to query-version. */
+static void on_version(struct instance *in, const json_t *version)
+{
+	const json_t *qemu = json_object_get(version, "qemu");
+	const char *package = json_string_value(json_object_get(version, "package"));
+
+	in->major = (int)json_integer_value(json_object_get(qemu, "major"));
+	(void)snprintf(in->vmm, sizeof(in->vmm), "QEMU %d.%d.%d %.48s", in->major, (int)json_integer_value(json_object_get(qemu, "minor")),
+		       (int)json_integer_value(json_object_get(qemu, "micro")), package ? package : "");
+	if (in->restoring)
+		restore(in, hv_vm_origin(in->vm));
+}
+
+static int qemu_save(struct hv_vm *vm, void *instance, int fd, bool memory)
+{
+	struct instance *in = instance;
+	json_t *fast = json_pack("{s:I}", "max-bandwidth", (json_int_t)SAVE_BYTES_S);
+	int r = fast ? qmp_command(in->qmp, "migrate-set-parameters", fast, -1) : -ENOMEM;
+
+	(void)vm;
+	if (r == 0)
+		r = capability(in, !memory);
+	if (r == 0)
+		r = migrate(in, "migrate", fd);
+	in->saving = r == 0;
+	return r == 0 ? 0 : -EOPNOTSUPP;
+}
+
+static void on_migration(struct instance *in, const json_t *data)
+{
+	const char *status = json_string_value(json_object_get(data, "status"));
+	bool done = status && strcmp(status, "completed") == 0;
+
+	if (!in->saving || !status || (!done && strcmp(status, "failed") != 0))
+		return;
+	in->saving = false;
+	hv_event_saved(in->vm, in->vmm, done ? NULL : "QEMU could not write it all");
+}
+
+static void on_resume(struct instance *in)
+{
+	if (!in->restoring) {
+		hv_event(in->vm, HV_EV_RESUMED, NULL);
+		return;
+	}
+	in->restoring = false;
+	hv_event(in->vm, HV_EV_RESTORED, NULL);
+}
+
+static void on_refused(struct instance *in, const struct qmp_message *m)
+{
+	log_debug("QEMU refused %s: %s", m->name, m->text);
+	if (in->saving && (strcmp(m->name, "migrate") == 0 || strcmp(m->name, "getfd") == 0 || strcmp(m->name, "add-fd") == 0)) {
+		in->saving = false;
+		hv_event_saved(in->vm, in->vmm, m->text);
+	} else if (in->restoring && strcmp(m->name, "qmp_capabilities") != 0) {
+		hv_event(in->vm, HV_EV_UNFIT, m->text);
+	}
+}
+
 static void on_event(struct instance *in, const struct qmp_message *m)
 {
 	if (strcmp(m->name, "SHUTDOWN") == 0)
@@ -289,8 +416,10 @@ static void on_event(struct instance *in, const struct qmp_message *m)
 	else if (strcmp(m->name, "VSERPORT_CHANGE") == 0)
 		on_port(in, m->data);
 	else if (strcmp(m->name, "RESUME") == 0)
-		hv_event(in->vm, HV_EV_RESUMED, NULL);
-	else if (strcmp(m->name, "STOP") == 0)
+		on_resume(in);
+	else if (strcmp(m->name, "MIGRATION") == 0)
+		on_migration(in, m->data);
+	else if (strcmp(m->name, "STOP") == 0 && !in->saving && !in->restoring)
 		(void)qmp_send(in->qmp, "query-status");
 }
 
@@ -300,12 +429,16 @@ static void on_message(void *arg, const struct qmp_message *m)
 
 	if (m->kind == QMP_EVENT)
 		on_event(in, m);
+	else if (m->kind == QMP_GREETING)
+		on_version(in, json_object_get(m->data, "version"));
 	else if (m->kind == QMP_RETURN && strcmp(m->name, "query-status") == 0)
 		on_status(in, m->data);
+	else if (m->kind == QMP_RETURN && strcmp(m->name, "query-version") == 0)
+		on_version(in, m->data);
 	else if (m->kind == QMP_RETURN && strcmp(m->name, "query-kvm") == 0)
 		hv_event_accel(in->vm, json_is_true(json_object_get(m->data, "enabled")) ? HV_ACCEL_KVM : HV_ACCEL_TCG);
 	else if (m->kind == QMP_ERROR)
-		log_debug("QEMU refused %s: %s", m->name, m->text);
+		on_refused(in, m);
 }
 
 static void on_broken(void *arg, const char *why)
@@ -330,11 +463,14 @@ static int qemu_attach(struct hv_vm *vm, void *instance, int *fds, const struct 
 	in->vm = vm;
 	in->log_fd = -1;
 	in->attached = true;
+	in->adopted = console->adopted;
+	in->restoring = !in->adopted && hv_vm_origin(vm)->begin >= HV_BEGIN_CLONE;
 	if (con < 0 || qmp < 0 || log < 0 || ring < 0)
 		return err_set(e, -EPROTO, "the process is no QEMU of this driver: a console, a monitor, a log or a ring is missing");
 	if (fd_nonblock(log) < 0 || qmp_open(&in->qmp, hv_vm_loop(vm), fd_take(&qmp), console->adopted, &qmp_hooks, in) < 0)
 		return err_set(e, -ENOMEM, "no memory for the monitor of QEMU");
 	if (console->adopted) {
+		(void)qmp_send(in->qmp, "query-version");
 		(void)qmp_send(in->qmp, "query-kvm");
 		(void)qmp_send(in->qmp, "query-status"); /* it may stand still */
 	}
@@ -413,6 +549,7 @@ const struct hv_driver hv_driver_qemu = {
 	.reset = qemu_reset,
 	.pause = qemu_pause,
 	.resume = qemu_resume,
+	.save = qemu_save,
 	.last_words = qemu_last_words,
 	.finish = qemu_finish,
 };

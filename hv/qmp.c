@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <ev.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -51,6 +52,7 @@ static int read_message(const json_t *root, struct qmp_message *m)
 		m->data = json_object_get(root, "return");
 	} else if (json_object_get(root, "QMP")) {
 		m->kind = QMP_GREETING;
+		m->data = json_object_get(root, "QMP");
 	} else {
 		return -EPROTO;
 	}
@@ -216,6 +218,45 @@ int qmp_send(struct qmp *q, const char *command)
 		return r;
 	flush(q);
 	return 0;
+}
+
+/* With the descriptor goes the whole line, which is short. */
+static int send_with_fd(const struct qmp *q, const char *text, size_t len, int fd)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = { .room = { 0 } };
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)text, .iov_len = len };
+	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&mh);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	return sendmsg(q->fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len ? 0 : -EAGAIN;
+}
+
+int qmp_command(struct qmp *q, const char *command, json_t *args, int fd)
+{
+	json_t *root = json_pack("{s:s, s:s, s:o*}", "execute", command, "id", command, "arguments", args);
+	_free_ char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
+	_free_ char *line = NULL;
+	int r = 0;
+
+	json_decref(root);
+	if (!text || asprintf(&line, "%s\n", text) < 0)
+		return -ENOMEM;
+	if (!q || q->fd < 0)
+		return -ENOTCONN;
+	flush(q);
+	if (fd >= 0)
+		return q->out.len > 0 ? -EAGAIN : send_with_fd(q, line, strlen(line), fd);
+	r = buf_add(&q->out, line, strlen(line));
+	if (r == 0)
+		flush(q);
+	return r;
 }
 
 static void run_reap(struct loop_task *t)

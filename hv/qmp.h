@@ -21,7 +21,7 @@ enum qmp_kind { QMP_GREETING, QMP_EVENT, QMP_RETURN, QMP_ERROR };
  * struct qmp_message - what QEMU said; lives during the callback
  * @name: of the event; of the command that is answered; "" for the greeting
  * @text: of an error; else ""
- * @data: an event's data or a command's return value; may be NULL
+ * @data: an event's data, a command's return value, or what the greeting says; may be NULL
  */
 struct qmp_message {
 	enum qmp_kind kind;
@@ -68,6 +68,15 @@ int qmp_open(struct qmp **out, struct loop *loop, int fd, bool adopted, const st
 
 /** qmp_send() - send a command without arguments; its name comes back in the answer. Return: 0, -ENOTCONN or -ENOMEM */
 int qmp_send(struct qmp *q, const char *command);
+
+/**
+ * qmp_command() - the same with arguments
+ * @args: consumed; NULL without
+ * @fd:   goes along, stays the caller's; -1 without
+ *
+ * Return: 0, -ENOTCONN, -ENOMEM, or -EAGAIN: QEMU does not read, so no descriptor can be sent.
+ */
+int qmp_command(struct qmp *q, const char *command, json_t *args, int fd);
 
 /** qmp_close() - hang up; may be called by a hook. Returns NULL; NULL is fine */
 struct qmp *qmp_close(struct qmp *q);

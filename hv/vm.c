@@ -107,6 +107,7 @@ static void finish(struct hv_vm *vm)
 {
 	no_deadline(vm);
 	let_go(vm);
+	origin_drop(&vm->origin);
 	vm->rung = vm->rung_done = RUNG_NONE;
 	if (vm->again && vm->end == HV_STOPPED && vm->hv->online) {
 		vm_begin(vm);
@@ -261,13 +262,19 @@ void vm_fail(struct hv_vm *vm, const char *fmt, ...)
 	vm_stop_from(vm, RUNG_QUIT);
 }
 
+static const char *said_last(const struct hv_vm *vm)
+{
+	const char *words = vm->driver->last_words && vm->instance ? vm->driver->last_words(vm->instance) : NULL;
+
+	return words ? words : "";
+}
+
 /* Why a process ended that nobody had asked to. */
 static void explain_exit(struct hv_vm *vm, const struct netd_slot_info *info)
 {
-	const char *words = vm->driver->last_words && vm->instance ? vm->driver->last_words(vm->instance) : NULL;
-	const char *sep = words && words[0] ? ": " : "";
+	const char *words = said_last(vm);
+	const char *sep = words[0] ? ": " : "";
 
-	words = words ? words : "";
 	if (info->exit_signal && vm->driver->signal_hint && vm->driver->signal_hint(info->exit_signal)) {
 		words = vm->driver->signal_hint(info->exit_signal);
 		sep = ": ";
@@ -286,11 +293,35 @@ static void explain_exit(struct hv_vm *vm, const struct netd_slot_info *info)
 		ends_with(vm, HV_FAILED, "%s ended with status %d%s%.200s", name_of(vm), info->exit_code, sep, words);
 }
 
+/*
+ * What it was to begin with did not bring it to life. It boots instead; whoever waits for it sees no more than that.
+ * Return: false if that cannot be: it has lived already, or nothing else is left to try.
+ */
+static bool boot_instead(struct hv_vm *vm, const char *why)
+{
+	if (vm->origin.begin < HV_BEGIN_CLONE || vm->state != HV_BOOTING || vm->lived)
+		return false;
+	why = why ? why : said_last(vm);
+	log_warn("machine %s boots, for it cannot be %s: %s", vm->spec.name, vm->origin.begin == HV_BEGIN_CLONE ? "cloned" : "woken", why);
+	template_doubt(vm->hv, vm);
+	vm->boots = vm->again = true;
+	vm->end = HV_STOPPED;
+	return true;
+}
+
+static void on_unfit(struct hv_vm *vm, const char *why)
+{
+	if (boot_instead(vm, why))
+		vm_stop_from(vm, RUNG_KILL);
+	else
+		vm_fail(vm, "%s", why);
+}
+
 void vm_exited(struct hv_vm *vm, const struct netd_slot_info *info)
 {
 	if (!vm->running)
 		return;
-	if (vm->state != HV_STOPPING)
+	if (vm->state != HV_STOPPING && !boot_instead(vm, NULL))
 		explain_exit(vm, info);
 	vm->info.state = NETD_SLOT_EXITED;
 	vm->info.pid = 0;
@@ -425,6 +456,7 @@ static int make_plan(struct hv_vm *vm, struct hv_disk disks[HV_DISKS_MAX], size_
 		.spec = &vm->spec, .net = &vm->info, .machine = hv->c.machine, .local_command = hv->c.local_command,
 		.local_console = hv->c.local_console, .local_agent = hv->c.local_agent, .accel = vm->accel, .ring_bytes = hv->c.ring_bytes, .probe = vm->probe,
 		.disks = disks, .landlock = hv->landlock, .seccomp = hv->c.ch_seccomp, .standin = hv_has_binary(hv, CH_STANDIN),
+		.begin = vm->origin.begin, .memory_fd = vm->origin.memory_fd,
 	};
 	struct confidential snp;
 	int r = vm->driver->has_guest ? plan_guest(vm, &in, &img, e) : 0;
@@ -477,6 +509,8 @@ static int order(struct hv_vm *vm, struct spawn_plan *plan, struct err *e)
 
 	if (r < 0)
 		return r;
+	if (n == 0)
+		template_lend(vm);
 	r = make_plan(vm, disks, &n, plan, &binary, e);
 	if (r == 0) {
 		vm->calling = CALL_SPAWN;
@@ -563,7 +597,7 @@ void vm_begin(struct hv_vm *vm)
 	vm->resets = 0;
 	vm->reset_ms = 0;
 	vm->reset_asked = false;
-	vm->can_resize = false;
+	vm->can_resize = vm->lived = false;
 	vm->memory_limit = vm->cpu_limit = 0;
 	vm_log_begin(vm);
 	vm->accel = vm->probe ? HV_ACCEL_KVM : HV_ACCEL_AUTO;
@@ -592,7 +626,9 @@ void hv_vm_prepared(struct hv_vm *vm, const char *why)
 
 void vm_booting(struct hv_vm *vm)
 {
-	deadline_in(vm, vm->boot_ms ? vm->boot_ms : vm->hv->c.boot_deadline_ms);
+	bool short_way = vm->origin.begin >= HV_BEGIN_CLONE && !vm->lived;
+
+	deadline_in(vm, short_way ? vm->hv->limits.clone_ms : vm->boot_ms ? vm->boot_ms : vm->hv->c.boot_deadline_ms);
 	vm_enter(vm, HV_BOOTING);
 }
 
@@ -602,7 +638,18 @@ static void now_ready(struct hv_vm *vm)
 		return;
 	no_deadline(vm);
 	vm->resets = 0;
+	vm->boots = false;
+	vm->lived = true;
 	vm_enter(vm, HV_READY);
+	if (vm->state == HV_READY)
+		template_booted(vm);
+}
+
+static void on_restored(struct hv_vm *vm)
+{
+	hv_agent_here(vm);
+	if (vm->origin.begin == HV_BEGIN_WAKE)
+		now_ready(vm);
 }
 
 void vm_attach(struct hv_vm *vm, const struct netd_slot_info *info, int *fds, bool adopted)
@@ -763,6 +810,12 @@ void hv_event(struct hv_vm *vm, enum hv_event ev, const char *reason)
 	case HV_EV_RESUMED:
 		vm_resumed(vm);
 		return;
+	case HV_EV_RESTORED:
+		on_restored(vm);
+		return;
+	case HV_EV_UNFIT:
+		on_unfit(vm, reason ? reason : "its VMM refuses it");
+		return;
 	case HV_EV_GAVE_UP:
 		on_gave_up_event(vm, reason ? reason : "the accelerator cannot run it");
 		return;
@@ -770,6 +823,12 @@ void hv_event(struct hv_vm *vm, enum hv_event ev, const char *reason)
 		vm_fail(vm, "%s", reason ? reason : "the machine's monitor talks nonsense");
 		return;
 	}
+}
+
+void hv_event_saved(struct hv_vm *vm, const char *vmm, const char *why)
+{
+	if (vm->template)
+		template_saved(vm, vmm, why);
 }
 
 void hv_event_accel(struct hv_vm *vm, enum hv_accel accel)
@@ -806,6 +865,8 @@ static void on_deadline(struct ev_loop *ev, ev_timer *w, int events)
 	} else if (vm->state == HV_PLACING || vm->state == HV_STARTING) {
 		vm_fail(vm, "it could not be started within %llu s: %s", (unsigned long long)(hv->limits.start_ms / 1000),
 			vm->preparing ? "its disks are not made yet; start it again" : helper_up(hv->helper) ? "the helper does not answer" : "the helper terrarium-netd is away");
+	} else if (vm->state == HV_BOOTING && boot_instead(vm, "it does not come to life")) {
+		vm_stop_from(vm, RUNG_KILL);
 	} else if (vm->state == HV_BOOTING) {
 		vm_fail(vm, "no prompt within %llu s; its console shows how far it came",
 			(unsigned long long)((vm->boot_ms ? vm->boot_ms : hv->c.boot_deadline_ms) / 1000));
@@ -885,6 +946,7 @@ void vm_drop(struct hv_vm *vm)
 		helper_cancel(vm->hv->helper, &vm->call);
 	vm->resizing = false; /* nobody is told any more */
 	let_go(vm);
+	origin_drop(&vm->origin);
 	free(vm->bootlog);
 	vm->bootlog = NULL;
 }
@@ -904,7 +966,7 @@ struct hv_vm *vm_create(struct hv *hv, const uint8_t id[16], const struct vm_spe
 	vm->owner = owner;
 	vm->end = vm->recalled = HV_STOPPED;
 	vm->since_ms = loop_now_ms();
-	vm->agent_fd = -1;
+	vm->agent_fd = vm->origin.memory_fd = vm->origin.state_fd = -1;
 	ev_init(&vm->deadline, on_deadline);
 	vm->deadline.data = vm;
 	vm->next = hv->first;

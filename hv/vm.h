@@ -28,6 +28,8 @@ enum vm_call { CALL_NONE, CALL_ALLOC, CALL_SPAWN, CALL_ADOPT, CALL_KILL, CALL_FR
 
 #define BOOTLOG_BYTES 16384 /* what is kept of a kernel's log on a line of its own */
 
+struct template;
+
 struct hv_vm {
 	struct hv *hv; /* borrowed: it owns this */
 	struct hv_vm *next, **link;
@@ -43,6 +45,10 @@ struct hv_vm {
 	uint64_t boot_ms;
 	enum hv_accel accel; /* AUTO: not decided, or not known yet */
 	bool probe;	     /* the machine of the accelerator probe */
+	struct template *template; /* borrowed: the one that this machine is booted for; else NULL */
+	struct hv_origin origin;
+	bool boots; /* from nothing, because what it was to begin with did not do */
+	bool lived; /* it has been ready since its process began */
 
 	struct helper_call call;
 	enum vm_call calling;
@@ -110,6 +116,7 @@ struct hv {
 	struct hv_vm *first; /* owned */
 	struct helper_call list;
 	struct probe probe;
+	struct template *templates; /* owned */
 };
 
 /* hv.c */
@@ -166,6 +173,20 @@ void vm_resize_ended(struct hv_vm *vm);
 /** vm_log_begin() - a process begins: so does its kernel's log */
 void vm_log_begin(struct hv_vm *vm);
 
+/* template.c */
+/** template_lend() - in starting: let @vm begin as a clone, if there is a template for it. Else it boots */
+void template_lend(struct hv_vm *vm);
+/** template_booted() - @vm has booted and is ready: the next one like it shall begin as a clone */
+void template_booted(struct hv_vm *vm);
+/** template_doubt() - a clone did not come to life: what it came from is used no more */
+void template_doubt(struct hv *hv, const struct hv_vm *vm);
+/** template_saved() - of hv_event_saved(), for the machine of a template */
+void template_saved(struct hv_vm *vm, const char *vmm, const char *why);
+/** template_finish_all() - when hv ends */
+void template_finish_all(struct hv *hv);
+/** origin_drop() - close what a process began with */
+void origin_drop(struct hv_origin *o);
+
 /* sync.c */
 /** sync_was_ready() - an adopted machine: does its ring show that it had reached its prompt? Prepares vm->watch otherwise */
 bool sync_was_ready(struct hv_vm *vm, const struct hv_console *console);
@@ -177,6 +198,8 @@ void sync_begin(struct hv *hv);
 void probe_begin(struct hv *hv);
 /** probe_doubt() - a machine broke under KVM: use it no more, and probe again when this program starts anew */
 void probe_doubt(struct hv *hv, const char *why);
+/** probe_host_stamp() - what a guest's state depends on beside itself: processor, host kernel, QEMU */
+void probe_host_stamp(char *out, size_t size);
 /** probe_finish() - close what the probe holds */
 void probe_finish(struct hv *hv);
 

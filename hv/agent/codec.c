@@ -496,6 +496,27 @@ int agent_get_stat(struct agent_in *in, struct agent_stat *s)
 	return agent_get_done(in) ? 0 : -EPROTO;
 }
 
+static void put_rebirth(struct buf *b, const struct agent_rebirth *r)
+{
+	agent_put_bytes(b, r->boot_id, sizeof(r->boot_id));
+	agent_put_bytes(b, r->interface, sizeof(r->interface));
+	agent_put_bytes(b, r->mac, sizeof(r->mac));
+	agent_put_u8(b, r->release);
+	agent_put_u16(b, r->cols);
+	agent_put_u16(b, r->rows);
+}
+
+static bool get_rebirth(struct agent_in *in, struct agent_rebirth *r)
+{
+	agent_get_bytes(in, r->boot_id, sizeof(r->boot_id));
+	agent_get_bytes(in, r->interface, sizeof(r->interface));
+	agent_get_bytes(in, r->mac, sizeof(r->mac));
+	r->release = agent_get_u8(in) != 0;
+	r->cols = agent_get_u16(in);
+	r->rows = agent_get_u16(in);
+	return memchr(r->interface, '\0', sizeof(r->interface)) != NULL;
+}
+
 void agent_put_identity(struct buf *b, const struct agent_identity *i)
 {
 	agent_put_u64(b, i->clock_ns);
@@ -516,6 +537,10 @@ void agent_put_identity(struct buf *b, const struct agent_identity *i)
 		agent_put_u8(b, 1);
 		agent_put_bytes(b, i->machine, sizeof(i->machine));
 	}
+	if (i->reborn) {
+		agent_put_u8(b, 2);
+		put_rebirth(b, &i->rebirth);
+	}
 }
 
 static bool get_address(struct agent_in *in, struct agent_address *a)
@@ -528,6 +553,12 @@ static bool get_address(struct agent_in *in, struct agent_address *a)
 	if (in->bad || !memchr(a->interface, '\0', sizeof(a->interface)))
 		return false;
 	return (a->family == 4 && a->prefix <= 32) || (a->family == 6 && a->prefix <= 128);
+}
+
+/* Does the next part, if there is one, have this number? */
+static bool get_tag(struct agent_in *in, uint8_t tag)
+{
+	return !in->bad && in->left > 0 && *in->at == tag && agent_get_u8(in) == tag;
 }
 
 int agent_get_identity(struct agent_in *in, struct agent_identity *i)
@@ -544,10 +575,13 @@ int agent_get_identity(struct agent_in *in, struct agent_identity *i)
 			return -EPROTO;
 	}
 	i->hostname = agent_get_str(in, 64);
-	if (!in->bad && in->left > 0) {
-		i->has_machine = agent_get_u8(in) == 1;
+	if (get_tag(in, 1)) {
+		i->has_machine = true;
 		agent_get_bytes(in, i->machine, sizeof(i->machine));
-		if (!i->has_machine)
+	}
+	if (get_tag(in, 2)) {
+		i->reborn = true;
+		if (!get_rebirth(in, &i->rebirth))
 			return -EPROTO;
 	}
 	return agent_get_done(in) ? 0 : -EPROTO;

@@ -189,9 +189,23 @@ struct agent_address {
 };
 
 /**
+ * struct agent_rebirth - for a clone of another guest: what it must not have in common with it (AGENT_VERSION_REBIRTH)
+ * @boot_id: of the agent from now on
+ * @mac:     of @interface; all zero = leave it
+ * @release: the console's shell, which waits since before the guest was cloned, may go on; @cols, @rows: of its terminal, 0 = leave it
+ */
+struct agent_rebirth {
+	uint8_t boot_id[16], mac[6];
+	char interface[16];
+	bool release;
+	uint16_t cols, rows;
+};
+
+/**
  * struct agent_identity - who the guest is from now on
  * @clock_ns: of CLOCK_REALTIME, 0 = leave it; @hostname: "" = leave it; @entropy: credited to the kernel's pool, may be empty
  * @has_machine: @machine is the id of the machine, which it shares with no other (AGENT_VERSION_MACHINE)
+ * @reborn:   @rebirth is sent along
  */
 struct agent_identity {
 	uint64_t clock_ns;
@@ -202,6 +216,8 @@ struct agent_identity {
 	size_t addresses;
 	bool has_machine;
 	uint8_t machine[16];
+	bool reborn;
+	struct agent_rebirth rebirth;
 };
 
 void agent_put_identity(struct buf *b, const struct agent_identity *i);

@@ -192,6 +192,17 @@ int secret_apply(int root_fd, const struct agent_secret *s);
 /** identity_apply() - hostname, addresses, clock, entropy, machine id and host keys. Tries all. Return: 0 or the first -errno */
 int identity_apply(int root_fd, const struct agent_identity *i);
 
+/** mac_apply() - give an interface another hardware address; it is down while that happens. Return: 0 or -errno */
+int mac_apply(const char *interface, const uint8_t mac[6]);
+
+/* A clone of another guest. */
+/** rebirth_apply() - its hardware address, before it gets addresses. Return: 0 or -errno */
+int rebirth_apply(const struct agent_rebirth *r);
+/** rebirth_name() - the name where files have it; @address: its own, "127.0.1.1" without. Return: 0 or -errno */
+int rebirth_name(const char *hostname, const char *address);
+/** rebirth_release() - all is set: the console's size, and its shell may go on */
+void rebirth_release(const struct agent_rebirth *r);
+
 /** address_apply() - give an interface an address, bring it up, route through a gateway. Return: 0 or -errno */
 int address_apply(const struct agent_address *a);
 

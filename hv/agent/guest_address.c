@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -57,10 +59,47 @@ static int ask(int fd, const struct request *q)
 	return answer.head.nlmsg_type == NLMSG_ERROR ? answer.error.error : -EPROTO;
 }
 
+static int open_netlink(void)
+{
+	const struct timeval wait = { .tv_sec = NETLINK_WAIT_S };
+	_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0)
+		return -errno;
+	return fd_take(&fd);
+}
+
+static int set_link(int fd, unsigned index, bool up, const uint8_t *mac)
+{
+	struct request q;
+
+	begin(&q, RTM_NEWLINK, 0, sizeof(q.u.link));
+	q.u.link.ifi_index = (int)index;
+	q.u.link.ifi_change = IFF_UP;
+	q.u.link.ifi_flags = up ? IFF_UP : 0;
+	if (mac)
+		add(&q, IFLA_ADDRESS, mac, 6);
+	return ask(fd, &q);
+}
+
+int mac_apply(const char *interface, const uint8_t mac[6])
+{
+	unsigned index = if_nametoindex(interface);
+	_close_ int fd = -1;
+	int r;
+
+	if (index == 0)
+		return -ENODEV;
+	fd = open_netlink();
+	if (fd < 0)
+		return fd;
+	r = set_link(fd, index, false, NULL);
+	return r < 0 ? r : set_link(fd, index, false, mac);
+}
+
 int address_apply(const struct agent_address *a)
 {
 	static const uint8_t none[16];
-	const struct timeval wait = { .tv_sec = NETLINK_WAIT_S };
 	uint8_t family = a->family == 4 ? AF_INET : AF_INET6;
 	size_t bytes = a->family == 4 ? 4 : 16;
 	unsigned index = if_nametoindex(a->interface);
@@ -70,13 +109,10 @@ int address_apply(const struct agent_address *a)
 
 	if (index == 0)
 		return -ENODEV;
-	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0)
-		return -errno;
-	begin(&q, RTM_NEWLINK, 0, sizeof(q.u.link));
-	q.u.link.ifi_index = (int)index;
-	q.u.link.ifi_flags = q.u.link.ifi_change = IFF_UP;
-	r = ask(fd, &q);
+	fd = open_netlink();
+	if (fd < 0)
+		return fd;
+	r = set_link(fd, index, true, NULL);
 	if (r < 0)
 		return r;
 	begin(&q, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, sizeof(q.u.address));

@@ -140,15 +140,27 @@ static int be_this_machine(int root_fd, const uint8_t id[16])
 	return r;
 }
 
+/* Where its own name leads. */
+static const char *own_address(const struct agent_identity *i, char text[INET_ADDRSTRLEN])
+{
+	for (size_t n = 0; n < i->addresses; n++)
+		if (i->address[n].family == 4 && inet_ntop(AF_INET, i->address[n].address, text, INET_ADDRSTRLEN))
+			return text;
+	return "127.0.1.1";
+}
+
 int identity_apply(int root_fd, const struct agent_identity *i)
 {
 	struct timespec clock = { .tv_sec = (time_t)(i->clock_ns / NS_PER_S), .tv_nsec = (long)(i->clock_ns % NS_PER_S) };
+	char text[INET_ADDRSTRLEN];
 	int r = 0;
 
 	if (i->entropy_len > 0)
 		keep_first(&r, add_entropy(i->entropy, i->entropy_len));
 	if (i->clock_ns > 0 && clock_settime(CLOCK_REALTIME, &clock) < 0)
 		keep_first(&r, -errno);
+	if (i->reborn)
+		keep_first(&r, rebirth_apply(&i->rebirth));
 	if (i->hostname[0] && sethostname(i->hostname, strlen(i->hostname)) < 0)
 		keep_first(&r, -errno);
 	for (size_t n = 0; n < i->addresses; n++)
@@ -156,6 +168,10 @@ int identity_apply(int root_fd, const struct agent_identity *i)
 	name_server(i);
 	if (i->has_machine)
 		keep_first(&r, be_this_machine(root_fd, i->machine));
+	if (i->reborn && i->hostname[0])
+		keep_first(&r, rebirth_name(i->hostname, own_address(i, text)));
+	if (i->reborn)
+		rebirth_release(&i->rebirth);
 	return r;
 }
 

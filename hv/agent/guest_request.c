@@ -190,7 +190,13 @@ static int on_identity(struct guest *g, struct agent_frame *f, struct buf *out)
 		i.clock_ns = 0;
 		i.has_machine = false;
 	}
-	return g->console.pid ? -EOPNOTSUPP : identity_apply(g->root_fd, &i); /* name and clock would be the host's */
+	if (g->console.pid)
+		return -EOPNOTSUPP; /* name and clock would be the host's */
+	if (i.reborn && g->sealed)
+		return -EPERM;
+	if (i.reborn)
+		memcpy(g->boot_id, i.rebirth.boot_id, sizeof(g->boot_id));
+	return identity_apply(g->root_fd, &i);
 }
 
 /* The bytes stay where the request was read, which is wiped: see guest_link.c. */

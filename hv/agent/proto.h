@@ -31,14 +31,16 @@
  * not taken stays with the agent; when its ring is full it stops reading the program, which blocks: nothing is lost. EXIT follows the END of all output.
  */
 
-/* 2: AGENT_FRONT, and what is unknown is answered -EOPNOTSUPP; 3: AGENT_KIND_COMMAND, AGENT_KIND_PORT; 4: AGENT_SECRET, the machine id in IDENTITY, more HEALTH */
-#define AGENT_VERSION	  4
+/* 2: AGENT_FRONT, and what is unknown is answered -EOPNOTSUPP; 3: AGENT_KIND_COMMAND, AGENT_KIND_PORT; 4: AGENT_SECRET, the machine id in IDENTITY, more HEALTH;
+ * 5: agent_rebirth in IDENTITY */
+#define AGENT_VERSION	  5
 #define AGENT_VERSION_LOWEST 1
 #define AGENT_VERSION_FRONT  2
 #define AGENT_VERSION_COMMAND 3
 #define AGENT_VERSION_PORT    3
 #define AGENT_VERSION_SECRET  4
 #define AGENT_VERSION_MACHINE 4
+#define AGENT_VERSION_REBIRTH 5
 #define AGENT_MAGIC	  "terrAGNT" /* 8 bytes, no NUL */
 #define AGENT_PAD	  0xffU
 #define AGENT_HEAD_BYTES  16U
@@ -86,7 +88,7 @@ enum agent_type {
 	AGENT_RENAME, /* u32 1 = replace nothing, from, to; the file and both names are on disk when it answers */
 	AGENT_REMOVE, /* path of a file or an empty directory */
 	AGENT_MKDIR,  /* u32 mode, path */
-	AGENT_IDENTITY, /* struct agent_identity; since version 4 u8 1, machine id[16] may follow */
+	AGENT_IDENTITY, /* struct agent_identity; since version 4 u8 1, machine id[16] may follow; since 5 u8 2, struct agent_rebirth behind that */
 	AGENT_POWER,  /* u32 enum agent_power; the answer comes first */
 	AGENT_FRONT,  /* u32 after: jobs with higher numbers; reply u32 count, count struct agent_front: of jobs with a PTY; none: that was all */
 	AGENT_REPORT, /* report data[64]; reply struct agent_report. -EOPNOTSUPP where the processor gives none; -EBUSY: asked too often, wait a second */

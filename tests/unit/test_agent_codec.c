@@ -247,6 +247,30 @@ static void test_job(void **state)
 	buf_finish(&b);
 }
 
+/* A clone is told more; what is cut short is refused. */
+static void test_rebirth(void **state)
+{
+	struct agent_identity i = { .hostname = "guest", .has_machine = true, .machine = "machine", .reborn = true, .rebirth = {
+		.boot_id = "boot", .mac = { 2, 0, 0, 0, 0, 7 }, .interface = "eth0", .release = true, .cols = 100, .rows = 30 } }, back;
+	struct buf b = BUF_INIT(AGENT_FRAME_MAX);
+	struct agent_in in;
+
+	(void)state;
+	agent_put_identity(&b, &i);
+	in = in_of(&b, b.len);
+	assert_int_equal(agent_get_identity(&in, &back), 0);
+	assert_true(back.reborn && back.has_machine && back.rebirth.release);
+	assert_memory_equal(&back.rebirth.mac, &i.rebirth.mac, 6);
+	assert_string_equal(back.rebirth.interface, "eth0");
+	assert_string_equal(back.machine, "machine");
+	assert_int_equal(back.rebirth.rows, 30);
+	for (size_t len = b.len - 1; len > b.len - 30; len--) {
+		in = in_of(&b, len);
+		assert_int_equal(agent_get_identity(&in, &back), -EPROTO);
+	}
+	buf_finish(&b);
+}
+
 static void test_identity(void **state)
 {
 	struct agent_identity i = { .clock_ns = 12, .hostname = "guest", .entropy = "x", .entropy_len = 32, .addresses = 1 }, back;
@@ -342,7 +366,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reader_any_pieces), cmocka_unit_test(test_reader_torn_frames), cmocka_unit_test(test_reader_refuses),
 		cmocka_unit_test(test_reader_stops),	  cmocka_unit_test(test_tails),		     cmocka_unit_test(test_frame_too_large),
-		cmocka_unit_test(test_open),		  cmocka_unit_test(test_job),		     cmocka_unit_test(test_identity),
+		cmocka_unit_test(test_open),		  cmocka_unit_test(test_job),		     cmocka_unit_test(test_identity), cmocka_unit_test(test_rebirth),
 		cmocka_unit_test(test_strings),		  cmocka_unit_test(test_secret),
 	};
 

@@ -29,6 +29,19 @@ void hv_event(struct hv_vm *vm, enum hv_event ev, const char *reason)
 	(void)reason;
 }
 
+void hv_event_saved(struct hv_vm *vm, const char *vmm, const char *why)
+{
+	(void)vm;
+	(void)vmm;
+	(void)why;
+}
+
+const struct hv_origin *hv_vm_origin(const struct hv_vm *vm)
+{
+	(void)vm;
+	return NULL;
+}
+
 void hv_event_accel(struct hv_vm *vm, enum hv_accel accel)
 {
 	(void)vm;
@@ -127,16 +140,44 @@ static void microvm_with_tcg(void **state)
 	(void)state;
 	assert_int_equal(hv_driver_qemu.plan(&in, &plan, NULL), 0);
 	assert_string_equal(plan.binary, "qemu");
-	assert_string_equal(lines(), HEAD "-M\nmicrovm,rtc=on,acpi=on\n-accel\ntcg,tb-size=64\n-cpu\nmax\n-smp\n1\n-m\n256M\n"
+	assert_string_equal(lines(), HEAD "-M\nmicrovm,rtc=on,acpi=on,memory-backend=ram0\n-accel\ntcg,tb-size=64\n-cpu\nmax\n-smp\n1\n-m\n256M\n"
 					  "-kernel\n/img/vmlinux\n-initrd\n/img/initrd\n-append\n"
 					  "console=ttyS0 quiet tsc_early_khz=2299998 tsc=reliable " NET_WORDS RNG
 					  "virtio-rng-device,rng=rng\n" CHANNELS AGENT("device") "-netdev\ntap,id=net,fd=6,vhost=off\n"
-					  "-device\nvirtio-net-device,netdev=net,mac=02:54:00:00:00:07\n");
+					  "-device\nvirtio-net-device,netdev=net,mac=02:54:00:00:00:07\n-object\nmemory-backend-ram,id=ram0,size=256M\n");
 	assert_int_equal(plan.nwant, sizeof(want));
 	assert_memory_equal(plan.want, want, sizeof(want));
 	assert_int_equal(plan.ring_bytes, 1 << 20);
 	assert_true(plan.memory_max > 256ULL << 20);
 	assert_int_equal(plan.cpu_percent, 150);
+}
+
+/* What is shared with clones is a file; what a template is told names nobody; and both have the same devices. */
+static void template_and_clone(void **state)
+{
+	const char *words = "console=ttyS0 quiet tsc_early_khz=2299998 tsc=reliable terrarium.template\n";
+
+	(void)state;
+	in.begin = HV_BEGIN_TEMPLATE;
+	in.memory_fd = 77;
+	assert_int_equal(hv_driver_qemu.plan(&in, &plan, NULL), 0);
+	assert_non_null(strstr(lines(), words));
+	assert_null(strstr(lines(), "10.77.0.8"));
+	assert_non_null(strstr(lines(), "-object\nmemory-backend-file,id=ram0,size=256M,mem-path=/proc/self/fd/7,share=on\n"));
+	assert_null(strstr(lines(), "-incoming"));
+	assert_int_equal(plan.nfile, 1);
+	assert_int_equal(plan.file[0], 77);
+	memset(&plan, 0, sizeof(plan));
+	in.begin = HV_BEGIN_CLONE;
+	assert_int_equal(hv_driver_qemu.plan(&in, &plan, NULL), 0);
+	assert_non_null(strstr(lines(), NET_WORDS)); /* a guest that reboots comes back as itself */
+	assert_non_null(strstr(lines(), "mem-path=/proc/self/fd/7,share=off\n-incoming\ndefer\n"));
+	assert_int_equal(plan.nfile, 1);
+	memset(&plan, 0, sizeof(plan));
+	in.begin = HV_BEGIN_WAKE;
+	assert_int_equal(hv_driver_qemu.plan(&in, &plan, NULL), 0);
+	assert_non_null(strstr(lines(), "-object\nmemory-backend-ram,id=ram0,size=256M\n-incoming\ndefer\n"));
+	assert_int_equal(plan.nfile, 0);
 }
 
 static void q35_with_kvm(void **state)
@@ -147,10 +188,10 @@ static void q35_with_kvm(void **state)
 	spec.cpus = 4;
 	spec.memory_bytes = 1ULL << 30;
 	assert_int_equal(hv_driver_qemu.plan(&in, &plan, NULL), 0);
-	assert_string_equal(lines(), HEAD "-M\nq35,usb=off,smbus=off,sata=off,vmport=off\n-accel\nkvm\n-cpu\nhost\n-smp\n4\n-m\n1024M\n"
+	assert_string_equal(lines(), HEAD "-M\nq35,usb=off,smbus=off,sata=off,vmport=off,memory-backend=ram0\n-accel\nkvm\n-cpu\nhost\n-smp\n4\n-m\n1024M\n"
 					  "-kernel\n/img/vmlinux\n-initrd\n/img/initrd\n-append\nconsole=ttyS0 quiet " NET_WORDS RNG
 					  "virtio-rng-pci,rng=rng\n" CHANNELS AGENT("pci") "-netdev\ntap,id=net,fd=6,vhost=off\n"
-					  "-device\nvirtio-net-pci,romfile=,netdev=net,mac=02:54:00:00:00:07\n");
+					  "-device\nvirtio-net-pci,romfile=,netdev=net,mac=02:54:00:00:00:07\n-object\nmemory-backend-ram,id=ram0,size=1024M\n");
 	assert_int_equal(plan.cpu_percent, 450);
 }
 
@@ -365,6 +406,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(microvm_with_tcg, setup, teardown),
+		cmocka_unit_test_setup_teardown(template_and_clone, setup, teardown),
+		cmocka_unit_test_setup_teardown(template_and_clone, setup, teardown),
 		cmocka_unit_test_setup_teardown(q35_with_kvm, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_a_network, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_protocol_alone, setup, teardown),

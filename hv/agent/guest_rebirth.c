@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a clone of another guest must not have in common with it, beside what every guest is told (guest_identity.c): its hardware address, and its
+ * name where files have it. And its console's shell, which has waited in /etc/profile since before the guest was
+ * cloned, goes on.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "hv/agent/guest.h"
+
+#define HELD_FIFO    "/run/held"
+#define CONSOLE_FILE "/run/console"
+
+static int write_file(const char *path, const char *text)
+{
+	_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	return fd < 0 ? -errno : fd_write_all(fd, text, strlen(text));
+}
+
+static void console_size(uint16_t cols, uint16_t rows)
+{
+	struct winsize size = { .ws_col = cols, .ws_row = rows };
+	char name[32] = "/dev/", *end;
+	_close_ int fd = -1;
+
+	if (cols == 0 || rows == 0 || fd_read_file(AT_FDCWD, CONSOLE_FILE, name + strlen(name), sizeof(name) - strlen(name)) <= 0)
+		return;
+	end = strchr(name, '\n');
+	if (end)
+		*end = '\0';
+	fd = open(name, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	if (fd >= 0)
+		(void)ioctl(fd, TIOCSWINSZ, &size);
+}
+
+/* Whoever reads the FIFO gets its end; who has not opened it yet finds none. */
+static void release(void)
+{
+	_close_ int fd = open(HELD_FIFO, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+
+	(void)unlink(HELD_FIFO);
+}
+
+int rebirth_apply(const struct agent_rebirth *r)
+{
+	static const uint8_t none[6];
+
+	return memcmp(r->mac, none, sizeof(none)) != 0 ? mac_apply(r->interface, r->mac) : 0;
+}
+
+void rebirth_release(const struct agent_rebirth *r)
+{
+	console_size(r->cols, r->rows);
+	if (r->release)
+		release();
+}
+
+/* As /etc/rc has it for a guest that is told by its command line. */
+int rebirth_name(const char *hostname, const char *address)
+{
+	char text[256];
+	int r;
+
+	(void)snprintf(text, sizeof(text), "%s\n", hostname);
+	r = write_file("/etc/hostname", text);
+	(void)snprintf(text, sizeof(text), "127.0.0.1\tlocalhost\n::1\tlocalhost\n%s\t%s\n", address, hostname);
+	return r < 0 ? r : write_file("/etc/hosts", text);
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Clones of a template through the whole chain. Usage: clones.mjs PORT DIR */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { Person, until } from "./client.mjs";
+
+const port = Number(process.argv[2]), dir = process.argv[3];
+let n = 0, marks = 0;
+const ok = (text) => console.log(`ok ${++n} - ${text}`);
+const log = () => readFileSync(`${dir}/gateway.log`, "utf8");
+const ann = await new Person(port).sign_in(`${dir}/state`, "ann@example.org");
+
+const MEMORY = 128 << 20;
+const start = async (name) => {
+	const t0 = performance.now();
+	const { status, body: vm } = await ann.call("POST", "/api/v1/vms", { name, memory: MEMORY, cols: 100, rows: 30 });
+	assert.equal(status, 201, JSON.stringify(vm));
+	const a = await ann.attach(vm.streams[0].id);
+	await a.expect(/[#$] $/, 60000);
+	const ms = performance.now() - t0;
+	return { a, ms, vm: await ann.wait_state(vm.id, "ready", 60000) };
+};
+
+const first = await start("birch");
+console.log(`boots: click to prompt ${first.ms.toFixed(0)} ms`);
+await until("a template", () => /a template of "micro" is ready/.test(log()), 60000, 50);
+const one = await start("cedar"), two = await start("dogwood");
+console.log(`clones: click to prompt ${one.ms.toFixed(0)} and ${two.ms.toFixed(0)} ms`);
+ok("two clones have a prompt");
+
+/* What a command prints, from the console's shell: what was there before all clones. */
+const said = async ({ a }, command) => {
+	const mark = `m${++marks}`;
+	a.type(`echo ${mark}"x"; ${command}; echo ${mark}"y"\n`);
+	const seen = await a.expect(new RegExp(`${mark}x\\r?\\n([^]*?)\\r?\\n${mark}y`), 20000);
+	return seen[1].trim();
+};
+const both = async (command) => [await said(one, command), await said(two, command)];
+for (const [what, command] of [
+	["random numbers of the kernel", "head -c 16 /dev/urandom | md5sum"], ["random numbers of the shell", "echo $RANDOM$RANDOM$RANDOM"],
+	["machine ids", "cat /etc/machine-id"], ["boot ids of the kernel", "cat /proc/sys/kernel/random/boot_id"], ["names", "hostname; cat /etc/hostname"],
+	["addresses", "ip -4 addr show dev eth0 | grep inet"], ["hardware addresses", "cat /sys/class/net/eth0/address"],
+]) {
+	const [x, y] = await both(command);
+	assert.ok(x && y && x !== y, `${what}: ${x} and ${y}`);
+	console.log(`  ${what}: ${x.replace(/\s+/g, " ")} | ${y.replace(/\s+/g, " ")}`);
+}
+process.exit(0);
