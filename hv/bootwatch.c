@@ -5,6 +5,8 @@
 #include <string.h>
 
 static const char panic_text[] = "Kernel panic - not syncing: ";
+/* An operating system command that terminals ignore: deploy/guest/root/init says with it why it goes no further. */
+static const char refused_text[] = "\033]7717;refused;";
 
 /*
  * Theory of operation: Knuth, Morris and Pratt. A byte that does not continue the match falls back to the longest beginning of
@@ -44,15 +46,16 @@ void bootwatch_init(struct bootwatch *w, const void *ready, size_t ready_len)
 {
 	memset(w, 0, sizeof(*w));
 	marker_init(&w->panic, panic_text, sizeof(panic_text) - 1);
+	marker_init(&w->refused, refused_text, sizeof(refused_text) - 1);
 	if (ready_len > 0)
 		marker_init(&w->ready, ready, ready_len);
 }
 
-/* Collects the line after the panic text. Return: true when it is whole. */
+/* Collects what follows the text up to the end of the line, or of the command. Return: true when it is whole. */
 static bool read_words(struct bootwatch *w, const uint8_t *data, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
-		if (data[i] == '\r' || data[i] == '\n' || w->words_len == sizeof(w->words) - 1)
+		if (data[i] == '\r' || data[i] == '\n' || data[i] == '\a' || w->words_len == sizeof(w->words) - 1)
 			return true;
 		w->words[w->words_len++] = data[i] >= ' ' && data[i] <= '~' ? (char)data[i] : '?';
 	}
@@ -65,9 +68,12 @@ enum boot_sign bootwatch_feed(struct bootwatch *w, const uint8_t *data, size_t l
 
 	if (w->ready.len > 0 && marker_feed(&w->ready, data, len) > 0)
 		return BOOT_READY;
-	if (!w->in_words) {
+	if (w->in_words == BOOT_NOTHING) {
 		n = marker_feed(&w->panic, data, len);
-		w->in_words = n > 0;
+		if (n > 0)
+			w->in_words = BOOT_PANIC;
+		else if ((n = marker_feed(&w->refused, data, len)) > 0)
+			w->in_words = BOOT_REFUSED;
 	}
-	return w->in_words && read_words(w, data + n, len - n) ? BOOT_PANIC : BOOT_NOTHING;
+	return w->in_words != BOOT_NOTHING && read_words(w, data + n, len - n) ? w->in_words : BOOT_NOTHING;
 }

@@ -22,16 +22,17 @@ void marker_init(struct marker *m, const void *text, size_t len);
 /** marker_feed() - the next bytes. Return: how many were looked at up to and with the end of the first match; 0 without one */
 size_t marker_feed(struct marker *m, const uint8_t *data, size_t len);
 
-enum boot_sign { BOOT_NOTHING, BOOT_READY, BOOT_PANIC };
+enum boot_sign { BOOT_NOTHING, BOOT_READY, BOOT_PANIC, BOOT_REFUSED };
 
 /**
- * struct bootwatch - reads a booting guest's console: is it ready, or did its kernel panic?
- * @words: the rest of the panic's line, printable ASCII
+ * struct bootwatch - reads a booting guest's console: is it ready, did its kernel panic, or does it refuse to go on?
+ * @in_words: which of the last two was seen, while @words are read; else BOOT_NOTHING
+ * @words: the rest of the panic's line, or why it refuses; printable ASCII, and the guest's own words
  */
 struct bootwatch {
-	struct marker ready, panic;
-	bool in_words;
-	char words[128];
+	struct marker ready, panic, refused;
+	enum boot_sign in_words;
+	char words[192];
 	size_t words_len;
 };
 

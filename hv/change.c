@@ -245,7 +245,7 @@ void hv_event_log(struct hv_vm *vm, const char *data, size_t len)
 {
 	keep_log(vm, data, len);
 	if (bootwatch_feed(&vm->log_watch, (const uint8_t *)data, len) == BOOT_PANIC)
-		vm_fail(vm, "the guest's kernel panicked: %s", vm->log_watch.words);
+		vm_panicked(vm, vm->log_watch.words);
 }
 
 const char *hv_vm_bootlog(const struct hv_vm *vm, size_t *len)

@@ -769,7 +769,7 @@ static void on_reset_event(struct hv_vm *vm)
 {
 	if (vm->state != HV_BOOTING && vm->state != HV_READY)
 		return;
-	vm->watch.ready.at = vm->watch.panic.at = 0;
+	vm->watch.ready.at = vm->watch.panic.at = vm->watch.refused.at = 0;
 	if (count_reset(vm))
 		vm_fail(vm, "the guest rebooted %u times within %llu s without reaching its prompt", vm->resets,
 			(unsigned long long)((loop_now_ms() - vm->resets_since_ms) / 1000));
@@ -839,6 +839,15 @@ void hv_event_accel(struct hv_vm *vm, enum hv_accel accel)
 	vm->hooks->on_state(vm->hooks_arg, vm);
 }
 
+/* What dm-verity says, and what it means to people. */
+void vm_panicked(struct hv_vm *vm, const char *words)
+{
+	bool corrupt = strstr(words, "dm-verity device corrupted") != NULL;
+
+	vm_fail(vm, "the guest's kernel panicked: %s%s", words,
+		corrupt ? "; a block of the image's root disk is not what its hash tree says: the image is damaged, and has to be built or fetched anew" : "");
+}
+
 void hv_vm_console_seen(struct hv_vm *vm, const uint8_t *data, size_t len)
 {
 	enum boot_sign sign;
@@ -849,7 +858,9 @@ void hv_vm_console_seen(struct hv_vm *vm, const uint8_t *data, size_t len)
 	if (sign == BOOT_READY)
 		now_ready(vm);
 	else if (sign == BOOT_PANIC)
-		vm_fail(vm, "the guest's kernel panicked: %s", vm->watch.words);
+		vm_panicked(vm, vm->watch.words);
+	else if (sign == BOOT_REFUSED)
+		vm_fail(vm, "the guest refuses to go on: %s", vm->watch.words);
 }
 
 static void on_deadline(struct ev_loop *ev, ev_timer *w, int events)

@@ -146,6 +146,9 @@ void vm_place(struct hv_vm *vm);
 void vm_attach(struct hv_vm *vm, const struct netd_slot_info *info, int *fds, bool adopted);
 /** vm_fail() - any state -> failed, by way of stopping when something has to be cleared away */
 void vm_fail(struct hv_vm *vm, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/** vm_panicked() - the same, its kernel having panicked with these words */
+void vm_panicked(struct hv_vm *vm, const char *words);
 /** vm_stop_from() - go to the ladder's @rung, at least */
 void vm_stop_from(struct hv_vm *vm, enum rung rung);
 /** vm_climb() - in stopping: do the next thing towards the end */

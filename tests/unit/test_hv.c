@@ -1315,6 +1315,24 @@ static void panic_is_told_in_words(void **state)
 	assert_string_equal(reason_now(), "the guest's kernel panicked: Attempted to kill init! exitcode=0x00000100");
 }
 
+static void a_damaged_root_is_told_in_words(void **state)
+{
+	(void)state;
+	go_booting();
+	say("[    0.5] Kernel panic - not syncing: dm-verity device corrupted\r\n");
+	assert_true(until(is_failed));
+	assert_non_null(strstr(reason_now(), "dm-verity device corrupted; a block of the image's root disk is not what its hash tree says"));
+}
+
+static void what_a_guest_refuses_is_told(void **state)
+{
+	(void)state;
+	go_booting();
+	say("\033]7717;refused;this image needs its root disk\007");
+	assert_true(until(is_failed));
+	assert_string_equal(reason_now(), "the guest refuses to go on: this image needs its root disk");
+}
+
 static void exits_are_explained(void **state)
 {
 	static const struct {
@@ -1929,7 +1947,7 @@ int main(void)
 		T(guest_switches_itself_off),
 		T(shutdown_without_an_end_is_ended),
 		T(nonsense_ends_the_machine),
-		T(panic_is_told_in_words),
+		T(panic_is_told_in_words), T(a_damaged_root_is_told_in_words), T(what_a_guest_refuses_is_told),
 		T(exits_are_explained),
 		T(local_driver_is_ready_at_once),
 		T(machines_survive_the_connection),

@@ -64,10 +64,22 @@ static void panic_words_are_kept_and_bounded(void **state)
 	assert_string_equal(w.words, "VFS: ?[1mno root");
 	bootwatch_init(&w, NULL, 0);
 	assert_int_equal(feed(&w, "Kernel panic - not syncing: "), BOOT_NOTHING);
-	for (int i = 0; i < 127; i++)
+	for (size_t i = 0; i < sizeof(w.words) - 1; i++)
 		assert_int_equal(feed(&w, "x"), BOOT_NOTHING);
 	assert_int_equal(feed(&w, "x"), BOOT_PANIC);
-	assert_int_equal(strlen(w.words), 127);
+	assert_int_equal(strlen(w.words), sizeof(w.words) - 1);
+}
+
+static void a_guest_that_refuses_is_heard(void **state)
+{
+	struct bootwatch w;
+
+	(void)state;
+	bootwatch_init(&w, "\033]7717;ready\007", 13);
+	assert_int_equal(feed(&w, "\033]7717;re"), BOOT_NOTHING);
+	assert_int_equal(feed(&w, "fused;no \033[1m root"), BOOT_NOTHING);
+	assert_int_equal(feed(&w, " disk\007more\n"), BOOT_REFUSED);
+	assert_string_equal(w.words, "no ?[1m root disk");
 }
 
 static void ready_comes_before_panic(void **state)
@@ -213,7 +225,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(marker_is_found_however_it_is_cut),
-		cmocka_unit_test(panic_words_are_kept_and_bounded),
+		cmocka_unit_test(panic_words_are_kept_and_bounded), cmocka_unit_test(a_guest_that_refuses_is_heard),
 		cmocka_unit_test(ready_comes_before_panic),
 		cmocka_unit_test(good_frames_pass),
 		cmocka_unit_test(bad_frames_are_refused),
