@@ -45,6 +45,7 @@ static const struct http_route routes[] = {
 	FOR(USER, PUT, "/api/v1/settings", api_prefs_put, NONE),
 	FOR(USER, GET, "/api/v1/host", api_host_get, ALL),
 	FOR(USER, GET, "/api/v1/recipes", api_recipe_list, VM),
+	FOR(USER, GET, "/api/v1/images", api_image_list, ALL),
 	FOR(USER, GET, "/api/v1/vms", api_vm_list, VM),
 	FOR(USER, POST, "/api/v1/vms", api_vm_create, VM),
 	FOR(USER, GET, "/api/v1/vms/{id}", api_vm_get, VM),

@@ -204,6 +204,7 @@ void api_admin_recording_get(struct http_call *call);
 void api_admin_recording_content(struct http_call *call);
 void api_admin_recording_delete(struct http_call *call);
 void api_host_get(struct http_call *call);
+void api_image_list(struct http_call *call);
 void api_health(struct http_call *call);
 void api_ready(struct http_call *call);
 void api_metrics(struct http_call *call);

@@ -99,6 +99,18 @@ void api_host_get(struct http_call *call)
 			    "images", images_json(api->settings->images)));
 }
 
+/* Few, and each of them somebody's choice: one page. */
+void api_image_list(struct http_call *call)
+{
+	const struct api *api = call->app;
+	json_t *list = machines_images(api->machines);
+
+	if (!list)
+		http_problem(call->resp, 503, "overloaded", "The server is short of memory; try again.");
+	else
+		http_json(call->resp, 200, json_pack("{s:o, s:n}", "items", list, "next"));
+}
+
 void api_health(struct http_call *call)
 {
 	http_json(call->resp, 200, json_pack("{s:s}", "status", "ok"));

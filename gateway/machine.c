@@ -578,6 +578,11 @@ void machines_host(const struct machines *ms, struct hv_host *out)
 	hv_host(ms->hv, out);
 }
 
+json_t *machines_images(const struct machines *ms)
+{
+	return hv_images(ms->hv);
+}
+
 int machines_may_run(struct machines *ms, const struct vm_spec *spec, struct err *e)
 {
 	return hv_may_run(ms->hv, spec, e);

@@ -69,6 +69,9 @@ struct machines *machines_destroy(struct machines *ms);
 /** machines_host() - host facts, as hv_host() */
 void machines_host(const struct machines *ms, struct hv_host *out);
 
+/** machines_images() - as hv_images() */
+json_t *machines_images(const struct machines *ms);
+
 /** machines_may_run() - as hv_may_run() */
 int machines_may_run(struct machines *ms, const struct vm_spec *spec, struct err *e);
 

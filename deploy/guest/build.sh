@@ -262,7 +262,8 @@ else
 	root_archive | zstd -q -19 -T1 --no-progress >"$work/initrd"
 	files+=(root.img)
 fi
-compressed=$(($(zstd -q -3 -c "$work/vmlinux" | wc -c) + $(stat -c %s "$work/initrd")))
+packed_kernel=$(zstd -q -3 -c "$work/vmlinux" | wc -c)
+compressed=$((packed_kernel + $(stat -c %s "$work/initrd")))
 [ $tier = micro ] || compressed=$((compressed + $(stat -c %s "$work/root.img")))
 [ "$compressed" -le "${LIMIT[$tier]-$compressed}" ] ||
 	die "$name has grown to $((compressed / MIB)) MiB; it may have $((${LIMIT[$tier]} / MIB)) (LIMIT in $0)"
@@ -276,5 +277,5 @@ for file in "${files[@]}" manifest.json; do
 done
 # A signature of another manifest is none of this one.
 rm -f "$out/manifest.sig"
-say "$out: kernel $(mib "$out/vmlinux") ($(zstd -q -3 -c "$out/vmlinux" | mib) compressed), initrd $(mib "$out/initrd")$(
+say "$out: kernel $(mib "$out/vmlinux") ($((packed_kernel / MIB)) MiB compressed), initrd $(mib "$out/initrd")$(
 	[ $tier = micro ] || echo ", root $(mib "$out/root.img")"), $((compressed / MIB)) MiB in all"

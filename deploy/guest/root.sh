@@ -64,7 +64,8 @@ root_recipe() {
 
 pack_root() { # TAR FILE
 	say "packing the root disk"
-	mksquashfs - "$2" -tar -quiet -no-progress -comp zstd -Xcompression-level 15 -b 131072 -mkfs-time "$epoch" <"$1" >&2 ||
+	SOURCE_DATE_EPOCH=$epoch mksquashfs - "$2" -tar -quiet -no-progress -comp zstd -Xcompression-level 15 -b 131072 \
+		-root-time "$epoch" -root-mode 755 -root-uid 0 -root-gid 0 <"$1" >&2 ||
 		die "mksquashfs could not pack the root"
 }
 

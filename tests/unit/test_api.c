@@ -345,7 +345,7 @@ static void machines_need_a_session(void **state)
 		{ HTTP_GET, "/api/v1/vms" },	  { HTTP_POST, "/api/v1/vms" },		{ HTTP_GET, "/api/v1/vms/x" },
 		{ HTTP_DELETE, "/api/v1/vms/x" }, { HTTP_POST, "/api/v1/vms/x/start" }, { HTTP_POST, "/api/v1/vms/x/stop" },
 		{ HTTP_POST, "/api/v1/vms/x/restart" }, { HTTP_GET, "/api/v1/vms/x/streams" }, { HTTP_POST, "/api/v1/streams/x/tickets" },
-		{ HTTP_GET, "/api/v1/host" },	  { HTTP_GET, "/api/v1/settings" },	{ HTTP_PUT, "/api/v1/settings" },
+		{ HTTP_GET, "/api/v1/host" }, { HTTP_GET, "/api/v1/images" }, { HTTP_GET, "/api/v1/settings" },	{ HTTP_PUT, "/api/v1/settings" },
 		{ HTTP_DELETE, "/api/v1/session" }, { HTTP_POST, "/api/v1/vms/x/pause" }, { HTTP_POST, "/api/v1/vms/x/resume" },
 		{ HTTP_PATCH, "/api/v1/vms/x" }, { HTTP_GET, "/api/v1/vms/x/bootlog" },
 	};
@@ -770,6 +770,9 @@ static void health(void **state)
 	assert_non_null(strstr(resp.body.data, "terrarium_attachments 0\n"));
 	http_response_finish(&resp);
 	sign_in("ann@x.org");
+	assert_int_equal(ask(HTTP_GET, "/api/v1/images", NULL, &j), 200);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(j, "items"), 0), "name")), "micro");
+	json_decref(j);
 	assert_int_equal(ask(HTTP_GET, "/api/v1/host", NULL, &j), 200);
 	assert_string_equal(text(j, "driver"), "local");
 	assert_int_equal(json_array_size(json_object_get(j, "drivers")), 3);

@@ -1,0 +1,50 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# An image with a root disk: built from an archive, signed, booted; its disk cannot be written and is checked block by block; what is wrong with an
+# image is refused, and the machine's reason says why; the way back to the version before.
+. "$(dirname "$0")/../lib.sh"
+needs node qemu-system-x86_64 mksquashfs openssl
+ls build/cache/debs/busybox-static_*.deb >/dev/null 2>&1 || skip "no packages in build/cache; make image fetches them"
+terrarium=$BUILD/terrarium
+
+# A root of two programs. It has no init, no agent, no modules: those come from the initrd.
+root() { # NAME WORD
+	mkdir -p "$T/$1/bin" "$T/$1/etc" "$T/$1/root" "$T/$1/tmp"
+	dpkg-deb --fsys-tarfile build/cache/debs/busybox-static_*.deb | tar -xf - -C "$T/$1" --strip-components=2 ./bin/busybox ||
+		dpkg-deb --fsys-tarfile build/cache/debs/busybox-static_*.deb | tar -xf - -C "$T/$1" ./bin/busybox
+	[ -x "$T/$1/bin/busybox" ] || mv "$T/$1/busybox" "$T/$1/bin/"
+	for name in sh cat dd ls; do ln -s busybox "$T/$1/bin/$name"; done
+	echo "root:x:0:0:root:/root:/bin/sh" >"$T/$1/etc/passwd"
+	echo "$2" >"$T/$1/etc/word"
+	tar -C "$T/$1" --owner=0 --group=0 --sort=name -cf "$T/$1.tar" bin etc root tmp
+}
+build() { "$terrarium" image build leaf --images "$T/images" --cache build/cache --root-tar "$T/$1.tar" --key "$T/key" >"$T/build.log" 2>&1 || fail "image build"; }
+version() { "$terrarium" image list --images "$T/images" --json | node -p 'JSON.parse(require("fs").readFileSync(0)).items[0].versions.find((v) => v.state === process.argv[1])?.version' "$1"; }
+
+"$terrarium" image key --out "$T/key" >/dev/null || fail "image key"
+root one first && root two second
+build one && one=$(version current)
+build two && two=$(version current)
+[ "$one" != "$two" ] && [ "$(version former)" = "$one" ] || fail "versions $one, $two, $(version former)"
+check "openssl takes the signature" openssl dgst -sha256 -verify "$T/key.pub" -signature "$T/images/leaf/manifest.sig" "$T/images/leaf/manifest.json"
+check "verify reads all of it" "$terrarium" image verify leaf --images "$T/images" --key "$T/key.pub"
+check "back to the version before" "$terrarium" image rollback leaf --images "$T/images" --key "$T/key.pub"
+[ "$(version current)" = "$one" ] && [ "$(version former)" = "$two" ] || fail "after the rollback: $(version current), $(version former)"
+
+# Copies that have something wrong: a byte of the disk's first block, a byte that is read later, another root hash, no signature.
+copy() { cp -rL --sparse=always "$T/images/leaf" "$T/images/$1"; }
+copy flipped && printf x | dd of="$T/images/flipped/root.img" bs=1 seek=2000 conv=notrunc status=none
+copy forged && sed -i 's/\(root_hash": "\|:\)\([0-9a-f]\{63\}\)[0-9a-f]"/\1\20"/g' "$T/images/forged/manifest.json"
+copy unsigned && rm "$T/images/unsigned/manifest.sig"
+for name in flipped forged; do
+	! "$terrarium" image verify $name --images "$T/images" --key "$T/key.pub" 2>"$T/why" || fail "verify takes the $name image"
+done
+check "verify finds a flipped byte and another signature" true
+cp -r build/images/micro "$T/images/micro" && "$terrarium" image sign micro --key "$T/key" --images "$T/images" || fail "image sign"
+
+start_netd --network=off
+start_gateway --driver=qemu --accel=tcg --images="$T/images" --image-key="$T/key.pub" --per-person=8 --quota-memory=4G
+wait_until 30 ready || fail "not ready"
+export XDG_CONFIG_HOME=$T/config TERRARIUM=$terrarium
+unset TERRARIUM_CONTROL_SOCKET
+node tests/run/root_disk.mjs "$PORT" "$T/state" || fail "machines"

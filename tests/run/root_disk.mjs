@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+/* tests/run/54-root-disk.sh: PORT STATE_DIR */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import fs from "node:fs";
+import path from "node:path";
+
+import { Person, until } from "./client.mjs";
+
+const [port, state] = process.argv.slice(2);
+const { TERRARIUM, XDG_CONFIG_HOME } = process.env;
+const BOOT_MS = 120000;
+const ok = (what) => console.log(`ok: ${what}`);
+
+const ann = await new Person(Number(port)).sign_in(state, "ann@example.org");
+const { body: { token } } = await ann.call("POST", "/api/v1/tokens", { name: "story", scopes: ["vm"] });
+fs.mkdirSync(path.join(XDG_CONFIG_HOME, "terrarium"), { recursive: true, mode: 0o700 });
+fs.writeFileSync(path.join(XDG_CONFIG_HOME, "terrarium/token.json"),
+	JSON.stringify({ server: `http://localhost:${port}`, token, email: "ann@example.org", expires_at: "2099-01-01T00:00:00Z" }), { mode: 0o600 });
+const exec = (vm, ...args) => {
+	const r = spawnSync(TERRARIUM, ["vm", "exec", vm, "--", ...args], { encoding: "utf8", timeout: 60000 });
+	return { out: r.stdout, err: r.stderr, status: r.status };
+};
+const make = async (image) => {
+	const r = await ann.call("POST", "/api/v1/vms", { name: image, image, memory: 128 << 20, network: "none" });
+	assert.equal(r.status, 201, JSON.stringify(r.body));
+	return r.body.id;
+};
+
+const { body: { items } } = await ann.call("GET", "/api/v1/images");
+const find = (name) => items.find((i) => i.name === name);
+assert.equal(find("leaf").usable, true, find("leaf").reason);
+assert.match(find("leaf").root_hash, /^[0-9a-f]{64}$/);
+assert.match(find("unsigned").reason, /must be signed/);
+assert.match(find("forged").reason, /not signed with the key/);
+ok("the list tells which images can be used, and why others cannot");
+
+const [leaf, flipped, forged, unsigned] = await Promise.all(["leaf", "flipped", "forged", "unsigned"].map(make));
+for (const [id, why] of [[unsigned, /must be signed/], [forged, /not signed with the key/]])
+	assert.match((await ann.wait_state(id, "failed")).reason, why);
+ok("an image that the key does not vouch for starts no machine");
+
+const broken = await ann.wait_state(flipped, "failed", BOOT_MS);
+assert.match(broken.reason, /dm-verity device corrupted; a block of the image's root disk is not what its hash tree says/);
+ok(`a flipped byte: ${broken.reason}`);
+
+await until("the agent", async () => (await ann.state(leaf)).agent === "ready", BOOT_MS);
+const mounts = exec("leaf", "cat", "/proc/mounts", "/run/kept").out;
+assert.match(mounts, /^overlay \/ overlay rw/m);
+assert.match(mounts, /^memory$/m);
+assert.equal(exec("leaf", "cat", "/etc/word").out, "first\n");
+const written = exec("leaf", "sh", "-c", "echo mine >/etc/word && cat /etc/word; echo x | dd of=/dev/dm-0 2>&1; echo x | dd of=/dev/vda 2>&1");
+assert.match(written.out, /^mine\n/);
+assert.equal(written.out.match(/Operation not permitted|Read-only|Permission denied/g)?.length, 2, written.out);
+ok("what it writes is laid over the disk; the disk itself takes nothing");
+assert.match(exec("leaf", "sh", "-c", "ls /root; cat /etc/passwd /etc/hostname").out, /^root:x:0:0:root[^]*^leaf$/m);
+await ann.call("POST", `/api/v1/vms/${leaf}/stop`);
+await ann.wait_state(leaf, "stopped", 30000);
+ok("it stops when it is asked to");
