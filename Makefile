@@ -40,7 +40,7 @@ NETSETUP := netsetup/caller.c netsetup/cgroup.c netsetup/config.c netsetup/ends.
             netsetup/spawn.c netsetup/subnet.c netsetup/sysctl.c netsetup/tap.c netsetup/undertaker.c
 HV       := hv/bootwatch.c hv/change.c hv/ch.c hv/ch_api.c hv/ch_vsock.c hv/cmdline.c hv/confidential.c hv/frames.c hv/helper.c hv/hv.c hv/image.c hv/image_key.c hv/image_list.c hv/landlock.c hv/local.c \
             hv/plan.c hv/probe.c hv/qemu.c hv/qemu_snp.c hv/qmp.c hv/spec.c hv/sync.c hv/template.c hv/tsc.c hv/vm.c
-AUTH     := auth/access.c auth/audit.c auth/db.c auth/demo.c auth/email.c auth/hypha.c auth/identity.c auth/invite.c \
+AUTH     := auth/access.c auth/audit.c auth/db.c auth/demo.c auth/disk.c auth/email.c auth/hypha.c auth/identity.c auth/invite.c \
             auth/jwt.c auth/keyset.c auth/oidc.c auth/oidc_device.c auth/oidc_meta.c auth/prefs.c auth/proxy.c auth/recording.c auth/rule_csv.c \
             auth/rule_json.c auth/rulebook.c auth/rules.c auth/secret.c auth/session.c auth/setup.c auth/share.c auth/signin.c auth/store.c \
             auth/token.c
@@ -62,13 +62,13 @@ CTL      := gateway/ctl/attach.c gateway/ctl/cmd_attach.c gateway/ctl/cmd_exec.c
             gateway/ctl/cmd_snp_measure.c gateway/ctl/cmd_snp_launch.c gateway/ctl/cmd_snp_owner_key.c gateway/ctl/evidence.c \
             gateway/ctl/owner_key.c gateway/ctl/sealed.c \
             gateway/ctl/cmd_snp_verify.c gateway/ctl/cmd_share.c gateway/ctl/cmd_user.c gateway/ctl/cmd_verity_hash.c \
-            gateway/ctl/cmd_verity_verify.c gateway/ctl/cmd_vm.c gateway/ctl/cmd_vm_attest.c \
+            gateway/ctl/cmd_verity_verify.c gateway/ctl/cmd_vm.c gateway/ctl/cmd_volume.c gateway/ctl/cmd_vm_attest.c \
             gateway/ctl/ctl.c gateway/ctl/image_store.c gateway/ctl/list.c gateway/ctl/login.c gateway/ctl/rest.c gateway/ctl/rfc3339.c \
             gateway/ctl/table.c
 GATEWAY  := gateway/api.c gateway/api_ask.c gateway/api_attestation.c gateway/api_host.c gateway/api_invite.c gateway/api_people.c gateway/api_prefs.c gateway/api_preview.c \
-            gateway/api_recipe.c gateway/api_record.c gateway/api_download.c gateway/api_files.c gateway/api_upload.c gateway/fileop.c gateway/api_rules.c gateway/api_session.c gateway/api_share.c gateway/api_signin.c gateway/api_stream.c gateway/api_token.c gateway/api_vm.c \
-            gateway/agent_tie.c gateway/askers.c gateway/attestation.c gateway/attach.c gateway/attach_control.c gateway/attach_hub.c gateway/cast.c gateway/doorman.c gateway/http.c \
-            gateway/identities.c gateway/invite_text.c gateway/journal.c gateway/listen.c gateway/machine.c \
+            gateway/api_recipe.c gateway/api_record.c gateway/api_download.c gateway/api_files.c gateway/api_upload.c gateway/api_volume.c gateway/fileop.c gateway/api_rules.c gateway/api_session.c gateway/api_share.c gateway/api_signin.c gateway/api_stream.c gateway/api_token.c gateway/api_vm.c \
+            gateway/agent_tie.c gateway/askers.c gateway/attestation.c gateway/attach.c gateway/attach_control.c gateway/attach_hub.c gateway/cast.c gateway/disk_work.c gateway/disks.c gateway/doorman.c gateway/http.c \
+            gateway/identities.c gateway/invite_text.c gateway/journal.c gateway/listen.c gateway/machine.c gateway/machine_disks.c \
             gateway/mailer.c gateway/metrics.c gateway/modes.c gateway/peer.c gateway/preview.c gateway/preview_head.c gateway/quota.c gateway/recipe.c gateway/recorder.c gateway/ring.c gateway/ring_dir.c \
             gateway/sched.c gateway/scribe.c gateway/server.c gateway/settings.c gateway/setup.c gateway/sgr.c gateway/shell.c gateway/stream.c gateway/ticket.c gateway/tls.c \
             gateway/wire.c

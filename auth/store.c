@@ -7,6 +7,7 @@
 
 #include "auth/audit.h"
 #include "auth/db.h"
+#include "auth/disk.h"
 #include "auth/invite.h"
 #include "auth/prefs.h"
 #include "auth/recording.h"
@@ -55,6 +56,7 @@ static const char *const migrations[] = {
 	"ALTER TABLE vm ADD COLUMN rest INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE vm ADD COLUMN reason TEXT NOT NULL DEFAULT '';",
 	SETUP_SCHEMA,
+	DISK_SCHEMA,
 };
 
 

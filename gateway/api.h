@@ -14,6 +14,7 @@ struct attestations;
 struct attach_hub;
 struct audit;
 struct demo;
+struct disks;
 struct doorman;
 struct identity;
 struct machines;
@@ -47,6 +48,7 @@ struct api {
 	struct signins *signins;
 	struct doorman *doorman;
 	struct machines *machines;
+	struct disks *disks; /* NULL where machines have none */
 	struct attestations *attestations;
 	struct tickets *tickets;
 	struct attach_hub *hub;
@@ -175,6 +177,11 @@ void api_vm_resume(struct http_call *call);
 void api_vm_edit(struct http_call *call);
 void api_vm_bootlog(struct http_call *call);
 void api_vm_delete(struct http_call *call);
+void api_volume_list(struct http_call *call);
+void api_volume_make(struct http_call *call);
+void api_volume_get(struct http_call *call);
+void api_volume_edit(struct http_call *call);
+void api_volume_delete(struct http_call *call);
 void api_stream_list(struct http_call *call);
 void api_stream_open(struct http_call *call);
 void api_stream_get(struct http_call *call);

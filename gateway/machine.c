@@ -17,6 +17,8 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "gateway/agent_tie.h"
+#include "gateway/disks.h"
+#include "gateway/machine_disks.h"
 #include "gateway/quota.h"
 #include "gateway/ring_dir.h"
 #include "gateway/setup.h"
@@ -67,6 +69,7 @@ struct machines {
 	struct loop *loop;   /* borrowed */
 	struct store *store; /* borrowed */
 	struct sched *sched; /* borrowed */
+	struct disks *disks; /* borrowed; may be NULL */
 	struct hv *hv;	     /* owned */
 	struct machine *first, **last;
 	struct shells_shared shells;
@@ -193,11 +196,14 @@ static struct machine *add_machine(struct machines *ms, const struct vm_row *row
 
 static int forget(struct machine *m, struct err *e)
 {
+	struct err why = { 0 };
 	int r = store_vm_drop(m->ms->store, m->id, e);
 
 	if (r < 0)
 		return r;
 	log_info("machine %s deleted", m->id_text);
+	if (m->ms->disks && disks_remove_of(m->ms->disks, m->id_text, &why) < 0)
+		log_err("machine %s: its disks stay: %s", m->id_text, why.msg);
 	shells_forget(m->shells);
 	tell(m, MACHINE_GONE, "");
 	m->ms->deleted++;
@@ -414,6 +420,61 @@ static void on_agent(void *arg, struct hv_vm *vm, int fd)
 		(void)fd_close(fd);
 }
 
+/* --- its disks --- */
+
+static struct mdisks disks_of(const struct machine *m)
+{
+	return (struct mdisks){ .disks = m->ms->disks, .owner = m->owner, .vm = m->id_text, .spec = &m->spec };
+}
+
+struct machine *machine_home_user(struct machines *ms, int64_t person, const char *home, const struct machine *except)
+{
+	for (struct machine *m = ms->first; m; m = m->next)
+		if (m != except && m->owner == person && strcmp(m->spec.home, home) == 0 && !at_rest(state_of(m)))
+			return m;
+	return NULL;
+}
+
+static int on_prepare(void *arg, struct hv_vm *vm, struct err *e)
+{
+	const struct machine *m = hv_vm_owner(vm);
+	const struct mdisks md = disks_of(m);
+
+	(void)arg;
+	return mdisks_prepare(&md, e);
+}
+
+static int on_disks(void *arg, struct hv_vm *vm, struct hv_disk out[HV_DISKS_MAX], struct err *e)
+{
+	const struct machine *m = hv_vm_owner(vm);
+	const struct mdisks md = disks_of(m);
+
+	(void)arg;
+	return mdisks_open(&md, out, e);
+}
+
+/* A disk has been made, or not: who waits for it? */
+static void on_disk(void *arg, const struct disk_row *row)
+{
+	struct machines *ms = arg;
+
+	for (struct machine *m = ms->first, *next; m; m = next) {
+		const struct mdisks md = disks_of(m);
+		struct err e = { 0 };
+		char why[sizeof(row->reason) + 96];
+		int r;
+
+		next = m->next;
+		if (!mdisks_has(&md, row) || state_of(m) != HV_PLACING)
+			continue;
+		(void)snprintf(why, sizeof(why), "its disk %s could not be made: %s", row->name, row->reason);
+		if (row->state == DISK_FAILED)
+			hv_vm_prepared(m->vm, why);
+		else if ((r = mdisks_prepare(&md, &e)) <= 0)
+			hv_vm_prepared(m->vm, r < 0 ? e.msg : NULL);
+	}
+}
+
 static void on_offline(void *arg, const char *why)
 {
 	(void)arg;
@@ -461,7 +522,7 @@ static void on_resized(void *arg, struct hv_vm *vm, const char *why)
 }
 
 static const struct hv_hooks hv_hooks = {
-	.on_resized = on_resized, .on_state = on_state, .on_console = on_console, .on_agent = on_agent, .on_exit = on_exit_hook, .on_online = on_online, .on_offline = on_offline,
+	.on_prepare = on_prepare, .on_disks = on_disks, .on_resized = on_resized, .on_state = on_state, .on_console = on_console, .on_agent = on_agent, .on_exit = on_exit_hook, .on_online = on_online, .on_offline = on_offline,
 };
 
 /* --- the registry --- */
@@ -529,6 +590,9 @@ int machines_create(struct machines **out, struct loop *loop, struct store *stor
 	ms->store = store;
 	ms->sched = sched;
 	ms->last = &ms->first;
+	ms->disks = c->disks;
+	if (ms->disks)
+		disks_watch(ms->disks, on_disk, ms);
 	ms->on_event = c->on_event;
 	ms->arg = c->arg;
 	ms->on_stream = c->on_stream;
@@ -560,6 +624,8 @@ struct machines *machines_destroy(struct machines *ms)
 {
 	if (!ms)
 		return NULL;
+	if (ms->disks)
+		disks_watch(ms->disks, NULL, NULL);
 	/* hv lets go first: it frees its machines without stopping them. Then nothing reads the consoles any more. */
 	ms->hv = hv_destroy(ms->hv);
 	while (ms->first) {
@@ -773,6 +839,8 @@ int machine_fits(const struct machine *m, const struct quota *q, struct err *e)
 {
 	struct quota_use use = use_of(m->ms, m->owner, m);
 
+	if (m->ms->disks && disk_used(disks_db(m->ms->disks), m->owner, m->id_text, &use.disk_bytes, e) < 0)
+		return -EIO;
 	return quota_check(q, &use, &m->spec, e) ? MACHINE_E_QUOTA : 0;
 }
 
@@ -790,20 +858,42 @@ static int fill_row(struct vm_row *row, int64_t person, const struct vm_spec *sp
 	return 0;
 }
 
+/* One at a time writes a volume. */
+static bool home_taken(struct machines *ms, int64_t person, const struct vm_spec *spec, const struct machine *except, struct err *e)
+{
+	const struct machine *user = spec->home[0] ? machine_home_user(ms, person, spec->home, except) : NULL;
+
+	if (user)
+		err_set(e, -EBUSY, "home: the volume %s is being used by your machine %s; stop that one first", spec->home, user->spec.name);
+	return user;
+}
+
 /* May this be made? Return: 0, or MACHINE_E_* */
 static int check_wish(struct machines *ms, const struct machine_wish *w, struct machine **out, struct err *e)
 {
+	const struct mdisks md = { .disks = ms->disks, .owner = w->person, .vm = "", .spec = w->spec };
 	struct quota_use use = use_of(ms, w->person, NULL);
+	uint64_t home = 0;
 	int r;
 
 	*out = find_key(ms, w->person, w->key);
 	if (*out)
 		return MACHINE_E_REPEATED;
+	r = mdisks_check(&md, &home, e);
+	if (r < 0)
+		return r == -ENOENT ? MACHINE_E_CANNOT : r;
+	if (ms->disks && disk_used(disks_db(ms->disks), w->person, "", &use.disk_bytes, e) < 0)
+		return -EIO;
+	if (quota_disk(w->quota, use.disk_bytes, home, "home", e))
+		return MACHINE_E_QUOTA;
+	use.disk_bytes += home;
 	r = quota_check(w->quota, &use, w->spec, e);
 	if (r == QUOTA_E_MACHINES)
 		*out = machine_next(ms, w->person, NULL);
 	if (r)
 		return r == QUOTA_E_MACHINES ? MACHINE_E_EXISTS : MACHINE_E_QUOTA;
+	if (home_taken(ms, w->person, w->spec, NULL, e))
+		return MACHINE_E_CANNOT;
 	return hv_online(ms->hv) ? 0 : err_set(e, MACHINE_E_OFFLINE, "the helper that starts machines is away");
 }
 
@@ -812,6 +902,7 @@ int machine_create(struct machines *ms, const struct machine_wish *w, struct mac
 	struct vm_row row = { 0 };
 	struct err why = { 0 };
 	struct machine *m;
+	struct mdisks md;
 	int r = check_wish(ms, w, out, e);
 
 	if (r)
@@ -835,6 +926,13 @@ int machine_create(struct machines *ms, const struct machine_wish *w, struct mac
 	ms->created++;
 	log_info("machine %s created", m->id_text);
 	*out = m;
+	md = disks_of(m);
+	r = mdisks_any(w->spec) ? mdisks_make(&md, e) : 0;
+	if (r < 0) {
+		m->deleting = true;
+		loop_defer(ms->loop, &m->gone, run_gone);
+		return r;
+	}
 	/* A machine that cannot start stays, as failed or stopped, and says why; its owner may start it again. */
 	if (hv_vm_start(m->vm, &why) < 0)
 		log_warn("machine %s does not start: %s", m->id_text, why.msg);
@@ -855,6 +953,8 @@ int machine_start(struct machine *m, struct err *e)
 {
 	if (m->deleting || !at_rest(state_of(m)))
 		return wrong_state(m, "started", e);
+	if (home_taken(m->ms, m->owner, &m->spec, m, e))
+		return MACHINE_E_CANNOT;
 	return offline(m, e) ? MACHINE_E_OFFLINE : hv_vm_start(m->vm, e);
 }
 
@@ -874,6 +974,8 @@ int machine_restart(struct machine *m, struct err *e)
 
 	if (m->deleting || (!at_rest(s) && s != HV_BOOTING && s != HV_READY))
 		return wrong_state(m, "restarted", e);
+	if (at_rest(s) && home_taken(m->ms, m->owner, &m->spec, m, e))
+		return MACHINE_E_CANNOT;
 	if (offline(m, e))
 		return MACHINE_E_OFFLINE;
 	return at_rest(s) ? hv_vm_start(m->vm, e) : hv_vm_reset(m->vm, e);
@@ -1006,14 +1108,15 @@ json_t *machine_json(const struct machine *m)
 
 	hv_vm_view(m->vm, &v);
 	time_text(m->created_s, created);
-	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:I, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:s, s:o, s:o}", "id",
+	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:I, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:I, s:o, s:I}", "id",
 			 m->id_text, "name", m->spec.name, "image", m->spec.image, "cpus", (int)m->spec.cpus, "memory",
 			 (json_int_t)m->spec.memory_bytes, "network", vm_net_name(m->spec.net), "state", hv_state_name(v.state), "state_ms",
 			 (json_int_t)(loop_now_ms() - v.state_since_ms), "reason", text_or_null(v.reason), "driver",
 			 v.driver ? v.driver : "", "accel", v.accel ? v.accel : "", "can_resize", v.can_resize, "ip4",
 			 text_or_null(v.ip4), "ip6", text_or_null(v.ip6), "gateway4", text_or_null(v.gw4), "created_at", created,
 			 "agent", agent_word(m), "resize", resize_json(m), "streams", streams_json(m), "confidential", vm_confidential_name(m->spec.confidential), "recipe",
-			 text_or_null(setup_recipe(m->setup)), "setup", setup_json(m->setup, false));
+			 text_or_null(setup_recipe(m->setup)), "setup", setup_json(m->setup, false), "disk", (json_int_t)m->spec.overlay_bytes, "home",
+			 text_or_null(m->spec.home), "data", (json_int_t)m->spec.data_bytes);
 }
 
 static void agent_metrics(const struct machines *ms, struct buf *out)

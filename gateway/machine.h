@@ -10,6 +10,7 @@
 #include "hv/hv.h"
 
 struct agent_host;
+struct disks;
 struct err;
 struct loop;
 struct machine;
@@ -47,12 +48,14 @@ enum machine_event { MACHINE_UP /* starts, or was found running */, MACHINE_STOP
 
 /**
  * struct machines_config - what machines need to be told
+ * @disks:      borrowed; NULL: machines have none
  * @ring_dir:   where the rings of shells are kept; NULL or "": no shells. @shells_max: of one machine
  * @on_event: @reason in words, may be empty; may stop no machine. NULL for none
  * @on_stream: a stream of a machine has been opened, fresh or found again; NULL for none
  */
 struct machines_config {
 	struct hv_config hv;
+	struct disks *disks;
 	const char *ring_dir;
 	uint32_t shells_max;
 	void (*on_event)(void *arg, const struct machine *m, enum machine_event what, const char *reason);
@@ -150,6 +153,9 @@ const char *machine_bootlog(const struct machine *m, size_t *len);
 
 /** machine_delete() - stop, then forget: row, stream, ring */
 int machine_delete(struct machine *m, struct err *e);
+
+/** machine_home_user() - the machine that is up with this volume of @person as its home, but for @except (may be NULL); NULL for none */
+struct machine *machine_home_user(struct machines *ms, int64_t person, const char *home, const struct machine *except);
 
 /** machine_json() - the VM object of docs/protocol.md. Return: a new reference, or NULL without memory */
 json_t *machine_json(const struct machine *m);

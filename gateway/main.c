@@ -38,6 +38,7 @@
 #include "gateway/askers.h"
 #include "gateway/attach.h"
 #include "gateway/attestation.h"
+#include "gateway/disks.h"
 #include "gateway/doorman.h"
 #include "gateway/identities.h"
 #include "gateway/journal.h"
@@ -90,6 +91,7 @@ struct gateway {
 	struct demo *demo;
 	struct recorder *recorder;
 	struct sched *sched;
+	struct disks *disks;
 	struct machines *machines;
 	struct attestations *attestations;
 	struct tickets *tickets;
@@ -229,6 +231,21 @@ static void find_ring_dir(const struct settings *s, char *out, size_t size)
 		(void)snprintf(out, size, "%s/rings", runtime && runtime[0] == '/' && strlen(runtime) < sizeof(s->state_dir) ? runtime : s->state_dir);
 }
 
+static int make_disks(struct gateway *g, struct err *e)
+{
+	const struct settings *s = &g->settings;
+	char dir[sizeof(s->state_dir) + 8];
+	const struct disks_config c = { .loop = &g->loop, .db = store_db(g->store), .dir = dir, .home_bytes = s->home_size & ~((1ULL << 20) - 1) };
+
+	if (strcmp(s->disk_dir, "none") == 0)
+		return 0;
+	if (s->disk_dir[0])
+		(void)snprintf(dir, sizeof(dir), "%s", s->disk_dir);
+	else
+		(void)snprintf(dir, sizeof(dir), "%s/disks", s->state_dir);
+	return disks_create(&g->disks, &c, e);
+}
+
 static int make_machines(struct gateway *g, struct err *e)
 {
 	const struct settings *s = &g->settings;
@@ -239,7 +256,7 @@ static int make_machines(struct gateway *g, struct err *e)
 			.local_console = s->local_console, .local_agent = s->local_agent, .ring_bytes = (uint32_t)s->ring_size,
 			.boot_deadline_ms = s->boot_deadline, .stop_deadline_ms = s->stop_deadline,
 			.templates = s->templates },
-		.ring_dir = ring_dir, .shells_max = (uint32_t)s->shells_per_machine, .on_event = on_machine, .arg = g,
+		.disks = g->disks, .ring_dir = ring_dir, .shells_max = (uint32_t)s->shells_per_machine, .on_event = on_machine, .arg = g,
 		.on_stream = on_stream, .stream_arg = g,
 	};
 
@@ -296,7 +313,7 @@ static int make_server(struct gateway *g, struct err *e)
 				   .https = strncmp(settings_base_url(&g->settings), "https:", 6) == 0 };
 
 	g->api = (struct api){ .settings = &g->settings, .store = g->store, .demo = g->demo, .access = g->access, .audit = g->audit,
-			       .book = g->book, .signins = g->signins, .doorman = g->doorman, .machines = g->machines, .attestations = g->attestations,
+			       .book = g->book, .signins = g->signins, .doorman = g->doorman, .machines = g->machines, .disks = g->disks, .attestations = g->attestations,
 			       .tickets = g->tickets, .hub = g->hub, .mailer = g->mailer, .recorder = g->recorder, .askers = g->askers, .sign_in_limit = g->sign_in_limit, .share_limit = g->share_limit, .metrics = &g->metrics, .preview = g->preview,
 			       .now_s = wall_s, .now_ms = loop_now_ms };
 	memcpy(g->api.account_limits, g->account_limits, sizeof(g->api.account_limits));
@@ -323,7 +340,7 @@ static void on_list_changed(void *arg)
 
 static struct quota default_quota(const struct settings *s)
 {
-	struct quota q = { .machines = (uint32_t)s->per_person, .cpus = (uint32_t)s->quota_cpus, .memory_bytes = s->quota_memory,
+	struct quota q = { .machines = (uint32_t)s->per_person, .cpus = (uint32_t)s->quota_cpus, .memory_bytes = s->quota_memory, .disk_bytes = s->quota_disk,
 			   .lifetime_s = s->quota_lifetime / 1000 };
 	const char *at = s->quota_networks;
 	enum vm_net net;
@@ -422,6 +439,8 @@ static int start(struct gateway *g, struct err *e)
 	if (r == 0)
 		r = make_attestations(g, e);
 	if (r == 0)
+		r = make_disks(g, e);
+	if (r == 0)
 		r = make_machines(g, e);
 	if (r == 0)
 		r = make_terminals(g, e);
@@ -451,6 +470,7 @@ static void finish(struct gateway *g)
 		g->account_limits[i] = peer_limit_destroy(g->account_limits[i]);
 	g->recorder = recorder_destroy(g->recorder);
 	g->machines = machines_destroy(g->machines);
+	g->disks = disks_destroy(g->disks);
 	g->attestations = attestations_destroy(g->attestations);
 	g->sched = sched_destroy(g->sched);
 	g->journal = journal_destroy(g->journal);

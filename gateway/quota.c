@@ -40,6 +40,15 @@ static int check_network(const struct quota *q, enum vm_net net, struct err *e)
 		       vm_net_name(net), names);
 }
 
+int quota_disk(const struct quota *q, uint64_t used, uint64_t bytes, const char *key, struct err *e)
+{
+	if (!q->disk_bytes || bytes == 0 || (bytes <= q->disk_bytes && used <= q->disk_bytes - bytes))
+		return 0;
+	return err_set(e, QUOTA_E_REFUSED, "%s: this needs %llu MiB of disk; you have %llu already, and may have %llu in all", key,
+		       (unsigned long long)bytes >> MIB_SHIFT, (unsigned long long)used >> MIB_SHIFT,
+		       (unsigned long long)q->disk_bytes >> MIB_SHIFT);
+}
+
 int quota_check(const struct quota *q, const struct quota_use *use, const struct vm_spec *spec, struct err *e)
 {
 	if (q->machines && use->machines >= q->machines)
@@ -57,6 +66,8 @@ int quota_check(const struct quota *q, const struct quota_use *use, const struct
 			(unsigned long long)spec->memory_bytes >> MIB_SHIFT,
 			(unsigned long long)use->memory_bytes >> MIB_SHIFT,
 			(unsigned long long)q->memory_bytes >> MIB_SHIFT);
+	if (quota_disk(q, use->disk_bytes, spec->overlay_bytes + spec->data_bytes, spec->overlay_bytes ? "disk" : "data", e))
+		return QUOTA_E_REFUSED;
 	if (q->images[0] && !listed(q->images, spec->image))
 		return err_set(e, QUOTA_E_REFUSED, "you may not have the image %s; you may have: %s",
 			       spec->image, q->images);

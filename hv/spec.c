@@ -48,7 +48,7 @@ void spec_finish(struct vm_spec *s)
 }
 
 /* RFC 1123 section 2.1, one label, in lower case: safe as host name, folder name and kernel command line word. */
-static bool is_label(const char *s, size_t len)
+bool spec_label(const char *s, size_t len)
 {
 	if (len == 0 || len >= VM_NAME_BYTES || s[0] == '-' || s[len - 1] == '-')
 		return false;
@@ -66,7 +66,7 @@ static int read_label(const json_t *v, const char *key, char *out, struct err *e
 	const char *s = json_string_value(v);
 	size_t len = json_string_length(v);
 
-	if (!s || !is_label(s, len))
+	if (!s || !spec_label(s, len))
 		return err_set(e, -EINVAL, "%s must be 1 to %d lower-case letters, digits or inner hyphens", key, VM_NAME_BYTES - 1);
 	memset(out, 0, VM_NAME_BYTES);
 	memcpy(out, s, len);
@@ -216,6 +216,42 @@ static int read_driver(struct vm_spec *s, const json_t *v, struct err *e)
 	return err_set(e, -EINVAL, "driver must be \"auto\", \"cloud-hypervisor\", \"qemu\" or \"local\"");
 }
 
+int spec_disk_bytes(const json_t *v, const char *key, uint64_t *out, struct err *e)
+{
+	int r = read_number(v, key, VM_DISK_MIN, VM_DISK_MAX, out, e);
+
+	return r == 0 && *out % MIB != 0 ? err_set(e, -EINVAL, "%s must be a multiple of 1 MiB (1048576 bytes)", key) : r;
+}
+
+/* 0 is as good as nothing. */
+static int read_disk_bytes(const json_t *v, const char *key, uint64_t *out, struct err *e)
+{
+	if (json_is_integer(v) && json_integer_value(v) == 0) {
+		*out = 0;
+		return 0;
+	}
+	return spec_disk_bytes(v, key, out, e);
+}
+
+static int read_disk(struct vm_spec *s, const json_t *v, struct err *e)
+{
+	return read_disk_bytes(v, "disk", &s->overlay_bytes, e);
+}
+
+static int read_data(struct vm_spec *s, const json_t *v, struct err *e)
+{
+	return read_disk_bytes(v, "data", &s->data_bytes, e);
+}
+
+static int read_home(struct vm_spec *s, const json_t *v, struct err *e)
+{
+	s->home_wanted = json_is_true(v);
+	memset(s->home, 0, sizeof(s->home));
+	if (s->home_wanted)
+		memcpy(s->home, "home", sizeof("home"));
+	return json_is_boolean(v) || json_is_null(v) ? 0 : read_label(v, "home", s->home, e);
+}
+
 static int read_size(const json_t *v, const char *key, uint16_t *out, struct err *e)
 {
 	uint64_t n = 0;
@@ -243,7 +279,7 @@ static const struct member {
 	{ "name", read_name },	     { "image", read_image }, { "cpus", read_cpus }, { "memory", read_memory },
 	{ "network", read_network }, { "cols", read_cols },   { "rows", read_rows },
 	{ "confidential", read_confidential }, { "host_data", read_host_data }, { "id_block", read_id_block }, { "id_auth", read_id_auth },
-	{ "driver", read_driver },
+	{ "driver", read_driver }, { "disk", read_disk }, { "home", read_home }, { "data", read_data },
 };
 
 static const struct member *find_member(const char *name)
@@ -276,6 +312,9 @@ static int read_members(struct vm_spec *s, const json_t *json, struct err *e)
 		return err_set(e, -EINVAL, "id_block and id_auth belong together");
 	if (s->id && s->confidential == VM_CONFIDENTIAL_NONE)
 		return err_set(e, -EINVAL, "id_block and id_auth are for confidential machines");
+	if (s->confidential != VM_CONFIDENTIAL_NONE && (s->overlay_bytes || s->data_bytes || s->home[0]))
+		return err_set(e, -EINVAL, "%s is not for a confidential machine: what it wrote there could be read on the server",
+			       s->home[0] ? "home" : s->overlay_bytes ? "disk" : "data");
 	return 0;
 }
 
@@ -342,11 +381,29 @@ int size_parse(struct vm_size *s, const json_t *json, struct err *e)
 	return r;
 }
 
+/* Members that machines without disks do not have. Return: @json or NULL */
+static json_t *disks_json(const struct vm_spec *s, json_t *json)
+{
+	int r = 0;
+
+	if (s->overlay_bytes)
+		r = json_object_set_new(json, "disk", json_integer((json_int_t)s->overlay_bytes));
+	if (r == 0 && s->data_bytes)
+		r = json_object_set_new(json, "data", json_integer((json_int_t)s->data_bytes));
+	if (r == 0 && s->home[0])
+		r = json_object_set_new(json, "home", json_string(s->home));
+	if (r == 0)
+		return json;
+	json_decref(json);
+	return NULL;
+}
+
 json_t *spec_json(const struct vm_spec *s)
 {
 	json_t *json = json_pack("{s:s, s:s, s:I, s:I, s:s, s:I, s:I, s:s}", "name", s->name, "image", s->image, "cpus", (json_int_t)s->cpus,
 			 "memory", (json_int_t)s->memory_bytes, "network", net_names[s->net], "cols", (json_int_t)s->cols, "rows",
 			 (json_int_t)s->rows, "driver", s->driver[0] ? s->driver : "auto");
 
+	json = json ? disks_json(s, json) : NULL;
 	return json && s->confidential != VM_CONFIDENTIAL_NONE ? confidential_json(s, json) : json;
 }

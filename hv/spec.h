@@ -27,6 +27,9 @@ struct vm_id {
 	uint8_t block[VM_ID_BLOCK_BYTES], auth[VM_ID_AUTH_BYTES];
 };
 
+#define VM_DISK_MIN (16ULL << 20)
+#define VM_DISK_MAX (1ULL << 42)
+
 enum vm_net { VM_NET_NAT, VM_NET_ISOLATED, VM_NET_NONE, VM_NET_COUNT };
 
 /**
@@ -37,6 +40,9 @@ enum vm_net { VM_NET_NAT, VM_NET_ISOLATED, VM_NET_NONE, VM_NET_COUNT };
  * @host_data:    HOST_DATA of a confidential machine's reports: says whose it is
  * @id:          owned by the spec, or NULL: spec_copy(), spec_finish()
  * @driver:       what runs it: "cloud-hypervisor", "qemu" or "local"; empty = whatever the host prefers
+ * @overlay_bytes, @data_bytes: of the writable layer over the image, and of another disk; both go with the machine. 0 = none; else
+ *                a multiple of 1 MiB
+ * @home:         name of the volume that is its home; empty = none. @home_wanted: whichever its owner has ("home": true); not in JSON
  * @cols, @rows:  size of the terminal that will look at it first; 0 = unknown
  */
 struct vm_spec {
@@ -47,6 +53,9 @@ struct vm_spec {
 	enum vm_confidential confidential;
 	uint8_t host_data[32];
 	struct vm_id *id;
+	uint64_t overlay_bytes, data_bytes;
+	char home[VM_NAME_BYTES];
+	bool home_wanted;
 	uint16_t cols, rows;
 };
 
@@ -64,6 +73,12 @@ int vm_net_parse(const char *text, size_t len, enum vm_net *out);
 
 /** vm_confidential_name() - as in JSON: "none", "snp" or "snp-debug" */
 const char *vm_confidential_name(enum vm_confidential c);
+
+/** spec_label() - is it a name: 1 to 63 lower-case letters, digits or inner hyphens? */
+bool spec_label(const char *s, size_t len);
+
+/** spec_disk_bytes() - read the size of a disk; @key: for the message. Return: 0 or -EINVAL */
+int spec_disk_bytes(const json_t *v, const char *key, uint64_t *out, struct err *e);
 
 /** spec_defaults() - 1 cpu, 256 MiB, image "micro", NAT */
 void spec_defaults(struct vm_spec *s);

@@ -35,7 +35,7 @@ terrarium=$top/build/terrarium
 MODULES="virtio_mmio virtio_pci virtio_net virtio_console virtio_balloon virtio-rng button evdev"
 ROOT_MODULES="virtio_blk dm-mod dm-verity squashfs overlay"
 # Loaded by /etc/rc where the device is there.
-MORE_MODULES="vmw_vsock_virtio_transport"
+MORE_MODULES="vmw_vsock_virtio_transport virtio_blk ext4"
 TERMINFO="xterm xterm-256color xterm-color screen screen-256color tmux tmux-256color vt100 vt220 linux ansi dumb"
 
 # Where a confidential machine's attestation reports come from; kernels for guests have them since 6.7, or not at all.

@@ -18,7 +18,7 @@
  */
 
 struct options {
-	const char *id, *socket, *name, *image, *cpus, *memory, *network, *confidential, *host_data, *id_block, *id_auth, *driver;
+	const char *id, *socket, *name, *image, *cpus, *memory, *network, *confidential, *host_data, *id_block, *id_auth, *driver, *disk, *home, *data;
 	bool json, force, all;
 };
 
@@ -104,6 +104,9 @@ int cmd_vm_create(int argc, char **argv)
 		{ .name = "memory", .text = &o.memory, .value = "MIB", .help = "memory in MiB" },
 		{ .name = "network", .text = &o.network, .value = "NET", .help = "nat, isolated or none" },
 		{ .name = "driver", .text = &o.driver, .value = "DRIVER", .help = "cloud-hypervisor, qemu or auto" },
+		{ .name = "disk", .text = &o.disk, .value = "MIB", .help = "keep what it changes, in so many MiB; without, memory does" },
+		{ .name = "home", .text = &o.home, .value = "VOLUME", .help = "your volume that is its home, or yes: the one called home" },
+		{ .name = "data", .text = &o.data, .value = "MIB", .help = "another disk, in MiB" },
 		{ .name = "confidential", .text = &o.confidential, .value = "C", .help = "snp: sealed from the host; snp-debug; none" },
 		{ .name = "host-data", .text = &o.host_data, .value = "HEX", .help = "HOST_DATA of a confidential machine; your account's unless given" },
 		{ .name = "id-block", .text = &o.id_block, .value = "F", .help = "what you have signed to be launched, of snp id-block" },
@@ -127,6 +130,12 @@ int cmd_vm_create(int argc, char **argv)
 		r = add_number(spec, "cpus", o.cpus, 1, &e);
 	if (r == 0)
 		r = add_number(spec, "memory", o.memory, 1 << 20, &e);
+	if (r == 0)
+		r = add_number(spec, "disk", o.disk, 1 << 20, &e);
+	if (r == 0)
+		r = add_number(spec, "data", o.data, 1 << 20, &e);
+	if (r == 0 && o.home)
+		r = json_object_set_new(spec, "home", strcmp(o.home, "yes") == 0 ? json_true() : json_string(o.home));
 	req.socket = o.socket;
 	req.body = spec;
 	if (r == 0)

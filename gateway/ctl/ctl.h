@@ -71,6 +71,10 @@ int cmd_vm_resume(int argc, char **argv);
 int cmd_vm_show(int argc, char **argv);
 int cmd_vm_start(int argc, char **argv);
 int cmd_vm_stop(int argc, char **argv);
+int cmd_volume_create(int argc, char **argv);
+int cmd_volume_grow(int argc, char **argv);
+int cmd_volume_list(int argc, char **argv);
+int cmd_volume_rm(int argc, char **argv);
 int cmd_verity_hash(int argc, char **argv);
 int cmd_verity_verify(int argc, char **argv);
 
@@ -92,7 +96,7 @@ struct ctl_option {
 	bool needed;
 };
 
-#define CTL_OPTIONS_MAX 16
+#define CTL_OPTIONS_MAX 24
 #define CTL_LIST_MAX	64
 
 /** CTL_GO - the options are read: go on */

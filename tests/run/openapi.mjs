@@ -209,6 +209,15 @@ await call(ann, "getAnyRecording", { at: recording.id });
 await call(ann, "watchAnyRecording", { at: recording.id });
 await call(bob, "listAllRecordings", { status: 403 });
 await call(ann, "deleteRecording", { at: recording.id });
+const volume = await call(ann, "makeVolume", { body: { name: "seeds", size: 16 << 20 } });
+await call(ann, "makeVolume", { body: { name: "seeds", size: 16 << 20 }, status: 409 });
+await call(ann, "makeVolume", { body: { name: "seeds" }, status: 400 });
+await until("the volume", async () => (await call(ann, "getVolume", { at: "seeds" })).state === "ready");
+await call(ann, "growVolume", { at: volume.id, body: { size: 20 << 20 } });
+await until("the volume", async () => (await call(ann, "getVolume", { at: volume.id })).state === "ready");
+await call(ann, "listVolumes", { query: "limit=1" });
+await call(bob, "getVolume", { at: volume.id, status: 404 });
+await call(ann, "deleteVolume", { at: volume.id });
 ok("shares and recordings");
 
 await call(ann, "putRule", { body: { pattern: "carl@example.org", effect: "allow", quota: { machines: 2, networks: ["nat"] }, note: "gardener" } });

@@ -88,6 +88,12 @@ struct hv *hv_destroy(struct hv *hv)
 	return NULL;
 }
 
+void hv_vm_prepared(struct hv_vm *vm, const char *why)
+{
+	(void)vm;
+	(void)why;
+}
+
 bool hv_online(const struct hv *hv)
 {
 	return hv->online;

@@ -39,7 +39,7 @@ static void empty_means_defaults(void **state)
 static void all_members_go_in_and_out(void **state)
 {
 	static const char text[] = "{\"name\":\"a-1\",\"image\":\"big\",\"cpus\":8,\"memory\":17179869184,\"network\":\"isolated\","
-				   "\"cols\":1000,\"rows\":1}";
+				   "\"cols\":1000,\"rows\":1,\"disk\":4398046511104,\"home\":\"seeds\",\"data\":16777216}";
 	struct vm_spec s, again;
 	json_t *json;
 
@@ -50,6 +50,8 @@ static void all_members_go_in_and_out(void **state)
 	assert_string_equal(s.name, "a-1");
 	assert_int_equal(s.memory_bytes, VM_MEMORY_MAX);
 	assert_int_equal(s.net, VM_NET_ISOLATED);
+	assert_string_equal(s.home, "seeds");
+	assert_true(s.overlay_bytes == VM_DISK_MAX && s.data_bytes == VM_DISK_MIN);
 	json = spec_json(&s);
 	assert_non_null(json);
 	assert_int_equal(spec_parse(&again, json, NULL), 0);
@@ -63,7 +65,11 @@ static void hostile_members_are_refused_by_name(void **state)
 		const char *text, *word;
 	} rows[] = {
 		{ "[]", "object" }, { "null", "object" }, { "\"x\"", "object" }, { "1", "object" },
-		{ "{\"disk\":1}", "\"disk\"" },
+		{ "{\"disc\":1}", "\"disc\"" },
+		{ "{\"disk\":1}", "disk" }, { "{\"disk\":true}", "disk" }, { "{\"disk\":\"16M\"}", "disk" }, { "{\"disk\":16777217}", "disk" },
+		{ "{\"disk\":4398047559680}", "disk" }, { "{\"data\":-16777216}", "data" }, { "{\"data\":16777215}", "data" },
+		{ "{\"home\":1}", "home" }, { "{\"home\":\"\"}", "home" }, { "{\"home\":\"../a\"}", "home" }, { "{\"home\":\"A\"}", "home" },
+		{ "{\"home\":true,\"confidential\":\"snp\"}", "home" }, { "{\"data\":16777216,\"confidential\":\"snp\"}", "data" },
 		{ "{\"\":1}", "\"\"" },
 		{ "{\"Name\":\"a\"}", "\"Name\"" },
 		{ "{\"name\":\"\"}", "name" }, { "{\"name\":1}", "name" }, { "{\"name\":null}", "name" },
@@ -94,6 +100,20 @@ static void hostile_members_are_refused_by_name(void **state)
 	}
 }
 
+static void some_home_or_none(void **state)
+{
+	struct vm_spec s;
+
+	(void)state;
+	spec_defaults(&s);
+	assert_int_equal(parse(&s, "{\"home\":true,\"disk\":0}", NULL), 0);
+	assert_true(s.home_wanted);
+	assert_string_equal(s.home, "home");
+	assert_int_equal(parse(&s, "{\"home\":false}", NULL), 0);
+	assert_false(s.home_wanted);
+	assert_string_equal(s.home, "");
+}
+
 static void half_good_changes_nothing(void **state)
 {
 	struct vm_spec s;
@@ -111,6 +131,7 @@ int main(void)
 		cmocka_unit_test(empty_means_defaults),
 		cmocka_unit_test(all_members_go_in_and_out),
 		cmocka_unit_test(hostile_members_are_refused_by_name),
+		cmocka_unit_test(some_home_or_none),
 		cmocka_unit_test(half_good_changes_nothing),
 	};
 
