@@ -264,7 +264,7 @@ static int copy(const struct disk_work *w, struct disk_job *job, struct err *e)
 	/* Where the file system can, both share their blocks until one changes. */
 	const char *const args[] = { "--reflink=auto", "--sparse=always", "--", img, new, NULL };
 	_close_ int fd = -1;
-	struct stat st;
+	struct stat st = { .st_size = 0 };
 	int r;
 
 	if (is_there(w, job->id))
@@ -285,7 +285,7 @@ static int grow(const struct disk_work *w, const struct disk_job *job, struct er
 	char img[NAME_BYTES];
 	const char *const check[] = { "-f", "-p", img, NULL }, *const resize[] = { img, NULL };
 	_close_ int fd = -1;
-	struct stat st;
+	struct stat st = { .st_size = 0 };
 	int r;
 
 	name_of(img, job->id, ".img");

@@ -61,7 +61,7 @@ static int add_size(json_t *body, const char *text, struct err *e)
 
 	if (ctl_number(text, UINT32_MAX, &mib) < 0)
 		return err_set(e, -EINVAL, "--size must be a whole number of MiB");
-	return json_object_set_new(body, "size", json_integer((json_int_t)(mib << 20)));
+	return json_object_set_new(body, "size", json_integer((json_int_t)mib << 20));
 }
 
 int cmd_volume_create(int argc, char **argv)

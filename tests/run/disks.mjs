@@ -140,5 +140,5 @@ ok("another machine finds it there");
 await call(ann, "DELETE", "volumes/seeds", undefined, 202);
 await until("the directory to be empty", () => readdirSync(dir).length === 0);
 for (const who of [ann, bob])
-	assert.equal((await call(who, "GET", "volumes", undefined, 200)).used, 0);
+	await until("nothing to be used", async () => (await call(who, "GET", "volumes", undefined, 200)).used === 0);
 ok("and nothing of either is left");
