@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 
-import { Between } from "../web/between.mjs";
+import { Between, Conversation, swap_records } from "../web/between.mjs";
 import { Person, until } from "./client.mjs";
 import { Pty } from "./pty.mjs";
 
@@ -86,6 +86,36 @@ try {
 	await attack("a changed key is found out", /the machine says: a record was changed/, once("up", flip));
 	await attack("a key that is left out is found out", /the machine says: a record is missing/, once("up", (bytes) => bytes.fill(0)));
 
+	const swap = (way) => () => { between[way] = swap_records(); };
+	await attack("keys in another order are found out", /the machine says: a record is missing/, swap("up"));
+	await attack("output in another order is found out", /a record is missing/, swap("down"));
+
+	/* Another conversation of the same person with the same machine: what it said where this one now is. */
+	const said = { up: new Conversation(), down: new Conversation() };
+	between.up = said.up.note;
+	between.down = said.down.note;
+	const other = attach(...TERMS);
+	await other.until("[terrarium: sealed: ");
+	await other.until(/[$#] /);
+	for (const key of "echo 1234567890") {
+		const before = other.screen.length;
+		other.type(key);
+		await until("its echo", () => other.screen.length > before);
+	}
+	other.type("~.".padStart(3, "\r"));
+	assert.equal(await other.status, 0);
+	let spliced = 0;
+	const splice = (way) => () => { between[way] = said[way].splice(() => spliced++); };
+	await attack("keys of another conversation are found out", /the machine says: a record was changed/, splice("up"));
+	await attack("output of another conversation is found out", /a record was changed/, splice("down"));
+	assert.ok(spliced >= 2);
+	between.up = said.up.splice(() => spliced++);
+	await refused("the owner's proof of another conversation is found out", /the machine says: a record was changed/, attach(...TERMS));
+	between.up = (bytes) => bytes;
+	between.down = said.down.confirm;
+	await refused("the end of another conversation's handshake is found out", /has seen|handshake|keys/, attach(...TERMS));
+	between.down = (bytes) => bytes;
+
 	/* A report of before, in the answer to another HELLO. */
 	const report_at = (bytes) => bytes.indexOf(Buffer.from("000004a005000000", "hex")) + 4;
 	const old = between.seen.find((m) => m[0] === 0x82 && report_at(m) >= 4 && m.length >= report_at(m) + 1184);
@@ -96,7 +126,18 @@ try {
 		return out;
 	};
 	await refused("another report is found out", /does not prove.*policy/, attach(...TERMS));
+	/* All of that answer, with the guest's key, but for what says which HELLO it is to. */
+	const KEY_BYTES = 65 + 32 + 4;
+	between.down = (bytes) => {
+		const out = Buffer.from(bytes), at = report_at(out);
+		if (at >= 4)
+			old.copy(out, at - KEY_BYTES, report_at(old) - KEY_BYTES, report_at(old) + 1184);
+		return out;
+	};
+	await refused("another conversation's answer is found out", /does not prove.*policy/, attach(...TERMS));
 	between.down = (bytes) => bytes;
+	assert.equal(["seen-words", "sapling", "1234567890"].some((words) => between.has_seen(words)), false);
+	ok("and nothing of it was to be read");
 
 	between.rest = (method, path, text, is_answer) => is_answer ? text : text.replace(/"sealed"/, '"shell"');
 	const plain = attach(...TERMS);
