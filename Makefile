@@ -320,7 +320,7 @@ large-file: all build/tests-web.stamp
 
 # Everything goes wrong at once, for minutes: docs/chaos.md. CHAOS_SESSIONS, CHAOS_SECONDS and CHAOS_SEED reach it.
 chaos: all build/tests/chaos_guest build/tests-web.stamp
-	$(Q)CHAOS_SESSIONS=$${CHAOS_SESSIONS:-200} CHAOS_SECONDS=$${CHAOS_SECONDS:-240} tests/run/39-chaos.sh
+	$(Q)CHAOS_SESSIONS=$${CHAOS_SESSIONS:-200} CHAOS_SECONDS=$${CHAOS_SECONDS:-240} CHAOS_RING=$${CHAOS_RING:-4M} tests/run/39-chaos.sh
 
 test:
 	$(Q)deploy/install-deps.sh build test

@@ -41,7 +41,7 @@ wait_until 10 test -S "$T/netd.sock" || fail "terrarium-netd does not come up"
 URL=http://127.0.0.1:$PORT
 keep gateway "$BUILD/terrariumd" --listen="127.0.0.1:$PORT" --state-dir="$T/state" --helper-socket="$T/netd.sock" --images="$ROOT/build/images" \
 	--demo-people=ann@example.org --driver=local --local-agent=agent --local-command="/bin/bash --norc --noediting -i" --ring-dir="$T/rings" \
-	--ring-size=2M --per-person=100 --shells-per-machine=64 --quota-cpus=4096 --quota-memory=1T --connections-per-address=16384
+	--ring-size="${CHAOS_RING:-2M}" --per-person=100 --shells-per-machine=64 --quota-cpus=4096 --quota-memory=1T --connections-per-address=16384
 wait_until 10 ready || fail "not ready"
 node tests/run/chaos.mjs "$PORT" "$T" "$clock" || fail "chaos"
 no_ring_left() { [ -z "$(ls -A "$T/rings")" ]; }

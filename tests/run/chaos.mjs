@@ -43,6 +43,7 @@ function* drawn(table) {
 let n = 0;
 const ok = (text) => console.log(`ok ${++n} - ${text}`);
 const counts = {}, AGAIN = "typed again at a console by the next gateway", KILLED = "gateway killed";
+let longest_away = 0;
 const count = (what) => { counts[what] = (counts[what] ?? 0) + 1; };
 
 const ann = await new Person(port).sign_in(`${dir}/state`, "ann@example.org");
@@ -272,7 +273,10 @@ class Session {
 		if (this.dies && w.epoch !== this.epoch) /* its machine was started again */
 			Object.assign(this, { epoch: null, dies: false, kept: Buffer.alloc(0) });
 		if (this.epoch && (w.epoch !== this.epoch || w.out_offset !== this.end))
-			this.fault(`it goes on with ${w.epoch} at ${w.out_offset}, not ${this.epoch} at ${this.end}; the ring begins at ${w.ring_start}`);
+			this.fault(`it goes on with ${w.epoch} at ${w.out_offset}, not ${this.epoch} at ${this.end}; the ring begins at ${w.ring_start}; ` +
+				`it was away for ${Date.now() - this.left} ms, ${this.tries} tries, the last one: ${this.last_error}`);
+		longest_away = Math.max(longest_away, this.left ? Date.now() - this.left : 0);
+		this.left = 0;
 		if (!this.epoch)
 			Object.assign(this, { end: w.out_offset, kept_at: w.in_offset, fresh: true });
 		this.epoch = w.epoch;
@@ -283,11 +287,12 @@ class Session {
 				await this.connect();
 			} catch (e) {
 				this.line?.ws.terminate();
-				if (!this.line?.closed && !/fetch|closed|ECONN|socket|timeout|aborted|hang up/i.test(`${e.message} ${e.code}`))
-					this.last_error = e.message;
+				this.last_error = e.message;
 				this.tries = Math.min(this.tries + 1, 6);
 				await sleep(Math.min(30 << this.tries, WAIT_MAX_MS) + below(100));
 			}
+			if (this.line?.welcome)
+				this.line.ended.then(() => { this.left ||= Date.now(); });
 			if (this.line)
 				await this.line.ended;
 			for (const f of this.line?.faults ?? [])
@@ -471,7 +476,7 @@ ok(`${stay.length} terminals: ${mib(stay)} MiB and ${stay.reduce((k, s) => k + s
 	`${stay.reduce((k, s) => k + s.attached, 0)} connections`);
 assert.ok((counts[AGAIN] ?? 0) <= counts[KILLED], `${AGAIN}: ${counts[AGAIN]}`);
 assert.deepEqual(Object.keys(faults).filter((name) => !counts[name]), [], "what has not been tried");
-console.log(`  ${Object.entries(counts).map(([name, k]) => `${name} ${k}`).join(", ")}`);
+console.log(`  ${Object.entries(counts).map(([name, k]) => `${name} ${k}`).join(", ")}; away for ${longest_away} ms at the most`);
 await Promise.all(gone.filter((s) => s.kind === "shell").map((s) => s.lost({ code: -1, signal: 0 }, /machine/)));
 for (const s of gone)
 	s.sound();
