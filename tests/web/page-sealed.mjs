@@ -3,12 +3,14 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Person } from "../run/client.mjs";
-import { Between } from "./between.mjs";
+import { Between, Conversation, swap_records } from "./between.mjs";
 import { Browser, SCREENS, demo_link, screen, sees, types, until } from "./stage.mjs";
 
 const { STATE, PKI, OWNER } = process.env, port = Number(process.env.PORT);
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const KEY_BYTES = 65 + 32; /* before the report and its length in an answer: the guest's key and number */
 const ok = (what) => console.log(`ok: ${what}`);
 const SOON = 30_000, PROMPT = /[$#] ?$/m;
 const between = new Between(port), browser = new Browser();
@@ -175,6 +177,35 @@ try {
 	}));
 	await attack("a key that is left out", /missing|out of order|repeated/, () => up((bytes) => bytes.fill(0)));
 
+	/* Both keys go before anything is waited for: the first one is held back until the second one has come. */
+	const armed = (way, change) => async () => { between[way] = change; };
+	await attack("output in another order", /left out|repeated/, armed("down", swap_records()));
+	await attack("typing in another order", /missing|out of order|repeated/, armed("up", swap_records()));
+
+	/* What this person's conversation before has said, where the next one now is. */
+	const said = { up: new Conversation(), down: new Conversation() };
+	between.up = said.up.note;
+	between.down = said.down.note;
+	await page.reload();
+	await sealed();
+	await page.click(".stages > .front .xterm-screen");
+	await sees(page, PROMPT);
+	for (const key of "echo 123456789012345") {
+		await page.keyboard.type(key);
+		await sleep(30);
+	}
+	await page.keyboard.press("Enter");
+	await sees(page, /^123456789012345$/m);
+	between.up = count_up;
+	between.down = (bytes) => bytes;
+	await page.reload();
+	await sealed();
+	let spliced = 0;
+	const splice = (way) => armed(way, said[way].splice(() => spliced++));
+	await attack("typing of another conversation", /a record was changed/, splice("up"));
+	await attack("output of another conversation, in its very place,", /has changed what/, splice("down"));
+	assert.ok(spliced >= 2);
+
 	/* --- and the proof itself ---------------------------------------------------------------------------------------- */
 
 	const anew = async () => {
@@ -207,6 +238,26 @@ try {
 	await again();
 	ok("another report is found out");
 
+	const taken = async (what, words, way, change) => {
+		between[way] = change;
+		await anew();
+		await card(words);
+		between.up = count_up;
+		between.down = (bytes) => bytes;
+		await again();
+		ok(`${what} is found out`);
+	};
+	/* All of that answer, with the guest's key, but for what says which HELLO it is to. */
+	const old_answer = between.seen.find((m) => m[0] === 0x82 && report_at(m) >= KEY_BYTES && m.length >= report_at(m) + 1188);
+	await taken("another conversation's answer", /does not prove/, "down", (bytes) => {
+		const out = Buffer.from(bytes), at = report_at(out), from = report_at(old_answer);
+		if (at >= KEY_BYTES)
+			old_answer.copy(out, at - KEY_BYTES, from - KEY_BYTES, from + 1188);
+		return out;
+	});
+	await taken("the owner's proof of another conversation", /a record was changed/, "up", said.up.splice(() => spliced++));
+	await taken("the end of another conversation's handshake", /changed|handshake/, "down", said.down.confirm);
+
 	const honest = between.rest;
 	between.rest = (method, path, text, is_answer) => {
 		if (!is_answer || !path.endsWith("/attestation"))
@@ -237,6 +288,7 @@ try {
 	assert.equal(between.has_seen("never-on-console"), false);
 	ok("a plain shell in a sealed one's place gets nothing; the console takes nothing");
 
+	assert.equal(["seen-words", "sapling", "123456789012345"].some((words) => between.has_seen(words)), false);
 	/* That has_seen() can see. */
 	const bob = await new Person(between.port).sign_in(STATE, "bob@example.org"), own = await bob.machine();
 	await bob.wait_state(own.id, "ready");
