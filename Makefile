@@ -115,7 +115,7 @@ O := build
 FLAGS := $(STD) $(WARN) $(CFLAGS) $(HARDEN) -D_FORTIFY_SOURCE=3
 endif
 
-.PHONY: all verifier test test-all chaos large-file demo bench fuzz tidy unit memcheck node story fresh install install-image clean image
+.PHONY: image-all story-images all verifier test test-all chaos large-file demo bench fuzz tidy unit memcheck node story fresh install install-image clean image
 .DELETE_ON_ERROR:
 all: $(PROGRAMS:%=$O/%)
 
@@ -161,11 +161,20 @@ $O/terrarium-verity: $(terrarium-verity_SRC:%.c=$O/obj/%.o)
 
 # --- the guest images --------------------------------------------------------------------------------------------------
 image: build/images/micro/manifest.json
-# With SAN=1 the programs are in another place, and none of them fits a guest.
 GUEST_SRC := $(shell find deploy/guest -type f)
+# With SAN=1 the programs are in another place, and none of them fits a guest.
 build/images/micro/manifest.json: $(GUEST_SRC) $(if $(filter 1,$(SAN)),,build/terrarium-agent)
 	$(SAY) IMAGE micro
 	$(Q)deploy/guest/build.sh
+
+# Those with a root disk: minutes, and Debian's mirrors. A root that was made by the same recipe serves again (build/cache/roots).
+TIERS := standard dev
+image-all: image $(TIERS:%=build/images/%/manifest.json)
+$(TIERS:%=build/images/%/manifest.json): build/images/%/manifest.json: $(GUEST_SRC) $(if $(filter 1,$(SAN)),,build/terrarium-agent build/terrarium-verity) | $O/terrarium
+	$(SAY) IMAGE $*
+	$(Q)deploy/install-deps.sh image
+	$(Q)deploy/guest/build.sh --tier $*
+build/images/dev/manifest.json: | build/images/standard/manifest.json
 
 # The page that judges attestation reports, to be saved and opened from disk; prints its SHA-256, which releases publish.
 verifier: build/verifier.html
@@ -191,7 +200,8 @@ install: all
 		$(SYSCONFDIR)/terrarium $(MANDIR)/man1 $(MANDIR)/man5 $(MANDIR)/man8)
 	$(Q)install -m 755 $O/terrarium $(DESTDIR)$(BINDIR)
 	$(Q)install -m 755 $O/terrariumd $O/terrarium-netd $(DESTDIR)$(SBINDIR)
-	$(Q)install -m 755 deploy/vmnet.sh $O/terrarium-agent $(DESTDIR)$(LIBEXECDIR)
+	$(Q)install -m 755 deploy/vmnet.sh $O/terrarium-agent $O/terrarium-verity $(DESTDIR)$(LIBEXECDIR)
+	$(Q)cp -R --no-preserve=ownership deploy/guest $(DESTDIR)$(LIBEXECDIR)/ && chmod -R go=u,go-w $(DESTDIR)$(LIBEXECDIR)/guest
 	$(Q)install -m 644 $(wildcard docs/*.md) docs/openapi.yaml README.md LICENSE $(DESTDIR)$(DOCDIR)
 	$(Q)for s in 1 5 8; do install -m 644 docs/*.$$s $(DESTDIR)$(MANDIR)/man$$s || exit 1; done
 	$(Q)for u in $(UNITS); do sed $(FILL) deploy/systemd/$$u >$(DESTDIR)$(UNITDIR)/$$u || exit 1; done
@@ -310,6 +320,13 @@ STORY ?=
 .PHONY: story-long
 story-long: all image build/tests-web.stamp build/tests/hv_boot
 	$(Q)COUNT=500 SEED=$${SEED:-$$$$} STORY_LIMIT=900 tests/runner story tests/run/28-cloud-hypervisor-at-random.sh
+
+# All tiers built twice and asked from inside, when something has changed that goes into them.
+story-images: build/story-images.stamp
+build/story-images.stamp: $(GUEST_SRC) $(wildcard tests/images/*) build/terrarium-agent build/terrarium-verity build/tests-web.stamp | all
+	$(Q)deploy/install-deps.sh image
+	$(Q)STORY_LIMIT=3600 tests/runner story tests/images/tiers.sh
+	@touch $@
 
 story: all image build/tests-web.stamp build/tests/netdc build/tests/tapwire build/tests/hv_boot build/tests/terrarium-agent-test build/tests/chaos_guest
 	$(Q)tests/runner story $(sort $(wildcard tests/run/$(STORY)*.sh))

@@ -218,7 +218,7 @@ manifest() {
 	printf '  "agent": { "path": "usr/sbin/terrarium-agent", "sha256": "%s", "size": %d },\n  "packages": [' \
 		"$(sha256sum <"$work/terrarium-agent" | cut -c1-64)" "$(stat -c %s "$work/terrarium-agent")"
 	json_packages
-	printf '\n  ]\n}\n'
+	printf '\n  ]%s\n}\n' "${1-}"
 }
 
 describe() {
@@ -268,6 +268,13 @@ compressed=$((packed_kernel + $(stat -c %s "$work/initrd")))
 [ "$compressed" -le "${LIMIT[$tier]-$compressed}" ] ||
 	die "$name has grown to $((compressed / MIB)) MiB; it may have $((${LIMIT[$tier]} / MIB)) (LIMIT in $0)"
 manifest >"$work/manifest.json"
+# What confidential machines of it must measure as depends on the firmware, too.
+if [ -n "$firmware" ]; then
+	measurements=$("$terrarium" snp launch --image "$work" --firmware "$firmware" --table) || die "the measurements cannot be worked out"
+	manifest ",
+  \"snp\": $(sed '2,$s/^/  /' <<<"$measurements")" >"$work/manifest.new"
+	mv "$work/manifest.new" "$work/manifest.json"
+fi
 
 # The manifest last: who sees it sees the files that it speaks of.
 for file in "${files[@]}" manifest.json; do

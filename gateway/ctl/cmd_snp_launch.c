@@ -7,6 +7,8 @@
 #include "hv/driver.h"
 #include "hv/image.h"
 #include "hv/snp/firmware.h"
+#include "hv/snp/sha.h"
+#include "hv/snp/vmsa.h"
 
 #include <errno.h>
 #include <libgen.h>
@@ -23,7 +25,7 @@
 
 struct options {
 	const char *image, *firmware, *vcpus, *memory, *issuer, *subject;
-	bool debug, json;
+	bool debug, json, table;
 };
 
 static int read_options(int argc, char **argv, struct options *o)
@@ -36,6 +38,7 @@ static int read_options(int argc, char **argv, struct options *o)
 		{ .name = "issuer", .text = &o->issuer, .value = "I", .help = "the owner's identity service, for HOST_DATA" },
 		{ .name = "subject", .text = &o->subject, .value = "S", .help = "and account there" },
 		{ .name = "debug", .flag = &o->debug, .help = "the recipe snp-debug" },
+		{ .name = "table", .flag = &o->table, .help = "the digests of every recipe, processor model and number of processors, as JSON" },
 		{ .name = "json", .flag = &o->json, .help = "print JSON" },
 		{ 0 },
 	};
@@ -104,9 +107,61 @@ static int print(const struct options *o, const struct confidential *c, const st
 			   vm_confidential_name(c->recipe), "firmware", c->host->firmware, "kernel", img->confidential.kernel, "initrd", img->initrd,
 			   "append", c->cmdline, "vcpus", (json_int_t)c->vcpus, "vcpu_type", CONFIDENTIAL_CPU, "guest_features", "0x1", "host_data",
 			   ctl_json_hex(c->host_data, sizeof(c->host_data)), "argv", json_argv(c, img, spec));
+	if (object && img->root)
+		(void)json_object_set_new(object, "root", json_string(img->root));
 	if (object)
 		(void)json_object_set_new(object, "policy", json_sprintf("0x%llx", (unsigned long long)c->policy));
 	return ctl_print_json(object);
+}
+
+/* One model: {"1": digest, "2": ...}. NULL when one cannot be worked out. */
+static json_t *json_counts(const struct confidential *c, const char *model)
+{
+	struct snp_launch launch = { .firmware = { c->host->image, c->host->len }, .firmware_digest = c->host->digest, .boot = &c->boot,
+				     .vmm = SNP_VMM_QEMU, .guest_features = CONFIDENTIAL_FEATURES };
+	json_t *counts = json_object();
+	int r = snp_vcpu_sig(model, &launch.vcpu_sig);
+
+	for (uint32_t n = 1; r == 0 && n <= VM_CPUS_MAX; n++) {
+		struct snp_measurement m;
+		char name[12];
+
+		launch.vcpus = n;
+		(void)snprintf(name, sizeof(name), "%u", n);
+		r = snp_measure(&launch, &m, NULL);
+		if (r == 0)
+			r = json_object_set_new(counts, name, ctl_json_hex(m.digest, SNP_DIGEST_BYTES));
+	}
+	if (r != 0) {
+		json_decref(counts);
+		return NULL;
+	}
+	return counts;
+}
+
+/* What machines of this image would measure as, on any host with this firmware. The gateway starts them with the first of the models. */
+static int print_table(struct confidential *c, const struct confidential_host *host, const struct image *img, const struct vm_spec *spec, struct err *e)
+{
+	static const char *const models[] = { CONFIDENTIAL_CPU, "EPYC-Milan", "EPYC-Genoa", "EPYC-Turin" };
+	struct vm_spec s = *spec;
+	uint8_t firmware[SHA256_BYTES];
+	json_t *recipes = json_object();
+	int r = sha256(host->image, host->len, firmware);
+
+	for (int recipe = VM_CONFIDENTIAL_NONE + 1; r == 0 && recipe < VM_CONFIDENTIAL_COUNT; recipe++) {
+		json_t *by_model = json_object();
+
+		s.confidential = (enum vm_confidential)recipe;
+		r = confidential_make(c, host, img, &s, e);
+		for (size_t i = 0; r == 0 && i < sizeof(models) / sizeof(models[0]); i++)
+			r = json_object_set_new(by_model, models[i], json_counts(c, models[i]));
+		(void)json_object_set_new(recipes, vm_confidential_name(s.confidential), by_model);
+	}
+	if (r != 0) {
+		json_decref(recipes);
+		return e->code ? ctl_refuse(NAME, true, e) : CLI_REFUSED;
+	}
+	return ctl_print_json(json_pack("{s:o, s:o}", "firmware_sha256", ctl_json_hex(firmware, sizeof(firmware)), "measurements", recipes));
 }
 
 int cmd_snp_launch(int argc, char **argv)
@@ -131,7 +186,10 @@ int cmd_snp_launch(int argc, char **argv)
 	host.reduced_phys_bits = 1;
 	if (r == 0)
 		r = confidential_make(&c, &host, &img, &spec, &e);
-	r = r == 0 ? print(&o, &c, &img, &spec) : ctl_refuse(NAME, o.json, &e);
+	if (r < 0)
+		r = ctl_refuse(NAME, o.json, &e);
+	else
+		r = o.table ? print_table(&c, &host, &img, &spec, &e) : print(&o, &c, &img, &spec);
 	image_finish(&img);
 	confidential_host_finish(&host);
 	return r;

@@ -18,11 +18,14 @@ root() { # NAME WORD
 	echo "$2" >"$T/$1/etc/word"
 	tar -C "$T/$1" --owner=0 --group=0 --sort=name -cf "$T/$1.tar" bin etc root tmp
 }
-build() { "$terrarium" image build leaf --images "$T/images" --cache build/cache --root-tar "$T/$1.tar" --key "$T/key" >"$T/build.log" 2>&1 || fail "image build"; }
+build() { "$terrarium" image build leaf --images "$T/images" --cache build/cache --root-tar "$T/$1.tar" --key "$T/key" "${measured[@]}" >"$T/build.log" 2>&1 || fail "image build"; }
 version() { "$terrarium" image list --images "$T/images" --json | node -p 'JSON.parse(require("fs").readFileSync(0)).items[0].versions.find((v) => v.state === process.argv[1])?.version' "$1"; }
 
 "$terrarium" image key --out "$T/key" >/dev/null || fail "image key"
 root one first && root two second
+firmware=${SNP_FIRMWARE:-/usr/share/ovmf/OVMF.amdsev.fd}
+[ -e "$firmware" ] || firmware=${SNP_MEASURE_DATA:-../shared/data/snp-measure}/files/debian-2026.08-OVMF.amdsev.fd
+[ -e "$firmware" ] && measured=(--firmware "$firmware") || measured=()
 build one && one=$(version current)
 build two && two=$(version current)
 [ "$one" != "$two" ] && [ "$(version former)" = "$one" ] || fail "versions $one, $two, $(version former)"
@@ -30,6 +33,21 @@ check "openssl takes the signature" openssl dgst -sha256 -verify "$T/key.pub" -s
 check "verify reads all of it" "$terrarium" image verify leaf --images "$T/images" --key "$T/key.pub"
 check "back to the version before" "$terrarium" image rollback leaf --images "$T/images" --key "$T/key.pub"
 [ "$(version current)" = "$one" ] && [ "$(version former)" = "$two" ] || fail "after the rollback: $(version current), $(version former)"
+
+# As a confidential machine: the manifest says what it measures as, its root hash is part of that, and firmware, kernel, initrd and command line boot.
+if [ ${#measured[@]} -gt 0 ]; then
+	"$terrarium" snp launch --image "$T/images/leaf" --firmware "$firmware" --vcpus 2 --debug --json >"$T/launch.json" || fail "snp launch"
+	node -e '
+		const [launch, manifest] = process.argv.slice(1).map((f) => JSON.parse(require("fs").readFileSync(f)));
+		const said = manifest.snp.measurements["snp-debug"]["EPYC-v4"]["2"];
+		if (said !== launch.measurement || !launch.append.includes(`:${manifest.verity.root_hash} `))
+			throw new Error(`the manifest says ${said}, the launch is ${launch.measurement} of ${launch.append}`);
+	' "$T/launch.json" "$T/images/leaf/manifest.json" || fail "what it measures as"
+	check "what it measures as stands in the manifest, with the root hash in it" true
+	mkdir "$T/snp" && node tests/run/snp_boot.mjs "$T/launch.json" "$T/snp" || fail "its confidential boot"
+else
+	say "no OVMF.amdsev.fd (Debian's ovmf-amdsev, or SNP_FIRMWARE): nothing is measured"
+fi
 
 # Copies that have something wrong: a byte of the disk's first block, a byte that is read later, another root hash, no signature.
 copy() { cp -rL --sparse=always "$T/images/leaf" "$T/images/$1"; }

@@ -71,6 +71,9 @@ function emulated(append) {
 	}
 	out.push("-device", "virtio-serial-pci,max_ports=2", "-chardev", `socket,id=agent,path=${work}/agent,server=on,wait=off`,
 		"-device", "virtserialport,chardev=agent,name=org.terrarium.agent");
+	if (launch.root)
+		out.push("-blockdev", `node-name=root,driver=raw,read-only=on,file.driver=file,file.filename=${launch.root}`,
+			"-device", "virtio-blk-pci,drive=root,serial=root");
 	return [...out, "-device", `loader,file=${work}/table,addr=${tablePlace(readFileSync(launch.firmware))},force-raw=on`];
 }
 
