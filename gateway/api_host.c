@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <dirent.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "auth/secret.h"
 #include "auth/store.h"
@@ -17,8 +14,6 @@
 #include "gateway/settings.h"
 
 /* How the server is, and the page itself. */
-
-#define IMAGES_MAX 64
 
 static json_t *why_json(int r, const struct err *e)
 {
@@ -56,30 +51,6 @@ static json_t *confidential_json(struct machines *ms)
 	return json_pack("{s:b, s:o}", "able", r == 0, "why", why_json(r, &e));
 }
 
-static int is_image(const struct dirent *d)
-{
-	return d->d_name[0] != '.';
-}
-
-/* Guest images: folders with a manifest. */
-static json_t *images_json(const char *dir)
-{
-	struct dirent **found = NULL;
-	int n = dir[0] ? scandir(dir, &found, is_image, alphasort) : 0;
-	json_t *list = json_array();
-
-	for (int i = 0; i < n; i++) {
-		char path[512];
-		int len = snprintf(path, sizeof(path), "%s/%s/manifest.json", dir, found[i]->d_name);
-
-		if (len > 0 && (size_t)len < sizeof(path) && json_array_size(list) < IMAGES_MAX && access(path, R_OK) == 0)
-			(void)json_array_append_new(list, json_string(found[i]->d_name));
-		free(found[i]);
-	}
-	free(found);
-	return list;
-}
-
 void api_host_get(struct http_call *call)
 {
 	const struct api *api = call->app;
@@ -91,12 +62,11 @@ void api_host_get(struct http_call *call)
 		preview = json_sprintf("%s://{vm}-{port}.%s/", strncmp(settings_base_url(api->settings), "https:", 6) == 0 ? "https" : "http", domain);
 	machines_host(api->machines, &h);
 	http_json(call->resp, 200,
-		  json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:o, s:o, s:o, s:o}", "driver", h.driver ? h.driver : "", "driver_why",
+		  json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:o, s:o, s:o}", "driver", h.driver ? h.driver : "", "driver_why",
 			    h.driver_why ? h.driver_why : "", "accel", h.accel ? h.accel : "",
 			    "accel_reason", h.accel_reason ? h.accel_reason : "", "missing", h.missing ? h.missing : "", "uplink",
 			    h.uplink ? h.uplink : "", "online", h.online, "share_open", (int)api->settings->share_open,
-			    "preview", preview, "drivers", drivers_json(api->machines), "confidential", confidential_json(api->machines),
-			    "images", images_json(api->settings->images)));
+			    "preview", preview, "drivers", drivers_json(api->machines), "confidential", confidential_json(api->machines)));
 }
 
 /* Few, and each of them somebody's choice: one page. */

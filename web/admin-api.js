@@ -40,6 +40,20 @@ export const capacity = () => request("GET", "capacity");
 export const audit = (q) => request("GET", `audit${query({ limit: PAGE, ...q })}`);
 export const verify_audit = () => request("GET", "audit/verify");
 
+export const invitations = (q) => request("GET", `invitations${query({ limit: PAGE, ...q })}`);
+/** Invite, or invite again. @returns {Promise<object>} INVITATION with `text`, which is for whom is invited */
+export const invite = (email, note) => request("POST", "invitations", { email, ...(note && { note }) });
+export const drop_invitation = (email) => request("DELETE", `invitations/${in_path(email)}`);
+export const requests = (q) => request("GET", `access-requests${query({ limit: PAGE, ...q })}`);
+export const approve = (email) => request("POST", `access-requests/${in_path(email)}/approve`, {});
+export const deny = (email) => request("POST", `access-requests/${in_path(email)}/deny`, {});
+
+export const tokens = () => request("GET", "tokens");
+/** @param {string} name @param {string[]} scopes @param {?string} expires_at null: as the server likes @returns {Promise<object>} TOKEN with `token`, this once */
+export const make_token = (name, scopes, expires_at) => request("POST", "tokens", { name, scopes, ...(expires_at && { expires_at }) });
+export const drop_token = (id) => request("DELETE", `tokens/${in_path(id)}`);
+export const rotate_tokens = () => request("POST", "tokens/rotate", {});
+
 /** Save what the server gives as a file. @param {string} path below /api/v1/ @param {string} name of the file */
 export async function download(path, name) {
 	let answer;

@@ -4,17 +4,19 @@ import "./nonce.js";
 import { sign_out, who_am_i } from "./api.js";
 import { Audit } from "./admin-audit.js";
 import { go_sign_in, i_may, me } from "./admin-desk.js";
+import { Invitations } from "./admin-invitations.js";
 import { Live } from "./admin-live.js";
 import { Machines } from "./admin-machines.js";
 import { People } from "./admin-people.js";
 import { Rules } from "./admin-rules.js";
+import { Tokens } from "./admin-tokens.js";
 import { $, attempt, on_click, put, show } from "./dom.js";
 import { offer_languages } from "./languages.js";
 import { toggle_theme, wear_theme } from "./prefs.js";
 import { t } from "./words.js";
 
 const LOOK_EVERY_MS = { live: 2_000, machines: 5_000 }; /* the rest changes only when somebody changes it */
-const PARTS = ["rules", "people", "live", "machines", "audit"];
+const PARTS = ["rules", "people", "invitations", "live", "machines", "tokens", "audit"];
 
 let parts = {};
 let timer = 0;
@@ -78,7 +80,10 @@ async function enter() {
 			control.hidden = true;
 	show("desk", true);
 	const rules = new Rules();
-	parts = { rules, people: new People((preset) => rules.add(preset)), live: new Live(), machines: new Machines(), audit: new Audit() };
+	parts = {
+		rules, people: new People((preset) => rules.add(preset)), invitations: new Invitations(), live: new Live(), machines: new Machines(), tokens: new Tokens(),
+		audit: new Audit(),
+	};
 	addEventListener("hashchange", () => turn_to(wanted()));
 	document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && look(wanted()));
 	turn_to(wanted());

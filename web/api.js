@@ -84,8 +84,15 @@ export const pause_machine = (id) => request("POST", vm_path(id, "pause"), {});
 export const resume_machine = (id) => request("POST", vm_path(id, "resume"), {});
 /** Stops it first; what is in it is gone. */
 export const delete_machine = (id) => request("DELETE", vm_path(id));
-/** @returns {Promise<object[]>} what a new machine can begin as; none where the server knows no recipes */
+/** @returns {Promise<object[]>} what a new machine can begin as */
 export const recipes = async () => (await request("GET", "recipes")).items;
+/** @returns {Promise<object[]>} guest images, those that cannot be used, too */
+export const images = async () => (await request("GET", "images")).items;
+/** @returns {Promise<object[]>} disks of one's own that outlive machines @throws {ApiError} `not_possible` where the server has no place for disks */
+export const volumes = async () => (await request("GET", "volumes?limit=200")).items;
+/** @returns {Promise<object>} SETUP with its log */
+export const setup = (id) => request("GET", vm_path(id, "setup"));
+export const setup_again = (id) => request("POST", vm_path(id, "setup"), {});
 export const restart_machine = (id) => request("POST", vm_path(id, "restart"), {});
 
 /** @returns {Promise<object>} EVIDENCE of the last question; 404 when nobody has asked */

@@ -122,7 +122,7 @@ export class Machines {
 	}
 
 	async #delete(vm) {
-		if (!await ask({ title: t("machines.delete.title", { name: vm.name }), text: t("machines.delete.text"), yes: t("machines.delete"), danger: true }))
+		if (!await ask({ title: t("machines.delete.title", { name: vm.name }), text: t(vm.home ? "machines.delete.home" : "machines.delete.text", { home: vm.home ?? "" }), yes: t("machines.delete"), danger: true }))
 			return;
 		await this.#do(t("machines.delete"), async () => {
 			await api.delete_machine(vm.id);

@@ -7,7 +7,12 @@ export const MEMORIES = [128 * MIB, 256 * MIB, 512 * MIB, GIB, 2 * GIB, 4 * GIB,
 export const CPUS_MAX = 8;
 export const DEFAULTS = { image: "micro", cpus: 1, memory: 256 * MIB };
 /** Members of the request that have a field, by which the server's words begin when one is wrong. */
-export const FIELDS = ["name", "recipe", "image", "cpus", "memory", "network", "driver", "confidential", "packages", "script"];
+export const FIELDS = ["name", "recipe", "image", "cpus", "memory", "network", "driver", "confidential", "packages", "script", "home", "disk", "data"];
+/** Sizes of disks that are offered, in bytes. */
+export const DISKS = [GIB, 2 * GIB, 5 * GIB, 10 * GIB, 20 * GIB, 50 * GIB];
+
+/** Value of the field `home` for the volume that is made for who has none. */
+export const NEW_HOME = "*";
 
 /** @param {number} bytes @returns {string} */
 export const memory_words = (bytes) => bytes >= GIB ? `${+(bytes / GIB).toFixed(1)} GiB` : `${Math.round(bytes / MIB)} MiB`;
@@ -36,6 +41,7 @@ export function spec_of(v) {
 		...(v.driver && v.driver !== "auto" && { driver: v.driver }), ...(v.confidential && v.confidential !== "none" && { confidential: v.confidential }),
 		...(v.recipe && { recipe: v.recipe }), ...((v.recipe || packages.length > 0) && { packages }),
 		...((v.recipe || v.script?.trim()) && { script: v.script ?? "" }),
+		...(v.home && { home: v.home === NEW_HOME ? true : v.home }), ...(v.disk && { disk: Number(v.disk) }), ...(v.data && { data: Number(v.data) }),
 	};
 }
 
@@ -44,8 +50,8 @@ const QUOTAS = [["cpus", /\bprocessors?\b/], ["memory", /\bmemory\b/], ["image",
 
 /** @param {{code: string, detail?: string}} problem of the answer @returns {?string} the field that it is about */
 export function field_of({ code, detail = "" }) {
-	if (code === "quota")
-		return QUOTAS.find(([, words]) => words.test(detail))?.[0] ?? null;
-	const first = /^[a-z_]+/.exec(detail)?.[0];
-	return code === "bad_spec" && FIELDS.includes(first) ? first : null;
+	const first = /^[a-z_]+(?=[: ])/.exec(detail)?.[0];
+	if (FIELDS.includes(first))
+		return first;
+	return code === "quota" ? QUOTAS.find(([, words]) => words.test(detail))?.[0] ?? null : null;
 }

@@ -2,11 +2,16 @@
 /** The dialog for a new machine. What this host cannot do is shown with why, and cannot be chosen; what the server refuses is told at its field. */
 import * as api from "./api.js";
 import { $, on_click, put, show } from "./dom.js";
-import { CPUS_MAX, DEFAULTS, FIELDS, MEMORIES, field_of, free_name, memory_words, spec_of } from "./new-machine-form.js";
+import { CPUS_MAX, DEFAULTS, DISKS, FIELDS, MEMORIES, NEW_HOME, field_of, free_name, memory_words, spec_of } from "./new-machine-form.js";
 import { has, t } from "./words.js";
 
 const field = (name) => $("new-form").elements[name];
 const option = (value, text, { disabled = false, title = "" } = {}) => Object.assign(new Option(text, value), { disabled, title });
+
+const field_element = (name) => {
+	const found = name ? field(name) : null;
+	return found instanceof RadioNodeList ? found[0] : found;
+};
 
 export class NewMachine {
 	#host;
@@ -45,18 +50,21 @@ export class NewMachine {
 		show("new-cancel", !forced);
 		$("new").showModal();
 		field("name").focus();
-		const [machines, recipes] = await Promise.all([api.machines().catch(() => []), api.recipes().catch(() => [])]);
+		const none = () => [];
+		const [machines, recipes, images, volumes] = await Promise.all([api.machines().catch(none), api.recipes().catch(none), api.images().catch(none),
+			api.volumes().catch(() => null)]);
 		if (field("name").value === "")
 			field("name").value = free_name(machines.map(({ name }) => name));
+		this.#offer_images(images);
 		this.#offer_recipes(recipes);
+		this.#offer_disks(volumes);
 		this.#on_confidential();
 	}
 
 	/* What the host says once. */
 	#furnish() {
-		const { drivers = [], confidential, images = [] } = this.#host;
-		const named = images.length > 0 ? images : [DEFAULTS.image];
-		field("image").replaceChildren(...named.map((name) => option(name, name)));
+		const { drivers = [], confidential } = this.#host;
+		field("image").replaceChildren(option(DEFAULTS.image, DEFAULTS.image));
 		field("cpus").replaceChildren(...Array.from({ length: CPUS_MAX }, (_, i) => option(String(i + 1), String(i + 1))));
 		field("memory").replaceChildren(...MEMORIES.map((bytes) => option(String(bytes), memory_words(bytes))));
 		for (const [name, value] of Object.entries(DEFAULTS))
@@ -81,6 +89,33 @@ export class NewMachine {
 		for (const one of select.options)
 			one.defaultSelected = one.value === value;
 		select.value = value;
+	}
+
+	/* One that cannot be used says why; of the others, what they are. */
+	#offer_images(images) {
+		if (images.length === 0)
+			return;
+		field("image").replaceChildren(...images.map(({ name, description, usable, reason }) =>
+			option(name, usable ? name : t("new.image.unable", { name }), { disabled: !usable, title: usable ? description : reason })));
+		this.#preset("image", (images.find(({ name, usable }) => usable && name === DEFAULTS.image) ?? images.find(({ usable }) => usable))?.name ?? "");
+		const text = () => {
+			const found = images.find(({ name }) => name === field("image").value);
+			put("new-image-text", found?.usable ? found.description : images.filter(({ usable }) => !usable).map(({ name, reason }) => t("new.why", { name, why: reason })).join(" "));
+		};
+		field("image").onchange = text;
+		text();
+	}
+
+	/* @volumes: null where the server has no place for disks. */
+	#offer_disks(volumes) {
+		show("new-disks", volumes !== null);
+		const sizes = () => [option("", t("new.disk.none")), ...DISKS.map((bytes) => option(String(bytes), memory_words(bytes)))];
+		const has_home = volumes?.some(({ name }) => name === "home");
+		const used = ({ name, size, vm }) => t(vm ? "new.home.used" : "new.home.of", { name, size: memory_words(size) });
+		field("home").replaceChildren(option("", t("new.home.none")), ...has_home ? [] : [option(NEW_HOME, t("new.home.new"))],
+			...(volumes ?? []).map((v) => option(v.name, used(v), { disabled: Boolean(v.vm) })));
+		for (const name of ["disk", "data"])
+			field(name).replaceChildren(...sizes());
 	}
 
 	#offer_recipes(recipes) {
@@ -125,7 +160,10 @@ export class NewMachine {
 		field("driver").disabled = how !== "none";
 		for (const name of ["recipe", "packages", "script"])
 			field(name).disabled = sealed;
+		for (const name of ["home", "disk", "data"])
+			field(name).disabled = how !== "none";
 		show("new-first-sealed", sealed);
+		show("new-disks-sealed", how !== "none");
 	}
 
 	async #submit() {
@@ -150,10 +188,10 @@ export class NewMachine {
 		if (error.status >= 400 && error.status < 500)
 			this.#key = crypto.randomUUID();
 		this.#fault(name ?? "", error.message);
-		if (["packages", "script"].includes(name))
-			$("new-first").open = true;
-		const where = name ? field(name) : null;
-		(where instanceof RadioNodeList ? where[0] : where ?? $("new-fault")).focus();
+		const folded = field_element(name)?.closest("details");
+		if (folded)
+			folded.open = true;
+		(field_element(name) ?? $("new-fault")).focus();
 	}
 
 	#fault(name, text) {

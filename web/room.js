@@ -30,6 +30,7 @@ import { Recording } from "./recording.js";
 import { send_key_dialog } from "./sendkey.js";
 import { stty_line } from "./serial.js";
 import { settings_sheet } from "./settings.js";
+import { Setup } from "./setup.js";
 import { SealView } from "./seal-view.js";
 import { Share } from "./share.js";
 import { kept_layout, keep_layout } from "./snapshot.js";
@@ -61,6 +62,7 @@ export class Room {
 	#seal;
 	#ports;
 	#new;
+	#setup = new Setup(() => this.term.focus());
 	#first = null; /* waits for the machine that is being made while there is none */
 	#recording = new Recording(() => this.#pane.stream, () => this.term.focus());
 	#tabs = new Tabs({
@@ -493,6 +495,7 @@ export class Room {
 		this.#seal.show(this.#pane, this.#boot_log(this.#pane));
 		this.#progress.follow(this.#machine, this.host);
 		this.#title.name(vm.name);
+		this.#setup.follow(vm);
 		if (this.#overlay.veil(vm, this.#machine.off))
 			this.term.focus();
 		this.#show_serial();

@@ -15,5 +15,5 @@ identity campus "type = oidc" "title = Campus login" "issuer = http://127.0.0.1:
 # Nobody listens there: a service that cannot be reached.
 identity partner "type = oidc" "title = Partner login" "issuer = http://127.0.0.1:18199" "client_id = terrarium"
 printf '%s\n' '# kept in git' '@partner.example.com until=2031-01-01' >"$T/allow"
-start_identity_gateway --allow-file="$T/allow" --per-person=1
+start_identity_gateway --allow-file="$T/allow" --per-person=1 --request-access=yes
 node tests/web/admin_story.mjs || fail "the story of the administrators' page"

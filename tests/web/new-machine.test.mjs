@@ -12,6 +12,8 @@ test("a form says what was chosen and leaves out what was not", () => {
 	assert.deepEqual(spec_of(FORM), PLAIN);
 	assert.deepEqual(spec_of({ ...FORM, driver: "qemu", confidential: "snp" }), { ...PLAIN, driver: "qemu", confidential: "snp" });
 	assert.deepEqual(spec_of({ ...FORM, packages: "git, vim\npython3", script: "#!/bin/sh\n" }), { ...PLAIN, packages: ["git", "vim", "python3"], script: "#!/bin/sh\n" });
+	assert.deepEqual(spec_of({ ...FORM, home: "*", disk: "1073741824", data: "" }), { ...PLAIN, home: true, disk: 2 ** 30 });
+	assert.deepEqual(spec_of({ ...FORM, home: "work" }), { ...PLAIN, home: "work" });
 	/* What was taken out of a recipe is said, or the recipe would put it back. */
 	assert.deepEqual(spec_of({ ...FORM, recipe: "web" }), { ...PLAIN, recipe: "web", packages: [], script: "" });
 });
@@ -22,6 +24,8 @@ test("an answer is told at the field that it is about", () => {
 	assert.equal(field_of({ code: "quota", detail: "this machine needs 4 processors; your others have 0, and you may have 2 in all." }), "cpus");
 	assert.equal(field_of({ code: "quota", detail: "this machine needs 512 MiB of memory; your others have 0, and you may have 256 in all." }), "memory");
 	assert.equal(field_of({ code: "quota", detail: "you may not have the image big; you may have: micro." }), "image");
+	assert.equal(field_of({ code: "quota", detail: "data: this needs 1024 MiB of disk; you have 32 already, and may have 160 in all." }), "data");
+	assert.equal(field_of({ code: "not_possible", detail: "home: the volume home is in use by den." }), "home");
 	assert.equal(field_of({ code: "vm_exists", detail: "you have 3 of 3 machines." }), null);
 });
 

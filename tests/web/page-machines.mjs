@@ -85,8 +85,21 @@ try {
 	await until("it runs", async () => /ready/.test(await row("den").textContent()));
 	ok("from one to the other; switched off and on from the list");
 
-	await make({ name: "third" });
+	await page.click("#machines-new");
+	await page.waitForSelector("#new-recipe option[value=custom]", { state: "attached" });
+	await page.selectOption("#new-recipe", "custom");
+	await page.click("#new-first summary");
+	await make({ name: "third", script: "#!/bin/sh\necho first-boot-$((40+2))\nexit 3\n" });
 	await at("third");
+	await page.waitForSelector("#setup[data-tone=bad]:not([hidden])");
+	await page.click("#setup");
+	await until("what was printed", async () => /^first-boot-42$/m.test(await page.textContent("#setup-log")));
+	await page.screenshot({ path: `${SCREENS}/setup.png` });
+	await page.click("#setup-again");
+	await until("twice", async () => await page.isVisible("#setup-again") && /first-boot-42/.test(await page.textContent("#setup-log")));
+	await page.click("#setup-close");
+	ok("a script at the first boot: its failure is seen, read, and tried again");
+
 	await page.click("#machines-open");
 	await make({ name: "fourth" });
 	await page.waitForSelector("#new-fault:not([hidden])");
