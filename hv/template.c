@@ -88,6 +88,9 @@ static int make_key(struct hv *hv, const struct vm_spec *s, char out[KEY_BYTES])
 	char host[352], kernel[96], initrd[96], root[96] = "";
 	struct image img;
 
+	/* What is on a machine's own disks is its own: no clone of another may have seen them. */
+	if (s->overlay_bytes || s->data_bytes || s->home[0])
+		return -EOPNOTSUPP;
 	if (!hv->c.templates || s->confidential != VM_CONFIDENTIAL_NONE || hv_driver_for(hv, s) != &hv_driver_qemu || hv->accel == HV_ACCEL_AUTO)
 		return -EOPNOTSUPP;
 	if (image_load(&img, hv->c.images, s->image, hv->image_key, NULL) < 0)

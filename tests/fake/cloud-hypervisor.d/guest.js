@@ -62,7 +62,7 @@ class Guest extends EventEmitter {
 	constructor(config, { tapFd, lineIsSerial }) {
 		super();
 		this.#config = config;
-		const { cpus, memory, payload, net, balloon } = config;
+		const { cpus, memory, payload, net, balloon, disks = [] } = config;
 		const stdio = ["inherit", "inherit", "ignore", "pipe", "pipe", "pipe", "pipe"];
 		const fd = (f) => stdio.push(f) - 1;
 		const room = memory.hotplug_size ?? 0;
@@ -88,6 +88,8 @@ class Guest extends EventEmitter {
 			args.push("-initrd", `/proc/self/fd/${fd(lineIsSerial ? fs.openSync(payload.initramfs, "r") : initramfs(payload.initramfs))}`);
 		if (balloon)
 			args.push("-device", "virtio-balloon-pci,deflate-on-oom=on,free-page-reporting=on");
+		for (const d of disks)
+			args.push(...this.#blockdev(d, fd(fs.openSync(d.path, d.readonly ? "r" : "r+"))));
 		if (net)
 			args.push("-netdev", `tap,id=net,fd=${fd(tapFd)},vhost=off`, "-device", `virtio-net-pci,romfile=,netdev=net,mac=${net[0].mac}`);
 		this.#qemu = spawn("qemu-system-x86_64", args, { stdio });
@@ -98,6 +100,13 @@ class Guest extends EventEmitter {
 			end.on("error", () => {});
 		this.#readQmp();
 		this.call("qmp_capabilities");
+	}
+
+	/* A disk, by a descriptor of QEMU's. */
+	#blockdev(d, fd) {
+		return ["-add-fd", `fd=${fd},set=${fd}`, "-blockdev",
+			`driver=raw,node-name=disk-${d.id},read-only=${d.readonly ? "on" : "off"},discard=unmap,file.driver=file,file.filename=/dev/fdset/${fd}`,
+			"-device", `virtio-blk-pci,drive=disk-${d.id},id=${d.id},serial=${d.serial}`];
 	}
 
 	/* Truncated, and open for as long as the guest runs without a reboot: as the real one does it. */
