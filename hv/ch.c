@@ -227,7 +227,7 @@ static void check_version(struct instance *in, const struct ch_answer *a)
 	if (v >= CH_VERSION_MIN) {
 		in->checked = true;
 		if (in->adopted)
-			hv_event_accel(in->vm, HV_ACCEL_KVM); /* it knows no other */
+			hv_event_accel(in->vm, ch_lacks(a->data, "kvm") ? HV_ACCEL_TCG : HV_ACCEL_KVM); /* without is the stand-in */
 		return;
 	}
 	if (v < 0)

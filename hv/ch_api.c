@@ -102,6 +102,20 @@ int ch_version(const json_t *ping)
 	return errno == 0 && v < 100000 && (*end == '.' || *end == '\0') ? (int)v : -EPROTO;
 }
 
+bool ch_lacks(const json_t *ping, const char *feature)
+{
+	const json_t *list = json_object_get(ping, "features"), *one;
+	size_t i;
+
+	json_array_foreach(list, i, one) {
+		const char *name = json_string_value(one);
+
+		if (name && strcmp(name, feature) == 0)
+			return false;
+	}
+	return json_is_array(list);
+}
+
 static void add_counter(uint64_t *sum, const json_t *device, const char *name)
 {
 	json_int_t n = json_integer_value(json_object_get(device, name));

@@ -87,6 +87,9 @@ void ch_error_text(const char *body, size_t len, char *out, size_t size);
 /** ch_version() - first number in "version" of vmm.ping's answer ("v53.0", "53.0.0"). Return: it, or -EPROTO */
 int ch_version(const json_t *ping);
 
+/** ch_lacks() - does vmm.ping's answer list what it was built with, and not @feature ("kvm")? */
+bool ch_lacks(const json_t *ping, const char *feature);
+
 /**
  * struct ch_event - lives during the callback
  * @source, @name: "vm", "booted"; empty when @lost

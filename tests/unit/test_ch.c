@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -45,14 +46,15 @@ static struct {
 	struct hv_console console;
 	char told[1024], log[256];
 	struct hv_counters counted;
-	bool accel_told;
+	const char *features; /* of vmm.ping, with what is before and behind; "" without */
+	enum hv_accel accel_told;
 } t;
 
 /* --- what the driver tells hv.c --- */
 
 void hv_event(struct hv_vm *vm, enum hv_event ev, const char *reason)
 {
-	static const char *const names[] = { "reset", "shutdown", "ready", "paused", "resumed", "gave up", "broken" };
+	static const char *const names[] = { "reset", "shutdown", "ready", "paused", "resumed", "restored", "unfit", "gave up", "broken" };
 
 	(void)vm;
 	(void)snprintf(t.told + strlen(t.told), sizeof(t.told) - strlen(t.told), "%s%s%s;", names[ev], reason ? ": " : "",
@@ -62,7 +64,7 @@ void hv_event(struct hv_vm *vm, enum hv_event ev, const char *reason)
 void hv_event_accel(struct hv_vm *vm, enum hv_accel accel)
 {
 	(void)vm;
-	t.accel_told = accel == HV_ACCEL_KVM;
+	t.accel_told = accel;
 }
 
 void hv_agent_stream(struct hv_vm *vm, int fd)
@@ -158,7 +160,7 @@ static void answer(int fd, const char *asked)
 		return;
 	}
 	if (strstr(asked, "vmm.ping"))
-		(void)snprintf(body, sizeof(body), "{\"version\":\"%s\"}", t.version);
+		(void)snprintf(body, sizeof(body), "{\"version\":\"%s\"%s}", t.version, t.features);
 	else
 		(void)snprintf(body, sizeof(body),
 			       "{\"state\":\"%s\",\"memory_actual_size\":%llu,\"config\":{\"cpus\":{\"boot_vcpus\":%u},"
@@ -204,6 +206,7 @@ static int setup(void **state)
 	memcpy(t.info.want, want, sizeof(want));
 	t.events_fd = t.ends.child[1];
 	t.version = "53.0";
+	t.features = ",\"features\":[\"kvm\",\"io_uring\"]";
 	t.mode = "Tty";
 	t.cpus = 1;
 	t.memory = 256ULL << 20;
@@ -320,7 +323,7 @@ static void a_reboot_is_no_shutdown(void **state)
 	vmm_says("vmm", "shutdown");
 	assert_true(until("shutdown;", 0));
 	assert_string_equal(t.told, "reset;shutdown;");
-	assert_false(t.accel_told);
+	assert_int_equal(t.accel_told, HV_ACCEL_AUTO);
 }
 
 static void a_panic_is_told(void **state)
@@ -381,7 +384,49 @@ static void an_adopted_one_may_stand_still(void **state)
 	t.state = "Paused";
 	attach(true);
 	assert_true(until("paused;", 0));
-	assert_true(t.accel_told);
+	assert_int_equal(t.accel_told, HV_ACCEL_KVM);
+}
+
+static void an_adopted_standin_is_not_kvm(void **state)
+{
+	(void)state;
+	t.features = ",\"features\":[\"io_uring\"]";
+	attach(true);
+	assert_true(until(NULL, 1));
+	assert_int_equal(t.accel_told, HV_ACCEL_TCG);
+}
+
+static void a_version_without_features_is_kvm(void **state)
+{
+	(void)state;
+	t.features = "";
+	attach(true);
+	assert_true(until(NULL, 1));
+	assert_int_equal(t.accel_told, HV_ACCEL_KVM);
+}
+
+/* A VMM that was killed leaves its socket: the next one finds another folder, and of the first one there is nothing. */
+static void a_stale_socket_is_in_nobodys_way(void **state)
+{
+	const struct netd_vm_spawn rq = { .nwant = 1, .want = { NETD_FD_DIR } };
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct sockaddr_un addr = { .sun_family = AF_UNIX };
+		struct ends ends;
+		char path[sizeof(ends.dir.path)];
+		struct stat st;
+		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		assert_int_equal(ends_open(&ends, &rq, 0, NULL), 0);
+		memcpy(path, ends.dir.path, sizeof(path));
+		(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/" NETD_SOCKET_NAME, path);
+		assert_int_equal(bind(fd, (const struct sockaddr *)&addr, sizeof(addr)), 0);
+		(void)fd_close(fd);
+		assert_int_equal(lstat(addr.sun_path, &st), 0);
+		ends_close(&ends);
+		assert_int_equal(lstat(path, &st), -1);
+	}
 }
 
 static void a_size_is_believed_when_it_is_seen(void **state)
@@ -525,6 +570,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(created_is_an_end_only_behind_a_beginning, setup, teardown),
 		cmocka_unit_test_setup_teardown(pauses_by_events_or_by_asking, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_adopted_one_may_stand_still, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_adopted_standin_is_not_kvm, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_version_without_features_is_kvm, setup, teardown),
+		cmocka_unit_test(a_stale_socket_is_in_nobodys_way),
 		cmocka_unit_test_setup_teardown(a_size_is_believed_when_it_is_seen, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_size_that_never_comes_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_lock_that_was_ignored_is_found, setup, teardown),
