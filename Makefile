@@ -58,7 +58,7 @@ KCONFIG  := hv/kconfig.c
 HOST     := hv/host/check.c hv/host/live.c hv/host/record.c
 CTL      := gateway/ctl/attach.c gateway/ctl/cmd_attach.c gateway/ctl/cmd_exec.c gateway/ctl/csession.c gateway/ctl/exec.c gateway/ctl/frames.c \
             gateway/ctl/pick.c gateway/ctl/pieces.c gateway/ctl/ws.c gateway/ctl/cmd_audit.c gateway/ctl/cmd_config_check.c gateway/ctl/cmd_host_check.c gateway/ctl/cmd_login.c \
-            gateway/ctl/cmd_cp.c gateway/ctl/cmd_image.c gateway/ctl/cmd_image_build.c gateway/ctl/cmd_image_check_kernel.c gateway/ctl/cmd_image_verify.c gateway/ctl/cmd_recording.c gateway/ctl/cp.c gateway/ctl/cmd_snp_fetch.c gateway/ctl/cmd_snp_id_block.c \
+            gateway/ctl/cmd_cp.c gateway/ctl/cmd_image.c gateway/ctl/cmd_image_build.c gateway/ctl/cmd_image_check_kernel.c gateway/ctl/cmd_image_verify.c gateway/ctl/cmd_recording.c gateway/ctl/cmd_secret.c gateway/ctl/cmd_setup.c gateway/ctl/cp.c gateway/ctl/cmd_snp_fetch.c gateway/ctl/cmd_snp_id_block.c \
             gateway/ctl/cmd_snp_measure.c gateway/ctl/cmd_snp_launch.c gateway/ctl/cmd_snp_owner_key.c gateway/ctl/evidence.c \
             gateway/ctl/owner_key.c gateway/ctl/sealed.c \
             gateway/ctl/cmd_snp_verify.c gateway/ctl/cmd_share.c gateway/ctl/cmd_user.c gateway/ctl/cmd_verity_hash.c \
@@ -66,11 +66,11 @@ CTL      := gateway/ctl/attach.c gateway/ctl/cmd_attach.c gateway/ctl/cmd_exec.c
             gateway/ctl/ctl.c gateway/ctl/image_store.c gateway/ctl/list.c gateway/ctl/login.c gateway/ctl/rest.c gateway/ctl/rfc3339.c \
             gateway/ctl/table.c
 GATEWAY  := gateway/api.c gateway/api_ask.c gateway/api_attestation.c gateway/api_host.c gateway/api_invite.c gateway/api_people.c gateway/api_prefs.c gateway/api_preview.c \
-            gateway/api_recipe.c gateway/api_record.c gateway/api_download.c gateway/api_files.c gateway/api_upload.c gateway/api_volume.c gateway/fileop.c gateway/api_rules.c gateway/api_session.c gateway/api_share.c gateway/api_signin.c gateway/api_stream.c gateway/api_token.c gateway/api_vm.c \
-            gateway/agent_tie.c gateway/askers.c gateway/attestation.c gateway/attach.c gateway/attach_control.c gateway/attach_hub.c gateway/cast.c gateway/disk_work.c gateway/disks.c gateway/doorman.c gateway/http.c \
+            gateway/api_recipe.c gateway/api_record.c gateway/api_download.c gateway/api_files.c gateway/api_upload.c gateway/api_volume.c gateway/fileop.c gateway/api_rules.c gateway/api_secret.c gateway/api_session.c gateway/api_share.c gateway/api_signin.c gateway/api_stream.c gateway/api_token.c gateway/api_vm.c \
+            gateway/agent_tie.c gateway/askers.c gateway/attestation.c gateway/attach.c gateway/attach_control.c gateway/attach_hub.c gateway/cast.c gateway/disk_work.c gateway/disks.c gateway/doorman.c gateway/health.c gateway/http.c \
             gateway/identities.c gateway/invite_text.c gateway/journal.c gateway/listen.c gateway/machine.c gateway/machine_disks.c \
             gateway/mailer.c gateway/metrics.c gateway/modes.c gateway/peer.c gateway/preview.c gateway/preview_head.c gateway/quota.c gateway/recipe.c gateway/recorder.c gateway/ring.c gateway/ring_dir.c \
-            gateway/sched.c gateway/scribe.c gateway/server.c gateway/settings.c gateway/setup.c gateway/sgr.c gateway/shell.c gateway/stream.c gateway/ticket.c gateway/tls.c \
+            gateway/sched.c gateway/scribe.c gateway/secrets.c gateway/server.c gateway/settings.c gateway/setup.c gateway/sgr.c gateway/shell.c gateway/stream.c gateway/ticket.c gateway/tls.c \
             gateway/wire.c
 
 # --- programs ----------------------------------------------------------------------------------------------------------

@@ -33,7 +33,9 @@ struct agent_tie {
 	struct agent_host *host; /* owned */
 	enum agent_tie_state state;
 	ev_timer pulse, retry;
-	bool pulse_waits;
+	bool pulse_waits, has_health;
+	struct agent_tie_health health;
+	int64_t pulse_ns; /* of CLOCK_REALTIME, when the pulse was sent */
 };
 
 static const char *const state_names[] = { "none", "connecting", "ready" };
@@ -49,6 +51,7 @@ static void set_state(struct agent_tie *t, enum agent_tie_state s)
 	if (t->state == s)
 		return;
 	t->state = s;
+	t->has_health = false;
 	if (s != AGENT_TIE_READY)
 		ev_timer_stop(t->loop->ev, &t->pulse);
 	t->hooks->on_state(t->arg);
@@ -71,12 +74,30 @@ static void on_retry(struct ev_loop *ev, ev_timer *timer, int events)
 		set_state(t, AGENT_TIE_NONE);
 }
 
+static int64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static void note_health(struct agent_tie *t, struct agent_in *in)
+{
+	int64_t here_ns = t->pulse_ns + (now_ns() - t->pulse_ns) / 2;
+
+	t->has_health = agent_get_health(in, &t->health.said) == 0;
+	t->health.asked_ms = loop_now_ms();
+	t->health.offset_ms = ((int64_t)t->health.said.clock_ns - here_ns) / 1000000;
+}
+
 static void on_pulse_answer(void *arg, int status, struct agent_in *in)
 {
 	struct agent_tie *t = arg;
 
-	(void)in;
 	t->pulse_waits = false;
+	if (status == 0)
+		note_health(t, in);
 	if (status != -ETIMEDOUT || t->state != AGENT_TIE_READY)
 		return;
 	log_info("a guest's agent does not answer; it is greeted anew");
@@ -84,14 +105,19 @@ static void on_pulse_answer(void *arg, int status, struct agent_in *in)
 	renew_later(t);
 }
 
+static void pulse(struct agent_tie *t)
+{
+	if (t->pulse_waits)
+		return;
+	t->pulse_ns = now_ns();
+	t->pulse_waits = agent_host_ask(t->host, AGENT_HEALTH, 0, NULL, PULSE_MS, on_pulse_answer, t) == 0;
+}
+
 static void on_pulse(struct ev_loop *ev, ev_timer *timer, int events)
 {
-	struct agent_tie *t = container_of(timer, struct agent_tie, pulse);
-
 	(void)ev;
 	(void)events;
-	if (!t->pulse_waits)
-		t->pulse_waits = agent_host_ask(t->host, AGENT_HEALTH, 0, NULL, PULSE_MS, on_pulse_answer, t) == 0;
+	pulse(container_of(timer, struct agent_tie, pulse));
 }
 
 static void on_ready(void *arg, const uint8_t boot_id[AGENT_BOOT_BYTES])
@@ -101,6 +127,7 @@ static void on_ready(void *arg, const uint8_t boot_id[AGENT_BOOT_BYTES])
 	set_state(t, AGENT_TIE_READY);
 	ev_timer_again(t->loop->ev, &t->pulse);
 	t->hooks->on_ready(t->arg, boot_id);
+	pulse(t); /* after the guest was told the time */
 }
 
 static void on_lost(void *arg, const char *why)
@@ -168,6 +195,11 @@ void agent_tie_rest(struct agent_tie *t)
 enum agent_tie_state agent_tie_state(const struct agent_tie *t)
 {
 	return t->state;
+}
+
+const struct agent_tie_health *agent_tie_health(const struct agent_tie *t)
+{
+	return t->has_health ? &t->health : NULL;
 }
 
 struct agent_host *agent_tie_host(const struct agent_tie *t)

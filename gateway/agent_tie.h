@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "hv/agent/codec.h"
+
 /*
  * One machine's conversation with the agent in its guest (hv/agent/host.h): begins it on whatever stream hv hands over, notices that it has died
  * or does not answer, begins again, and tells a guest that has just booted who it is.
@@ -47,6 +49,21 @@ void agent_tie_use(struct agent_tie *t, int fd);
 void agent_tie_rest(struct agent_tie *t);
 
 enum agent_tie_state agent_tie_state(const struct agent_tie *t);
+
+/**
+ * struct agent_tie_health - how the guest said it is
+ * @said:      its words
+ * @asked_ms:  loop_now_ms() of the answer
+ * @offset_ms: of its clock, against this one's, as far as the way there and back lets it be told; with @said.whole
+ */
+struct agent_tie_health {
+	struct agent_health said;
+	uint64_t asked_ms;
+	int64_t offset_ms;
+};
+
+/** agent_tie_health() - of the last answer in this conversation; asked for at its beginning and every ten seconds. NULL when there is none */
+const struct agent_tie_health *agent_tie_health(const struct agent_tie *t);
 
 /** agent_tie_host() - for requests and channels; lives as long as the tie */
 struct agent_host *agent_tie_host(const struct agent_tie *t);

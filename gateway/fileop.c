@@ -72,7 +72,7 @@ static struct agent_host *find_agent(const struct http_call *call, const struct 
 	return m ? machine_agent(m) : NULL;
 }
 
-void *fileop_create(struct http_call *call, size_t size)
+void *fileop_begin(struct http_call *call, size_t size)
 {
 	const struct machine *m;
 	const struct agent_host *agent;
@@ -90,10 +90,8 @@ void *fileop_create(struct http_call *call, size_t size)
 		return NULL;
 	}
 	op = calloc(1, size);
-	if (!op)
+	if (!op) {
 		http_problem(call->resp, 503, "overloaded", "The server is short of memory; try again.");
-	if (!op || !read_path(call, op->path)) {
-		free(op);
 		return NULL;
 	}
 	op->call = *call;
@@ -102,6 +100,21 @@ void *fileop_create(struct http_call *call, size_t size)
 	op->later.read = read_nothing;
 	call->resp->later = &op->later;
 	return op;
+}
+
+void *fileop_create(struct http_call *call, size_t size)
+{
+	struct fileop *op = fileop_begin(call, size);
+
+	return op && read_path(call, op->path) ? op : NULL;
+}
+
+unsigned fileop_version(const struct fileop *op)
+{
+	const struct machine *m;
+	const struct agent_host *agent = find_agent(&op->call, &m);
+
+	return agent ? agent_host_version(agent) : 0;
 }
 
 static void on_reply(void *arg, int status, struct agent_in *in)

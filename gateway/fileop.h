@@ -42,6 +42,9 @@ typedef void fileop_reply(struct fileop *op, unsigned tag, int status, struct ag
  */
 void *fileop_create(struct http_call *call, size_t size);
 
+/** fileop_begin() - the same without a path */
+void *fileop_begin(struct http_call *call, size_t size);
+
 /**
  * fileop_ask() - ask the agent
  * @tag: comes back in @reply, which does not run for an operation that was dropped
@@ -52,6 +55,9 @@ int fileop_ask(struct fileop *op, enum agent_type type, const struct buf *body, 
 
 /** fileop_ask_path() - the same for AGENT_STAT and AGENT_REMOVE */
 int fileop_ask_path(struct fileop *op, enum agent_type type, const char *path, unsigned tag, fileop_reply *reply);
+
+/** fileop_version() - of the agent's protocol; 0 while there is none */
+unsigned fileop_version(const struct fileop *op);
 
 /** fileop_wake() - the answer is filled, or there is more of its body */
 void fileop_wake(struct fileop *op);

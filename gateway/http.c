@@ -467,24 +467,42 @@ bool http_later_file(struct http_call *call, const char *type, const char *etag,
 
 /* --- routes --- */
 
-/* Does @path fit @pattern? {id} takes one segment of printable ASCII, as addresses have it: no space, no control character, no slash. */
-static bool path_fits(const char *pattern, const char *path, char id[HTTP_ID_BYTES])
-{
-	const char *hole = strstr(pattern, "{id}");
-	size_t before, len;
+/* What a path has for the holes of a pattern. */
+struct holes {
+	char id[HTTP_ID_BYTES], name[HTTP_NAME_BYTES];
+};
 
-	if (!hole)
-		return strcmp(pattern, path) == 0;
-	before = (size_t)(hole - pattern);
-	if (strncmp(pattern, path, before) != 0)
-		return false;
-	for (len = 0; path[before + len] > 0x20 && path[before + len] < 0x7f && path[before + len] != '/'; len++)
-		;
-	if (len == 0 || len >= HTTP_ID_BYTES || strcmp(hole + 4, path + before + len) != 0)
-		return false;
-	memcpy(id, path + before, len);
-	id[len] = '\0';
-	return true;
+/* One segment of printable ASCII, as addresses have it: no space, no control character, no slash. Return: its length, 0 for none that fits */
+static size_t take_segment(const char *path, char *out, size_t size)
+{
+	size_t len = 0;
+
+	while (path[len] > 0x20 && path[len] < 0x7f && path[len] != '/')
+		len++;
+	if (len >= size)
+		return 0;
+	memcpy(out, path, len);
+	out[len] = '\0';
+	return len;
+}
+
+/* Does @path fit @pattern? */
+static bool path_fits(const char *pattern, const char *path, struct holes *h)
+{
+	for (const char *hole; (hole = strchr(pattern, '{'));) {
+		bool is_id = strncmp(hole, "{id}", 4) == 0;
+		size_t before = (size_t)(hole - pattern), len;
+
+		if (strncmp(pattern, path, before) != 0)
+			return false;
+		path += before;
+		len = is_id ? take_segment(path, h->id, sizeof(h->id)) : take_segment(path, h->name, sizeof(h->name));
+		if (len == 0)
+			return false;
+		path += len;
+		pattern = hole + (is_id ? strlen("{id}") : strlen("{name}"));
+	}
+	return strcmp(pattern, path) == 0;
 }
 
 static enum http_method as_routed(enum http_method m)
@@ -493,12 +511,12 @@ static enum http_method as_routed(enum http_method m)
 }
 
 /* Find the route; @allow gets what the path would take, for a 405. */
-static const struct http_route *find_route(const struct http_app *app, const struct http_request *req, char id[HTTP_ID_BYTES],
+static const struct http_route *find_route(const struct http_app *app, const struct http_request *req, struct holes *holes,
 					   char *allow, size_t size)
 {
 	allow[0] = '\0';
 	for (const struct http_route *r = app->routes; r->path; r++) {
-		if (!path_fits(r->path, req->path, id))
+		if (!path_fits(r->path, req->path, holes))
 			continue;
 		if (r->method == as_routed(req->method))
 			return r;
@@ -510,8 +528,9 @@ static const struct http_route *find_route(const struct http_app *app, const str
 
 size_t http_body_max(const struct http_app *app, const struct http_request *req)
 {
-	char id[HTTP_ID_BYTES], allow[64];
-	const struct http_route *route = find_route(app, req, id, allow, sizeof(allow));
+	struct holes holes;
+	char allow[64];
+	const struct http_route *route = find_route(app, req, &holes, allow, sizeof(allow));
 
 	return route && route->body_max > HTTP_BODY_MAX ? route->body_max : HTTP_BODY_MAX;
 }
@@ -602,8 +621,9 @@ static int refuse_who(const struct http_route *route, const struct who *who, str
 /* Only those who may use a route may make us hold more than a little for it. */
 static int check_large(const struct http_app *app, const struct http_request *req, struct http_response *resp)
 {
-	char id[HTTP_ID_BYTES], allow[64];
-	const struct http_route *route = find_route(app, req, id, allow, sizeof(allow));
+	struct holes holes;
+	char allow[64];
+	const struct http_route *route = find_route(app, req, &holes, allow, sizeof(allow));
 	struct who who = { 0 };
 	size_t len = 0;
 
@@ -622,8 +642,9 @@ static bool is_type(const char *type, const char *wanted)
 /* Neither type is one that a form of another site could send. */
 static int check_type(const struct http_app *app, const struct http_request *req, struct http_response *resp)
 {
-	char id[HTTP_ID_BYTES], allow[64];
-	const struct http_route *route = find_route(app, req, id, allow, sizeof(allow));
+	struct holes holes;
+	char allow[64];
+	const struct http_route *route = find_route(app, req, &holes, allow, sizeof(allow));
 
 	if (route && (route->flags & HTTP_BYTES))
 		return is_type(req->content_type, "application/octet-stream") ? 0 :
@@ -633,7 +654,8 @@ static int check_type(const struct http_app *app, const struct http_request *req
 
 int http_gate(const struct http_app *app, const struct http_request *req, struct http_response *resp)
 {
-	char id[HTTP_ID_BYTES], allow[64];
+	struct holes holes;
+	char allow[64];
 	int status = check_framing(app, req, resp);
 
 	if (status == 0)
@@ -641,7 +663,7 @@ int http_gate(const struct http_app *app, const struct http_request *req, struct
 	if (status == 0 && req->method == HTTP_OTHER) {
 		struct http_call call = { .app = app->app, .req = req, .resp = resp };
 
-		(void)find_route(app, req, id, allow, sizeof(allow));
+		(void)find_route(app, req, &holes, allow, sizeof(allow));
 		no_such_route(app, &call, allow[0] ? allow : "GET, HEAD");
 		return resp->status;
 	}
@@ -726,9 +748,12 @@ static json_t *read_json(struct http_call *call)
 void http_answer(const struct http_app *app, const struct http_request *req, struct http_response *resp)
 {
 	struct http_call call = { .app = app->app, .req = req, .resp = resp };
+	struct holes holes = { .id = "" };
 	char allow[64];
-	const struct http_route *route = find_route(app, req, call.id, allow, sizeof(allow));
+	const struct http_route *route = find_route(app, req, &holes, allow, sizeof(allow));
 
+	memcpy(call.id, holes.id, sizeof(call.id));
+	memcpy(call.name, holes.name, sizeof(call.name));
 	if (!route) {
 		no_such_route(app, &call, allow);
 		return;

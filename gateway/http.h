@@ -21,6 +21,7 @@ struct name_list;
  */
 #define HTTP_BODY_MAX	  65536	   /* bytes of a request body */
 #define HTTP_ID_BYTES	  320	   /* of the {id} in a path: an e-mail pattern is the longest */
+#define HTTP_NAME_BYTES	  65	   /* of the {name} in a path */
 #define HTTP_ANSWER_MAX	  524288   /* bytes of an answer's own body */
 #define HTTP_HEAD_MAX	  4096	   /* bytes of an answer's head */
 #define HTTP_NONCE_BYTES  33
@@ -90,7 +91,7 @@ struct http_response {
 
 /**
  * struct http_call - a request on its way through a handler
- * @id:   what stood for {id} in the path
+ * @id, @name: what stood for {id} and {name} in the path
  * @who:  of routes with HTTP_SIGNED_IN
  * @json: the body, an object; an empty body is an empty object. Borrowed
  */
@@ -98,7 +99,7 @@ struct http_call {
 	void *app;
 	const struct http_request *req;
 	struct http_response *resp;
-	char id[HTTP_ID_BYTES];
+	char id[HTTP_ID_BYTES], name[HTTP_NAME_BYTES];
 	struct who who;
 	json_t *json;
 };
@@ -108,7 +109,7 @@ enum { HTTP_SIGNED_IN = 1, HTTP_BYTES = 2 };
 
 struct http_route {
 	enum http_method method;
-	const char *path; /* may hold one {id} segment */
+	const char *path; /* may hold one {id} segment, and {name} as its last */
 	unsigned flags;
 	void (*run)(struct http_call *call);
 	enum role role;	 /* at least, for HTTP_SIGNED_IN */

@@ -18,9 +18,11 @@
 #include "base/loop.h"
 #include "gateway/agent_tie.h"
 #include "gateway/disks.h"
+#include "gateway/health.h"
 #include "gateway/machine_disks.h"
 #include "gateway/quota.h"
 #include "gateway/ring_dir.h"
+#include "gateway/secrets.h"
 #include "gateway/setup.h"
 #include "gateway/shell.h"
 #include "gateway/stream.h"
@@ -36,8 +38,9 @@
  * @console:  owned
  * @tie:      owned; to the agent in the guest. NULL until there was a way to one
  * @shells:   owned
+ * @secrets:  owned
  * @setup:    owned; NULL: nothing is to be done in it
- * @boot_id:  of the guest that is being told who it is
+ * @boot_id:  of the guest that is being told who it is; @agent_boot: of the agent that answered last
  * @refused:  why the last change of size did not come about, @asked: to what; empty = it did, or there was none
  * @deleting: freed as soon as it has stopped
  * @up:       as the last event said; @was_ready: as the last state; @recalled: its state is that of a former process
@@ -53,9 +56,10 @@ struct machine {
 	struct stream *console;
 	struct agent_tie *tie;
 	struct shells *shells;
+	struct secrets *secrets;
 	struct setup *setup;
 	struct vm_spec spec;
-	uint8_t id[MACHINE_ID_BYTES], boot_id[AGENT_BOOT_BYTES];
+	uint8_t id[MACHINE_ID_BYTES], boot_id[AGENT_BOOT_BYTES], agent_boot[AGENT_BOOT_BYTES];
 	char id_text[MACHINE_ID_TEXT];
 	char key[sizeof(((struct vm_row *)0)->key)];
 	int64_t owner, created_s;
@@ -126,6 +130,7 @@ static void free_machine(struct machine *m)
 	m->shells = shells_destroy(m->shells);
 	m->setup = setup_destroy(m->setup);
 	m->tie = agent_tie_destroy(m->tie);
+	m->secrets = secrets_destroy(m->secrets);
 	m->console = stream_destroy(m->console);
 	spec_finish(&m->spec);
 	free(m);
@@ -181,7 +186,8 @@ static struct machine *add_machine(struct machines *ms, const struct vm_row *row
 	memcpy(m->key, row->key, sizeof(m->key));
 	hex_encode(m->id, sizeof(m->id), m->id_text);
 	(void)snprintf(stream_name, sizeof(stream_name), "%s" CONSOLE_SUFFIX, m->id_text);
-	if (spec_copy(&m->spec, spec) == 0 &&
+	m->secrets = secrets_create();
+	if (m->secrets && spec_copy(&m->spec, spec) == 0 &&
 	    stream_create(&m->console, ms->loop, ms->sched, stream_name, &stream_hooks, m) == 0 &&
 	    shells_create(&m->shells, &ms->shells, m->id, &shells_hooks, m, NULL) == 0)
 		m->vm = hv_vm_create(ms->hv, m->id, &m->spec, m);
@@ -336,11 +342,42 @@ static int on_renew(void *arg)
 	return hv_vm_agent_renew(m->vm);
 }
 
+static bool is_process(const struct machine *m)
+{
+	struct hv_view view;
+
+	hv_vm_view(m->vm, &view);
+	return strcmp(view.driver ? view.driver : "", "local") == 0;
+}
+
+bool machine_takes_secrets(const struct machine *m, struct err *e)
+{
+	if (m->spec.confidential == VM_CONFIDENTIAL_SNP)
+		(void)err_set(e, -EPERM, "a sealed machine takes no secrets from its host; use a sealed terminal");
+	else if (is_process(m))
+		(void)err_set(e, -EPERM, "the machine is a process of this host, whose memory is not its own");
+	else
+		return true;
+	return false;
+}
+
+/* It has its secrets: what uses them may begin. */
+static void on_handed_over(void *arg)
+{
+	struct machine *m = arg;
+
+	setup_ready(m->setup, agent_tie_host(m->tie), m->agent_boot);
+}
+
 /* Its agent may be spoken to, and it be used. */
 static void agent_here(struct machine *m, const uint8_t boot_id[AGENT_BOOT_BYTES])
 {
 	shells_ready(m->shells, agent_tie_host(m->tie));
-	setup_ready(m->setup, agent_tie_host(m->tie), boot_id);
+	memcpy(m->agent_boot, boot_id, sizeof(m->agent_boot));
+	if (machine_takes_secrets(m, NULL))
+		secrets_hand_over(m->secrets, agent_tie_host(m->tie), on_handed_over, m);
+	else
+		on_handed_over(m);
 	hv_vm_agent_seen(m->vm);
 }
 
@@ -398,7 +435,7 @@ static void on_tie_ready(void *arg, const uint8_t boot_id[AGENT_BOOT_BYTES])
 	struct hv_view view;
 
 	hv_vm_view(m->vm, &view);
-	if (strcmp(view.driver ? view.driver : "", "local") != 0) /* name and clock would be the host's */
+	if (!is_process(m)) /* name and clock would be the host's */
 		introduce(m, &view, boot_id);
 	if (!m->unnamed)
 		agent_here(m, boot_id);
@@ -779,6 +816,11 @@ int machine_confidential(const struct machine *m, struct confidential *out, stru
 	return hv_vm_confidential(m->vm, out, e);
 }
 
+struct secrets *machine_secrets(const struct machine *m)
+{
+	return m->secrets;
+}
+
 struct setup *machine_setup(const struct machine *m)
 {
 	return m->setup;
@@ -1101,6 +1143,11 @@ static json_t *resize_json(const struct machine *m)
 			 under_way ? "under_way" : "refused", "reason", text_or_null(under_way ? "" : m->refused));
 }
 
+static const struct agent_tie_health *health_of(const struct machine *m)
+{
+	return m->tie ? agent_tie_health(m->tie) : NULL;
+}
+
 json_t *machine_json(const struct machine *m)
 {
 	struct hv_view v;
@@ -1108,14 +1155,15 @@ json_t *machine_json(const struct machine *m)
 
 	hv_vm_view(m->vm, &v);
 	time_text(m->created_s, created);
-	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:I, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:I, s:o, s:I}", "id",
+	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:I, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:I, s:o, s:I}", "id",
 			 m->id_text, "name", m->spec.name, "image", m->spec.image, "cpus", (int)m->spec.cpus, "memory",
 			 (json_int_t)m->spec.memory_bytes, "network", vm_net_name(m->spec.net), "state", hv_state_name(v.state), "state_ms",
 			 (json_int_t)(loop_now_ms() - v.state_since_ms), "reason", text_or_null(v.reason), "driver",
 			 v.driver ? v.driver : "", "accel", v.accel ? v.accel : "", "can_resize", v.can_resize, "ip4",
 			 text_or_null(v.ip4), "ip6", text_or_null(v.ip6), "gateway4", text_or_null(v.gw4), "created_at", created,
 			 "agent", agent_word(m), "resize", resize_json(m), "streams", streams_json(m), "confidential", vm_confidential_name(m->spec.confidential), "recipe",
-			 text_or_null(setup_recipe(m->setup)), "setup", setup_json(m->setup, false), "disk", (json_int_t)m->spec.overlay_bytes, "home",
+			 text_or_null(setup_recipe(m->setup)), "setup", setup_json(m->setup, false), "health", health_json(health_of(m)),
+			 "disk", (json_int_t)m->spec.overlay_bytes, "home",
 			 text_or_null(m->spec.home), "data", (json_int_t)m->spec.data_bytes);
 }
 
@@ -1135,6 +1183,29 @@ static void agent_metrics(const struct machines *ms, struct buf *out)
 			 "# TYPE terrarium_shell_input_bytes_total counter\nterrarium_shell_input_bytes_total %llu\n",
 			 ready, open, (unsigned long long)ms->shells.opened, (unsigned long long)ms->shells.bytes_out,
 			 (unsigned long long)ms->shells.bytes_in);
+}
+
+/* Of the first HEALTH_METRICS_MAX that answer: a scrape stays small, however many machines there are. */
+static void health_lines(const struct machines *ms, struct buf *out)
+{
+	unsigned n = 0, left_out = 0;
+
+	for (const struct health_metric *f = health_metrics; f->name; f++) {
+		n = left_out = 0;
+		(void)buf_printf(out, "# TYPE %s gauge\n", f->name);
+		for (const struct machine *m = ms->first; m; m = m->next) {
+			const struct agent_tie_health *h = health_of(m);
+			double v = 0;
+
+			if (!h)
+				continue;
+			if (n++ >= HEALTH_METRICS_MAX)
+				left_out++;
+			else if (f->take(h, &v))
+				(void)buf_printf(out, "%s{machine=\"%s\"} %.15g\n", f->name, m->id_text, v);
+		}
+	}
+	(void)buf_printf(out, "# TYPE terrarium_machines_without_lines gauge\nterrarium_machines_without_lines %u\n", left_out);
 }
 
 /* As far as the drivers count: Cloud Hypervisor does. */
@@ -1179,4 +1250,5 @@ void machines_metrics(const struct machines *ms, struct buf *out)
 			 (unsigned long long)ms->created, (unsigned long long)ms->deleted, (unsigned long long)ms->failed, host.online,
 			 host.slots_used, host.slots_max);
 	guest_metrics(ms, out);
+	health_lines(ms, out);
 }

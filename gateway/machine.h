@@ -18,6 +18,7 @@ struct machines;
 struct quota;
 struct recipe_wish;
 struct sched;
+struct secrets;
 struct setup;
 struct shell;
 struct shell_wish;
@@ -159,6 +160,10 @@ struct machine *machine_home_user(struct machines *ms, int64_t person, const cha
 
 /** machine_json() - the VM object of docs/protocol.md. Return: a new reference, or NULL without memory */
 json_t *machine_json(const struct machine *m);
+
+/** machine_secrets() - what is handed to its agent, in this process' memory. machine_takes_secrets() - does such a machine? Else why not in @e */
+struct secrets *machine_secrets(const struct machine *m);
+bool machine_takes_secrets(const struct machine *m, struct err *e);
 
 /** machine_setup() - what is done in it once (gateway/setup.h); NULL where nothing is */
 struct setup *machine_setup(const struct machine *m);

@@ -127,7 +127,7 @@ static int read_script(struct recipe_wish *w, const json_t *v, struct err *e)
 
 	if (!s || len > RECIPE_SCRIPT_MAX || strlen(s) != len)
 		return err_set(e, -EINVAL, "script must be a text of at most %d bytes", RECIPE_SCRIPT_MAX);
-	w->script = malloc(len + 1);
+	w->script = calloc(1, len + 1);
 	if (!w->script)
 		return err_set(e, -ENOMEM, "no memory for the script");
 	for (size_t i = 0; i < len; i++) {

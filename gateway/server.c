@@ -156,6 +156,8 @@ static void finish_exchange(struct conn *c)
 	if (!x)
 		return;
 	http_response_finish(&x->resp);
+	if (x->body.data)
+		explicit_bzero(x->body.data, x->body.cap); /* it may have been a password, or a machine's secret */
 	buf_finish(&x->body);
 	buf_finish(&x->head);
 	/* Cookies and tokens went through here. */

@@ -54,10 +54,7 @@ static const char run_script[] =
 	"cd \"${HOME:-/}\" || cd /\n"
 	"case $1 in\n"
 	"'#!'*)\n"
-	"	umask 077\n"
-	"	d=/var/lib/terrarium\n"
-	"	mkdir -p $d && printf '%s' \"$1\" >$d/startup && chmod 700 $d/startup || exit 126\n"
-	"	umask 022\n"
+	"	d=$(mktemp -d /tmp/startup.XXXXXX) && printf '%s' \"$1\" >$d/startup && chmod 700 $d/startup || exit 126\n"
 	"	exec $d/startup ;;\n"
 	"*) exec /bin/sh -c \"$1\" startup ;;\n"
 	"esac";
@@ -477,7 +474,9 @@ int setup_load(struct setup **out, struct loop *loop, struct db *db, const uint8
 	int r;
 
 	*out = NULL;
-	r = row ? setup_row_get(db, machine, row, e) : err_set(e, -ENOMEM, "no memory for what is to be done in the machine");
+	if (!row)
+		return err_set(e, -ENOMEM, "no memory for what is to be done in the machine");
+	r = setup_row_get(db, machine, row, e);
 	if (r <= 0) {
 		free(row);
 		return r;

@@ -18,7 +18,7 @@
  */
 
 struct options {
-	const char *id, *socket, *name, *image, *cpus, *memory, *network, *confidential, *host_data, *id_block, *id_auth, *driver, *disk, *home, *data;
+	const char *id, *socket, *name, *image, *cpus, *memory, *network, *confidential, *host_data, *id_block, *id_auth, *driver, *disk, *home, *data, *recipe, *script, *packages;
 	bool json, force, all;
 };
 
@@ -43,7 +43,8 @@ int cmd_vm_list(int argc, char **argv)
 	static const struct table_column columns[] = {
 		{ "ID", "id" },		{ "OWNER", "owner" }, { "NAME", "name" },
 		{ "STATE", "state" },	{ "IMAGE", "image" }, { "CPUS", "cpus" },
-		{ "MEMORY", "memory" }, { "IP", "ip4" },      { "CREATED", "created_at" },
+		{ "MEMORY", "memory" }, { "IP", "ip4" },      { "SETUP", "setup.state" },
+		{ "CREATED", "created_at" },
 	};
 	struct options o = { 0 };
 	const struct ctl_option table[] = { ALL_OPTION(o), COMMON_OPTIONS(o), { 0 } };
@@ -94,6 +95,38 @@ static int add_file(json_t *spec, const char *member, const char *path, struct e
 	return json_object_set_new(spec, member, json_stringn((const char *)text, n));
 }
 
+#define SCRIPT_MAX 16384
+
+static int add_script(json_t *spec, const char *path, struct err *e)
+{
+	_file_ struct ctl_file file = { 0 };
+	json_t *text;
+	int r = path ? ctl_load(strcmp(path, "-") == 0 ? "/dev/stdin" : path, SCRIPT_MAX, &file, e) : 0;
+
+	if (r < 0 || !path)
+		return r;
+	text = json_stringn(file.data ? (const char *)file.data : "", file.len);
+	if (!text)
+		return err_set(e, -EINVAL, "%s is not UTF-8", path);
+	return json_object_set_new(spec, "script", text);
+}
+
+static int add_packages(json_t *spec, const char *text, struct err *e)
+{
+	json_t *list = text ? json_array() : NULL;
+
+	while (text && *text) {
+		size_t n = strcspn(text, ", ");
+
+		if (n > 0 && json_array_append_new(list, json_stringn(text, n)) < 0) {
+			json_decref(list);
+			return err_set(e, -EINVAL, "--packages is not UTF-8");
+		}
+		text += n + strspn(text + n, ", ");
+	}
+	return list ? json_object_set_new(spec, "packages", list) : 0;
+}
+
 int cmd_vm_create(int argc, char **argv)
 {
 	struct options o = { 0 };
@@ -107,6 +140,9 @@ int cmd_vm_create(int argc, char **argv)
 		{ .name = "disk", .text = &o.disk, .value = "MIB", .help = "keep what it changes, in so many MiB; without, memory does" },
 		{ .name = "home", .text = &o.home, .value = "VOLUME", .help = "your volume that is its home, or yes: the one called home" },
 		{ .name = "data", .text = &o.data, .value = "MIB", .help = "another disk, in MiB" },
+		{ .name = "recipe", .text = &o.recipe, .value = "R", .help = "what it begins as: see recipe list" },
+		{ .name = "packages", .text = &o.packages, .value = "P,P,...", .help = "Debian packages to be installed once" },
+		{ .name = "script", .text = &o.script, .value = "FILE", .help = "runs once after the first boot, as root; - is standard input" },
 		{ .name = "confidential", .text = &o.confidential, .value = "C", .help = "snp: sealed from the host; snp-debug; none" },
 		{ .name = "host-data", .text = &o.host_data, .value = "HEX", .help = "HOST_DATA of a confidential machine; your account's unless given" },
 		{ .name = "id-block", .text = &o.id_block, .value = "F", .help = "what you have signed to be launched, of snp id-block" },
@@ -121,11 +157,15 @@ int cmd_vm_create(int argc, char **argv)
 
 	if (r != CTL_GO)
 		return r;
-	spec = json_pack("{s:s*, s:s*, s:s*, s:s*, s:s*, s:s*}", "name", o.name, "image", o.image, "network", o.network, "driver", o.driver,
+	spec = json_pack("{s:s*, s:s*, s:s*, s:s*, s:s*, s:s*, s:s*}", "recipe", o.recipe, "name", o.name, "image", o.image, "network", o.network, "driver", o.driver,
 			 "confidential", o.confidential, "host_data", o.host_data);
 	r = add_file(spec, "id_block", o.id_block, &e);
 	if (r == 0)
 		r = add_file(spec, "id_auth", o.id_auth, &e);
+	if (r == 0)
+		r = add_script(spec, o.script, &e);
+	if (r == 0)
+		r = add_packages(spec, o.packages, &e);
 	if (r == 0)
 		r = add_number(spec, "cpus", o.cpus, 1, &e);
 	if (r == 0)

@@ -34,12 +34,20 @@ static void end_asks(struct agent_host *h, int status)
 	}
 }
 
+static void wipe(struct agent_host *h)
+{
+	if (h->wipe && h->out.data)
+		explicit_bzero(h->out.data, h->out.cap);
+	h->wipe = false;
+}
+
 static void hang_up(struct agent_host *h)
 {
 	ev_io_stop(h->loop->ev, &h->on_read);
 	ev_io_stop(h->loop->ev, &h->on_write);
 	ev_timer_stop(h->loop->ev, &h->sweep);
 	h->fd = fd_close(h->fd);
+	wipe(h);
 	buf_finish(&h->out);
 	h->state = HOST_DOWN;
 	h->feeding = false;
@@ -88,6 +96,7 @@ static int ask(struct agent_host *h, const struct host_ask *wish, const struct b
 	if (!a)
 		return -ENOMEM;
 	head.seq = ++h->seq ? h->seq : ++h->seq;
+	h->wipe = h->wipe || wish->type == AGENT_SECRET;
 	r = host_send(h, &head, body ? body->data : NULL, body ? body->len : 0);
 	if (r < 0) {
 		free(a);
@@ -264,8 +273,10 @@ static void on_write(struct ev_loop *ev, ev_io *w, int events)
 		return;
 	}
 	buf_eat(&h->out, (size_t)n);
-	if (h->out.len == 0)
+	if (h->out.len == 0) {
+		wipe(h);
 		ev_io_stop(ev, w);
+	}
 	if (h->out.len < HOST_STREAM_MAX)
 		host_wake(h);
 }

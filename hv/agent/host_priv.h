@@ -37,6 +37,7 @@ struct agent_host {
 	uint64_t greet_by_ms;
 	struct agent_reader reader;
 	struct buf out;
+	bool wipe; /* there was a secret in it */
 	struct agent_hello hello;
 	uint16_t version; /* agreed on */
 	uint32_t seq;

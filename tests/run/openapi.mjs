@@ -75,8 +75,8 @@ const common = new Set(find("#/components/responses/Problem").description.match(
 const asked = new Set(), faults = []; /* all that differs is told at the end */
 
 /* Call an operation as the description says, and hold the answer against it. */
-async function call(who, id, { at = "", query = "", body, headers, status } = {}) {
-	const o = by_id[id], path = o.path.replace("{id}", encodeURIComponent(at));
+async function call(who, id, { at = "", name = "", query = "", body, headers, status } = {}) {
+	const o = by_id[id], path = o.path.replace("{id}", encodeURIComponent(at)).replace("{name}", name);
 	const r = await who.raw(o.method.toUpperCase(), path + (query && `?${query}`), body, headers);
 	const what = `${id} ${r.status} ${r.text.slice(0, 300)}`;
 	assert.ok(status ? r.status === status : r.status < 400, what);
@@ -156,6 +156,10 @@ await call(ann, "repeatSetup", { at: vm.id });
 await until("its second end", async () => (await call(ann, "getVm", { at: vm.id })).setup.state === "failed");
 await call(bob, "getSetup", { at: vm.id, status: 404 });
 ok("a script for the first boot, and its end");
+assert.deepEqual((await call(ann, "listSecrets", { at: vm.id })).items, []);
+await call(ann, "setSecret", { at: vm.id, name: "key", body: Buffer.from("x"), status: 403 }); /* a process of the host */
+await call(ann, "setSecret", { at: vm.id, name: ".key", body: Buffer.from("x"), status: 400 });
+await call(ann, "dropSecret", { at: vm.id, name: "key", status: 404 });
 
 const shell = await call(ann, "openStream", { at: vm.id, body: { kind: "shell", name: "one" } });
 await call(ann, "openStream", { at: vm.id, body: { kind: "exec", argv: ["true"] } });
