@@ -12,7 +12,7 @@ MIRROR=${TERRARIUM_MIRROR:-http://deb.debian.org/debian}
 SECURITY=${TERRARIUM_SECURITY_MIRROR:-http://deb.debian.org/debian-security}
 
 # What the layer's scripts need of busybox, under its names; the root may have nothing of its own.
-APPLETS="sh acpid cat chmod cut date dd echo hostname init ip kill mkdir modprobe mount nproc printf sed setsid sleep stty sync uevent umount usleep"
+APPLETS="sh acpid awk cat chmod cut date dd df echo grep hostname init ip kill mkdir mkfifo modprobe mount nproc printf sed setsid sleep stty sync uevent umount usleep"
 INIT_APPLETS="$APPLETS cp ls poweroff switch_root"
 
 suite() { (. /etc/os-release && echo "${VERSION_CODENAME:?}"); }
@@ -140,6 +140,8 @@ root_archive() {
 	link layer/usr/sbin/resize ../lib/terrarium/resize
 	file layer/etc/inittab 644 "$here/root/inittab"
 	file layer/etc/motd 644 "$here/root/motd"
-	file layer/etc/profile.d/terrarium.sh 644 "$here/root/profile.sh"
+	# Its own profile has set the search path.
+	sed 's,^export PATH=[^ ]* EDITOR=vi,export,' "$here/rootfs/etc/profile" >"$work/profile"
+	file layer/etc/profile.d/terrarium.sh 644 "$work/profile"
 	entry 'TRAILER!!!' 0 0
 }

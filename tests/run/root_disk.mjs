@@ -22,7 +22,8 @@ const exec = (vm, ...args) => {
 	return { out: r.stdout, err: r.stderr, status: r.status };
 };
 const make = async (image) => {
-	const r = await ann.call("POST", "/api/v1/vms", { name: image, image, memory: 128 << 20, network: "none" });
+	const disks = image === "leaf" ? { disk: 64 << 20, home: true } : {};
+	const r = await ann.call("POST", "/api/v1/vms", { name: image, image, memory: 128 << 20, network: "none", ...disks });
 	assert.equal(r.status, 201, JSON.stringify(r.body));
 	return r.body.id;
 };
@@ -47,13 +48,22 @@ ok(`a flipped byte: ${broken.reason}`);
 await until("the agent", async () => (await ann.state(leaf)).agent === "ready", BOOT_MS);
 const mounts = exec("leaf", "cat", "/proc/mounts", "/run/kept").out;
 assert.match(mounts, /^overlay \/ overlay rw/m);
-assert.match(mounts, /^memory$/m);
+assert.match(mounts, /^disk, home$/m);
+assert.match(mounts, /^\/dev\/vd. \/root ext4 rw/m);
 assert.equal(exec("leaf", "cat", "/etc/word").out, "first\n");
-const written = exec("leaf", "sh", "-c", "echo mine >/etc/word && cat /etc/word; echo x | dd of=/dev/dm-0 2>&1; echo x | dd of=/dev/vda 2>&1");
+const written = exec("leaf", "sh", "-c", "echo mine >/etc/word && cat /etc/word; echo x | dd of=/dev/dm-0 2>&1; for d in /sys/block/vd*; do read -r s <$d/serial; " +
+	"[ \"$s\" != root ] || echo x | dd of=/dev/${d##*/} 2>&1; done; ls -ld /root/words; cat /root/words; echo hers >/root/words");
 assert.match(written.out, /^mine\n/);
 assert.equal(written.out.match(/Operation not permitted|Read-only|Permission denied/g)?.length, 2, written.out);
-ok("what it writes is laid over the disk; the disk itself takes nothing");
-assert.match(exec("leaf", "sh", "-c", "ls /root; cat /etc/passwd /etc/hostname").out, /^root:x:0:0:root[^]*^leaf$/m);
+assert.match(written.out, /^of the image$/m, "a new home does not begin with what the image has there");
+assert.match(exec("leaf", "cat", "/etc/passwd", "/etc/hostname").out, /^root:x:0:0:root[^]*^leaf$/m);
+ok("what it writes is laid over the image; the image's disk takes nothing");
 await ann.call("POST", `/api/v1/vms/${leaf}/stop`);
 await ann.wait_state(leaf, "stopped", 30000);
 ok("it stops when it is asked to");
+assert.equal((await ann.call("POST", `/api/v1/vms/${leaf}/start`)).status, 202);
+await until("the agent again", async () => (await ann.state(leaf)).agent === "ready", BOOT_MS);
+assert.equal(exec("leaf", "cat", "/etc/word", "/root/words").out, "mine\nhers\n");
+ok("its own disk and the home are as it left them");
+await ann.call("POST", `/api/v1/vms/${leaf}/stop`);
+await ann.wait_state(leaf, "stopped", 30000);
