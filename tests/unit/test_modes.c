@@ -282,6 +282,26 @@ static void preamble_restores(void **state)
 	}
 }
 
+/* Long plain text is skipped in large steps: what changes a mode is found at every place in and between them. */
+static void found_everywhere(void **state)
+{
+	static const char *const changes[] = { "\033[?1049h", "\016", "\033[?2004h\017", "\302\233?1h", "\033]2;title\007" };
+	char text[600];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+		for (size_t at = 0; at < 400; at++) {
+			struct modes whole, alone = after(changes[i]);
+
+			memset(text, 'a' + (int)(at % 26), sizeof(text));
+			memcpy(text + at, changes[i], strlen(changes[i]));
+			modes_init(&whole);
+			modes_feed(&whole, (const uint8_t *)text, sizeof(text));
+			same_modes(&whole, &alone);
+		}
+	}
+}
+
 static void seeks(void **state)
 {
 	static const struct {
@@ -326,6 +346,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_sequence), cmocka_unit_test(long_title),	       cmocka_unit_test(huge),
 		cmocka_unit_test(cuts),		 cmocka_unit_test(preamble_restores), cmocka_unit_test(seeks),
+		cmocka_unit_test(found_everywhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
