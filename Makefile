@@ -125,7 +125,7 @@ $O/obj/%.o: %.c
 	$(Q)$(CC) $(CPPFLAGS) $(FLAGS) -c -o $@ $<
 
 # --- the page, compiled in ---------------------------------------------------------------------------------------------
-WEB_SRC := $(wildcard web/attest/*.js web/*.html web/*.css web/*.js web/*.mjs web/*.svg web/*.webmanifest web/i18n/*.json web/icons/*.png)
+WEB_SRC := $(wildcard web/attest/*.js web/*.html web/parts/*.html web/*.css web/*.js web/*.mjs web/*.svg web/*.webmanifest web/i18n/*.json web/icons/*.png)
 build/web.stamp: web/package-lock.json
 	$(SAY) NPM web
 	@mkdir -p build

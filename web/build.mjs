@@ -12,6 +12,7 @@ import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { build } from "esbuild";
+import { html_of } from "./html.mjs";
 
 const web = dirname(fileURLToPath(import.meta.url));
 const out = process.argv[2] ?? "build";
@@ -71,7 +72,7 @@ function needed_by(paths, outputs) {
 }
 
 function page({ path, file, entries, nonce = true, wasm = false }, names) {
-	let html = readFileSync(join(web, file), "utf8");
+	let html = html_of(file);
 	for (const source of entries) {
 		if (!html.includes(`"${source}"`))
 			throw new Error(`${file} does not name ${source}`);

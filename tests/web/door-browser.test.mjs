@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { chromium } from "playwright-core";
+import { html_of } from "../../web/html.mjs";
 
 const CHROMIUM = "/usr/bin/chromium";
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
@@ -41,7 +42,7 @@ async function visit(url, answers) {
 		if (pathname === "/admin")
 			return route.fulfill({ contentType: "text/html", body: "<title>administration</title>" });
 		if (pathname === "/")
-			return route.fulfill({ contentType: "text/html", body: file("index.html").replace('src="app.js"', 'src="start.js"') });
+			return route.fulfill({ contentType: "text/html", body: html_of("index.html").replace('src="app.js"', 'src="start.js"') });
 		if (pathname === "/start.js")
 			return route.fulfill({ contentType: "text/javascript", body: START });
 		if (pathname.endsWith(".json"))

@@ -4,10 +4,11 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 import { parse } from "acorn";
+import { html_of } from "../../web/html.mjs";
 import { LANGUAGES, language_of, speaker } from "../../web/words.js";
 
 const WEB = new URL("../../web/", import.meta.url);
-const read = (name) => readFileSync(new URL(name, WEB), "utf8");
+const read = (name) => name.endsWith(".html") ? html_of(name) : readFileSync(new URL(name, WEB), "utf8");
 const catalogues = Object.fromEntries(Object.keys(LANGUAGES).map((code) => [code, JSON.parse(read(`i18n/${code}.json`))]));
 const PAGES = ["index.html", "admin.html", "recordings.html", "shared.html", "offline.html"].filter((name) => readdirSync(WEB).includes(name));
 /* The verifier's findings are the same words as those of `terrarium snp verify`; wire.js and session.js speak of bytes, to who reads logs. */
