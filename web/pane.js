@@ -62,19 +62,20 @@ export class Pane {
 	 * Be the terminal of this stream.
 	 * @param {string} stream id
 	 * @param {?{vm: string, judge: Function, owner: Function}} seal what Sealed needs of the page, for a terminal that the guest encrypts
+	 * @param {?() => Promise<string>} ticket for somebody else's terminal; of that, nothing is kept in this browser
 	 */
-	open(stream, seal = null) {
+	open(stream, seal = null, ticket = null) {
 		this.stream = stream;
 		this.session = new Session(stream, matchMedia("(pointer: coarse)").matches ? WINDOW_TOUCH_BYTES : WINDOW_BYTES);
 		if (seal)
 			this.#seal_with(seal);
-		const kept = seal ? null : kept_screen(stream); /* what was sealed is kept nowhere; the guest tells it again */
+		const kept = seal || ticket ? null : kept_screen(stream); /* what was sealed is kept nowhere; the guest tells it again */
 		if (kept) {
 			this.session.load(kept.session);
 			this.term.restore(kept.screen, () => this.fit());
 		}
 		this.link = new Link({
-			session: this.session, size: () => this.term.size(), ticket: () => api.ticket(stream),
+			session: this.session, size: () => this.term.size(), ticket: ticket ?? (() => api.ticket(stream)),
 			socket: () => new WebSocket(api.attach_url(), SUBPROTOCOL), watched: () => document.visibilityState === "visible" && this.shown,
 			on: {
 				state: (state, reason) => this.#on_state(state, reason),
@@ -129,7 +130,7 @@ export class Pane {
 	}
 
 	get shown() {
-		return !this.element.hidden;
+		return !this.element.hidden && this.element.isConnected;
 	}
 
 	/** @param {boolean} shown */

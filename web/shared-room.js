@@ -1,78 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Somebody else's terminal, come to by a link: seen in its controller's size, and typed in where the link, or its owner, allows that. */
-import { attach_url } from "./api.js";
 import { copy, guard_paste, open_link, paste_clipboard } from "./clipboard.js";
 import { Company } from "./company.js";
 import { $, attempt, on_click, put, show, toast } from "./dom.js";
 import { IdleWarning } from "./idle.js";
 import { Keys } from "./keys.js";
-import { Link, SLEPT_DEADLINE_MS } from "./link.js";
+import { SLEPT_DEADLINE_MS } from "./link.js";
+import { Pane } from "./pane.js";
 import { look, on_prefs, prefs, scheme_name, set_prefs, toggle_theme } from "./prefs.js";
 import { mark_recording } from "./recording-mark.js";
-import { Session } from "./session.js";
 import { shared_pill } from "./shared-pill.js";
 import { shared_ticket } from "./share-api.js";
-import { Term } from "./term.js";
 import { Touch } from "./touch.js";
 import { keep_in_view } from "./viewport.js";
 import { on_waking } from "./waking.js";
-import { SUBPROTOCOL } from "./wire.js";
 import { language, t } from "./words.js";
 
-const WINDOW_BYTES = 384 * 1024, WINDOW_TOUCH_BYTES = 128 * 1024;
 const TOUCH = matchMedia("(pointer: coarse)");
-const FIT_DELAY_MS = 80, PILL_DELAY_MS = 1_000;
+const FIT_DELAY_MS = 80;
 
 export class SharedRoom {
-	#session;
-	#link;
+	#pane;
 	#company;
 	#idle = new IdleWarning();
 	#may_control = false;
 	#free = false;
-	#away = false;
-	#away_timer = 0;
-	#reason;
 	#does = null;
 
 	/** @param {object} way what redeem() gave @param {string} secret @param {(reason: string) => void} on_end nothing more comes */
 	constructor(way, secret, on_end) {
 		this.way = way;
 		this.on_end = on_end;
-		this.term = new Term($("terminal"), look(), {
-			input: (bytes) => this.#type(this.keys.apply(bytes)), size: () => this.#link?.resize(this.term.size()), title: () => {}, bell: () => {},
-			copy: (text) => this.#types && copy(text, t("room.machine_copied", { count: text.length })),
-			too_long: () => {}, link: (uri) => attempt(t("room.opening_link"), () => open_link(uri)),
-		});
+		$("terminal").className = "stages";
+		$("terminal").dataset.panes = "1";
+		this.#pane = this.#make_pane();
+		this.term = this.#pane.term;
 		this.keys = new Keys((bytes) => this.#type(bytes), () => this.term.application_cursor);
-		this.#session = new Session(way.stream, TOUCH.matches ? WINDOW_TOUCH_BYTES : WINDOW_BYTES);
-		this.#session.role = "viewer"; /* who comes disturbs nobody */
-		this.#company = new Company({ email: way.you, link: () => this.#link, done: () => this.term.focus() });
-		this.#link = this.#make_link(secret);
+		this.#pane.open(way.stream, null, () => shared_ticket(way, secret));
+		this.#pane.session.role = "viewer"; /* who comes disturbs nobody */
+		this.#company = new Company({ email: way.you, link: () => this.#pane.link, done: () => this.term.focus() });
 		this.#banner();
 		this.#listen();
-		this.#link.start();
+		this.#pane.link.start();
 		this.term.draw_by(prefs().renderer);
 	}
 
 	get #types() {
-		return this.#session.role === "controller";
+		return this.#pane.session.role === "controller";
 	}
 
-	#make_link(secret) {
-		return new Link({
-			session: this.#session, size: () => this.term.size(), ticket: () => shared_ticket(this.way, secret),
-			socket: () => new WebSocket(attach_url(), SUBPROTOCOL), watched: () => document.visibilityState === "visible",
-			on: {
-				state: (state, reason) => this.#on_link(state, reason),
-				welcome: (welcome) => this.#on_welcome(welcome),
-				output: (part, epoch) => this.term.write(part, () => part.counted && this.#link.parsed(epoch, part.end)),
-				size: ({ cols, rows }) => !this.#types && this.term.letterbox(cols, rows),
-				event: (event) => this.#on_event(event),
-				fault: (fault) => fault.code === "forbidden" && toast(t("shared.forbidden"), "fault"),
-				rtt: (ms) => put("rtt", `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`),
-				pending: () => {},
-			},
+	#make_pane() {
+		const nothing = () => {};
+		return new Pane($("terminal"), look(), {
+			input: (pane, bytes) => this.#type(this.keys.apply(bytes)), size: (pane) => pane.resize(pane.term.size()), title: nothing, bell: nothing, front: nothing,
+			copy: (pane, text) => this.#types && copy(text, t("room.machine_copied", { count: text.length })), too_long: nothing,
+			link: (pane, uri) => attempt(t("room.opening_link"), () => open_link(uri)),
+			state: (pane, state, reason) => this.#on_link(state, reason), away: () => this.#pill(),
+			welcome: (pane, welcome) => this.#on_welcome(welcome), event: (pane, event) => this.#on_event(event),
+			fault: (pane, fault) => fault.code === "forbidden" && toast(t("shared.forbidden"), "fault"),
+			rtt: (pane, ms) => put("rtt", `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`), pending: nothing, exit: nothing, seal: nothing,
 		});
 	}
 
@@ -80,7 +66,7 @@ export class SharedRoom {
 		let timer = 0;
 		new ResizeObserver(() => {
 			clearTimeout(timer);
-			timer = setTimeout(() => this.#fit(), FIT_DELAY_MS);
+			timer = setTimeout(() => this.#pane.fit(), FIT_DELAY_MS);
 		}).observe($("terminal"));
 		guard_paste($("terminal"), this.term);
 		new Touch($("terminal"), this.term, {
@@ -88,31 +74,24 @@ export class SharedRoom {
 			paste: () => paste_clipboard(this.term),
 		});
 		keep_in_view($("room"));
-		on_waking((slept) => this.#link.wake(slept ? SLEPT_DEADLINE_MS : undefined), () => {});
+		on_waking((slept) => this.#pane.link.wake(slept ? SLEPT_DEADLINE_MS : undefined), () => {});
 		on_click("theme", toggle_theme);
 		on_click("pill-act", () => this.#act());
-		on_click("release", () => this.#link.release());
+		on_click("release", () => this.#pane.link.release());
 		on_prefs(() => {
 			this.term.set_look({ scheme: scheme_name(), font_px: prefs().font_px });
-			this.#fit();
+			this.#pane.fit();
 		});
 	}
 
 	#act() {
-		({ connect: () => this.#link.start(), take: () => this.#link.take(), wake: () => this.#link.wake() })[this.#does]?.();
+		({ connect: () => this.#pane.link.start(), take: () => this.#pane.link.take(), wake: () => this.#pane.link.wake() })[this.#does]?.();
 		this.term.focus();
 	}
 
 	#type(bytes) {
-		if (this.#types && !this.#link.type(bytes))
+		if (this.#types && !this.#pane.link.type(bytes))
 			toast(t("room.full_queue"), "fault");
-	}
-
-	#fit() {
-		if (this.#types)
-			this.term.fit();
-		else
-			this.term.letterbox(this.term.cols, this.term.rows);
 	}
 
 	/* Whose terminal this is, what one may do here, and until when: it stays on the screen. */
@@ -130,27 +109,16 @@ export class SharedRoom {
 
 	#on_link(state, reason) {
 		if (state !== "open")
-			this.#idle.drop(this.#link);
-		this.#reason = reason;
-		if (state === "ended" && ["login", "revoked", "gone"].includes(reason)) {
+			this.#idle.drop(this.#pane.link);
+		if (state === "ended" && ["login", "revoked", "gone"].includes(reason))
 			this.on_end(reason);
-			return;
-		}
-		const broken = state !== "open" && state !== "ended";
-		clearTimeout(this.#away_timer);
-		this.#away &&= broken;
-		if (broken && !this.#away)
-			this.#away_timer = setTimeout(() => {
-				this.#away = true;
-				this.#pill();
-			}, PILL_DELAY_MS);
-		this.#pill();
+		else
+			this.#pill();
 	}
 
 	#pill() {
-		const pill = shared_pill({
-			link: this.#link?.state ?? "asking", reason: this.#reason, away: this.#away, may_control: this.#may_control, types: this.#types, free: this.#free,
-		});
+		const { link, reason, away } = this.#pane;
+		const pill = shared_pill({ link: link?.state ?? "asking", reason, away, may_control: this.#may_control, types: this.#types, free: this.#free });
 		show("pill", pill !== null);
 		this.#does = pill?.does ?? null;
 		put("pill-text", pill?.text ?? "");
@@ -170,7 +138,7 @@ export class SharedRoom {
 		this.term.set_look({ read_only: !this.#types, font_px: prefs().font_px });
 		if (this.#types) {
 			this.term.fit();
-			this.#link.resize(this.term.size());
+			this.#pane.link.resize(this.term.size());
 			this.term.focus();
 		} else if (cols > 0 && rows > 0) {
 			this.term.letterbox(cols, rows);
@@ -184,7 +152,7 @@ export class SharedRoom {
 			this.#may_control = event.may_control;
 			this.#on_role();
 		} else if (event.type === "idle") {
-			this.#idle.set(this.#link, event.closes_in_ms);
+			this.#idle.set(this.#pane.link, event.closes_in_ms);
 		} else if (event.type === "recording") {
 			mark_recording(event.recording, event.reason);
 		} else if (event.type === "viewers") {
@@ -196,8 +164,7 @@ export class SharedRoom {
 
 	/** Nobody is here any more. */
 	leave() {
-		clearTimeout(this.#away_timer);
 		this.on_end = () => {};
-		this.#link.stop();
+		this.#pane.close();
 	}
 }
