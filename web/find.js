@@ -86,6 +86,8 @@ export class Find {
 			return;
 		show("find", false);
 		this.#term.end_find();
+		if (matchMedia("(pointer: coarse)").matches)
+			this.#term.clear_selection(); /* what was found stays selected; there, nothing but another selection would take that away */
 		this.#term.focus();
 	}
 
@@ -100,5 +102,7 @@ export class Find {
 		}
 		put("find-count", fault === null ? "" : t("find.no_pattern"));
 		this.#term.end_find();
+		if (text === "")
+			this.#term.clear_selection();
 	}
 }

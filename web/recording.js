@@ -9,6 +9,7 @@ export class Recording {
 	#stream;
 	#on = false;
 	#mode = "off";
+	#able = true;
 
 	/** @param {() => string} stream id of the terminal that shows @param {() => void} done runs after the menu was used */
 	constructor(stream, done) {
@@ -27,6 +28,12 @@ export class Recording {
 		this.#show();
 	}
 
+	/** @param {boolean} able the terminal in front can be recorded: what the guest seals cannot */
+	able(able) {
+		this.#able = able;
+		this.#show();
+	}
+
 	/** @param {"off"|"output"|"input"} how @param {string} [reason] why it ended */
 	set(how, reason) {
 		this.#on = how !== "off";
@@ -36,7 +43,7 @@ export class Recording {
 
 	#show() {
 		put("record", t(this.#on ? "recording.stop" : "recording.start"));
-		show("record", this.#mode === "allowed");
+		show("record", this.#mode === "allowed" && this.#able);
 		show("recordings-open", this.#mode !== "off");
 	}
 }

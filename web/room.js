@@ -196,6 +196,8 @@ export class Room {
 			this.#panes.get(id).show(true);
 		if (before !== this.#pane)
 			this.#came_to_front();
+		show("share-open", !this.#pane.sealed);
+		this.#recording.able(!this.#pane.sealed);
 		this.#show_tabs();
 		keep_layout(this.#layout.save());
 	}
@@ -496,6 +498,7 @@ export class Room {
 		this.#progress.follow(this.#machine, this.host);
 		this.#title.name(vm.name);
 		this.#setup.follow(vm);
+		show("files-open", !this.#confidential());
 		if (this.#overlay.veil(vm, this.#machine.off))
 			this.term.focus();
 		this.#show_serial();

@@ -355,6 +355,12 @@ const steps = {
 		for (let i = 0; i < 6 && !/^top-2$/m.test(await screen(page)); i++)
 			await swipe([200, 600], [200, 150]);
 		await sees(page, /^top-2$/m);
+		const selected = () => page.locator(".xterm-selection > div").count();
+		await page.tap("#find-open");
+		await page.fill("#find-text", "top-2");
+		await until("a match", async () => await selected() > 0);
+		await page.tap("#find-close");
+		assert.equal(await selected(), 0, "what was found stays marked");
 		await types(page, "printf '\\033[?1049h'");
 		await bytes(() => swipe([200, 300], [200, 420]), /^(\^\[\[A){3,}$/);
 		await types(page, "printf '\\033[?1049l'; clear");

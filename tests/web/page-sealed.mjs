@@ -108,6 +108,11 @@ try {
 	assert.deepEqual(violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html)}`), []);
 	assert.match(await page.textContent("#seal-facts"), /your own: a laboratory.*(ab){48}/s);
 	await page.click("#seal-close");
+	assert.equal(await page.isVisible("#share-open"), false);
+	await page.locator("#tabs [role=tab]").nth(0).click();
+	assert.equal(await page.isVisible("#share-open"), true);
+	await page.locator("#tabs [role=tab]").nth(1).click();
+	assert.equal(await page.isVisible("#share-open"), false);
 	ok("what is typed and shown passes unread");
 
 	let before = handshakes;
