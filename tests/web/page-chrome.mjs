@@ -170,6 +170,8 @@ const steps = {
 	async "by keyboard: past the tools, into the terminal and out of it"() {
 		await page.focus("#find-open");
 		await page.keyboard.press("Shift+Tab");
+		await focus_is("machines-open");
+		await page.keyboard.press("Shift+Tab");
 		await focus_is("skip");
 		await page.keyboard.press("Enter");
 		await focus_is("xterm-helper-textarea");
