@@ -46,6 +46,7 @@
  * @up:       as the last event said; @was_ready: as the last state; @recalled: its state is that of a former process
  * @unnamed:  a clone that has not said yet that it knows who it is: nobody uses it
  * @found:    it ran already when this gateway started
+ * @spare:    nobody's yet, kept ready: then in another list; @spare_ready: it can be handed out; @kind: of it, as pool_kind()
  * @gone:     the free that is put off, for hv's hooks must not destroy a machine
  */
 struct machine {
@@ -66,7 +67,8 @@ struct machine {
 	char refused[256];
 	struct vm_size asked;
 	uint64_t used_ms; /* loop_now_ms() of the last use */
-	bool deleting, up, was_ready, recalled, unnamed, found;
+	bool deleting, up, was_ready, recalled, unnamed, found, spare, spare_ready;
+	char kind[POOL_KIND_BYTES];
 };
 
 struct machines {
@@ -75,7 +77,8 @@ struct machines {
 	struct sched *sched; /* borrowed */
 	struct disks *disks; /* borrowed; may be NULL */
 	struct hv *hv;	     /* owned */
-	struct machine *first, **last;
+	struct machine *first, **last, *spares; /* owned */
+	struct pool *pool;	       /* owned */
 	struct shells_shared shells;
 	void (*on_event)(void *arg, const struct machine *m, enum machine_event what, const char *reason);
 	void (*on_stream)(void *stream_arg, struct stream *s);
@@ -112,7 +115,7 @@ static void tell_stream(const struct machine *m, struct stream *s)
 
 static void unlink_machine(struct machine *m)
 {
-	struct machine **p = &m->ms->first;
+	struct machine **p = m->spare ? &m->ms->spares : &m->ms->first;
 
 	while (*p != m)
 		p = &(*p)->next;
@@ -171,8 +174,8 @@ static void on_setup(void *arg)
 static const struct setup_hooks setup_hooks = { .on_change = on_setup };
 static const struct shells_hooks shells_hooks = { .on_change = on_shells, .on_stream = on_shell_stream };
 
-/* A machine of @row, known to hv, in the registry. Return: the machine, or NULL without memory. */
-static struct machine *add_machine(struct machines *ms, const struct vm_row *row, const struct vm_spec *spec)
+/* A machine of @row, known to hv, in no list yet. Return: the machine, or NULL without memory. */
+static struct machine *new_machine(struct machines *ms, const struct vm_row *row, const struct vm_spec *spec)
 {
 	struct machine *m = calloc(1, sizeof(*m));
 	char stream_name[STREAM_ID_BYTES];
@@ -195,8 +198,22 @@ static struct machine *add_machine(struct machines *ms, const struct vm_row *row
 		free_machine(m);
 		return NULL;
 	}
+	return m;
+}
+
+static void append(struct machines *ms, struct machine *m)
+{
+	m->next = NULL;
 	*ms->last = m;
 	ms->last = &m->next;
+}
+
+static struct machine *add_machine(struct machines *ms, const struct vm_row *row, const struct vm_spec *spec)
+{
+	struct machine *m = new_machine(ms, row, spec);
+
+	if (m)
+		append(ms, m);
 	return m;
 }
 
@@ -271,6 +288,29 @@ static void guest_gone(struct machine *m, const char *why)
 	programs_gone(m, why);
 }
 
+static void run_spare_gone(struct loop_task *task)
+{
+	struct machine *m = container_of(task, struct machine, gone);
+
+	unlink_machine(m);
+	free_machine(m);
+}
+
+/* One that is nobody's: when it has ended, it is forgotten, and the pool makes another. */
+static void on_spare_state(struct machine *m, const struct hv_view *view)
+{
+	bool failed = !m->spare_ready && !m->deleting;
+
+	log_debug("spare machine %s: %s %s", m->id_text, hv_state_name(view->state), view->reason ? view->reason : "");
+	if (!at_rest(view->state))
+		return;
+	if (m->tie)
+		agent_tie_rest(m->tie);
+	m->spare_ready = false;
+	loop_defer(m->ms->loop, &m->gone, run_spare_gone);
+	pool_changed(m->ms->pool, m->kind, failed);
+}
+
 static void on_state(void *arg, struct hv_vm *vm)
 {
 	struct machines *ms = arg;
@@ -278,6 +318,10 @@ static void on_state(void *arg, struct hv_vm *vm)
 	struct hv_view view;
 
 	hv_vm_view(vm, &view);
+	if (m->spare) {
+		on_spare_state(m, &view);
+		return;
+	}
 	log_info("machine %s: %s%s%s", m->id_text, hv_state_name(view.state), view.reason && view.reason[0] ? ": " : "",
 		 view.reason ? view.reason : "");
 	if (view.state == HV_FAILED && !m->recalled)
@@ -303,7 +347,7 @@ static void on_console(void *arg, struct hv_vm *vm, const struct hv_console *c)
 	m->found = c->adopted;
 	if (r < 0)
 		log_err("machine %s: its console cannot be served: %s", m->id_text, strerror(-r));
-	else
+	else if (!m->spare)
 		tell_stream(m, m->console);
 	shells_expect(m->shells);
 }
@@ -397,6 +441,43 @@ static void introduce_clone(struct machine *m, const struct hv_view *view)
 	agent_tie_identify(m->tie, m->spec.name, m->id, view, &r);
 }
 
+/* All but a name: what takes time is done before it is somebody's. Its shell waits on. */
+static void introduce_spare(struct machine *m, const struct hv_view *view, const uint8_t boot_id[AGENT_BOOT_BYTES])
+{
+	struct agent_rebirth r = { .interface = "eth0" };
+
+	m->unnamed = true;
+	/* One that had to boot is no gain: the pool pauses, and tries again. */
+	if (!view->cloned || secret_random(r.boot_id, sizeof(r.boot_id)) < 0) {
+		(void)hv_vm_stop(m->vm, HV_STOP_KILL, NULL);
+		return;
+	}
+	if (m->spare_ready && memcmp(boot_id, m->boot_id, sizeof(m->boot_id)) == 0)
+		return; /* the same conversation, begun anew */
+	memcpy(m->boot_id, r.boot_id, sizeof(m->boot_id));
+	memcpy(r.mac, view->mac_bytes, sizeof(r.mac));
+	agent_tie_identify(m->tie, "", m->id, view, &r);
+}
+
+static void spare_introduced(struct machine *m)
+{
+	m->spare_ready = true;
+	hv_vm_agent_seen(m->vm);
+	pool_changed(m->ms->pool, m->kind, false);
+}
+
+/* It has all of a machine but a name. */
+static void name_spare(struct machine *m)
+{
+	struct agent_rebirth r = { .release = true, .cols = m->spec.cols, .rows = m->spec.rows };
+	struct hv_view view;
+
+	hv_vm_view(m->vm, &view);
+	memcpy(r.boot_id, m->boot_id, sizeof(r.boot_id));
+	m->unnamed = true;
+	agent_tie_identify(m->tie, m->spec.name, m->id, &view, &r);
+}
+
 /* A guest that has just booted, or a clone of one, is told who it is. */
 static void introduce(struct machine *m, const struct hv_view *view, const uint8_t boot_id[AGENT_BOOT_BYTES])
 {
@@ -421,6 +502,10 @@ static void on_introduced(void *arg)
 	struct machine *m = arg;
 	struct err e = { 0 };
 
+	if (m->spare) {
+		spare_introduced(m);
+		return;
+	}
 	if (store_vm_set_boot(m->ms->store, m->id, m->boot_id, &e) < 0)
 		log_warn("machine %s: %s", m->id_text, e.msg);
 	if (!m->unnamed)
@@ -436,7 +521,7 @@ static void on_tie_ready(void *arg, const uint8_t boot_id[AGENT_BOOT_BYTES])
 
 	hv_vm_view(m->vm, &view);
 	if (!is_process(m)) /* name and clock would be the host's */
-		introduce(m, &view, boot_id);
+		m->spare ? introduce_spare(m, &view, boot_id) : introduce(m, &view, boot_id);
 	if (!m->unnamed)
 		agent_here(m, boot_id);
 }
@@ -562,6 +647,119 @@ static const struct hv_hooks hv_hooks = {
 	.on_prepare = on_prepare, .on_disks = on_disks, .on_resized = on_resized, .on_state = on_state, .on_console = on_console, .on_agent = on_agent, .on_exit = on_exit_hook, .on_online = on_online, .on_offline = on_offline,
 };
 
+/* --- machines that are kept ready --- */
+
+static struct pool_count count_spares(void *arg, const char *kind)
+{
+	const struct machines *ms = arg;
+	struct pool_count n = { 0 };
+
+	for (const struct machine *m = ms->spares; m; m = m->next) {
+		if (strcmp(m->kind, kind) != 0 || m->gone.run)
+			continue;
+		n.ready += m->spare_ready;
+		n.making += !m->spare_ready;
+	}
+	return n;
+}
+
+static int make_spare(void *arg, const struct vm_spec *spec, const char *kind)
+{
+	struct machines *ms = arg;
+	struct vm_row row = { 0 };
+	struct err e = { 0 };
+	struct machine *m;
+	int r = secret_random(row.id, sizeof(row.id));
+
+	m = r < 0 ? NULL : new_machine(ms, &row, spec);
+	if (!m)
+		return -ENOMEM;
+	m->spare = true;
+	(void)snprintf(m->kind, sizeof(m->kind), "%s", kind);
+	m->next = ms->spares;
+	ms->spares = m;
+	r = hv_vm_start(m->vm, &e);
+	if (r < 0) {
+		log_warn("no machine can be kept ready: %s", e.msg);
+		unlink_machine(m);
+		free_machine(m);
+	}
+	return r;
+}
+
+static void end_spare(struct machine *m)
+{
+	m->spare_ready = false;
+	m->deleting = true;
+	(void)hv_vm_stop(m->vm, HV_STOP_KILL, NULL);
+}
+
+static void drop_spare(void *arg, const char *kind)
+{
+	const struct machines *ms = arg;
+
+	for (struct machine *m = ms->spares; m; m = m->next) {
+		if (!m->spare_ready || strcmp(m->kind, kind) != 0)
+			continue;
+		end_spare(m);
+		return;
+	}
+}
+
+static enum hv_template_state template_of(void *arg, const struct vm_spec *spec, bool make)
+{
+	const struct machines *ms = arg;
+
+	return hv_template(ms->hv, spec, make);
+}
+
+static const struct pool_hooks pool_hooks = { .count = count_spares, .make = make_spare, .drop = drop_spare, .template = template_of };
+
+/* The first that is ready and of today's image; those that are not go. */
+static struct machine *find_spare(struct machines *ms, const char *kind)
+{
+	for (struct machine *m = ms->spares; m; m = m->next) {
+		if (!m->spare_ready || strcmp(m->kind, kind) != 0)
+			continue;
+		if (hv_vm_fits(m->vm) && state_of(m) == HV_READY && agent_tie_state(m->tie) == AGENT_TIE_READY)
+			return m;
+		end_spare(m);
+	}
+	return NULL;
+}
+
+/* It becomes the machine of @row. Return: 0, or -ENOMEM and it is as before */
+static int take_spare(struct machines *ms, struct machine *m, const struct vm_row *row, const struct vm_spec *spec)
+{
+	struct vm_spec own;
+
+	if (spec_copy(&own, spec) < 0)
+		return -ENOMEM;
+	unlink_machine(m);
+	m->spare = m->spare_ready = false;
+	append(ms, m);
+	spec_finish(&m->spec);
+	m->spec = own;
+	m->owner = row->owner;
+	m->created_s = row->created_s;
+	memcpy(m->key, row->key, sizeof(m->key));
+	hv_vm_become(m->vm, &m->spec);
+	return 0;
+}
+
+/* From now on it is seen. */
+static void reveal(struct machine *m)
+{
+	struct hv_view view;
+
+	hv_vm_view(m->vm, &view);
+	m->was_ready = true;
+	note_state(m, &view);
+	tell_stream(m, m->console);
+	name_spare(m);
+	notify(m);
+}
+
 /* --- the registry --- */
 
 struct loading {
@@ -644,7 +842,8 @@ int machines_create(struct machines **out, struct loop *loop, struct store *stor
 		free(ms);
 		return r;
 	}
-	r = hv_create(&ms->hv, loop, &c->hv, &hv_hooks, ms, e);
+	ms->pool = pool_create(loop, &c->pool, &pool_hooks, ms);
+	r = ms->pool ? hv_create(&ms->hv, loop, &c->hv, &hv_hooks, ms, e) : err_set(e, -ENOMEM, "no memory for the machines");
 	if (r == 0)
 		r = store_vm_each(store, load_row, &loading, e);
 	if (r == 0)
@@ -665,6 +864,14 @@ struct machines *machines_destroy(struct machines *ms)
 		disks_watch(ms->disks, NULL, NULL);
 	/* hv lets go first: it frees its machines without stopping them. Then nothing reads the consoles any more. */
 	ms->hv = hv_destroy(ms->hv);
+	while (ms->spares) {
+		struct machine *m = ms->spares;
+
+		ms->spares = m->next;
+		m->vm = NULL;
+		free_machine(m);
+	}
+	ms->pool = pool_destroy(ms->pool);
 	while (ms->first) {
 		struct machine *m = ms->first;
 
@@ -939,35 +1146,56 @@ static int check_wish(struct machines *ms, const struct machine_wish *w, struct 
 	return hv_online(ms->hv) ? 0 : err_set(e, MACHINE_E_OFFLINE, "the helper that starts machines is away");
 }
 
+static struct machine *want_spare(struct machines *ms, const struct vm_spec *spec, const char *kind)
+{
+	struct machine *m = find_spare(ms, kind);
+
+	pool_wanted(ms->pool, spec, kind);
+	pool_taken(ms->pool, m != NULL);
+	return m;
+}
+
 int machine_create(struct machines *ms, const struct machine_wish *w, struct machine **out, struct err *e)
 {
 	struct vm_row row = { 0 };
 	struct err why = { 0 };
-	struct machine *m;
+	struct machine *m, *spare;
+	char kind[POOL_KIND_BYTES];
 	struct mdisks md;
 	int r = check_wish(ms, w, out, e);
 
 	if (r)
 		return r;
 	r = fill_row(&row, w->person, w->spec, w->key, e);
+	spare = r == 0 && !mdisks_any(w->spec) && pool_kind(w->spec, kind) == 0 ? want_spare(ms, w->spec, kind) : NULL;
+	if (spare)
+		memcpy(row.id, spare->id, sizeof(row.id));
 	if (r == 0)
 		r = store_vm_put(ms->store, &row, e);
 	if (r != 0)
 		return r < 0 ? r : err_set(e, -EIO, "two machines got one id");
-	m = add_machine(ms, &row, w->spec);
+	m = spare && take_spare(ms, spare, &row, w->spec) == 0 ? spare : spare ? NULL : add_machine(ms, &row, w->spec);
 	r = m ? setup_create(&m->setup, ms->loop, store_db(ms->store), m->id, w->recipe, &setup_hooks, m, e) :
 		err_set(e, -ENOMEM, "no memory for the machine");
 	if (r < 0) {
 		(void)store_vm_drop(ms->store, row.id, NULL);
-		if (m) {
+		if (m && spare) {
+			m->deleting = true;
+			(void)hv_vm_stop(m->vm, HV_STOP_KILL, NULL);
+		} else if (m) {
 			unlink_machine(m);
 			free_machine(m);
 		}
 		return r;
 	}
 	ms->created++;
-	log_info("machine %s created", m->id_text);
+	log_info("machine %s created%s", m->id_text, spare ? ", which was kept ready" : "");
 	*out = m;
+	if (spare) {
+		reveal(m);
+		pool_changed(ms->pool, kind, false);
+		return 0;
+	}
 	md = disks_of(m);
 	r = mdisks_any(w->spec) ? mdisks_make(&md, e) : 0;
 	if (r < 0) {
@@ -1228,6 +1456,27 @@ static void guest_metrics(const struct machines *ms, struct buf *out)
 			 (unsigned long long)c.tx_frames, (unsigned long long)c.read_bytes, (unsigned long long)c.write_bytes);
 }
 
+void machines_pool(const struct machines *ms, struct pool_state *out)
+{
+	pool_state(ms->pool, out);
+}
+
+static void pool_metrics(const struct machines *ms, struct buf *out)
+{
+	struct pool_state p;
+
+	machines_pool(ms, &p);
+	(void)buf_printf(out,
+			 "# TYPE terrarium_pool_machines gauge\nterrarium_pool_machines{state=\"ready\"} %u\n"
+			 "terrarium_pool_machines{state=\"making\"} %u\nterrarium_pool_machines{state=\"wanted\"} %u\n"
+			 "# TYPE terrarium_pool_low_memory gauge\nterrarium_pool_low_memory %d\n"
+			 "# TYPE terrarium_pool_taken_total counter\nterrarium_pool_taken_total %llu\n"
+			 "# TYPE terrarium_pool_missed_total counter\nterrarium_pool_missed_total %llu\n"
+			 "# TYPE terrarium_pool_failed_total counter\nterrarium_pool_failed_total %llu\n",
+			 p.ready, p.making, p.wanted, p.low, (unsigned long long)p.taken, (unsigned long long)p.missed,
+			 (unsigned long long)p.failed);
+}
+
 void machines_metrics(const struct machines *ms, struct buf *out)
 {
 	uint32_t counts[HV_STATE_COUNT] = { 0 };
@@ -1251,4 +1500,5 @@ void machines_metrics(const struct machines *ms, struct buf *out)
 			 host.slots_used, host.slots_max);
 	guest_metrics(ms, out);
 	health_lines(ms, out);
+	pool_metrics(ms, out);
 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "gateway/pool.h"
 #include "hv/hv.h"
 
 struct agent_host;
@@ -57,6 +58,7 @@ enum machine_event { MACHINE_UP /* starts, or was found running */, MACHINE_STOP
 struct machines_config {
 	struct hv_config hv;
 	struct disks *disks;
+	struct pool_config pool;
 	const char *ring_dir;
 	uint32_t shells_max;
 	void (*on_event)(void *arg, const struct machine *m, enum machine_event what, const char *reason);
@@ -195,6 +197,9 @@ void machine_port_tag(struct machine *m, uint8_t tag[16]);
 
 /** machine_shell_open() - Return: as shell_open() */
 int machine_shell_open(struct machine *m, const struct shell_wish *wish, struct shell **out, struct err *e);
+
+/** machines_pool() - of the machines that are kept ready */
+void machines_pool(const struct machines *ms, struct pool_state *out);
 
 /** machines_metrics() - append Prometheus lines */
 struct buf;

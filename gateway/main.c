@@ -256,6 +256,7 @@ static int make_machines(struct gateway *g, struct err *e)
 			.local_console = s->local_console, .local_agent = s->local_agent, .ring_bytes = (uint32_t)s->ring_size,
 			.boot_deadline_ms = s->boot_deadline, .stop_deadline_ms = s->stop_deadline,
 			.templates = s->templates },
+		.pool = { .min = (unsigned)s->pool_min, .max = s->templates ? (unsigned)s->pool_max : 0, .reserve_bytes = s->pool_reserve },
 		.disks = g->disks, .ring_dir = ring_dir, .shells_max = (uint32_t)s->shells_per_machine, .on_event = on_machine, .arg = g,
 		.on_stream = on_stream, .stream_arg = g,
 	};

@@ -65,6 +65,8 @@ struct settings {
 	uint64_t quota_memory, quota_lifetime, token_life;
 	char recording[16];
 	bool record_input, templates;
+	int64_t pool_min, pool_max;
+	uint64_t pool_reserve;
 	uint64_t record_retention, record_quota;
 	int64_t quota_cpus;
 

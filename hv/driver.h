@@ -74,11 +74,13 @@ enum hv_begin { HV_BEGIN_BOOT, HV_BEGIN_TEMPLATE, HV_BEGIN_CLONE, HV_BEGIN_WAKE 
 /**
  * struct hv_origin - what a machine that does not boot comes from
  * @memory_fd: of TEMPLATE and CLONE, owned; @state_fd: of devices, or for WAKE of everything, owned. -1 without
+ * @kind: a digest of what it depended on; not a secret one
  * @vmm: the program, and its version, that has saved it
  */
 struct hv_origin {
 	enum hv_begin begin;
 	int memory_fd, state_fd;
+	uint64_t kind;
 	char vmm[HV_VMM_BYTES];
 };
 

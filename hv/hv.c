@@ -457,6 +457,13 @@ bool hv_vm_landlock(const struct hv_vm *vm)
 	return vm->hv->landlock;
 }
 
+void hv_vm_become(struct hv_vm *vm, const struct vm_spec *spec)
+{
+	memcpy(vm->spec.name, spec->name, sizeof(vm->spec.name));
+	vm->spec.cols = spec->cols;
+	vm->spec.rows = spec->rows;
+}
+
 const struct hv_origin *hv_vm_origin(const struct hv_vm *vm)
 {
 	return &vm->origin;

@@ -282,6 +282,12 @@ enum hv_template_state {
  */
 enum hv_template_state hv_template(struct hv *hv, const struct vm_spec *spec, bool make);
 
+/** hv_vm_fits() - is a clone still one of what machines like it begin with today? */
+bool hv_vm_fits(const struct hv_vm *vm);
+
+/** hv_vm_become() - a clone that was nobody's is somebody's: another name and terminal, all else as before */
+void hv_vm_become(struct hv_vm *vm, const struct vm_spec *spec);
+
 /** struct hv_counters - bytes and frames that guests have received and sent, read from disks and written to them */
 struct hv_counters {
 	uint64_t rx_bytes, rx_frames, tx_bytes, tx_frames, read_bytes, write_bytes;

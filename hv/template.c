@@ -107,6 +107,23 @@ static int make_key(struct hv *hv, const struct vm_spec *s, char out[KEY_BYTES])
 	return 0;
 }
 
+/* FNV-1a: keys are ours, nobody chooses them. */
+static uint64_t digest(const char *key)
+{
+	uint64_t h = 0xcbf29ce484222325u;
+
+	for (; *key; key++)
+		h = (h ^ (uint8_t)*key) * 0x100000001b3u;
+	return h;
+}
+
+bool hv_vm_fits(const struct hv_vm *vm)
+{
+	char key[KEY_BYTES];
+
+	return vm->origin.begin == HV_BEGIN_CLONE && make_key(vm->hv, &vm->spec, key) == 0 && digest(key) == vm->origin.kind;
+}
+
 static void drop(struct template *t)
 {
 	struct template **p = &t->hv->templates;
@@ -419,6 +436,7 @@ void template_lend(struct hv_vm *vm)
 	if (!t || t->state != HV_TEMPLATE_READY)
 		return;
 	t->used_ms = loop_now_ms();
+	vm->origin.kind = digest(key);
 	vm->origin.memory_fd = fcntl(t->memory_fd, F_DUPFD_CLOEXEC, 0);
 	/* Opened anew, for clones that begin at once must not move each other's place in it. */
 	(void)snprintf(key, sizeof(key), "/proc/self/fd/%d", t->state_fd);

@@ -45,4 +45,15 @@ for (const [what, command] of [
 	assert.ok(x && y && x !== y, `${what}: ${x} and ${y}`);
 	console.log(`  ${what}: ${x.replace(/\s+/g, " ")} | ${y.replace(/\s+/g, " ")}`);
 }
+ok("each is somebody of its own");
+
+/* --- kept ready --- */
+const metric = async (name) => Number(new RegExp(`^${name.replace(/[{}]/g, "\\$&")} (.*)$`, "m").exec((await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()))?.[1]);
+await until("one that is kept ready", async () => (await metric('terrarium_pool_machines{state="ready"}')) >= 1, 60000, 50);
+const taken = await start("elm");
+console.log(`kept ready: click to prompt ${taken.ms.toFixed(0)} ms`);
+assert.match(log(), /which was kept ready/);
+assert.equal(await said(taken, "hostname"), "elm");
+assert.match(taken.a.text, /root@elm/);
+ok("one that was kept ready has a prompt, and its name");
 process.exit(0);

@@ -236,6 +236,26 @@ int hv_vm_agent_renew(struct hv_vm *vm)
 	return -ENOTCONN;
 }
 
+enum hv_template_state hv_template(struct hv *hv, const struct vm_spec *spec, bool make)
+{
+	(void)hv;
+	(void)spec;
+	(void)make;
+	return HV_TEMPLATE_NONE;
+}
+
+bool hv_vm_fits(const struct hv_vm *vm)
+{
+	(void)vm;
+	return true;
+}
+
+void hv_vm_become(struct hv_vm *vm, const struct vm_spec *spec)
+{
+	(void)vm;
+	(void)spec;
+}
+
 int hv_vm_confidential(const struct hv_vm *vm, struct confidential *out, struct err *e)
 {
 	(void)vm;
