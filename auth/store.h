@@ -71,7 +71,7 @@ int store_session_purge(struct store *s, int64_t now_s, struct err *e);
 #define STORE_REASON_BYTES 384
 
 /* How a machine was when it was looked at last: up, or at rest for a reason. */
-enum vm_rest { VM_REST_UNKNOWN, VM_REST_UP, VM_REST_STOPPED, VM_REST_FAILED };
+enum vm_rest { VM_REST_UNKNOWN, VM_REST_UP, VM_REST_STOPPED, VM_REST_FAILED, VM_REST_STANDBY };
 
 /**
  * struct vm_row - a machine over restarts

@@ -56,6 +56,7 @@ static const struct http_route routes[] = {
 	FOR(USER, GET, "/api/v1/vms/{id}/attestation", api_attestation_get, VM),
 	FOR(USER, POST, "/api/v1/vms/{id}/attestation", api_attestation_ask, VM),
 	FOR(USER, POST, "/api/v1/vms/{id}/pause", api_vm_pause, VM),
+	FOR(USER, POST, "/api/v1/vms/{id}/suspend", api_vm_suspend, VM),
 	FOR(USER, POST, "/api/v1/vms/{id}/resume", api_vm_resume, VM),
 	FOR(USER, PATCH, "/api/v1/vms/{id}", api_vm_edit, VM),
 	FOR(USER, GET, "/api/v1/vms/{id}/bootlog", api_vm_bootlog, VM),

@@ -176,6 +176,7 @@ void api_vm_start(struct http_call *call);
 void api_vm_stop(struct http_call *call);
 void api_vm_restart(struct http_call *call);
 void api_vm_pause(struct http_call *call);
+void api_vm_suspend(struct http_call *call);
 void api_vm_resume(struct http_call *call);
 void api_vm_edit(struct http_call *call);
 void api_vm_bootlog(struct http_call *call);

@@ -283,6 +283,15 @@ void api_vm_restart(struct http_call *call)
 	after(call, m, "vm.restart", r ? r : machine_restart(m, &e), &e);
 }
 
+void api_vm_suspend(struct http_call *call)
+{
+	struct machine *m = find(call);
+	struct err e = { 0 };
+
+	if (m)
+		after(call, m, "vm.suspend", machine_suspend(m, &e), &e);
+}
+
 void api_vm_pause(struct http_call *call)
 {
 	struct machine *m = find(call);

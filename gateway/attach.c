@@ -617,6 +617,7 @@ static void on_hello(struct attach *a, const struct wire_hello *h)
 	s = find_stream(a, h->stream);
 	if (!s)
 		return;
+	machine_rouse(machine_of_stream(s));
 	st = stream_state(s);
 	if (is_full(s, a))
 		attach_refuse(a, WIRE_CLOSE_TOO_MANY, "too many attachments of this stream");
@@ -631,6 +632,7 @@ static void on_hello(struct attach *a, const struct wire_hello *h)
 void attach_is_used(struct attach *a)
 {
 	a->typed_ms = loop_now_ms();
+	machine_rouse(machine_of_stream(a->viewer.stream));
 	if (!a->warned)
 		return;
 	a->warned = false;

@@ -86,11 +86,26 @@ static void stop_machine(struct doorman *d, struct machine *m, const char *email
 }
 
 /* A machine stops at the end of its lifetime (0: none), or when nobody will have used it for long. */
+/* One that cannot be, now or ever, runs on. */
+static void put_aside(struct doorman *d, struct machine *m, const char *email)
+{
+	const struct audit_event ev = { .actor = "system", .action = "vm.suspend", .object = machine_id(m), .detail = "nobody has used it for long" };
+	struct err e = { 0 };
+
+	if (machine_suspend(m, &e) != 0)
+		return;
+	log_info("machine %s of %s is put aside: nobody has used it for long", machine_id(m), email);
+	if (d->c.audit && audit_add(d->c.audit, &ev, d->now_s * 1000, &e) < 0)
+		log_err("audit: %s", e.msg);
+}
+
 static void expect_end(struct doorman *d, int64_t end_s, int64_t unused_s)
 {
 	expect(d, end_s);
 	if (d->c.idle_stop_s)
 		expect(d, d->now_s + d->c.idle_stop_s - unused_s);
+	if (d->c.idle_standby_s)
+		expect(d, unused_s >= d->c.idle_standby_s ? d->now_s + RETRY_S : d->now_s + d->c.idle_standby_s - unused_s);
 }
 
 /* Lifetimes count from when a machine was made. @g: what its person may do, NULL for nothing any more */
@@ -107,8 +122,11 @@ static void look_at_machine(struct doorman *d, struct machine *m, const char *em
 		stop_machine(d, m, email, "its lifetime is over");
 	else if (unused_s >= d->c.idle_stop_s && d->c.idle_stop_s)
 		stop_machine(d, m, email, "nobody has used it for long");
-	else
+	else {
+		if (unused_s >= d->c.idle_standby_s && d->c.idle_standby_s)
+			put_aside(d, m, email);
 		expect_end(d, end_s, unused_s);
+	}
 }
 
 /* Every address that has a session, a token or a machine. Return: 0 to go on. */

@@ -20,7 +20,7 @@ struct store;
  * one that nobody uses.
  */
 
-/** struct doorman_config - borrowed; @audit may be NULL; @idle_stop_s: a machine that nobody uses for so long stops; 0: never; @stop_machines: policy for the machines of people who are removed */
+/** struct doorman_config - borrowed; @audit may be NULL; @idle_stop_s: a machine that nobody uses for so long stops, @idle_standby_s: is put aside; 0: never; @stop_machines: policy for the machines of people who are removed */
 struct doorman_config {
 	struct loop *loop;
 	struct audit *audit;
@@ -29,7 +29,7 @@ struct doorman_config {
 	struct machines *machines;
 	struct attach_hub *hub;
 	bool stop_machines;
-	int64_t idle_stop_s;
+	int64_t idle_stop_s, idle_standby_s;
 };
 
 /** doorman_create() - looks once at start too: dates may have passed while nobody ran. NULL without memory */

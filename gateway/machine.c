@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "auth/secret.h"
 #include "auth/store.h"
@@ -25,6 +27,7 @@
 #include "gateway/secrets.h"
 #include "gateway/setup.h"
 #include "gateway/shell.h"
+#include "gateway/standby.h"
 #include "gateway/stream.h"
 #include "gateway/viewer.h"
 #include "hv/agent/host.h"
@@ -46,6 +49,8 @@
  * @up:       as the last event said; @was_ready: as the last state; @recalled: its state is that of a former process
  * @unnamed:  a clone that has not said yet that it knows who it is: nobody uses it
  * @found:    it ran already when this gateway started
+ * @aside:    put aside, or woken and not ready yet: its shells are there still
+ * @rouse:    somebody uses it: it is woken
  * @spare:    nobody's yet, kept ready: then in another list; @spare_ready: it can be handed out; @kind: of it, as pool_kind()
  * @gone:     the free that is put off, for hv's hooks must not destroy a machine
  */
@@ -67,7 +72,9 @@ struct machine {
 	char refused[256];
 	struct vm_size asked;
 	uint64_t used_ms; /* loop_now_ms() of the last use */
-	bool deleting, up, was_ready, recalled, unnamed, found, spare, spare_ready;
+	bool deleting, up, was_ready, recalled, unnamed, found, spare, spare_ready, aside;
+	int memory_fd; /* owned: it is being written to; -1 without */
+	struct loop_task rouse;
 	char kind[POOL_KIND_BYTES];
 };
 
@@ -80,6 +87,7 @@ struct machines {
 	struct machine *first, **last, *spares; /* owned */
 	struct pool *pool;	       /* owned */
 	struct shells_shared shells;
+	char standby_dir[SHELL_RING_DIR_BYTES];
 	void (*on_event)(void *arg, const struct machine *m, enum machine_event what, const char *reason);
 	void (*on_stream)(void *stream_arg, struct stream *s);
 	void *arg, *stream_arg;
@@ -96,7 +104,7 @@ static enum hv_state state_of(const struct machine *m)
 
 static bool at_rest(enum hv_state s)
 {
-	return s == HV_REQUESTED || s == HV_STOPPED || s == HV_FAILED;
+	return s == HV_REQUESTED || s == HV_STOPPED || s == HV_FAILED || s == HV_STANDBY;
 }
 
 static void tell(const struct machine *m, enum machine_event what, const char *reason)
@@ -128,6 +136,8 @@ static void unlink_machine(struct machine *m)
 static void free_machine(struct machine *m)
 {
 	loop_cancel(m->ms->loop, &m->gone);
+	loop_cancel(m->ms->loop, &m->rouse);
+	m->memory_fd = fd_close(m->memory_fd);
 	if (m->vm)
 		m->vm = hv_vm_destroy(m->vm);
 	m->shells = shells_destroy(m->shells);
@@ -183,6 +193,7 @@ static struct machine *new_machine(struct machines *ms, const struct vm_row *row
 	if (!m)
 		return NULL;
 	m->ms = ms;
+	m->memory_fd = -1;
 	m->owner = row->owner;
 	m->created_s = row->created_s;
 	memcpy(m->id, row->id, sizeof(m->id));
@@ -228,6 +239,7 @@ static int forget(struct machine *m, struct err *e)
 	if (m->ms->disks && disks_remove_of(m->ms->disks, m->id_text, &why) < 0)
 		log_err("machine %s: its disks stay: %s", m->id_text, why.msg);
 	shells_forget(m->shells);
+	standby_drop(m->ms->standby_dir, m->id_text);
 	tell(m, MACHINE_GONE, "");
 	m->ms->deleted++;
 	unlink_machine(m);
@@ -254,7 +266,8 @@ static void run_gone(struct loop_task *task)
 /* So that the next process knows it. */
 static void keep_rest(const struct machine *m, const struct hv_view *view)
 {
-	enum vm_rest rest = !at_rest(view->state) ? VM_REST_UP : view->state == HV_FAILED ? VM_REST_FAILED : VM_REST_STOPPED;
+	enum vm_rest rest = !at_rest(view->state) ? VM_REST_UP : view->state == HV_FAILED ? VM_REST_FAILED :
+			    view->state == HV_STANDBY ? VM_REST_STANDBY : VM_REST_STOPPED;
 	struct err e = { 0 };
 
 	if (store_vm_rest(m->ms->store, m->id, rest, rest == VM_REST_UP || !view->reason ? "" : view->reason, &e) < 0)
@@ -285,6 +298,11 @@ static void guest_gone(struct machine *m, const char *why)
 {
 	if (m->tie)
 		agent_tie_rest(m->tie);
+	m->aside = false;
+	if (m->memory_fd >= 0) { /* it has ended while it was written */
+		m->memory_fd = fd_close(m->memory_fd);
+		standby_drop(m->ms->standby_dir, m->id_text);
+	}
 	programs_gone(m, why);
 }
 
@@ -328,7 +346,15 @@ static void on_state(void *arg, struct hv_vm *vm)
 		ms->failed++;
 	m->recalled = false;
 	note_state(m, &view);
-	if (at_rest(view.state) || view.state == HV_PLACING)
+	if (view.state == HV_READY)
+		stream_speak(m->console);
+	if (view.state == HV_STANDBY) {
+		if (m->tie)
+			agent_tie_rest(m->tie);
+	} else if (view.state == HV_READY && view.wakes && m->aside) {
+		m->aside = false;
+		standby_drop(ms->standby_dir, m->id_text);
+	} else if (at_rest(view.state) || (view.state == HV_PLACING && !view.wakes))
 		guest_gone(m, "the machine has stopped");
 	else if (view.state == HV_BOOTING && m->was_ready)
 		programs_gone(m, "the machine was started anew"); /* its agent will be another one: on_agent() follows */
@@ -341,10 +367,16 @@ static void on_state(void *arg, struct hv_vm *vm)
 static void on_console(void *arg, struct hv_vm *vm, const struct hv_console *c)
 {
 	struct machine *m = hv_vm_owner(vm);
-	int r = stream_open(m->console, c);
+	struct hv_console con = *c;
+	struct hv_view view;
+	int r;
 
 	(void)arg;
+	hv_vm_view(vm, &view);
 	m->found = c->adopted;
+	if (view.wakes && standby_ring(m->ms->standby_dir, m->id_text, con.ring_fd, con.ring_bytes) == 0)
+		con.adopted = true;
+	r = stream_open(m->console, &con);
 	if (r < 0)
 		log_err("machine %s: its console cannot be served: %s", m->id_text, strerror(-r));
 	else if (!m->spare)
@@ -357,7 +389,8 @@ static void on_exit_hook(void *arg, struct hv_vm *vm, int code, int signal)
 	struct machine *m = hv_vm_owner(vm);
 
 	(void)arg;
-	stream_exit(m->console, code, signal);
+	if (!m->aside)
+		stream_exit(m->console, code, signal);
 }
 
 static void on_online(void *arg)
@@ -367,7 +400,7 @@ static void on_online(void *arg)
 	log_info("the helper is connected");
 	/* What was not found running has ended while nobody looked. */
 	for (struct machine *m = ms->first; m; m = m->next) {
-		if (at_rest(state_of(m)))
+		if (at_rest(state_of(m)) && !m->aside)
 			programs_gone(m, "the machine has stopped");
 	}
 }
@@ -485,8 +518,12 @@ static void introduce(struct machine *m, const struct hv_view *view, const uint8
 	struct err e = { 0 };
 
 	m->unnamed = false;
-	if (store_vm_boot(m->ms->store, m->id, before, &e) == 0 && memcmp(before, boot_id, sizeof(before)) == 0)
+	if (store_vm_boot(m->ms->store, m->id, before, &e) == 0 && memcmp(before, boot_id, sizeof(before)) == 0) {
+		memcpy(m->boot_id, boot_id, sizeof(m->boot_id));
+		if (view->wakes) /* it knows all but how late it is */
+			agent_tie_identify(m->tie, m->spec.name, m->id, NULL, NULL);
 		return;
+	}
 	if (view->cloned || (m->found && agent_host_version(agent_tie_host(m->tie)) >= AGENT_VERSION_REBIRTH &&
 			     m->spec.confidential == VM_CONFIDENTIAL_NONE)) {
 		introduce_clone(m, view);
@@ -643,8 +680,38 @@ static void on_resized(void *arg, struct hv_vm *vm, const char *why)
 	stream_notify(m->console);
 }
 
+/* The guest stands still. What is kept must be whole before its process is ended. */
+static int on_saved(void *arg, struct hv_vm *vm, const char *vmm, const char *why)
+{
+	struct machines *ms = arg;
+	struct machine *m = hv_vm_owner(vm);
+	struct standby_meta meta = { .key = 0 };
+	struct iovec ring[2];
+	struct err e = { 0 };
+	int r = why ? err_set(&e, -EIO, "%s", why) : hv_vm_wake_key(vm, &meta.key);
+
+	m->memory_fd = fd_close(m->memory_fd);
+	(void)snprintf(meta.vmm, sizeof(meta.vmm), "%s", vmm);
+	if (r == 0) {
+		stream_settle(m->console);
+		stream_ring(m->console, ring);
+		r = standby_commit(ms->standby_dir, m->id_text, ring, &meta, &e);
+	}
+	if (r < 0) {
+		standby_drop(ms->standby_dir, m->id_text);
+		log_warn("machine %s is not put aside: %s", m->id_text, e.msg);
+		(void)snprintf(m->refused, sizeof(m->refused), "it is not put aside: %.200s", e.msg);
+		notify(m);
+		return r;
+	}
+	log_info("machine %s is put aside: %llu MiB", m->id_text, (unsigned long long)meta.bytes >> 20);
+	stream_sleep(m->console);
+	m->aside = true;
+	return 0;
+}
+
 static const struct hv_hooks hv_hooks = {
-	.on_prepare = on_prepare, .on_disks = on_disks, .on_resized = on_resized, .on_state = on_state, .on_console = on_console, .on_agent = on_agent, .on_exit = on_exit_hook, .on_online = on_online, .on_offline = on_offline,
+	.on_saved = on_saved, .on_prepare = on_prepare, .on_disks = on_disks, .on_resized = on_resized, .on_state = on_state, .on_console = on_console, .on_agent = on_agent, .on_exit = on_exit_hook, .on_online = on_online, .on_offline = on_offline,
 };
 
 /* --- machines that are kept ready --- */
@@ -754,6 +821,7 @@ static void reveal(struct machine *m)
 
 	hv_vm_view(m->vm, &view);
 	m->was_ready = true;
+	stream_speak(m->console);
 	note_state(m, &view);
 	tell_stream(m, m->console);
 	name_spare(m);
@@ -767,9 +835,28 @@ struct loading {
 	struct err *e;
 };
 
+/* It shows its last screen, and waits to be woken. */
+static int recall_aside(struct machine *m)
+{
+	const char *dir = m->ms->standby_dir;
+	struct standby_meta meta;
+	_close_ int memory = standby_open(dir, m->id_text, &meta);
+	_close_ int ring = memory < 0 ? -1 : memfd_create("terrarium-ring", MFD_CLOEXEC);
+
+	if (ring < 0 || ftruncate(ring, meta.ring_bytes) < 0 || standby_ring(dir, m->id_text, ring, meta.ring_bytes) < 0 ||
+	    stream_open_asleep(m->console, fd_take(&ring), meta.ring_bytes) < 0)
+		return -EIO;
+	hv_vm_recall(m->vm, HV_STANDBY, "");
+	m->aside = true;
+	return 0;
+}
+
 static void recall(struct machine *m, const struct vm_row *row)
 {
 	m->recalled = true;
+	if (row->rest == VM_REST_STANDBY && recall_aside(m) == 0)
+		return;
+	standby_drop(m->ms->standby_dir, m->id_text);
 	if (row->rest == VM_REST_UP)
 		hv_vm_recall(m->vm, HV_STOPPED, "it was gone when this server came back: the host or the helper terrarium-netd was restarted");
 	else if (row->rest != VM_REST_UNKNOWN)
@@ -838,6 +925,9 @@ int machines_create(struct machines **out, struct loop *loop, struct store *stor
 		log_warn("no randomness to tell connections to guests apart by");
 	(void)snprintf(ms->shells.ring_dir, sizeof(ms->shells.ring_dir), "%s", c->ring_dir ? c->ring_dir : "");
 	r = ms->shells.ring_dir[0] ? ring_dir_prepare(ms->shells.ring_dir, e) : 0;
+	(void)snprintf(ms->standby_dir, sizeof(ms->standby_dir), "%s", c->standby_dir ? c->standby_dir : "");
+	if (r == 0 && ms->standby_dir[0])
+		r = standby_prepare(ms->standby_dir, e);
 	if (r < 0) {
 		free(ms);
 		return r;
@@ -1219,19 +1309,100 @@ static int offline(const struct machine *m, struct err *e)
 	return hv_online(m->ms->hv) ? 0 : err_set(e, MACHINE_E_OFFLINE, "the helper that runs machines is away");
 }
 
+/* What hv refuses with a reason for people. */
+static int refused(int r)
+{
+	return r == -EOPNOTSUPP || r == -EINVAL || r == -EBUSY ? MACHINE_E_CANNOT : r;
+}
+
+/* What was kept of it is of no use, or not wanted. */
+static void discard(struct machine *m)
+{
+	standby_drop(m->ms->standby_dir, m->id_text);
+	m->aside = false;
+	hv_vm_discard(m->vm);
+}
+
+/* On from where it was put aside. If that cannot be, it boots. */
+static int wake(struct machine *m, struct err *e)
+{
+	struct standby_meta meta;
+	uint64_t key = 0;
+	_close_ int fd = standby_open(m->ms->standby_dir, m->id_text, &meta);
+	int r = fd < 0 ? fd : hv_vm_wake_key(m->vm, &key);
+
+	if (r >= 0 && key == meta.key) {
+		r = hv_vm_wake(m->vm, fd, meta.vmm, e);
+		if (r == 0)
+			(void)fd_take(&fd);
+		return r;
+	}
+	log_warn("machine %s boots, for %s", m->id_text, r < 0 ? "what was kept of it is damaged" :
+		 "its image, its size, the processor or QEMU is another one than when it was put aside");
+	discard(m);
+	return hv_vm_start(m->vm, e);
+}
+
+static void run_rouse(struct loop_task *task)
+{
+	struct machine *m = container_of(task, struct machine, rouse);
+	struct err e = { 0 };
+
+	if (state_of(m) == HV_STANDBY && !m->deleting && wake(m, &e) < 0)
+		log_warn("machine %s is not woken: %s", m->id_text, e.msg);
+}
+
+void machine_rouse(struct machine *m)
+{
+	if (state_of(m) == HV_STANDBY)
+		loop_defer(m->ms->loop, &m->rouse, run_rouse);
+}
+
+int machine_suspend(struct machine *m, struct err *e)
+{
+	int r;
+
+	if (m->deleting || state_of(m) != HV_READY || m->unnamed || m->memory_fd >= 0)
+		return wrong_state(m, "put aside", e);
+	/* Meanwhile another machine may use it, and what this one remembers of it would be wrong. */
+	if (m->spec.home[0])
+		return err_set(e, MACHINE_E_CANNOT, "a machine with a home that other machines can use cannot be put aside");
+	if (!m->ms->standby_dir[0])
+		return err_set(e, MACHINE_E_CANNOT, "there is no directory for machines that are put aside");
+	if (offline(m, e))
+		return MACHINE_E_OFFLINE;
+	r = standby_begin(m->ms->standby_dir, m->id_text, m->spec.memory_bytes, e);
+	if (r < 0)
+		return MACHINE_E_CANNOT;
+	m->memory_fd = r;
+	m->refused[0] = '\0';
+	r = refused(hv_vm_suspend(m->vm, m->memory_fd, e));
+	if (r != 0) {
+		m->memory_fd = fd_close(m->memory_fd);
+		standby_drop(m->ms->standby_dir, m->id_text);
+	}
+	return r;
+}
+
 int machine_start(struct machine *m, struct err *e)
 {
 	if (m->deleting || !at_rest(state_of(m)))
 		return wrong_state(m, "started", e);
 	if (home_taken(m->ms, m->owner, &m->spec, m, e))
 		return MACHINE_E_CANNOT;
-	return offline(m, e) ? MACHINE_E_OFFLINE : hv_vm_start(m->vm, e);
+	if (offline(m, e))
+		return MACHINE_E_OFFLINE;
+	return state_of(m) == HV_STANDBY ? wake(m, e) : hv_vm_start(m->vm, e);
 }
 
 int machine_stop(struct machine *m, enum hv_stop how, struct err *e)
 {
 	enum hv_state s = state_of(m);
 
+	if (s == HV_STANDBY) {
+		discard(m);
+		return 0;
+	}
 	/* Stopping twice is fine when the second one is meant to be harder. */
 	if (at_rest(s) || (s == HV_STOPPING && how == HV_STOP_ASK))
 		return wrong_state(m, "stopped", e);
@@ -1248,13 +1419,9 @@ int machine_restart(struct machine *m, struct err *e)
 		return MACHINE_E_CANNOT;
 	if (offline(m, e))
 		return MACHINE_E_OFFLINE;
+	if (s == HV_STANDBY)
+		discard(m);
 	return at_rest(s) ? hv_vm_start(m->vm, e) : hv_vm_reset(m->vm, e);
-}
-
-/* What hv refuses with a reason for people. */
-static int refused(int r)
-{
-	return r == -EOPNOTSUPP || r == -EINVAL || r == -EBUSY ? MACHINE_E_CANNOT : r;
 }
 
 int machine_pause(struct machine *m, struct err *e)

@@ -51,6 +51,7 @@ enum machine_event { MACHINE_UP /* starts, or was found running */, MACHINE_STOP
 /**
  * struct machines_config - what machines need to be told
  * @disks:      borrowed; NULL: machines have none
+ * @standby_dir: where what is put aside is kept; NULL or "": nothing is
  * @ring_dir:   where the rings of shells are kept; NULL or "": no shells. @shells_max: of one machine
  * @on_event: @reason in words, may be empty; may stop no machine. NULL for none
  * @on_stream: a stream of a machine has been opened, fresh or found again; NULL for none
@@ -59,7 +60,7 @@ struct machines_config {
 	struct hv_config hv;
 	struct disks *disks;
 	struct pool_config pool;
-	const char *ring_dir;
+	const char *ring_dir, *standby_dir;
 	uint32_t shells_max;
 	void (*on_event)(void *arg, const struct machine *m, enum machine_event what, const char *reason);
 	void (*on_stream)(void *stream_arg, struct stream *s);
@@ -139,6 +140,11 @@ int machine_restart(struct machine *m, struct err *e);
 /** machine_pause(), machine_resume() - ready <-> paused. Return: 0, MACHINE_E_STATE, _CANNOT or _OFFLINE */
 int machine_pause(struct machine *m, struct err *e);
 int machine_resume(struct machine *m, struct err *e);
+
+/** machine_suspend() - ready -> standby: put aside, with all that is in its memory, into a file; machine_start() wakes it. Return: as machine_pause() */
+int machine_suspend(struct machine *m, struct err *e);
+/** machine_rouse() - somebody uses it: it is woken if it is put aside. Cheap to call always */
+void machine_rouse(struct machine *m);
 
 /** machine_size() - what it has, or is being changed to */
 void machine_size(const struct machine *m, struct vm_size *out);

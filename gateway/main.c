@@ -249,7 +249,7 @@ static int make_disks(struct gateway *g, struct err *e)
 static int make_machines(struct gateway *g, struct err *e)
 {
 	const struct settings *s = &g->settings;
-	char ring_dir[sizeof(s->state_dir) + 8];
+	char ring_dir[sizeof(s->state_dir) + 8], standby_dir[sizeof(s->state_dir) + 16];
 	struct machines_config c = {
 		.hv = { .helper_socket = s->helper_socket, .driver = s->driver, .ch_seccomp = s->cloud_hypervisor_seccomp, .ch_landlock = s->cloud_hypervisor_landlock, .firmware = s->snp_firmware, .image_key = s->image_key, .images = s->images, .machine = s->machine,
 			.accel = s->accel, .state_dir = s->state_dir, .local_command = s->local_command,
@@ -257,11 +257,12 @@ static int make_machines(struct gateway *g, struct err *e)
 			.boot_deadline_ms = s->boot_deadline, .stop_deadline_ms = s->stop_deadline,
 			.templates = s->templates },
 		.pool = { .min = (unsigned)s->pool_min, .max = s->templates ? (unsigned)s->pool_max : 0, .reserve_bytes = s->pool_reserve },
-		.disks = g->disks, .ring_dir = ring_dir, .shells_max = (uint32_t)s->shells_per_machine, .on_event = on_machine, .arg = g,
+		.disks = g->disks, .ring_dir = ring_dir, .standby_dir = standby_dir, .shells_max = (uint32_t)s->shells_per_machine, .on_event = on_machine, .arg = g,
 		.on_stream = on_stream, .stream_arg = g,
 	};
 
 	find_ring_dir(s, ring_dir, sizeof(ring_dir));
+	(void)snprintf(standby_dir, sizeof(standby_dir), "%s/standby", s->state_dir);
 	if (sched_create(&g->sched, &g->loop) < 0)
 		return err_set(e, -ENOMEM, "no memory for the scheduler");
 	return machines_create(&g->machines, &g->loop, g->store, g->sched, &c, e);
@@ -399,7 +400,8 @@ static int make_doorman(struct gateway *g, struct err *e)
 {
 	const struct doorman_config c = { .loop = &g->loop, .audit = g->audit, .access = g->access, .store = g->store, .machines = g->machines, .hub = g->hub,
 					  .stop_machines = strcmp(g->settings.on_removal, "stop") == 0,
-					  .idle_stop_s = (int64_t)(g->settings.idle_stop / 1000) };
+					  .idle_stop_s = (int64_t)(g->settings.idle_stop / 1000),
+					  .idle_standby_s = (int64_t)(g->settings.idle_standby / 1000) };
 
 	g->doorman = doorman_create(&c);
 	if (!g->doorman)

@@ -59,7 +59,7 @@ struct settings {
 	bool request_access, share_open;
 	char ring_dir[256], preview_domain[256], tls_cert[256], tls_key[256];
 	int64_t shells_per_machine;
-	uint64_t idle_timeout, idle_stop;
+	uint64_t idle_timeout, idle_stop, idle_standby;
 	char disk_dir[256];
 	uint64_t quota_disk, home_size;
 	uint64_t quota_memory, quota_lifetime, token_life;

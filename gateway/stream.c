@@ -88,6 +88,8 @@ struct stream {
 	bool eof, exited, ended;
 	bool relayed; /* see struct hv_console */
 	bool deaf; /* the console takes no input any more */
+	bool asleep; /* its process is put aside */
+	bool mute; /* see struct hv_console */
 	bool up;   /* the line's far end is there */
 	bool input_over; /* of a command: told the line when nothing is held any more */
 	char why[80];
@@ -178,6 +180,8 @@ static void on_linger(struct ev_loop *ev, ev_timer *timer, int events)
 	ev_timer_stop(ev, timer);
 	gate(s);
 }
+
+static void forget(struct stream *s);
 
 static void let_go(struct stream *s)
 {
@@ -296,6 +300,53 @@ void stream_exit(struct stream *s, int code, int signal)
 	ev_timer_again(s->loop->ev, &s->grace);
 }
 
+void stream_speak(struct stream *s)
+{
+	if (!s->mute)
+		return;
+	s->mute = false;
+	if (s->held.len > 0 && s->fd >= 0)
+		ev_io_start(s->loop->ev, &s->writer);
+}
+
+void stream_settle(struct stream *s)
+{
+	ssize_t n = 1;
+
+	while (is_open(s) && s->fd >= 0 && n > 0) {
+		n = ring_read(&s->ring, s->fd, RING_READ_MAX);
+		s->untold += n > 0 ? (uint32_t)n : 0;
+	}
+	if (is_open(s))
+		tell_output(s);
+}
+
+void stream_sleep(struct stream *s)
+{
+	let_go(s);
+	s->asleep = true;
+}
+
+void stream_ring(const struct stream *s, struct iovec out[2])
+{
+	out[0] = (struct iovec){ .iov_base = s->ring.header, .iov_len = s->ring.map_bytes - 2 * (size_t)s->ring.size };
+	out[1] = (struct iovec){ .iov_base = s->ring.data, .iov_len = s->ring.size };
+}
+
+int stream_open_asleep(struct stream *s, int ring_fd, uint32_t ring_bytes)
+{
+	int r;
+
+	forget(s);
+	r = ring_open(&s->ring, ring_fd, ring_bytes, RING_SOCKET, true);
+	if (r < 0)
+		return r;
+	s->asleep = true;
+	s->size = ring_size(&s->ring);
+	tell(s, NULL, VIEWER_EPOCH);
+	return 0;
+}
+
 size_t stream_read(const struct stream *s, uint64_t offset, uint8_t *out, size_t cap)
 {
 	uint64_t left = ring_end(&s->ring) - offset;
@@ -408,7 +459,7 @@ static uint64_t wanted(const struct stream *s)
 /* Will nothing that is typed ever be read? */
 static bool is_deaf(const struct stream *s)
 {
-	return is_open(s) && !s->line && (s->fd < 0 || s->eof || s->deaf);
+	return is_open(s) && !s->line && !s->asleep && (s->fd < 0 || s->eof || s->deaf);
 }
 
 static void on_writable(struct ev_loop *ev, ev_io *io, int events)
@@ -473,7 +524,7 @@ int stream_input(struct stream *s, uint64_t offset, const uint8_t *data, size_t 
 		tell_typed(s, data, len);
 	if (s->line)
 		return line_input(s, data, len);
-	if (s->fd >= 0 && s->held.len == 0) {
+	if (s->fd >= 0 && s->held.len == 0 && !s->mute) {
 		n = give(s, data, len);
 		if (n < 0) {
 			drop_input(s, n);
@@ -482,7 +533,7 @@ int stream_input(struct stream *s, uint64_t offset, const uint8_t *data, size_t 
 	}
 	if ((size_t)n < len && buf_add(&s->held, data + n, len - (size_t)n) < 0)
 		return STREAM_E_FULL;
-	if (s->held.len > 0 && s->fd >= 0 && !ev_is_active(&s->pacer))
+	if (s->held.len > 0 && s->fd >= 0 && !s->mute && !ev_is_active(&s->pacer))
 		ev_io_start(s->loop->ev, &s->writer);
 	if (n > 0)
 		tell(s, NULL, VIEWER_INPUT);
@@ -700,7 +751,7 @@ static void forget(struct stream *s)
 	let_go(s);
 	drop_mark(s);
 	ring_close(&s->ring);
-	s->eof = s->exited = s->ended = s->deaf = s->up = s->input_over = false;
+	s->eof = s->exited = s->ended = s->deaf = s->asleep = s->up = s->input_over = false;
 	s->given = 0;
 	s->why[0] = '\0';
 	s->exit_code = s->exit_signal = 0;
@@ -727,6 +778,7 @@ int stream_open(struct stream *s, const struct hv_console *c)
 		log_warn("stream %s: the ring that was left behind is damaged: earlier output is lost", s->id);
 	s->fd = c->fd;
 	s->relayed = c->relayed;
+	s->mute = c->mute;
 	if (s->size.cols == 0)
 		s->size = ring_size(&s->ring);
 	apply_size(s);
@@ -734,7 +786,7 @@ int stream_open(struct stream *s, const struct hv_console *c)
 		buf_finish(&s->held); /* meant for another process; what was typed ahead of the first one is kept for it */
 	sched_source_init(&s->source, s->sched, s->fd, on_serve);
 	ev_io_set(&s->writer, s->fd, EV_WRITE);
-	if (s->held.len > 0)
+	if (s->held.len > 0 && !s->mute)
 		ev_io_start(s->loop->ev, &s->writer);
 	if (ring_epoch(&s->ring) != before)
 		tell(s, NULL, VIEWER_EPOCH);

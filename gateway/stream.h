@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 struct err;
 struct hv_console;
@@ -105,6 +106,22 @@ void stream_line_moved(struct stream *s, uint64_t written);
 
 /** stream_line_end() - nothing more comes: EXIT for every attachment. @why: copied; closes them, "" = it has just ended */
 void stream_line_end(struct stream *s, int code, int signal, const char *why);
+
+/**
+ * stream_settle() - the process of a console stands still and is put aside: read its last output
+ *
+ * stream_ring() gives what must be kept of its ring then; the next process's ring begins with that, adopted. stream_sleep() - the console's end is
+ * none, and what is typed waits for stream_open().
+ */
+void stream_settle(struct stream *s);
+void stream_ring(const struct stream *s, struct iovec out[2]);
+void stream_sleep(struct stream *s);
+
+/** stream_speak() - a console that was mute (struct hv_console) takes what is typed, and what was */
+void stream_speak(struct stream *s);
+
+/** stream_open_asleep() - the same, after this program was started anew; consumes @ring_fd. Return: 0 or -errno */
+int stream_open_asleep(struct stream *s, int ring_fd, uint32_t ring_bytes);
 
 /** stream_notify() - the machine's state changed: every attachment gets an EVENT of type "vm" */
 void stream_notify(struct stream *s);

@@ -25,6 +25,7 @@ static const struct hv_limits presets = {
 	.quit_ms = 3000,       /* QEMU quits in some ms */
 	.term_ms = 1000,
 	.clone_ms = 10000,     /* 0.1 s on an idle host; what is overdue boots instead */
+	.save_ms = 120000,     /* 16 GiB to a disk that takes 150 MB/s */
 	.kill_ms = 5000,       /* SIGKILL acts at once, unless a process hangs in the kernel */
 	.probe_ms = 10000,     /* a guest boots under KVM in 1 s */
 	.probe_wait_ms = 3000, /* then starting without KVM is better than waiting on */
@@ -37,7 +38,7 @@ static const struct hv_limits presets = {
 #define LANDLOCK_ABI_MIN 3 /* Cloud Hypervisor ends with an error where there is less */
 
 static const char *const state_names[] = {
-	"requested", "placing", "starting", "booting", "ready", "paused", "stopping", "stopped", "failed",
+	"requested", "placing", "starting", "booting", "ready", "paused", "stopping", "stopped", "failed", "standby",
 };
 _Static_assert(sizeof(state_names) / sizeof(state_names[0]) == HV_STATE_COUNT, "one name for each enum hv_state");
 
@@ -333,6 +334,7 @@ static struct hv_limits limits_of(const struct hv_limits *own)
 	OWN(term_ms);
 	OWN(kill_ms);
 	OWN(clone_ms);
+	OWN(save_ms);
 	OWN(probe_ms);
 	OWN(probe_wait_ms);
 	OWN(resets_ms);
@@ -439,7 +441,7 @@ struct hv_vm *hv_vm_destroy(struct hv_vm *vm)
 {
 	if (!vm)
 		return NULL;
-	assert(vm->state == HV_REQUESTED || vm->state == HV_STOPPED || vm->state == HV_FAILED);
+	assert(vm->state == HV_REQUESTED || vm->state == HV_STOPPED || vm->state == HV_FAILED || vm->state == HV_STANDBY);
 	vm_drop(vm);
 	unlink_vm(vm);
 	spec_finish(&vm->spec);
@@ -499,7 +501,7 @@ void hv_vm_view(const struct hv_vm *vm, struct hv_view *out)
 
 	*out = (struct hv_view){
 		.state = vm->state, .state_since_ms = vm->since_ms, .reason = vm->reason, .driver = d->name,
-		.accel = d->has_guest ? accels[vm->accel] : "", .can_resize = vm->can_resize, .cloned = vm->origin.begin == HV_BEGIN_CLONE,
+		.accel = d->has_guest ? accels[vm->accel] : "", .can_resize = vm->can_resize, .cloned = vm->origin.begin == HV_BEGIN_CLONE, .wakes = vm->origin.begin == HV_BEGIN_WAKE,
 	};
 	if (!vm->has_slot)
 		return;

@@ -20,12 +20,13 @@ struct hv_vm;
  *
  *   requested -> placing -> starting -> booting -> ready -> stopping -> stopped
  *                                                  ready <-> paused by hv_vm_pause() and hv_vm_resume()
+ *                                                  ready -> stopping -> standby by hv_vm_suspend(), standby -> placing by hv_vm_wake()
  *        any state but stopped -> failed(reason);   stopped | failed -> placing by hv_vm_start()
  *
  * placing: NET_ALLOC (and waiting for the accelerator probe), starting: VM_SPAWN, booting: process runs, ready: first prompt or agent hello.
  */
 enum hv_state {
-	HV_REQUESTED, HV_PLACING, HV_STARTING, HV_BOOTING, HV_READY, HV_PAUSED, HV_STOPPING, HV_STOPPED, HV_FAILED, HV_STATE_COUNT,
+	HV_REQUESTED, HV_PLACING, HV_STARTING, HV_BOOTING, HV_READY, HV_PAUSED, HV_STOPPING, HV_STOPPED, HV_FAILED, HV_STANDBY, HV_STATE_COUNT,
 };
 
 /** hv_state_name() - lower-case word for REST, logs and the page */
@@ -42,6 +43,7 @@ enum hv_console_kind {
  * @fd:      owned by the receiver; non-blocking
  * @ring_fd: owned by the receiver; memfd of ring_bytes, zero-filled on a fresh start, as the last gateway left it when @adopted
  * @adopted: the process was already running when this gateway started
+ * @mute:    nothing may be typed before the machine is ready: a guest that is being restored loses it
  * @relayed: between the PTY and the guest's terminal stands a VMM: the PTY's modes say nothing about the guest, and what is typed is taken in
  *           however much it is, so it is given slowly
  */
@@ -49,7 +51,7 @@ struct hv_console {
 	int fd, ring_fd;
 	uint32_t ring_bytes;
 	enum hv_console_kind kind;
-	bool adopted, relayed;
+	bool adopted, relayed, mute;
 };
 
 #define HV_DISKS_MAX 4
@@ -84,6 +86,11 @@ struct hv_hooks {
 	int (*on_prepare)(void *arg, struct hv_vm *vm, struct err *e);
 	/* Optional: the disks for its process, which is about to be started. Return: how many, or negative with @e */
 	int (*on_disks)(void *arg, struct hv_vm *vm, struct hv_disk out[HV_DISKS_MAX], struct err *e);
+	/*
+	 * Optional: hv_vm_suspend() is done, or was not for a reason: @why is NULL or that, in words. @vmm: for hv_vm_wake(). Return: 0 when the caller
+	 * has all that it needs to wake the machine: its process is ended then; else it goes on.
+	 */
+	int (*on_saved)(void *arg, struct hv_vm *vm, const char *vmm, const char *why);
 	/* Optional: hv_vm_resize() is done, or was refused for a reason: @why is NULL or that, in words. hv_vm_size() says what is so now. */
 	void (*on_resized)(void *arg, struct hv_vm *vm, const char *why);
 	/* The process has ended: @code or, when not 0, @signal. The console FD still holds the last output. */
@@ -132,13 +139,14 @@ struct hv_config {
  * @retry_ms: first pause before connecting again; doubles up to 32 times as much
  * @start_ms: from hv_vm_start() to a running process
  * @quit_ms, @term_ms, @kill_ms: rungs two to four of the stop ladder
+ * @save_ms: to write a machine that is put aside
  * @clone_ms: from the start of the process to ready, for a machine that is cloned or woken; then it boots
  * @probe_ms: for a guest to boot under KVM; @probe_wait_ms: how long a machine waits for that before it starts without KVM
  * @resets, @resets_ms: so many reboots within that time, without reaching ready, are a reboot loop
  * @resets_gap_ms: resets that follow one another quicker are one reboot (q35's firmware resets up to ten times for one)
  */
 struct hv_limits {
-	uint64_t call_ms, retry_ms, start_ms, quit_ms, term_ms, kill_ms, clone_ms, probe_ms, probe_wait_ms, resets_ms, resets_gap_ms;
+	uint64_t call_ms, retry_ms, start_ms, quit_ms, term_ms, kill_ms, clone_ms, save_ms, probe_ms, probe_wait_ms, resets_ms, resets_gap_ms;
 	uint32_t resets;
 };
 
@@ -173,7 +181,7 @@ struct hv_vm *hv_vm_create(struct hv *hv, const uint8_t id[16], const struct vm_
  */
 void hv_vm_recall(struct hv_vm *vm, enum hv_state state, const char *reason);
 
-/** hv_vm_destroy() - forget a machine that is requested, stopped or failed; asserts the state. Returns NULL */
+/** hv_vm_destroy() - forget a machine that is requested, stopped, failed or in standby; asserts the state. Returns NULL */
 struct hv_vm *hv_vm_destroy(struct hv_vm *vm);
 
 void *hv_vm_owner(const struct hv_vm *vm);
@@ -251,6 +259,7 @@ int hv_vm_confidential(const struct hv_vm *vm, struct confidential *out, struct 
  * @reason:   why it failed or stopped, in words; empty otherwise
  * @driver:   "cloud-hypervisor", "qemu" or "local"; @accel: "kvm", "tcg" or "" for none
  * @cloned: this life of it began as a clone: it has yet to be told who it is when its agent answers for the first time
+ * @wakes: this life of it goes on from hv_vm_wake(): all that it knew it knows
  * @can_resize: the guest learns the terminal's size (a PTY); false on a bare serial line
  * @ip4, @ip6, @gw4: textual, empty without a network
  */
@@ -258,7 +267,7 @@ struct hv_view {
 	enum hv_state state;
 	uint64_t state_since_ms;
 	const char *reason, *driver, *accel;
-	bool can_resize, cloned;
+	bool can_resize, cloned, wakes;
 	uint8_t mac_bytes[6];
 	char ip4[16], gw4[16], ip6[46], gw6[46], mac[18];
 	uint8_t prefix4, prefix6;
@@ -287,6 +296,28 @@ bool hv_vm_fits(const struct hv_vm *vm);
 
 /** hv_vm_become() - a clone that was nobody's is somebody's: another name and terminal, all else as before */
 void hv_vm_become(struct hv_vm *vm, const struct vm_spec *spec);
+
+/**
+ * hv_vm_suspend() - ready -> standby: write the guest and all of its memory to @fd, then end its process
+ * @fd: a file, open for writing; stays the caller's
+ *
+ * on_saved() follows. Return: 0, or negative with @e: -EINVAL (wrong state), -EOPNOTSUPP (not with this driver), -EBUSY.
+ */
+int hv_vm_suspend(struct hv_vm *vm, int fd, struct err *e);
+
+/**
+ * hv_vm_wake() - standby -> placing: go on from what was written to @fd by @vmm
+ * @fd: open for reading; consumed on success
+ *
+ * If it cannot go on from that, it boots. Return: 0, or negative with @e.
+ */
+int hv_vm_wake(struct hv_vm *vm, int fd, const char *vmm, struct err *e);
+
+/** hv_vm_wake_key() - digest of what must be the same on both sides: size, disk with the root, machine, processor, QEMU. Return: 0 or negative */
+int hv_vm_wake_key(const struct hv_vm *vm, uint64_t *out);
+
+/** hv_vm_discard() - standby -> stopped: what was written is of no use any more */
+void hv_vm_discard(struct hv_vm *vm);
 
 /** struct hv_counters - bytes and frames that guests have received and sent, read from disks and written to them */
 struct hv_counters {

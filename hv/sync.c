@@ -46,7 +46,7 @@ bool sync_was_ready(struct hv_vm *vm, const struct hv_console *console)
 
 static bool at_rest(const struct hv_vm *vm)
 {
-	return vm->state == HV_REQUESTED || vm->state == HV_STOPPED || vm->state == HV_FAILED;
+	return vm->state == HV_REQUESTED || vm->state == HV_STOPPED || vm->state == HV_FAILED || vm->state == HV_STANDBY;
 }
 
 /* A machine whose process we know. */

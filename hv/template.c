@@ -91,7 +91,7 @@ static int make_key(struct hv *hv, const struct vm_spec *s, char out[KEY_BYTES])
 	/* What is on a machine's own disks is its own: no clone of another may have seen them. */
 	if (s->overlay_bytes || s->data_bytes || s->home[0])
 		return -EOPNOTSUPP;
-	if (!hv->c.templates || s->confidential != VM_CONFIDENTIAL_NONE || hv_driver_for(hv, s) != &hv_driver_qemu || hv->accel == HV_ACCEL_AUTO)
+	if (s->confidential != VM_CONFIDENTIAL_NONE || hv_driver_for(hv, s) != &hv_driver_qemu || hv->accel == HV_ACCEL_AUTO)
 		return -EOPNOTSUPP;
 	if (image_load(&img, hv->c.images, s->image, hv->image_key, NULL) < 0)
 		return -ENOENT;
@@ -122,6 +122,24 @@ bool hv_vm_fits(const struct hv_vm *vm)
 	char key[KEY_BYTES];
 
 	return vm->origin.begin == HV_BEGIN_CLONE && make_key(vm->hv, &vm->spec, key) == 0 && digest(key) == vm->origin.kind;
+}
+
+int hv_vm_wake_key(const struct hv_vm *vm, uint64_t *out)
+{
+	char key[1024], host[352], root[96] = "";
+	const struct hv *hv = vm->hv;
+	struct image img;
+
+	if (image_load(&img, hv->c.images, vm->spec.image, hv->image_key, NULL) < 0)
+		return -ENOENT;
+	if (img.root)
+		file_stamp(img.root, root);
+	probe_host_stamp(host, sizeof(host));
+	(void)snprintf(key, sizeof(key), "root %.64s %s; %u processors, %llu bytes; network %d; machine %.16s; %s", img.root_digest, root,
+		       vm->spec.cpus, (unsigned long long)vm->spec.memory_bytes, vm->spec.net != VM_NET_NONE, hv->c.machine, host);
+	image_finish(&img);
+	*out = digest(key);
+	return 0;
 }
 
 static void drop(struct template *t)
@@ -409,7 +427,7 @@ enum hv_template_state hv_template(struct hv *hv, const struct vm_spec *spec, bo
 	char key[KEY_BYTES];
 	struct template *t;
 
-	if (!hv->online || make_key(hv, spec, key) < 0)
+	if (!hv->online || !hv->c.templates || make_key(hv, spec, key) < 0)
 		return HV_TEMPLATE_NONE;
 	drop_stale(hv, spec, key);
 	t = find(hv, key);
@@ -429,7 +447,7 @@ void template_lend(struct hv_vm *vm)
 	char key[KEY_BYTES];
 	struct template *t;
 
-	if (vm->probe || vm->template || vm->boots || vm->origin.begin != HV_BEGIN_BOOT || make_key(vm->hv, &vm->spec, key) < 0)
+	if (!vm->hv->c.templates || vm->probe || vm->template || vm->boots || vm->origin.begin != HV_BEGIN_BOOT || make_key(vm->hv, &vm->spec, key) < 0)
 		return;
 	drop_stale(vm->hv, &vm->spec, key);
 	t = find(vm->hv, key);

@@ -94,6 +94,7 @@ static const char *name_of(const struct hv_vm *vm)
 static void let_go(struct hv_vm *vm)
 {
 	vm_resize_ended(vm);
+	standby_stop(vm);
 	if (vm->instance && vm->driver->finish)
 		vm->driver->finish(vm, vm->instance);
 	free(vm->instance);
@@ -251,7 +252,7 @@ void vm_fail(struct hv_vm *vm, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (vm->state == HV_STOPPED || vm->state == HV_FAILED)
+	if (vm->state == HV_STOPPED || vm->state == HV_FAILED || vm->state == HV_STANDBY)
 		return;
 	if (vm->end != HV_FAILED) {
 		vm->end = HV_FAILED;
@@ -676,6 +677,7 @@ void vm_attach(struct hv_vm *vm, const struct netd_slot_info *info, int *fds, bo
 		vm_stop_from(vm, RUNG_TERM);
 		return;
 	}
+	console.mute = !adopted && vm->origin.begin >= HV_BEGIN_CLONE;
 	(void)fd_nonblock(console.fd);
 	vm->can_resize = console.kind == HV_CONSOLE_PTY;
 	ready = !vm->driver->has_guest || (adopted && sync_was_ready(vm, &console));
@@ -825,12 +827,6 @@ void hv_event(struct hv_vm *vm, enum hv_event ev, const char *reason)
 	}
 }
 
-void hv_event_saved(struct hv_vm *vm, const char *vmm, const char *why)
-{
-	if (vm->template)
-		template_saved(vm, vmm, why);
-}
-
 void hv_event_accel(struct hv_vm *vm, enum hv_accel accel)
 {
 	if (vm->accel == accel)
@@ -908,7 +904,7 @@ int hv_vm_start(struct hv_vm *vm, struct err *e)
 
 int hv_vm_stop(struct hv_vm *vm, enum hv_stop how, struct err *e)
 {
-	if (vm->state == HV_REQUESTED || vm->state == HV_STOPPED || vm->state == HV_FAILED)
+	if (vm->state == HV_REQUESTED || vm->state == HV_STOPPED || vm->state == HV_FAILED || vm->state == HV_STANDBY)
 		return wrong_state(vm, "stopped", e);
 	vm->again = false;
 	/* A guest that is not ready does not hear its power button yet. */
@@ -945,7 +941,7 @@ void vm_settle(struct hv_vm *vm)
 
 void hv_vm_recall(struct hv_vm *vm, enum hv_state state, const char *reason)
 {
-	assert(vm->state == HV_REQUESTED && (state == HV_STOPPED || state == HV_FAILED));
+	assert(vm->state == HV_REQUESTED && (state == HV_STOPPED || state == HV_FAILED || state == HV_STANDBY));
 	vm->recalled = state;
 	(void)snprintf(vm->reason, sizeof(vm->reason), "%s", reason);
 }
@@ -978,6 +974,7 @@ struct hv_vm *vm_create(struct hv *hv, const uint8_t id[16], const struct vm_spe
 	vm->end = vm->recalled = HV_STOPPED;
 	vm->since_ms = loop_now_ms();
 	vm->agent_fd = vm->origin.memory_fd = vm->origin.state_fd = -1;
+	ev_init(&vm->save_timer, NULL);
 	ev_init(&vm->deadline, on_deadline);
 	vm->deadline.data = vm;
 	vm->next = hv->first;

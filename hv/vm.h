@@ -48,6 +48,8 @@ struct hv_vm {
 	struct template *template; /* borrowed: the one that this machine is booted for; else NULL */
 	struct hv_origin origin;
 	bool boots; /* from nothing, because what it was to begin with did not do */
+	bool saving;	     /* it is being written; save_timer runs */
+	ev_timer save_timer;
 	bool lived; /* it has been ready since its process began */
 
 	struct helper_call call;
@@ -185,6 +187,8 @@ void template_booted(struct hv_vm *vm);
 void template_doubt(struct hv *hv, const struct hv_vm *vm);
 /** template_saved() - of hv_event_saved(), for the machine of a template */
 void template_saved(struct hv_vm *vm, const char *vmm, const char *why);
+/** standby_stop() - what is being written is of no interest any more; idempotent (standby.c) */
+void standby_stop(struct hv_vm *vm);
 /** template_finish_all() - when hv ends */
 void template_finish_all(struct hv *hv);
 /** origin_drop() - close what a process began with */

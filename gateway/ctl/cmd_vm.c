@@ -228,6 +228,24 @@ int cmd_vm_start(int argc, char **argv)
 	return r != CTL_GO ? r : act("vm start", "POST", "/start", &o, NULL);
 }
 
+int cmd_vm_suspend(int argc, char **argv)
+{
+	struct options o = { 0 };
+	const struct ctl_option table[] = { COMMON_OPTIONS(o), { 0 } };
+	int r = ctl_operand("vm suspend", "ID", table, argc, argv, &o.id);
+
+	return r != CTL_GO ? r : act("vm suspend", "POST", "/suspend", &o, NULL);
+}
+
+int cmd_vm_wake(int argc, char **argv)
+{
+	struct options o = { 0 };
+	const struct ctl_option table[] = { COMMON_OPTIONS(o), { 0 } };
+	int r = ctl_operand("vm wake", "ID", table, argc, argv, &o.id);
+
+	return r != CTL_GO ? r : act("vm wake", "POST", "/start", &o, NULL);
+}
+
 int cmd_vm_pause(int argc, char **argv)
 {
 	struct options o = { 0 };

@@ -57,6 +57,8 @@ static const struct cli_command commands[] = {
 	{ "vm start", "ID", "start it", cmd_vm_start },
 	{ "vm stop", "ID [--force] [--all]", "stop it", cmd_vm_stop },
 	{ "vm attest", "VM [--out DIR]", "evidence about a confidential machine, judged and kept", cmd_vm_attest },
+	{ "vm suspend", "ID", "put it aside, with its memory, to disk", cmd_vm_suspend },
+	{ "vm wake", "ID", "let it go on where it was put aside", cmd_vm_wake },
 	{ "vm pause", "ID", "hold it; its memory stays", cmd_vm_pause },
 	{ "vm resume", "ID", "let it go on", cmd_vm_resume },
 	{ "vm resize", "ID [--cpus N] [--memory MIB]", "other processors and memory", cmd_vm_resize },

@@ -43,6 +43,11 @@ struct machine *machine_of_stream(struct stream *s)
 	return (struct machine *)(void *)s;
 }
 
+void machine_rouse(struct machine *m)
+{
+	(void)m;
+}
+
 void machine_touch(struct machine *m)
 {
 	(void)m;

@@ -7,6 +7,6 @@ needs node curl qemu-system-x86_64
 [ -f build/images/micro/manifest.json ] || skip "no guest image: make image"
 
 start_netd
-start_gateway --driver=qemu --accel=tcg --templates=yes --pool-min=1 --pool-max=3 --per-person=8 --log-level=debug
+keep_gateway --driver=qemu --accel=tcg --templates=yes --pool-min=1 --pool-max=3 --per-person=8 --log-level=debug --state-dir="$T/state"
 wait_until 60 ready || fail "not ready"
 node tests/run/clones.mjs "$PORT" "$T" || fail "clones"

@@ -47,7 +47,7 @@ static size_t fake_seen;
 
 const char *hv_state_name(enum hv_state s)
 {
-	static const char *const names[] = { "requested", "placing", "starting", "booting", "ready", "paused", "stopping", "stopped", "failed" };
+	static const char *const names[] = { "requested", "placing", "starting", "booting", "ready", "paused", "stopping", "stopped", "failed", "standby" };
 
 	return names[s];
 }
@@ -248,6 +248,61 @@ bool hv_vm_fits(const struct hv_vm *vm)
 {
 	(void)vm;
 	return true;
+}
+
+int hv_vm_suspend(struct hv_vm *vm, int fd, struct err *e)
+{
+	(void)vm;
+	(void)fd;
+	return err_set(e, -EOPNOTSUPP, "no");
+}
+
+int hv_vm_wake(struct hv_vm *vm, int fd, const char *vmm, struct err *e)
+{
+	(void)vm;
+	(void)fd;
+	(void)vmm;
+	return err_set(e, -EINVAL, "no");
+}
+
+int hv_vm_wake_key(const struct hv_vm *vm, uint64_t *out)
+{
+	(void)vm;
+	*out = 0;
+	return 0;
+}
+
+void hv_vm_discard(struct hv_vm *vm)
+{
+	(void)vm;
+}
+
+void stream_speak(struct stream *s)
+{
+	(void)s;
+}
+
+void stream_settle(struct stream *s)
+{
+	(void)s;
+}
+
+void stream_ring(const struct stream *s, struct iovec out[2])
+{
+	(void)s;
+	(void)out;
+}
+
+void stream_sleep(struct stream *s)
+{
+	(void)s;
+}
+
+int stream_open_asleep(struct stream *s, int ring_fd, uint32_t ring_bytes)
+{
+	(void)s;
+	(void)ring_bytes;
+	return fd_close(ring_fd);
 }
 
 void hv_vm_become(struct hv_vm *vm, const struct vm_spec *spec)

@@ -53,6 +53,11 @@ struct machine *machine_of_stream(struct stream *s)
 	return (struct machine *)s;
 }
 
+void machine_rouse(struct machine *m)
+{
+	(void)m;
+}
+
 void machine_touch(struct machine *m)
 {
 	(void)m;
