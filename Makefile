@@ -323,9 +323,9 @@ story-long: all image build/tests-web.stamp build/tests/hv_boot
 
 # All tiers built twice and asked from inside, when something has changed that goes into them.
 story-images: build/story-images.stamp
-build/story-images.stamp: $(GUEST_SRC) $(wildcard tests/images/*) build/terrarium-agent build/terrarium-verity build/tests-web.stamp | all
+build/story-images.stamp: build/images/standard/manifest.json $(GUEST_SRC) $(wildcard tests/images/*) build/terrarium-agent build/terrarium-verity build/tests-web.stamp | all
 	$(Q)deploy/install-deps.sh image
-	$(Q)STORY_LIMIT=3600 tests/runner story tests/images/tiers.sh
+	$(Q)STORY_LIMIT=3600 tests/runner story tests/images/tiers.sh tests/images/packages.sh
 	@touch $@
 
 story: all image build/tests-web.stamp build/tests/netdc build/tests/tapwire build/tests/hv_boot build/tests/terrarium-agent-test build/tests/chaos_guest

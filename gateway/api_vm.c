@@ -170,7 +170,7 @@ static int read_spec(struct http_call *call, struct vm_spec *spec, struct recipe
 {
 	const struct api *api = call->app;
 	struct hv_host host;
-	int r = recipe_parse(recipe, call->json, e);
+	int r = recipe_parse(recipe, call->json, strcmp(api->settings->disk_dir, "none") != 0, e);
 
 	if (r == 0)
 		r = read_machine(call, spec, e);

@@ -14,12 +14,12 @@
 #define MIB (1LL << 20)
 
 /**
- * struct recipe - @image: NULL = the preset; @cpus, @memory: 0 = the preset; @packages: divided by blanks
+ * struct recipe - @image: NULL = the preset; @cpus, @memory: 0 = the preset; @disk: of its own, 0 = none; @packages: divided by blanks
  */
 static const struct recipe {
 	const char *name, *title, *description, *image, *packages, *script;
 	int cpus;
-	json_int_t memory;
+	json_int_t memory, disk;
 } recipes[] = {
 	{
 		.name = "minimal",
@@ -37,6 +37,7 @@ static const struct recipe {
 		.image = "standard",
 		.cpus = 1,
 		.memory = 512 * MIB,
+		.disk = 2048 * MIB,
 		.packages = "ca-certificates curl git nginx-light",
 		.script = "#!/bin/sh\n"
 			  "set -e\n"
@@ -52,6 +53,7 @@ static const struct recipe {
 		.image = "standard",
 		.cpus = 2,
 		.memory = 2048 * MIB,
+		.disk = 4096 * MIB,
 		.packages = "ipython3 python3-matplotlib python3-numpy python3-pandas python3-scipy python3-venv",
 		.script = "#!/bin/sh\n"
 			  "set -e\n"
@@ -156,7 +158,15 @@ static int preset(json_t *spec, const char *member, json_t *value, struct err *e
 	return r < 0 ? err_set(e, -ENOMEM, "no memory for the machine") : 0;
 }
 
-static int use_recipe(struct recipe_wish *w, const json_t *name, json_t *spec, struct err *e)
+/* What a confidential machine writes to a disk could be read here: it has none. */
+static bool is_confidential(const json_t *spec)
+{
+	const json_t *v = json_object_get(spec, "confidential");
+
+	return v && strcmp(json_is_string(v) ? json_string_value(v) : "", "none") != 0;
+}
+
+static int use_recipe(struct recipe_wish *w, const json_t *name, json_t *spec, bool disks, struct err *e)
 {
 	const struct recipe *recipe = find(json_string_value(name));
 	int r = 0;
@@ -170,6 +180,8 @@ static int use_recipe(struct recipe_wish *w, const json_t *name, json_t *spec, s
 		r = preset(spec, "cpus", json_integer(recipe->cpus), e);
 	if (r == 0 && recipe->memory)
 		r = preset(spec, "memory", json_integer(recipe->memory), e);
+	if (r == 0 && recipe->disk && disks && !is_confidential(spec))
+		r = preset(spec, "disk", json_integer(recipe->disk), e);
 	if (r == 0)
 		r = preset(spec, "packages", words(recipe->packages), e);
 	if (r == 0 && recipe->script)
@@ -177,7 +189,7 @@ static int use_recipe(struct recipe_wish *w, const json_t *name, json_t *spec, s
 	return r;
 }
 
-int recipe_parse(struct recipe_wish *out, json_t *spec, struct err *e)
+int recipe_parse(struct recipe_wish *out, json_t *spec, bool disks, struct err *e)
 {
 	static const char *const members[] = { "recipe", "packages", "script" };
 	const json_t *recipe = json_object_get(spec, "recipe");
@@ -185,7 +197,7 @@ int recipe_parse(struct recipe_wish *out, json_t *spec, struct err *e)
 
 	*out = (struct recipe_wish){ .recipe = "" };
 	if (recipe)
-		r = use_recipe(out, recipe, spec, e);
+		r = use_recipe(out, recipe, spec, disks, e);
 	if (r == 0 && json_object_get(spec, "packages"))
 		r = read_packages(out, json_object_get(spec, "packages"), e);
 	if (r == 0 && json_object_get(spec, "script"))
@@ -268,10 +280,10 @@ json_t *recipe_list(const char *images)
 	for (size_t i = 0; list && i < RECIPES; i++) {
 		const struct recipe *r = &recipes[i];
 		const char *why = missing(r, images);
-		json_t *item = json_pack("{s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:s, s:b, s:s?}", "name", r->name, "title", r->title,
+		json_t *item = json_pack("{s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:o, s:s, s:b, s:s?}", "name", r->name, "title", r->title,
 					 "description", r->description, "image", r->image, "cpus",
 					 r->cpus ? json_integer(r->cpus) : json_null(), "memory",
-					 r->memory ? json_integer(r->memory) : json_null(), "packages", words(r->packages), "script",
+					 r->memory ? json_integer(r->memory) : json_null(), "disk", r->disk ? json_integer(r->disk) : json_null(), "packages", words(r->packages), "script",
 					 r->script ? r->script : "", "available", !why, "why", why);
 
 		(void)json_array_append_new(list, item);

@@ -33,11 +33,12 @@ struct recipe_wish {
 /**
  * recipe_parse() - take `recipe`, `packages` and `script` out of a create request
  * @spec: loses those members, and gets what the recipe says of the machine where the request does not say it
+ * @disks: machines have disks here
  *
  * What the request names counts before the recipe's. Return: 0; -EINVAL with the member's name in @e, or -ENOMEM. @out is to be finished
  * by recipe_finish() in any case.
  */
-int recipe_parse(struct recipe_wish *out, json_t *spec, struct err *e);
+int recipe_parse(struct recipe_wish *out, json_t *spec, bool disks, struct err *e);
 
 /** recipe_finish() - free; idempotent */
 void recipe_finish(struct recipe_wish *w);

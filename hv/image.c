@@ -169,6 +169,21 @@ static int read_confidential(struct image *out, const json_t *root, struct err *
 	return 0;
 }
 
+/* Among what is in the image. Or an image of one's own just says so. */
+static bool has_apt(const json_t *packages)
+{
+	const json_t *each;
+	size_t i;
+
+	json_array_foreach(packages, i, each) {
+		const char *name = json_string_value(json_object_get(each, "name"));
+
+		if (name && strcmp(name, "apt") == 0)
+			return true;
+	}
+	return json_is_true(packages);
+}
+
 static int read_manifest(struct image *out, const json_t *root, struct err *e)
 {
 	json_int_t memory = json_integer_value(json_object_get(root, "memory_min"));
@@ -189,7 +204,7 @@ static int read_manifest(struct image *out, const json_t *root, struct err *e)
 	if (r < 0)
 		return r;
 	out->memory_min = (uint64_t)memory;
-	out->packages = json_is_true(json_object_get(root, "packages"));
+	out->packages = has_apt(json_object_get(root, "packages"));
 	read_words(out, root);
 	r = read_confidential(out, root, e);
 	return r == 0 ? read_root(out, root, e) : r;

@@ -32,7 +32,7 @@ struct image_key;
  * @compressed_bytes: what it takes to transport it; 0 = not said
  * @ready: the bytes that the guest prints just before its first prompt; @ready_len of them
  * @memory_min: bytes that it needs
- * @packages: it has apt, so that more can be installed in its machines
+ * @packages: apt is among its packages (or "packages" is true), so that more can be installed in its machines
  */
 struct image {
 	char *kernel, *initrd, *root;

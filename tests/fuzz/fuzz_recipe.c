@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		json_decref(spec);
 		return 0;
 	}
-	if (recipe_parse(&w, spec, &e) == 0)
+	if (recipe_parse(&w, spec, size % 2 == 0, &e) == 0)
 		check(&w, spec);
 	else if (strncmp(e.msg, "recipe", 6) != 0 && strncmp(e.msg, "packages", 8) != 0 && strncmp(e.msg, "script", 6) != 0)
 		abort();

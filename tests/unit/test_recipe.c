@@ -25,7 +25,7 @@ static int parse(const char *text, struct err *e)
 	json_decref(spec);
 	spec = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
 	assert_non_null(spec);
-	return recipe_parse(&w, spec, e);
+	return recipe_parse(&w, spec, true, e);
 }
 
 static int done(void **state)
@@ -50,6 +50,9 @@ static void a_recipe_fills_in_what_is_not_said(void **state)
 	assert_string_equal(vm.image, "standard");
 	assert_int_equal(vm.cpus, 3);
 	assert_int_equal(vm.memory_bytes, 512 << 20);
+	assert_int_equal(vm.overlay_bytes, 2ULL << 30);
+	assert_int_equal(parse("{\"recipe\":\"web\",\"confidential\":\"snp\"}", NULL), 0);
+	assert_null(json_object_get(spec, "disk"));
 
 	assert_int_equal(parse("{\"recipe\":\"web\",\"packages\":[],\"script\":\"\",\"image\":\"mine\"}", NULL), 0);
 	assert_false(recipe_any(&w));
@@ -183,7 +186,7 @@ static void what_can_be_had_is_told(void **state)
 	assert_non_null(json_string_value(json_object_get(json_array_get(list, 1), "why")));
 	assert_true(json_is_true(json_object_get(json_array_get(list, 3), "available")));
 	json_decref(list);
-	put_image(dir, "standard", ",\"packages\":true");
+	put_image(dir, "standard", ",\"packages\":[{\"name\":\"curl\"},{\"name\":\"apt\"}]");
 	list = recipe_list(dir);
 	assert_true(json_is_true(json_object_get(json_array_get(list, 1), "available")));
 	json_decref(list);
