@@ -35,7 +35,7 @@
 #include "hv/agent/host.h"
 
 #define TAG	     "terrshel" /* 8 bytes */
-#define WINDOW	     131072u	/* output on its way from the agent: with what the agent keeps and the client's window 512 KiB, as with consoles */
+#define WINDOW	     (4u * (AGENT_DATA_MAX - 8u)) /* output on its way from the agent, in whole frames: with what the agent keeps and the client's window 512 KiB, as with consoles */
 #define ASK_MS	     15000
 #define FIND_S	     120. /* for an agent to say which shells there are still; nobody can attach to them meanwhile */
 #define ALONE_S	     60. /* how often it is looked who attends a command */

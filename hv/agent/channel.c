@@ -256,10 +256,8 @@ static int send_input(struct agent_channel *c)
 	agent_put_u64(&c->h->out, c->in_sent);
 	agent_put_bytes(&c->h->out, c->in.data + at, n);
 	r = agent_frame_end(&c->h->out, start, c->h->hello.tail);
-	if (r == 0) {
+	if (r == 0)
 		c->in_sent += n;
-		ev_io_start(c->h->loop->ev, &c->h->on_write);
-	}
 	return r;
 }
 
@@ -282,8 +280,8 @@ void channel_pump(struct agent_channel *c)
 	for (int s = 0; s < 2; s++) {
 		struct host_source *src = &c->out[s];
 
-		/* A quarter at a time: few frames, and the guest never runs dry. */
-		if (!src->ended && src->taken + c->window - src->limit >= c->window / 4U + 1U && send_credit(c, s) < 0)
+		/* Half of it at a time: few frames, and the guest has the other half meanwhile. */
+		if (!src->ended && src->taken + c->window - src->limit >= c->window / 2U && send_credit(c, s) < 0)
 			return;
 	}
 	if (c->size_due)

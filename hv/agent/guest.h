@@ -78,7 +78,7 @@ struct guest_link {
 	bool is_port;
 	ev_io on_read, on_write, on_accept;
 	ev_timer retry, gather;
-	struct loop_task pump;
+	struct loop_task pump, flush;
 	struct agent_reader reader;
 	struct buf out;
 	uint8_t in[65536];

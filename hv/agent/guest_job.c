@@ -24,6 +24,7 @@
 #define FLOOD_S	  0.1 /* a terminal that has given more than FLOOD_BYTES in this time floods, until a while has passed with less */
 #define FLOOD_BYTES 16384U
 #define SEND_MAX  (AGENT_DATA_MAX - 8U) /* two of them fit into one message of the gateway to a browser */
+#define GATHER_BYTES (4U * SEND_MAX) /* what the gateway lets come; each time it wakes up costs it as much as copying some ten thousand bytes */
 #define HANGUP_S 3.0 /* from SIGHUP to SIGKILL */
 
 void job_free(struct guest_job *j)
@@ -125,8 +126,7 @@ static size_t source_read(struct guest_source *src)
 	return 0;
 }
 
-/* A flood may be gathered: nobody waits for one piece of it. */
-static bool is_flood(struct guest_source *src, ev_tstamp now, size_t n)
+static void judge_flood(struct guest_source *src, ev_tstamp now, size_t n)
 {
 	if (now - src->since >= FLOOD_S) {
 		src->floods = src->lately > FLOOD_BYTES && now - src->since < 2 * FLOOD_S;
@@ -135,7 +135,15 @@ static bool is_flood(struct guest_source *src, ev_tstamp now, size_t n)
 	}
 	src->lately += n;
 	src->floods = src->floods || src->lately > FLOOD_BYTES;
-	return src->floods;
+}
+
+/* A flood may be gathered: nobody waits for one piece of it. */
+static void output_came(struct guest_source *src)
+{
+	if (src->floods && src->end - src->sent < GATHER_BYTES)
+		guest_wake_soon(src->job->g);
+	else
+		guest_wake(src->job->g);
 }
 
 static void on_output(struct ev_loop *ev, ev_io *w, int events)
@@ -144,10 +152,11 @@ static void on_output(struct ev_loop *ev, ev_io *w, int events)
 	size_t n = source_read(src);
 
 	(void)events;
-	if (n > 0 && src->job->kind == AGENT_KIND_PTY && is_flood(src, ev_now(ev), n) && src->end - src->sent < 2U * SEND_MAX)
-		guest_wake_soon(src->job->g);
-	else if (n > 0)
-		guest_wake(src->job->g);
+	if (n == 0)
+		return;
+	if (src->job->kind == AGENT_KIND_PTY)
+		judge_flood(src, ev_now(ev), n);
+	output_came(src);
 }
 
 static void source_start(struct guest_job *j, int which)
@@ -557,7 +566,7 @@ bool job_on_credit(struct guest_job *j, uint8_t stream, struct agent_in *body)
 	source_forget(src, taken);
 	src->limit = limit;
 	if (waits)
-		guest_wake(j->g);
+		output_came(src);
 	return true;
 }
 
@@ -565,13 +574,17 @@ static void send_data(struct guest_job *j, int s)
 {
 	struct guest_source *src = &j->out[s];
 	struct agent_frame head = { .type = AGENT_DATA, .stream = (uint8_t)(AGENT_STDOUT + s), .job = j->id };
-	size_t start;
+	size_t start, sent = 0;
 
 	while (guest_room(j->g) && src->sent < src->end && src->sent < src->limit) {
 		uint64_t stop = src->end < src->limit ? src->end : src->limit;
 		size_t at = (size_t)(src->sent % AGENT_RING_BYTES), n = SEND_MAX, first = AGENT_RING_BYTES - at;
 
 		n = stop - src->sent < n ? (size_t)(stop - src->sent) : n;
+		if (n < SEND_MAX && sent > 0 && src->floods) {
+			guest_wake_soon(j->g); /* a small rest of a flood is not worth a frame: it goes with what comes next */
+			return;
+		}
 		first = first < n ? first : n;
 		start = guest_begin(j->g, &head);
 		agent_put_u64(&j->g->link.out, src->sent);
@@ -580,6 +593,7 @@ static void send_data(struct guest_job *j, int s)
 		if (guest_end(j->g, start) < 0)
 			return;
 		src->sent += n;
+		sent += n;
 	}
 	if (!guest_room(j->g) || !src->ended || src->end_sent || src->sent != src->end || (!j->out[1].ring && !j->out[1].ended))
 		return;

@@ -2,8 +2,8 @@
 /*
  * Theory of operation. One conversation at a time. Bytes come in pieces of 64 KiB and are served as long as answers fit (ANSWERS_MAX): then reading
  * stops until the host has read. Stream data is queued only while little waits (STREAM_MAX), all jobs in turn, so an answer is never far
- * behind. What a flooding terminal gives, in pieces of at most 4 KiB, is gathered for GATHER_S: every frame costs the host as much as copying
- * some thousand bytes. A new HELLO throws away what was queued for the old host: streams are sent again from where the new one says.
+ * behind. What a flooding terminal gives, in pieces of at most 4 KiB, is gathered for GATHER_S: every time that the host wakes up costs it as much as
+ * copying tens of thousands of bytes. A new HELLO throws away what was queued for the old host: streams are sent again from where the new one says.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -37,6 +37,18 @@ static void link_drop(struct guest *g)
 	job_detach_all(g);
 }
 
+static void write_out(struct guest *g);
+
+/* What waits goes at the end of the turn; only for a full descriptor is the loop asked. */
+static void flush(struct loop_task *task)
+{
+	struct guest *g = container_of(task, struct guest, link.flush);
+	struct guest_link *l = &g->link;
+
+	if (l->fd >= 0 && l->out.len > 0 && !ev_is_active(&l->on_write) && !ev_is_active(&l->retry))
+		write_out(g);
+}
+
 size_t guest_begin(struct guest *g, const struct agent_frame *head)
 {
 	return agent_frame_begin(&g->link.out, head);
@@ -52,7 +64,7 @@ int guest_end(struct guest *g, size_t start)
 	else
 		r = agent_frame_end(&l->out, start, l->reader.tail);
 	if (l->fd >= 0 && l->out.len > 0)
-		ev_io_start(g->loop->ev, &l->on_write);
+		loop_defer(g->loop, &l->flush, flush);
 	return r;
 }
 
@@ -78,11 +90,14 @@ static void rotate(struct guest *g)
 static void pump(struct loop_task *task)
 {
 	struct guest *g = container_of(task, struct guest, link.pump);
+	struct guest_link *l = &g->link;
 
-	ev_timer_stop(g->loop->ev, &g->link.gather);
+	ev_timer_stop(g->loop->ev, &l->gather);
 	for (struct guest_job *j = g->jobs; j && guest_room(g); j = j->next)
 		job_pump(j);
 	rotate(g);
+	loop_cancel(g->loop, &l->flush);
+	flush(&l->flush);
 }
 
 void guest_wake(struct guest *g)
@@ -203,27 +218,32 @@ static void on_read(struct ev_loop *ev, ev_io *w, int events)
 	serve_input(g);
 }
 
-static void on_write(struct ev_loop *ev, ev_io *w, int events)
+static void write_out(struct guest *g)
 {
-	struct guest *g = w->data;
 	struct guest_link *l = &g->link;
 	bool was_full = l->out.len >= STREAM_MAX;
 	ssize_t n = l->out.len > 0 ? write(l->fd, l->out.data, l->out.len) : 0;
 
-	(void)events;
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n < 0) {
+	if (n < 0 && errno != EAGAIN && errno != EINTR) {
 		on_hangup(g);
 		return;
 	}
-	buf_eat(&l->out, (size_t)n);
+	buf_eat(&l->out, n > 0 ? (size_t)n : 0);
 	if (l->out.len == 0)
-		ev_io_stop(ev, w);
+		ev_io_stop(g->loop->ev, &l->on_write);
+	else
+		ev_io_start(g->loop->ev, &l->on_write);
 	if (was_full && l->out.len < STREAM_MAX)
 		guest_wake(g);
 	if (l->in_at < l->in_len)
 		serve_input(g);
+}
+
+static void on_write(struct ev_loop *ev, ev_io *w, int events)
+{
+	(void)ev;
+	(void)events;
+	write_out(w->data);
 }
 
 static void on_retry(struct ev_loop *ev, ev_timer *w, int events)
@@ -318,5 +338,6 @@ void guest_finish(struct guest *g)
 	job_end_all(g);
 	ev_timer_stop(g->loop->ev, &g->link.gather);
 	loop_cancel(g->loop, &g->link.pump);
+	loop_cancel(g->loop, &g->link.flush);
 	g->root_fd = fd_close(g->root_fd);
 }

@@ -17,6 +17,7 @@
 
 #define GREET_WAIT_MS 10000 /* a guest that has just booted may be busy */
 #define SWEEP_S	      0.5
+#define OUT_KEEP      4096 /* bytes of memory for what goes out, between two bursts: credit fits, and the padding of a greeting is not kept for ever */
 
 static void end_asks(struct agent_host *h, int status)
 {
@@ -76,7 +77,7 @@ int host_send(struct agent_host *h, const struct agent_frame *head, const void *
 	agent_put_bytes(&h->out, body, len);
 	r = agent_frame_end(&h->out, start, h->hello.tail);
 	if (r == 0)
-		ev_io_start(h->loop->ev, &h->on_write);
+		host_wake(h);
 	return r == -ENOSPC ? -EAGAIN : r;
 }
 
@@ -260,25 +261,34 @@ static void on_read(struct ev_loop *ev, ev_io *w, int events)
 		host_lose(h, "a malformed frame");
 }
 
-static void on_write(struct ev_loop *ev, ev_io *w, int events)
+/* What waits goes at the end of the turn; only for a full descriptor is the loop asked. */
+static void write_out(struct agent_host *h)
 {
-	struct agent_host *h = w->data;
+	bool was_full = h->out.len >= HOST_STREAM_MAX;
 	ssize_t n = h->out.len > 0 ? write(h->fd, h->out.data, h->out.len) : 0;
 
-	(void)events;
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n < 0) {
+	if (n < 0 && errno != EAGAIN && errno != EINTR) {
 		host_lose(h, strerror(errno)); /* NOLINT(concurrency-mt-unsafe) */
 		return;
 	}
-	buf_eat(&h->out, (size_t)n);
+	buf_eat(&h->out, n > 0 ? (size_t)n : 0);
 	if (h->out.len == 0) {
 		wipe(h);
-		ev_io_stop(ev, w);
+		ev_io_stop(h->loop->ev, &h->on_write);
+	} else {
+		ev_io_start(h->loop->ev, &h->on_write);
 	}
-	if (h->out.len < HOST_STREAM_MAX)
+	if (h->out.len == 0 && h->out.cap > OUT_KEEP)
+		buf_finish(&h->out);
+	if (was_full && h->out.len < HOST_STREAM_MAX)
 		host_wake(h);
+}
+
+static void on_write(struct ev_loop *ev, ev_io *w, int events)
+{
+	(void)ev;
+	(void)events;
+	write_out(w->data);
 }
 
 static void run_task(struct loop_task *task)
@@ -292,6 +302,9 @@ static void run_task(struct loop_task *task)
 	}
 	for (struct agent_channel *c = h->channels; c && h->state == HOST_READY; c = c->next)
 		channel_pump(c);
+	loop_cancel(h->loop, task); /* what they queued goes now */
+	if (h->state != HOST_DOWN && !ev_is_active(&h->on_write))
+		write_out(h);
 }
 
 void host_wake(struct agent_host *h)

@@ -64,6 +64,14 @@ static void part(struct sealed *s, const char *why)
 	ev_timer_stop(s->loop.ev, &s->rekey);
 }
 
+static void watch(struct loop *loop, ev_io *io, bool on)
+{
+	if (on)
+		ev_io_start(loop->ev, io);
+	else
+		ev_io_stop(loop->ev, io);
+}
+
 /* --- what the client says -------------------------------------------------------------------------------------------------- */
 
 static bool may_ask_for_report(struct sealed *s)
@@ -127,14 +135,23 @@ static void authorise(struct sealed *s, const uint8_t *content, size_t len)
 	(void)seal_put(&s->seal, SEAL_READY, "", 0, &s->out);
 }
 
+static void type_out(struct sealed *s)
+{
+	ssize_t n = s->typed.len ? write(s->pty.fd, s->typed.data, s->typed.len) : 0;
+
+	if (n > 0)
+		buf_eat(&s->typed, (size_t)n);
+	watch(&s->loop, &s->on_typing, s->typed.len > 0);
+}
+
 static void type(struct sealed *s, const uint8_t *data, size_t len)
 {
 	if (buf_add(&s->typed, data, len) < 0) {
 		part(s, "more was typed than the program reads");
 		return;
 	}
-	if (s->pty.fd >= 0)
-		ev_io_start(s->loop.ev, &s->on_typing);
+	if (s->pty.fd >= 0 && !ev_is_active(&s->on_typing))
+		type_out(s);
 }
 
 static void on_authorised(struct sealed *s, int record, const uint8_t *content, size_t len)
@@ -232,34 +249,38 @@ static void tell_exit(struct sealed *s)
 	s->hung_up = true;
 }
 
-static void watch(struct loop *loop, ev_io *io, bool on)
+static void hang_up(struct sealed *s)
 {
-	if (on)
-		ev_io_start(loop->ev, io);
-	else
-		ev_io_stop(loop->ev, io);
+	if (s->pty.pid_fd >= 0)
+		(void)kill(-s->pty.pid, SIGHUP);
+	loop_stop(&s->loop);
 }
 
-/* Whatever happened: go on with what can go on. */
+static void write_out(struct sealed *s)
+{
+	ssize_t n = write(STDOUT_FILENO, s->out.data, s->out.len);
+
+	if (n > 0)
+		buf_eat(&s->out, (size_t)n);
+	else if (n < 0 && errno != EAGAIN && errno != EINTR)
+		hang_up(s);
+}
+
+/* Whatever happened: go on with what can go on. The loop is asked for room only where there was none. */
 static void pump(struct sealed *s)
 {
 	bool free;
 
 	seal_output(s);
 	tell_exit(s);
+	if (s->out.len > 0 && !ev_is_active(&s->on_stdout))
+		write_out(s);
 	free = s->out.len < OUT_BUSY;
 	watch(&s->loop, &s->on_stdout, s->out.len > 0);
 	watch(&s->loop, &s->on_stdin, free && s->typed.len < INPUT_MAX / 2);
 	watch(&s->loop, &s->on_pty, s->pty.fd >= 0 && (free || !s->authorised));
 	if (s->hung_up && s->out.len == 0)
 		loop_stop(&s->loop);
-}
-
-static void hang_up(struct sealed *s)
-{
-	if (s->pty.pid_fd >= 0)
-		(void)kill(-s->pty.pid, SIGHUP);
-	loop_stop(&s->loop);
 }
 
 static void on_stdin(struct ev_loop *ev, ev_io *w, int events)
@@ -282,14 +303,10 @@ static void on_stdin(struct ev_loop *ev, ev_io *w, int events)
 static void on_stdout(struct ev_loop *ev, ev_io *w, int events)
 {
 	struct sealed *s = w->data;
-	ssize_t n = write(STDOUT_FILENO, s->out.data, s->out.len);
 
 	(void)ev;
 	(void)events;
-	if (n > 0)
-		buf_eat(&s->out, (size_t)n);
-	else if (n < 0 && errno != EAGAIN && errno != EINTR)
-		hang_up(s);
+	write_out(s);
 	pump(s);
 }
 
@@ -324,13 +341,10 @@ static void on_pty(struct ev_loop *ev, ev_io *w, int events)
 static void on_typing(struct ev_loop *ev, ev_io *w, int events)
 {
 	struct sealed *s = w->data;
-	ssize_t n = s->typed.len ? write(s->pty.fd, s->typed.data, s->typed.len) : 0;
 
+	(void)ev;
 	(void)events;
-	if (n > 0)
-		buf_eat(&s->typed, (size_t)n);
-	if (s->typed.len == 0)
-		ev_io_stop(ev, w);
+	type_out(s);
 	pump(s);
 }
 
