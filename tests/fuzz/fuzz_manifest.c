@@ -22,6 +22,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (strchr(img.kernel_name, '/') || strchr(img.initrd_name, '/') || img.kernel_name[0] == '.' || img.ready_len == 0 ||
 	    img.ready_len > IMAGE_READY_MAX || strpbrk(img.cmdline, "\"\n") || strlen(img.kernel_digest) != IMAGE_DIGEST_TEXT - 1)
 		abort();
+	if (img.root_name[0] && (strchr(img.root_name, '/') || img.root_name[0] == '.' || strlen(img.root_hash) != IMAGE_DIGEST_TEXT - 1 ||
+				 !strstr(img.cmdline, img.root_hash) || img.root_blocks == 0 || img.root_blocks > img.root_size))
+		abort();
 	image_finish(&img);
 	return 0;
 }
