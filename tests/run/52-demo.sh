@@ -3,7 +3,7 @@
 # `make demo` ends at a prompt in a real VM, outlives a killed gateway, and leaves nothing behind; as who runs this and, for root, as somebody
 # without any privilege too.
 . "$(dirname "$0")/../lib.sh"
-needs node curl qemu-system-x86_64 slirp4netns setpriv
+needs node curl qemu-system-x86_64 slirp4netns setpriv script stty
 [ -f build/images/micro/manifest.json ] || skip "no guest image: make image"
 unshare -Un true 2>/dev/null || skip "no user namespaces here"
 
@@ -29,6 +29,8 @@ demo() { # demo NAME PORT PREFIX...
 	wait_until 20 grep -q 'starting it again' "$T/$name.log" || fail "$name: the gateway's death went unnoticed"
 	wait_until 20 curl -sf -o /dev/null "http://127.0.0.1:$port/readyz" || fail "$name: the gateway did not come back"
 	check "$name: the same shell after the gateway was killed" node tests/run/demo.mjs "$port" "$state" after "$T/$name.json"
+	[ "$name" = unprivileged ] || TERRARIUM=$BUILD/terrarium node tests/run/ch_vi.mjs "$port" "$state" demo@localhost "$dir/config" ||
+		fail "$name: a machine that asks for Cloud Hypervisor"
 	kill -TERM "$demo_pid"
 	wait_until 20 gone "$demo_pid" || fail "$name: does not end"
 	wait_until 5 none_in_demo "$dir" || fail "$name: left over: $(in_demo "$dir" | xargs ps -o pid,ppid,stat,args -p)"

@@ -19,7 +19,7 @@ const MACHINES = Math.max(3, Math.round(SESSIONS / 25));
 const KIB_PER_S = 32;	  /* of each program, on average */
 const SILENCE_MS = 4000; /* then a page believes that its line is dead */
 const WELCOME_MAX_MS = 15000, WAIT_MAX_MS = 2500; /* where a computer is too busy to answer 200 pages at once, they ask less often */
-const PATIENCE_MS = 60000 + SESSIONS * 200;
+const PATIENCE_MS = 60000 + SESSIONS * 1000; /* the computer may have other things to do */
 
 const mix = (x) => {
 	x ^= x >>> 16;
