@@ -29,7 +29,7 @@ static bool no_disks(struct http_call *call)
 static void not_done(struct http_call *call, int r, const struct disk_row *row, const struct err *e)
 {
 	const struct api *api = call->app;
-	const struct machine *m = machine_home_user(api->machines, row->owner, row->name, NULL);
+	const struct machine *m = machine_volume_user(api->machines, row->owner, row->name, NULL);
 
 	if (r == DISKS_E_EXISTS)
 		http_problem(call->resp, 409, "volume_exists", "You have a volume %s already.", row->name);
@@ -43,7 +43,7 @@ static void not_done(struct http_call *call, int r, const struct disk_row *row, 
 
 static json_t *volume_json(const struct api *api, const struct disk_row *row)
 {
-	const struct machine *m = machine_home_user(api->machines, row->owner, row->name, NULL);
+	const struct machine *m = machine_volume_user(api->machines, row->owner, row->name, NULL);
 	char created[WHEN_BYTES];
 
 	return json_pack("{s:s, s:s, s:I, s:I, s:s, s:o, s:o, s:s}", "id", row->id, "name", row->name, "size", (json_int_t)row->bytes, "taken",
@@ -280,11 +280,62 @@ void api_volume_delete(struct http_call *call)
 
 	if (!find(call, &row))
 		return;
-	r = machine_home_user(api->machines, row.owner, row.name, NULL) ? DISKS_E_BUSY : disks_remove(api->disks, &row, &e);
+	r = machine_volume_user(api->machines, row.owner, row.name, NULL) ? DISKS_E_BUSY : disks_remove(api->disks, &row, &e);
 	if (r != 0) {
 		not_done(call, r, &row, &e);
 		return;
 	}
 	api_note(call, "volume.delete", row.name, "");
 	http_json(call->resp, 202, volume_json(api, &row));
+}
+
+/* --- in a machine that runs -------------------------------------------------------------------------------------------- */
+
+static void plug(struct http_call *call, const char *volume, const char *action, int (*act)(struct machine *, const struct disk_row *, struct err *))
+{
+	const struct api *api = call->app;
+	struct machine *m = machine_find(api->machines, call->who.person, call->id);
+	struct disk_row row;
+	struct err e = { 0 };
+	int r;
+
+	if (!m) {
+		http_problem(call->resp, 404, "not_found", "You have no such machine.");
+		return;
+	}
+	r = volume ? look_up(api, call->who.person, volume, &row, &e) : 0;
+	if (r == 0) {
+		http_problem(call->resp, 400, "bad_spec", "volume: you have no such volume.");
+		return;
+	}
+	if (r == 1)
+		r = act(m, &row, &e);
+	if (r == 0) {
+		api_note(call, action, machine_id(m), row.name);
+		http_json(call->resp, 202, machine_json(m));
+	} else if (r == MACHINE_E_STATE) {
+		http_problem(call->resp, 409, "wrong_state", "%s.", e.msg);
+	} else if (r == MACHINE_E_OFFLINE) {
+		http_problem(call->resp, 503, "helper_away", "%s; try again in a moment.", e.msg);
+	} else if (r > 0) {
+		http_problem(call->resp, 409, "not_possible", "%s.", e.msg);
+	} else {
+		http_failed(call->resp, &e);
+	}
+}
+
+void api_vm_plug(struct http_call *call)
+{
+	const char *volume = json_string_value(json_object_get(call->json, "volume"));
+
+	if (!no_disks(call))
+		plug(call, json_object_size(call->json) == 1 ? volume : NULL, "vm.plug", machine_plug);
+}
+
+void api_vm_unplug(struct http_call *call)
+{
+	char volume[DISK_NAME_BYTES];
+
+	if (!no_disks(call))
+		plug(call, http_query(call->req, "volume", volume, sizeof(volume)) == 0 ? volume : NULL, "vm.unplug", machine_unplug);
 }

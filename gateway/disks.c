@@ -53,7 +53,7 @@ static int submit(struct disks *d, const struct disk_row *row, struct err *e)
 		return err_set(e, -ENOMEM, "no memory for the disk");
 	memcpy(job->id, row->id, sizeof(job->id));
 	memcpy(job->source, row->source, sizeof(job->source));
-	(void)snprintf(job->label, sizeof(job->label), "%.16s", row->vm[0] ? row->name : "volume");
+	(void)snprintf(job->label, sizeof(job->label), "%.16s", row->name);
 	job->bytes = row->bytes;
 	if (row->state == DISK_LEAVING)
 		job->action = DISK_REMOVE;
@@ -287,4 +287,55 @@ uint64_t disks_taken(const struct disks *d, const struct disk_row *row)
 
 	(void)snprintf(name, sizeof(name), "%s.img", row->id);
 	return fstatat(disk_dir_fd(d->work), name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
+}
+
+/* --- by name ----------------------------------------------------------------------------------------------------------- */
+
+#define PLUG_NAME_BYTES 80
+
+static const char *plug_name(char out[PLUG_NAME_BYTES], const char *vm, const char *serial)
+{
+	(void)snprintf(out, PLUG_NAME_BYTES, "plug-%s%s%s", vm, serial[0] ? "/" : "", serial);
+	return out;
+}
+
+/* Whoever has its descriptor may enter it; nobody else gets so far. */
+int disks_plug_dir(struct disks *d, const char *vm)
+{
+	char name[PLUG_NAME_BYTES];
+	int dir_fd = disk_dir_fd(d->work), fd;
+
+	if (mkdirat(dir_fd, plug_name(name, vm, ""), 0711) < 0 && errno != EEXIST)
+		return -errno;
+	if (fchmodat(dir_fd, name, 0711, 0) < 0)
+		return -errno;
+	fd = openat(dir_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int disks_plug_link(struct disks *d, const struct disk_row *row, const char *vm, const char *serial, struct err *e)
+{
+	char name[PLUG_NAME_BYTES], file[DISK_ID_TEXT + 4];
+	int dir_fd = disk_dir_fd(d->work);
+
+	if (faccessat(dir_fd, plug_name(name, vm, ""), F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	(void)snprintf(file, sizeof(file), "%s.img", row->id);
+	if (linkat(dir_fd, file, dir_fd, plug_name(name, vm, serial), 0) < 0 && errno != EEXIST)
+		return err_set(e, -errno, "the file of %s cannot be given to the machine: %s", row->name, strerror(errno));
+	return 0;
+}
+
+void disks_plug_unlink(struct disks *d, const char *vm, const char *serial)
+{
+	char name[PLUG_NAME_BYTES];
+
+	(void)unlinkat(disk_dir_fd(d->work), plug_name(name, vm, serial), 0);
+}
+
+void disks_plug_forget(struct disks *d, const char *vm)
+{
+	char name[PLUG_NAME_BYTES];
+
+	(void)unlinkat(disk_dir_fd(d->work), plug_name(name, vm, ""), AT_REMOVEDIR);
 }

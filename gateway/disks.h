@@ -76,6 +76,16 @@ int disks_open(struct disks *d, const struct disk_row *row, int *fd, struct err 
 /** disks_in_use() - does a process have it open as its disk? */
 bool disks_in_use(struct disks *d, const struct disk_row *row);
 
+/**
+ * disks_plug_dir() - the folder of a machine in which its VMM finds files by name, made when it is missing. Return: an O_PATH FD, or -errno
+ * disks_plug_link() - put a disk's file there, if there is such a folder; disks_plug_unlink() - and take it away again
+ * disks_plug_forget() - remove the folder
+ */
+int disks_plug_dir(struct disks *d, const char *vm);
+int disks_plug_link(struct disks *d, const struct disk_row *row, const char *vm, const char *serial, struct err *e);
+void disks_plug_unlink(struct disks *d, const char *vm, const char *serial);
+void disks_plug_forget(struct disks *d, const char *vm);
+
 /** disks_taken() - bytes that its file really takes on the server */
 uint64_t disks_taken(const struct disks *d, const struct disk_row *row);
 

@@ -34,6 +34,19 @@
 
 #define CONSOLE_SUFFIX ".console"
 
+#define PLUGS_MAX 4 /* volumes that were plugged into a machine while it runs */
+
+enum plug_state { PLUG_BEGUN, PLUG_IN, PLUG_LEAVING, PLUG_REFUSED, PLUG_STATE_COUNT };
+
+static const char *const plug_names[] = { "plugging", "plugged", "unplugging", "refused" };
+_Static_assert(sizeof(plug_names) / sizeof(plug_names[0]) == PLUG_STATE_COUNT, "one name for each enum plug_state");
+
+/** struct plug - @volume: name, "" in a free place; @reason: why it did not become as asked */
+struct plug {
+	char volume[VM_NAME_BYTES], serial[HV_SERIAL_BYTES + 1], reason[160];
+	enum plug_state state;
+};
+
 /**
  * struct machine - one row of the store, one machine of hv/, one console
  * @next:     in the registry, oldest first
@@ -71,6 +84,7 @@ struct machine {
 	int64_t owner, created_s;
 	char refused[256];
 	struct vm_size asked;
+	struct plug plugs[PLUGS_MAX];
 	uint64_t used_ms; /* loop_now_ms() of the last use */
 	bool deleting, up, was_ready, recalled, unnamed, found, spare, spare_ready, aside;
 	int memory_fd; /* owned: it is being written to; -1 without */
@@ -236,6 +250,8 @@ static int forget(struct machine *m, struct err *e)
 	if (r < 0)
 		return r;
 	log_info("machine %s deleted", m->id_text);
+	if (m->ms->disks)
+		disks_plug_forget(m->ms->disks, m->id_text);
 	if (m->ms->disks && disks_remove_of(m->ms->disks, m->id_text, &why) < 0)
 		log_err("machine %s: its disks stay: %s", m->id_text, why.msg);
 	shells_forget(m->shells);
@@ -294,8 +310,11 @@ static void programs_gone(struct machine *m, const char *why)
 	setup_gone(m->setup, why);
 }
 
+static void forget_plugs(struct machine *m);
+
 static void guest_gone(struct machine *m, const char *why)
 {
+	forget_plugs(m);
 	if (m->tie)
 		agent_tie_rest(m->tie);
 	m->aside = false;
@@ -586,10 +605,26 @@ static struct mdisks disks_of(const struct machine *m)
 	return (struct mdisks){ .disks = m->ms->disks, .owner = m->owner, .vm = m->id_text, .spec = &m->spec };
 }
 
-struct machine *machine_home_user(struct machines *ms, int64_t person, const char *home, const struct machine *except)
+/* The place of a volume that was plugged in, or of "" a free one. */
+static struct plug *find_plug(const struct machine *m, const char *volume)
+{
+	for (size_t i = 0; i < PLUGS_MAX; i++)
+		if (strcmp(m->plugs[i].volume, volume) == 0)
+			return (struct plug *)(uintptr_t)&m->plugs[i];
+	return NULL;
+}
+
+static bool has_plugged(const struct machine *m, const char *volume)
+{
+	const struct plug *p = find_plug(m, volume);
+
+	return p && p->state != PLUG_REFUSED;
+}
+
+struct machine *machine_volume_user(struct machines *ms, int64_t person, const char *home, const struct machine *except)
 {
 	for (struct machine *m = ms->first; m; m = m->next)
-		if (m != except && m->owner == person && strcmp(m->spec.home, home) == 0 && !at_rest(state_of(m)))
+		if (m != except && m->owner == person && !at_rest(state_of(m)) && (strcmp(m->spec.home, home) == 0 || has_plugged(m, home)))
 			return m;
 	return NULL;
 }
@@ -610,6 +645,83 @@ static int on_disks(void *arg, struct hv_vm *vm, struct hv_disk out[HV_DISKS_MAX
 
 	(void)arg;
 	return mdisks_open(&md, out, e);
+}
+
+static int on_plug_dir(void *arg, struct hv_vm *vm)
+{
+	const struct machine *m = hv_vm_owner(vm);
+
+	(void)arg;
+	return m->ms->disks ? disks_plug_dir(m->ms->disks, m->id_text) : -ENOENT;
+}
+
+/* --- disks that come and go --- */
+
+static void serial_of(const struct disk_row *row, char out[HV_SERIAL_BYTES + 1])
+{
+	(void)snprintf(out, HV_SERIAL_BYTES + 1, HV_PLUG_PREFIX "%.16s", row->id);
+}
+
+struct search {
+	const char *serial;
+	struct disk_row found;
+};
+
+static int is_serial(void *arg, const struct disk_row *row)
+{
+	struct search *s = arg;
+	char serial[HV_SERIAL_BYTES + 1];
+
+	serial_of(row, serial);
+	if (strcmp(serial, s->serial) != 0)
+		return 0;
+	s->found = *row;
+	return 1;
+}
+
+/* That of a serial number; one that a former process had plugged in gets its place again. NULL for none. */
+static struct plug *plug_of(struct machine *m, const char *serial)
+{
+	struct search s = { .serial = serial };
+	struct plug *p = NULL;
+	bool more;
+
+	for (size_t i = 0; i < PLUGS_MAX; i++)
+		if (m->plugs[i].volume[0] && strcmp(m->plugs[i].serial, serial) == 0)
+			return &m->plugs[i];
+	if (m->ms->disks && disk_list(disks_db(m->ms->disks), m->owner, 0, INT32_MAX, is_serial, &s, &more, NULL) == 1)
+		p = find_plug(m, "");
+	if (p) {
+		(void)snprintf(p->volume, sizeof(p->volume), "%s", s.found.name);
+		(void)snprintf(p->serial, sizeof(p->serial), "%s", serial);
+	}
+	return p;
+}
+
+static void on_plugged(void *arg, struct hv_vm *vm, const char *serial, bool in, const char *why)
+{
+	struct machine *m = hv_vm_owner(vm);
+	struct plug *p = plug_of(m, serial);
+
+	(void)arg;
+	if (m->ms->disks)
+		disks_plug_unlink(m->ms->disks, m->id_text, serial);
+	if (!p)
+		return;
+	log_info("machine %s: the volume %s is %s%s%s", m->id_text, p->volume, in ? "plugged in" : "out", why ? ": " : "", why ? why : "");
+	p->state = in ? PLUG_IN : PLUG_REFUSED;
+	(void)snprintf(p->reason, sizeof(p->reason), "%s", why ? why : "");
+	if (!in && !why)
+		memset(p, 0, sizeof(*p));
+	notify(m);
+}
+
+static void forget_plugs(struct machine *m)
+{
+	for (size_t i = 0; i < PLUGS_MAX; i++)
+		if (m->plugs[i].volume[0] && m->ms->disks)
+			disks_plug_unlink(m->ms->disks, m->id_text, m->plugs[i].serial);
+	memset(m->plugs, 0, sizeof(m->plugs));
 }
 
 /* A disk has been made, or not: who waits for it? */
@@ -711,7 +823,7 @@ static int on_saved(void *arg, struct hv_vm *vm, const char *vmm, const char *wh
 }
 
 static const struct hv_hooks hv_hooks = {
-	.on_saved = on_saved, .on_prepare = on_prepare, .on_disks = on_disks, .on_resized = on_resized, .on_state = on_state, .on_console = on_console, .on_agent = on_agent, .on_exit = on_exit_hook, .on_online = on_online, .on_offline = on_offline,
+	.on_saved = on_saved, .on_prepare = on_prepare, .on_disks = on_disks, .on_plugged = on_plugged, .on_plug_dir = on_plug_dir, .on_resized = on_resized, .on_state = on_state, .on_console = on_console, .on_agent = on_agent, .on_exit = on_exit_hook, .on_online = on_online, .on_offline = on_offline,
 };
 
 /* --- machines that are kept ready --- */
@@ -1200,7 +1312,7 @@ static int fill_row(struct vm_row *row, int64_t person, const struct vm_spec *sp
 /* One at a time writes a volume. */
 static bool home_taken(struct machines *ms, int64_t person, const struct vm_spec *spec, const struct machine *except, struct err *e)
 {
-	const struct machine *user = spec->home[0] ? machine_home_user(ms, person, spec->home, except) : NULL;
+	const struct machine *user = spec->home[0] ? machine_volume_user(ms, person, spec->home, except) : NULL;
 
 	if (user)
 		err_set(e, -EBUSY, "home: the volume %s is being used by your machine %s; stop that one first", spec->home, user->spec.name);
@@ -1466,6 +1578,62 @@ int machine_resize(struct machine *m, const struct vm_size *size, const struct q
 	return r == 0 && at_rest(s) ? note_size(m, size, e) : r;
 }
 
+/* One at a time, and what stands in the way of it. */
+static int may_change_disks(struct machine *m, const struct disk_row *row, struct err *e)
+{
+	if (m->deleting || state_of(m) != HV_READY)
+		return wrong_state(m, "given or deprived of disks", e);
+	if (offline(m, e))
+		return MACHINE_E_OFFLINE;
+	return strcmp(m->spec.home, row->name) == 0 ? err_set(e, MACHINE_E_CANNOT, "volume: %s is the machine's home, from its start to its end", row->name) : 0;
+}
+
+int machine_plug(struct machine *m, const struct disk_row *row, struct err *e)
+{
+	const struct machine *user = machine_volume_user(m->ms, m->owner, row->name, NULL);
+	struct hv_disk disk = { .fd = -1 };
+	struct plug *p = find_plug(m, row->name);
+	int r = may_change_disks(m, row, e);
+
+	if (r != 0)
+		return r;
+	if (user)
+		return err_set(e, MACHINE_E_CANNOT, "volume: %s is being used by your machine %s", row->name, user->spec.name);
+	p = p ? p : find_plug(m, "");
+	if (!p)
+		return err_set(e, MACHINE_E_CANNOT, "the machine has %d disks more than it was made with, and can have no more", PLUGS_MAX);
+	serial_of(row, disk.serial);
+	r = disks_open(m->ms->disks, row, &disk.fd, e);
+	if (r == 0)
+		r = disks_plug_link(m->ms->disks, row, m->id_text, disk.serial, e);
+	if (r == 0)
+		r = hv_vm_plug(m->vm, &disk, e);
+	(void)fd_close(disk.fd);
+	if (r != 0) {
+		disks_plug_unlink(m->ms->disks, m->id_text, disk.serial);
+		return r == DISKS_E_BUSY ? MACHINE_E_CANNOT : refused(r);
+	}
+	*p = (struct plug){ .state = PLUG_BEGUN };
+	(void)snprintf(p->volume, sizeof(p->volume), "%s", row->name);
+	(void)snprintf(p->serial, sizeof(p->serial), "%s", disk.serial);
+	return 0;
+}
+
+int machine_unplug(struct machine *m, const struct disk_row *row, struct err *e)
+{
+	struct plug *p = find_plug(m, row->name);
+	int r = may_change_disks(m, row, e);
+
+	if (r != 0)
+		return r;
+	if (!p || p->state == PLUG_REFUSED)
+		return err_set(e, MACHINE_E_CANNOT, "volume: %s is not plugged into this machine", row->name);
+	r = hv_vm_unplug(m->vm, p->serial, e);
+	if (r == 0)
+		p->state = PLUG_LEAVING;
+	return refused(r);
+}
+
 const char *machine_bootlog(const struct machine *m, size_t *len)
 {
 	return hv_vm_bootlog(m->vm, len);
@@ -1543,6 +1711,20 @@ static const struct agent_tie_health *health_of(const struct machine *m)
 	return m->tie ? agent_tie_health(m->tie) : NULL;
 }
 
+static json_t *plugs_json(const struct machine *m)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < PLUGS_MAX; i++) {
+		const struct plug *p = &m->plugs[i];
+
+		if (p->volume[0])
+			(void)json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o}", "volume", p->volume, "serial", p->serial, "state",
+								    plug_names[p->state], "reason", text_or_null(p->reason)));
+	}
+	return list;
+}
+
 json_t *machine_json(const struct machine *m)
 {
 	struct hv_view v;
@@ -1550,7 +1732,7 @@ json_t *machine_json(const struct machine *m)
 
 	hv_vm_view(m->vm, &v);
 	time_text(m->created_s, created);
-	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:I, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:I, s:o, s:I}", "id",
+	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:I, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:I, s:o, s:I, s:o}", "id",
 			 m->id_text, "name", m->spec.name, "image", m->spec.image, "cpus", (int)m->spec.cpus, "memory",
 			 (json_int_t)m->spec.memory_bytes, "network", vm_net_name(m->spec.net), "state", hv_state_name(v.state), "state_ms",
 			 (json_int_t)(loop_now_ms() - v.state_since_ms), "reason", text_or_null(v.reason), "driver",
@@ -1559,7 +1741,7 @@ json_t *machine_json(const struct machine *m)
 			 "agent", agent_word(m), "resize", resize_json(m), "streams", streams_json(m), "confidential", vm_confidential_name(m->spec.confidential), "recipe",
 			 text_or_null(setup_recipe(m->setup)), "setup", setup_json(m->setup, false), "health", health_json(health_of(m)),
 			 "disk", (json_int_t)m->spec.overlay_bytes, "home",
-			 text_or_null(m->spec.home), "data", (json_int_t)m->spec.data_bytes);
+			 text_or_null(m->spec.home), "data", (json_int_t)m->spec.data_bytes, "disks", plugs_json(m));
 }
 
 static void agent_metrics(const struct machines *ms, struct buf *out)

@@ -11,6 +11,7 @@
 #include "hv/hv.h"
 
 struct agent_host;
+struct disk_row;
 struct disks;
 struct err;
 struct loop;
@@ -163,8 +164,12 @@ const char *machine_bootlog(const struct machine *m, size_t *len);
 /** machine_delete() - stop, then forget: row, stream, ring */
 int machine_delete(struct machine *m, struct err *e);
 
-/** machine_home_user() - the machine that is up with this volume of @person as its home, but for @except (may be NULL); NULL for none */
-struct machine *machine_home_user(struct machines *ms, int64_t person, const char *home, const struct machine *except);
+/** machine_volume_user() - the machine that is up with this volume of @person, as its home or plugged in, but for @except (may be NULL); NULL for none */
+struct machine *machine_volume_user(struct machines *ms, int64_t person, const char *volume, const struct machine *except);
+
+/** machine_plug(), machine_unplug() - a volume of its owner, while it runs; machine_json() tells what comes of it. Return: 0, MACHINE_E_* or negative with @e */
+int machine_plug(struct machine *m, const struct disk_row *row, struct err *e);
+int machine_unplug(struct machine *m, const struct disk_row *row, struct err *e);
 
 /** machine_json() - the VM object of docs/protocol.md. Return: a new reference, or NULL without memory */
 json_t *machine_json(const struct machine *m);

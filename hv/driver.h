@@ -93,6 +93,7 @@ struct hv_origin {
  * @landlock: the kernel has it and nobody forbids it; @seccomp: "true", "log" or "errno"
  * @standin: the helper has a program CH_STANDIN, which runs without KVM what Cloud Hypervisor would
  * @disks:   ndisks of them, in the order in which the guest finds them
+ * @plug_dir: FD of the folder with files of disks that come later; -1 without
  * @probe:   the guest only shows that it boots
  * @begin, @memory_fd: of struct hv_origin
  */
@@ -108,6 +109,7 @@ struct plan_input {
 	const char *seccomp;
 	const struct hv_disk *disks;
 	size_t ndisks;
+	int plug_dir;
 	bool probe, landlock, standin;
 	enum hv_begin begin;
 	int memory_fd;
@@ -132,11 +134,12 @@ enum hv_event {
 /*
  * struct hv_driver
  * @has_guest:   a kernel boots: image, accelerator and ready marker matter; without, the process is ready at once
+ * @plugs_by_name: plug() needs the file in the folder of on_plug_dir(), named as its serial
  * @any_exit_ok: an exit status says something about the user's commands only
  */
 struct hv_driver {
 	const char *name;
-	bool has_guest, any_exit_ok;
+	bool has_guest, any_exit_ok, plugs_by_name;
 	size_t instance_bytes; /* private state per running process, zeroed; may be 0 */
 
 	/* Mandatory, pure. */
@@ -167,6 +170,9 @@ struct hv_driver {
 	int (*resize)(struct hv_vm *vm, void *instance, const struct vm_size *wish);
 	/* Optional, pure: limits of the control group for a machine of this size. Goes with resize(). */
 	void (*limits)(const struct vm_size *size, uint64_t *memory_max, uint32_t *cpu_percent);
+	/* Optional: a disk in, or out; hv_event_plugged() follows. Return: 0, or negative with @e. plug() and unplug() go together */
+	int (*plug)(struct hv_vm *vm, void *instance, const struct hv_disk *d, struct err *e);
+	int (*unplug)(struct hv_vm *vm, void *instance, const char *serial, struct err *e);
 	/* Optional: what the process said last, one line, for the reason of an unexpected end; NULL or empty without. */
 	const char *(*last_words)(void *instance);
 	/* Optional: what an end by this signal means with this VMM, and what to do; NULL if nothing special. */
@@ -205,6 +211,12 @@ void hv_reach_cancel(struct hv_vm *vm, struct helper_call *c);
 
 /** hv_event_resized() - what was asked for by resize() is so, or is not: then @why says why, in words */
 void hv_event_resized(struct hv_vm *vm, const char *why);
+
+/** hv_event_plugged() - as on_plugged() */
+void hv_event_plugged(struct hv_vm *vm, const char *serial, bool in, const char *why);
+
+/** hv_vm_machine() - type of machines that this program starts with QEMU */
+const char *hv_vm_machine(const struct hv_vm *vm);
 
 /** hv_event_size() - what the VMM says the machine has, when no change is under way; one that a dead gateway had begun, say */
 void hv_event_size(struct hv_vm *vm, const struct vm_size *size);

@@ -454,6 +454,11 @@ void *hv_vm_owner(const struct hv_vm *vm)
 	return vm->owner;
 }
 
+const char *hv_vm_machine(const struct hv_vm *vm)
+{
+	return vm->hv->c.machine;
+}
+
 bool hv_vm_landlock(const struct hv_vm *vm)
 {
 	return vm->hv->landlock;

@@ -55,6 +55,7 @@ struct hv_console {
 };
 
 #define HV_DISKS_MAX 4
+#define HV_PLUG_PREFIX "vol-" /* of serial numbers of disks that come and go while a machine runs */
 #define HV_SERIAL_BYTES 20 /* virtio has room for that many, without a '\0' */
 
 /**
@@ -91,6 +92,13 @@ struct hv_hooks {
 	 * has all that it needs to wake the machine: its process is ended then; else it goes on.
 	 */
 	int (*on_saved)(void *arg, struct hv_vm *vm, const char *vmm, const char *why);
+	/*
+	 * Optional: the disk @serial is there now (@in) or is not; @why: NULL, or why it did not become as asked. Unasked for what an
+	 * adopted machine has, and for what its guest lets go of late.
+	 */
+	void (*on_plugged)(void *arg, struct hv_vm *vm, const char *serial, bool in, const char *why);
+	/* Optional: an O_PATH FD of the folder in which a machine finds files of disks by their serial numbers, where its driver needs one; or -errno */
+	int (*on_plug_dir)(void *arg, struct hv_vm *vm);
 	/* Optional: hv_vm_resize() is done, or was refused for a reason: @why is NULL or that, in words. hv_vm_size() says what is so now. */
 	void (*on_resized)(void *arg, struct hv_vm *vm, const char *why);
 	/* The process has ended: @code or, when not 0, @signal. The console FD still holds the last output. */
@@ -188,6 +196,15 @@ void *hv_vm_owner(const struct hv_vm *vm);
 
 /** hv_vm_start() - requested, stopped or failed -> placing. Return: 0, or negative with @e (offline, wrong state) */
 int hv_vm_start(struct hv_vm *vm, struct err *e);
+
+/**
+ * hv_vm_plug() - one more disk for a machine that is ready; hv_vm_unplug() - and out of it, if the guest lets go. on_plugged() follows
+ * @d: its fd stays the caller's; its serial begins with HV_PLUG_PREFIX
+ *
+ * Return: 0; or negative with @e: -EINVAL (wrong state), -EOPNOTSUPP (not with this driver or type of machine), -EBUSY (one is under way).
+ */
+int hv_vm_plug(struct hv_vm *vm, const struct hv_disk *d, struct err *e);
+int hv_vm_unplug(struct hv_vm *vm, const char *serial, struct err *e);
 
 /** hv_vm_prepared() - what on_prepare() waited for has come: the start goes on; or it has not, @why says why. Nothing otherwise */
 void hv_vm_prepared(struct hv_vm *vm, const char *why);

@@ -14,6 +14,7 @@
 #include "hv/cmdline.h"
 #include "hv/confidential.h"
 #include "hv/driver.h"
+#include "hv/qemu_plug.h"
 #include "hv/qmp.h"
 
 #define PROGRAM		"qemu-system-x86_64" /* what QEMU calls itself in its messages */
@@ -102,8 +103,17 @@ static void plan_disks(const struct plan_input *in, bool microvm, struct spawn_p
 		(void)plan_arg(p, "-device");
 		(void)plan_arg(p, "%s,drive=disk-%s,id=%s,serial=%s", microvm ? "virtio-blk-device" : "virtio-blk-pci", d->serial, d->serial, d->serial);
 	}
-	if (in->ndisks > 0)
+	if (in->ndisks > 0 || !microvm)
 		p->pids_max += DISK_PIDS;
+}
+
+/* Where disks may come while it runs. */
+static void plan_ports(struct spawn_plan *p)
+{
+	for (int i = 1; i <= QEMU_PORTS; i++) {
+		(void)plan_arg(p, "-device");
+		(void)plan_arg(p, "pcie-root-port,id=hot%d,chassis=%d,slot=%d", i, i, i);
+	}
 }
 
 /*
@@ -176,6 +186,8 @@ static int qemu_plan(const struct plan_input *in, struct spawn_plan *p, struct e
 	p->pids_max = PIDS_MAX;
 	if (!in->snp)
 		plan_memory(in, p);
+	if (!microvm && !in->snp && !in->probe)
+		plan_ports(p);
 	plan_disks(in, microvm, p);
 	if (!plan_whole(p))
 		return err_set(e, -E2BIG, "the command line of QEMU is too long");
@@ -190,6 +202,7 @@ static int qemu_plan(const struct plan_input *in, struct spawn_plan *p, struct e
 struct instance {
 	struct hv_vm *vm; /* borrowed: it owns this */
 	struct qmp *qmp;  /* owned */
+	struct qemu_plug plug;
 	int log_fd;	  /* owned; -1 at its end */
 	ev_io log_readable;
 	char log[LOG_KEEP + 1]; /* the end of what QEMU printed; '\0' terminated */
@@ -427,6 +440,9 @@ static void on_message(void *arg, const struct qmp_message *m)
 {
 	struct instance *in = arg;
 
+	qemu_plug_message(&in->plug, m);
+	if (!in->attached)
+		return;
 	if (m->kind == QMP_EVENT)
 		on_event(in, m);
 	else if (m->kind == QMP_GREETING)
@@ -469,7 +485,9 @@ static int qemu_attach(struct hv_vm *vm, void *instance, int *fds, const struct 
 		return err_set(e, -EPROTO, "the process is no QEMU of this driver: a console, a monitor, a log or a ring is missing");
 	if (fd_nonblock(log) < 0 || qmp_open(&in->qmp, hv_vm_loop(vm), fd_take(&qmp), console->adopted, &qmp_hooks, in) < 0)
 		return err_set(e, -ENOMEM, "no memory for the monitor of QEMU");
+	in->plug = (struct qemu_plug){ .vm = vm, .qmp = in->qmp };
 	if (console->adopted) {
+		qemu_plug_look(&in->plug);
 		(void)qmp_send(in->qmp, "query-version");
 		(void)qmp_send(in->qmp, "query-kvm");
 		(void)qmp_send(in->qmp, "query-status"); /* it may stand still */
@@ -525,6 +543,22 @@ static int qemu_reset(struct hv_vm *vm, void *instance)
 	return send_command(instance, "system_reset");
 }
 
+static int qemu_plug(struct hv_vm *vm, void *instance, const struct hv_disk *d, struct err *e)
+{
+	struct instance *in = instance;
+
+	(void)vm;
+	return qemu_plug_begin(&in->plug, d, e);
+}
+
+static int qemu_unplug(struct hv_vm *vm, void *instance, const char *serial, struct err *e)
+{
+	struct instance *in = instance;
+
+	(void)vm;
+	return qemu_unplug_begin(&in->plug, serial, e);
+}
+
 static void qemu_finish(struct hv_vm *vm, void *instance)
 {
 	struct instance *in = instance;
@@ -549,6 +583,8 @@ const struct hv_driver hv_driver_qemu = {
 	.reset = qemu_reset,
 	.pause = qemu_pause,
 	.resume = qemu_resume,
+	.plug = qemu_plug,
+	.unplug = qemu_unplug,
 	.save = qemu_save,
 	.last_words = qemu_last_words,
 	.finish = qemu_finish,

@@ -95,6 +95,7 @@ static void let_go(struct hv_vm *vm)
 {
 	vm_resize_ended(vm);
 	standby_stop(vm);
+	vm_plug_ended(vm);
 	if (vm->instance && vm->driver->finish)
 		vm->driver->finish(vm, vm->instance);
 	free(vm->instance);
@@ -975,6 +976,7 @@ struct hv_vm *vm_create(struct hv *hv, const uint8_t id[16], const struct vm_spe
 	vm->since_ms = loop_now_ms();
 	vm->agent_fd = vm->origin.memory_fd = vm->origin.state_fd = -1;
 	ev_init(&vm->save_timer, NULL);
+	vm_plug_init(vm);
 	ev_init(&vm->deadline, on_deadline);
 	vm->deadline.data = vm;
 	vm->next = hv->first;

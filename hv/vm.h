@@ -67,6 +67,9 @@ struct hv_vm {
 	size_t bootlog_len;
 	bool held_booting; /* paused before it was ready */
 	bool resizing;
+	char plugging[HV_SERIAL_BYTES + 1]; /* "": none */
+	bool plug_in;
+	ev_timer plug_late;
 	struct vm_size wish;
 	uint64_t memory_limit;
 	uint32_t cpu_limit; /* as the helper was told last; 0 = not by us */
@@ -175,6 +178,9 @@ void vm_paused(struct hv_vm *vm);
 void vm_resumed(struct hv_vm *vm);
 /** vm_resize_ended() - the process has ended: so has the change of its size that was under way */
 void vm_resize_ended(struct hv_vm *vm);
+/** vm_plug_init() - of a new machine; vm_plug_ended() - the process has ended: so has the change of its disks that was under way */
+void vm_plug_init(struct hv_vm *vm);
+void vm_plug_ended(struct hv_vm *vm);
 /** vm_log_begin() - a process begins: so does its kernel's log */
 void vm_log_begin(struct hv_vm *vm);
 

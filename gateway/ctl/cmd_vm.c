@@ -18,7 +18,7 @@
  */
 
 struct options {
-	const char *id, *socket, *name, *image, *cpus, *memory, *network, *confidential, *host_data, *id_block, *id_auth, *driver, *disk, *home, *data, *recipe, *script, *packages;
+	const char *id, *socket, *name, *image, *cpus, *memory, *network, *confidential, *host_data, *id_block, *id_auth, *driver, *disk, *home, *data, *volume, *recipe, *script, *packages;
 	bool json, force, all;
 };
 
@@ -315,4 +315,36 @@ int cmd_vm_delete(int argc, char **argv)
 	int r = ctl_operand("vm delete", "ID", table, argc, argv, &o.id);
 
 	return r != CTL_GO ? r : act("vm delete", "DELETE", "", &o, NULL);
+}
+
+#define VOLUME_OPTION(o) { .name = "volume", .text = &(o).volume, .value = "VOLUME", .help = "by its name or id", .needed = true }
+
+int cmd_vm_plug(int argc, char **argv)
+{
+	struct options o = { 0 };
+	const struct ctl_option table[] = { VOLUME_OPTION(o), COMMON_OPTIONS(o), { 0 } };
+	json_t *body;
+	int r = ctl_operand("vm plug", "ID", table, argc, argv, &o.id);
+
+	if (r != CTL_GO)
+		return r;
+	body = json_pack("{s:s}", "volume", o.volume);
+	r = act("vm plug", "POST", "/disks", &o, body);
+	json_decref(body);
+	return r;
+}
+
+int cmd_vm_unplug(int argc, char **argv)
+{
+	struct options o = { 0 };
+	const struct ctl_option table[] = { VOLUME_OPTION(o), COMMON_OPTIONS(o), { 0 } };
+	char suffix[REST_PATH_BYTES] = "/disks";
+	struct err e = { 0 };
+	int r = ctl_operand("vm unplug", "ID", table, argc, argv, &o.id);
+
+	if (r != CTL_GO)
+		return r;
+	if (rest_query(suffix, "volume", o.volume, &e) < 0)
+		return ctl_refuse("vm unplug", o.json, &e);
+	return act("vm unplug", "DELETE", suffix, &o, NULL);
 }

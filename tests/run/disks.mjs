@@ -80,6 +80,11 @@ a.type("cat /sys/block/vd*/serial; echo; echo planted >/root/flower; echo mine >
 await a.expect("done-42");
 assert.match(a.text, /homedata/);
 assert.match(a.text, /\/root is kept/);
+await call(ann, "POST", "volumes", { name: "extra", size: 16 * MIB }, 201);
+await is_ready("extra");
+await call(ann, "POST", `vms/${fern.id}/disks`, { volume: "extra" }, 409, /microvm takes no disks/);
+await call(ann, "DELETE", "volumes/extra", undefined, 202);
+await until("the volume to go", async () => (await ann.call("GET", "/api/v1/volumes/extra")).status === 404);
 const mine = readdirSync(dir).find((name) => !name.startsWith(seeds.id));
 ok("a machine has its home and its data, by their serials");
 

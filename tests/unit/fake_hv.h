@@ -88,6 +88,20 @@ struct hv *hv_destroy(struct hv *hv)
 	return NULL;
 }
 
+int hv_vm_plug(struct hv_vm *vm, const struct hv_disk *d, struct err *e)
+{
+	(void)vm;
+	(void)d;
+	return err_set(e, -EOPNOTSUPP, "not this machine");
+}
+
+int hv_vm_unplug(struct hv_vm *vm, const char *serial, struct err *e)
+{
+	(void)vm;
+	(void)serial;
+	return err_set(e, -EOPNOTSUPP, "not this machine");
+}
+
 void hv_vm_prepared(struct hv_vm *vm, const char *why)
 {
 	(void)vm;

@@ -52,6 +52,20 @@ static struct {
 
 /* --- what the driver tells hv.c --- */
 
+void hv_event_plugged(struct hv_vm *vm, const char *serial, bool in, const char *why)
+{
+	(void)vm;
+	(void)serial;
+	(void)in;
+	(void)why;
+}
+
+const char *hv_vm_machine(const struct hv_vm *vm)
+{
+	(void)vm;
+	return "q35";
+}
+
 void hv_event(struct hv_vm *vm, enum hv_event ev, const char *reason)
 {
 	static const char *const names[] = { "reset", "shutdown", "ready", "paused", "resumed", "restored", "unfit", "gave up", "broken" };

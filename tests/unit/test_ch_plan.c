@@ -22,6 +22,20 @@ static struct plan_input in;
 static struct spawn_plan plan;
 static struct buf text;
 
+void hv_event_plugged(struct hv_vm *vm, const char *serial, bool in, const char *why)
+{
+	(void)vm;
+	(void)serial;
+	(void)in;
+	(void)why;
+}
+
+const char *hv_vm_machine(const struct hv_vm *vm)
+{
+	(void)vm;
+	return "q35";
+}
+
 /* A driver reports to hv.c; there is none here. */
 void hv_event(struct hv_vm *vm, enum hv_event ev, const char *reason)
 {

@@ -21,6 +21,20 @@ static struct netd_slot_info net;
 static struct plan_input in;
 static struct spawn_plan plan;
 
+void hv_event_plugged(struct hv_vm *vm, const char *serial, bool in, const char *why)
+{
+	(void)vm;
+	(void)serial;
+	(void)in;
+	(void)why;
+}
+
+const char *hv_vm_machine(const struct hv_vm *vm)
+{
+	(void)vm;
+	return "q35";
+}
+
 /* A driver reports to hv.c; there is none here. */
 void hv_event(struct hv_vm *vm, enum hv_event ev, const char *reason)
 {
@@ -180,6 +194,8 @@ static void template_and_clone(void **state)
 	assert_int_equal(plan.nfile, 0);
 }
 
+#define PORT(N) "-device\npcie-root-port,id=hot" N ",chassis=" N ",slot=" N "\n"
+
 static void q35_with_kvm(void **state)
 {
 	(void)state;
@@ -191,7 +207,7 @@ static void q35_with_kvm(void **state)
 	assert_string_equal(lines(), HEAD "-M\nq35,usb=off,smbus=off,sata=off,vmport=off,memory-backend=ram0\n-accel\nkvm\n-cpu\nhost\n-smp\n4\n-m\n1024M\n"
 					  "-kernel\n/img/vmlinux\n-initrd\n/img/initrd\n-append\nconsole=ttyS0 quiet " NET_WORDS RNG
 					  "virtio-rng-pci,rng=rng\n" CHANNELS AGENT("pci") "-netdev\ntap,id=net,fd=6,vhost=off\n"
-					  "-device\nvirtio-net-pci,romfile=,netdev=net,mac=02:54:00:00:00:07\n-object\nmemory-backend-ram,id=ram0,size=1024M\n");
+					  "-device\nvirtio-net-pci,romfile=,netdev=net,mac=02:54:00:00:00:07\n-object\nmemory-backend-ram,id=ram0,size=1024M\n" PORT("1") PORT("2") PORT("3") PORT("4"));
 	assert_int_equal(plan.cpu_percent, 450);
 }
 
