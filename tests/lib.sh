@@ -113,7 +113,7 @@ start_gateway() {
 	background gateway.log "$BUILD/terrariumd" --listen="127.0.0.1:$PORT" --state-dir="$T/state" --helper-socket="$T/netd.sock" \
 		--images="$ROOT/build/images" --demo-people="ann@example.org,bob@example.org" "$@"
 	GATEWAY_PID=$!
-	wait_until 10 serving || fail "terrariumd does not serve"
+	wait_until "${SERVING_LIMIT:-20}" serving || fail "terrariumd does not serve"
 }
 
 serving() {
@@ -136,7 +136,7 @@ keep_gateway() {
 		done' "$T/gateway.pid" "$BUILD/terrariumd" --listen="127.0.0.1:$PORT" --state-dir="$T/state" --helper-socket="$T/netd.sock" \
 		--images="$ROOT/build/images" --demo-people="ann@example.org,bob@example.org" "$@"
 	GATEWAY_PID=$!
-	wait_until 10 serving || fail "terrariumd does not serve"
+	wait_until "${SERVING_LIMIT:-20}" serving || fail "terrariumd does not serve"
 }
 
 stop_gateway() {

@@ -12,7 +12,7 @@ cat >"$T/bin/terrariumd" <<SH
 exec valgrind -q --log-file=$T/valgrind.%p.log --leak-check=full --errors-for-leak-kinds=definite "$BUILD/terrariumd" "\$@"
 SH
 chmod +x "$T/bin/terrariumd"
-BUILD=$T/bin
+BUILD=$T/bin SERVING_LIMIT=60
 start_gateway
 SLOW=1 node tests/run/http_gate.mjs "$PORT" "$(demo_token ann@example.org)" || fail "the gate"
 stop_pid "$GATEWAY_PID" 20
