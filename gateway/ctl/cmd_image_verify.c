@@ -81,10 +81,11 @@ static int compare(int mine, int disk, uint64_t from, uint64_t len, struct err *
 
 	for (uint64_t at = 0; at < len;) {
 		size_t want = len - at < sizeof(a) ? (size_t)(len - at) : sizeof(a);
+		unsigned long long place = from + at;
 
-		if (pread(mine, a, want, (off_t)at) != (ssize_t)want || pread(disk, b, want, (off_t)(from + at)) != (ssize_t)want ||
+		if (pread(mine, a, want, (off_t)at) != (ssize_t)want || pread(disk, b, want, (off_t)place) != (ssize_t)want ||
 		    memcmp(a, b, want) != 0)
-			return err_set(e, -EBADMSG, "verity: the tree on the root disk is not that of its data (byte %llu)", (unsigned long long)(from + at));
+			return err_set(e, -EBADMSG, "verity: the tree on the root disk is not that of its data (byte %llu)", place);
 		at += want;
 	}
 	return 0;
@@ -93,7 +94,7 @@ static int compare(int mine, int disk, uint64_t from, uint64_t len, struct err *
 static int check_verity(const char *dir, const struct image *img, struct err *e)
 {
 	struct verity_params params = { .hash = VERITY_SHA256, .block_bytes = BLOCK_BYTES, .data_blocks = img->root_blocks };
-	struct verity_root root;
+	struct verity_root root = { 0 };
 	_close_ int disk = open_file(dir, img->root_name, e);
 	_close_ int mine = -1;
 	char hex[2 * VERITY_DIGEST_MAX + 1];
