@@ -127,7 +127,7 @@ static int ch_plan(const struct plan_input *in, struct spawn_plan *p, struct err
 {
 	const struct vm_size size = { .cpus = in->spec->cpus, .memory_bytes = in->spec->memory_bytes };
 	struct cmdline cmdline;
-	int r, dir;
+	int r, dir, plug;
 
 	if (in->accel != HV_ACCEL_KVM && !in->standin)
 		return err_set(e, -EINVAL,
@@ -158,13 +158,17 @@ static int ch_plan(const struct plan_input *in, struct spawn_plan *p, struct err
 	plan_net(in, p);
 	/* The VMM makes the socket. The number is the guest's address, in a space of its own. */
 	dir = plan_want(p, NETD_FD_DIR);
+	/* Disks that come while it runs it finds there by name; and the first file it stays, for later gateways. */
+	plug = in->plug_dir > 0 ? plan_file(p, in->plug_dir) : 0;
 	(void)plan_arg(p, "--vsock");
 	(void)plan_arg(p, "cid=3,socket=/proc/self/fd/%d/" NETD_SOCKET_NAME, dir);
 	if (in->landlock) {
-		/* It knows by itself which files it was given, but up to version 53 not that a socket is made in a folder. */
+		/* It knows by itself which files it was given, but up to version 53 not that a socket is made in a folder, and not what comes later. */
 		(void)plan_arg(p, "--landlock");
 		(void)plan_arg(p, "--landlock-rules");
 		(void)plan_arg(p, "path=/proc/self/fd/%d,access=rw", dir);
+		if (plug > 0)
+			(void)plan_arg(p, "path=/proc/self/fd/%d,access=rw", plug);
 	}
 	(void)plan_want(p, NETD_FD_PTY);
 	(void)plan_want(p, NETD_FD_RING);
@@ -217,6 +221,10 @@ struct instance {
 	ev_timer confirm;
 	unsigned looks;
 	bool resizing, accepted;
+
+	char plugging[HV_SERIAL_BYTES + 1]; /* "": none */
+	int plug_number; /* of the folder, in the VMM */
+	bool looked;	 /* what is plugged in was told */
 };
 
 static void check_version(struct instance *in, const struct ch_answer *a)
@@ -314,6 +322,20 @@ static void check_size(struct instance *in, const json_t *info)
 	}
 }
 
+static void look_at_disks(struct instance *in, const json_t *disks)
+{
+	size_t i;
+	json_t *disk;
+
+	in->looked = true;
+	json_array_foreach(disks, i, disk) {
+		const char *id = json_string_value(json_object_get(disk, "id"));
+
+		if (id && strncmp(id, HV_PLUG_PREFIX, strlen(HV_PLUG_PREFIX)) == 0 && strlen(id) <= HV_SERIAL_BYTES)
+			hv_event_plugged(in->vm, id, true, NULL);
+	}
+}
+
 static void check_info(struct instance *in, const struct ch_answer *a)
 {
 	const char *state = json_string_value(json_object_get(a->data, "state"));
@@ -321,6 +343,8 @@ static void check_info(struct instance *in, const struct ch_answer *a)
 	if (!check_config(in, json_object_get(a->data, "config")) || !in->attached)
 		return;
 	check_size(in, a->data);
+	if (in->adopted && !in->looked)
+		look_at_disks(in, json_object_get(json_object_get(a->data, "config"), "disks"));
 	if (state && in->attached)
 		check_state(in, state);
 }
@@ -332,6 +356,18 @@ static void on_confirm(struct ev_loop *ev, ev_timer *w, int events)
 	(void)ev;
 	(void)events;
 	(void)ch_api_send(in->api, CH_INFO);
+}
+
+/* vm.add-disk, vm.remove-device: the first is done then, the second once the guest lets go. */
+static void on_plug(struct instance *in, const struct ch_answer *a)
+{
+	char serial[sizeof(in->plugging)];
+
+	if (in->plugging[0] == '\0' || (a->command == CH_REMOVE_DEVICE && !a->error))
+		return;
+	memcpy(serial, in->plugging, sizeof(serial));
+	in->plugging[0] = '\0';
+	hv_event_plugged(in->vm, serial, (a->command == CH_ADD_DISK) != (a->error != 0), a->error ? a->why : NULL);
 }
 
 /* What was carried out is believed when vm.info says so, and what was refused may still have changed something. */
@@ -370,11 +406,22 @@ static void on_answer(void *arg, const struct ch_answer *a)
 		check_info(in, a);
 	else if (a->command == CH_COUNTERS)
 		count(in, a);
+	else if (a->command == CH_ADD_DISK || a->command == CH_REMOVE_DEVICE)
+		on_plug(in, a);
 	else
 		on_acted(in, a);
 	/* A look that failed is one of those that there are. */
 	if (in->attached && in->resizing && in->accepted && a->error && a->command == CH_INFO)
 		check_size(in, NULL);
+}
+
+static void on_removed(struct instance *in, const char *id)
+{
+	if (strncmp(id, HV_PLUG_PREFIX, strlen(HV_PLUG_PREFIX)) != 0 || strlen(id) > HV_SERIAL_BYTES)
+		return;
+	if (strcmp(in->plugging, id) == 0)
+		in->plugging[0] = '\0';
+	hv_event_plugged(in->vm, id, false, NULL);
 }
 
 static void on_vm_event(struct instance *in, const char *name)
@@ -436,6 +483,8 @@ static bool on_event(void *arg, const struct ch_event *e)
 
 	if (e->lost)
 		(void)ch_api_send(in->api, CH_INFO);
+	else if (strcmp(e->source, "vm") == 0 && strcmp(e->name, "device-removed") == 0)
+		on_removed(in, e->id);
 	else if (strcmp(e->source, "vm") == 0)
 		on_vm_event(in, e->name);
 	else if (strcmp(e->source, "guest") == 0 && strcmp(e->name, "panic") == 0) {
@@ -525,6 +574,7 @@ static int ch_attach(struct hv_vm *vm, void *instance, int *fds, const struct ne
 	console->fd = fd_take(&pty);
 	console->ring_fd = fd_take(&ring);
 	console->ring_bytes = info->ring_bytes;
+	in->plug_number = plan_first_file(info);
 	in->has_agent = has_directory(info);
 	if (in->has_agent)
 		ch_vsock_seek(&in->agent, console->adopted ? 0 : AGENT_FIRST_MS);
@@ -602,6 +652,39 @@ static int ch_resize(struct hv_vm *vm, void *instance, const struct vm_size *wis
 	return ch_api_resize(in->api, wish->cpus, wish->memory_bytes) < 0 ? -EOPNOTSUPP : 0;
 }
 
+static int may_plug(const struct instance *in, struct err *e)
+{
+	return in->plugging[0] ? err_set(e, -EBUSY, "the last change of its disks is not done yet") : 0;
+}
+
+static int begin_plug(struct instance *in, const char *serial, int r, struct err *e)
+{
+	if (r < 0)
+		return err_set(e, -EBUSY, "Cloud Hypervisor cannot be asked now; try again");
+	(void)snprintf(in->plugging, sizeof(in->plugging), "%s", serial);
+	return 0;
+}
+
+static int ch_plug(struct hv_vm *vm, void *instance, const struct hv_disk *d, struct err *e)
+{
+	struct instance *in = instance;
+	char path[64];
+
+	(void)vm;
+	if (may_plug(in, e) < 0)
+		return -EBUSY;
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", in->plug_number, d->serial);
+	return begin_plug(in, d->serial, ch_api_add_disk(in->api, path, d->serial, d->readonly), e);
+}
+
+static int ch_unplug(struct hv_vm *vm, void *instance, const char *serial, struct err *e)
+{
+	struct instance *in = instance;
+
+	(void)vm;
+	return may_plug(in, e) < 0 ? -EBUSY : begin_plug(in, serial, ch_api_remove(in->api, serial), e);
+}
+
 static const char *ch_signal_hint(int signal)
 {
 	if (signal != SIGSYS)
@@ -642,6 +725,9 @@ const struct hv_driver hv_driver_ch = {
 	.may_resize = ch_may_resize,
 	.resize = ch_resize,
 	.limits = ch_limits,
+	.plugs_by_name = true,
+	.plug = ch_plug,
+	.unplug = ch_unplug,
 	.signal_hint = ch_signal_hint,
 	.agent_renew = ch_agent_renew,
 	.is_mine = ch_is_mine,

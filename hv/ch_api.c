@@ -46,6 +46,8 @@ static const struct {
 	[CH_RESUME] = { "vm.resume", "PUT", 10000, false },
 	[CH_PAUSE] = { "vm.pause", "PUT", 10000, false },
 	[CH_RESIZE] = { "vm.resize", "PUT", 10000, false },
+	[CH_ADD_DISK] = { "vm.add-disk", "PUT", 10000, false },
+	[CH_REMOVE_DEVICE] = { "vm.remove-device", "PUT", 10000, false },
 	[CH_POWER_BUTTON] = { "vm.power-button", "PUT", 3000, false },
 	[CH_REBOOT] = { "vm.reboot", "PUT", 30000, false },
 	[CH_QUIT] = { "vmm.shutdown", "PUT", 10000, false },
@@ -187,7 +189,7 @@ struct ch_api {
 	struct httpc_call *call; /* borrowed; NULL: none under way */
 	enum ch_command command; /* under way, or being tried again */
 	unsigned waiting, tries;
-	char size[96]; /* body of CH_RESIZE */
+	char size[96], disk[256], device[64]; /* bodies of CH_RESIZE, CH_ADD_DISK, CH_REMOVE_DEVICE */
 	bool busy;
 	ev_timer retry;
 	struct loop_task reap;
@@ -251,14 +253,28 @@ static void on_http(void *arg, const struct httpc_answer *h)
 	json_decref(data);
 }
 
+static const char *body_of(const struct ch_api *a)
+{
+	switch (a->command) {
+	case CH_RESIZE:
+		return a->size;
+	case CH_ADD_DISK:
+		return a->disk;
+	case CH_REMOVE_DEVICE:
+		return a->device;
+	default:
+		return NULL;
+	}
+}
+
 static void start(struct ch_api *a)
 {
 	char url[96], path[32];
-	bool sized = a->command == CH_RESIZE;
+	const char *body = body_of(a);
 	/* Connections are kept by host name too: a number that is used again must not lead to an earlier machine's. */
 	const struct httpc_request rq = {
 		.method = commands[a->command].method, .url = url, .unix_path = path, .headers = { "Expect:" },
-		.nheaders = 1, .body = sized ? a->size : NULL, .body_len = sized ? strlen(a->size) : 0, .limit_bytes = CH_ANSWER_MAX, .deadline_ms = commands[a->command].deadline_ms,
+		.nheaders = 1, .body = body, .body_len = body ? strlen(body) : 0, .limit_bytes = CH_ANSWER_MAX, .deadline_ms = commands[a->command].deadline_ms,
 	};
 	struct err e = { 0 };
 
@@ -319,6 +335,26 @@ int ch_api_resize(struct ch_api *a, uint32_t cpus, uint64_t memory_bytes)
 	(void)snprintf(a->size, sizeof(a->size), "{\"desired_vcpus\":%u,\"desired_ram\":%llu}", cpus,
 		       (unsigned long long)memory_bytes);
 	return ch_api_send(a, CH_RESIZE);
+}
+
+int ch_api_add_disk(struct ch_api *a, const char *path, const char *id, bool readonly)
+{
+	int n;
+
+	if (!a || a->fd < 0)
+		return -ENOTCONN;
+	n = snprintf(a->disk, sizeof(a->disk),
+		     "{\"path\":\"%s\",\"id\":\"%s\",\"serial\":\"%s\",\"readonly\":%s,\"image_type\":\"Raw\",\"backing_files\":false}", path, id, id,
+		     readonly ? "true" : "false");
+	return n > 0 && (size_t)n < sizeof(a->disk) ? ch_api_send(a, CH_ADD_DISK) : -E2BIG;
+}
+
+int ch_api_remove(struct ch_api *a, const char *id)
+{
+	if (!a || a->fd < 0)
+		return -ENOTCONN;
+	(void)snprintf(a->device, sizeof(a->device), "{\"id\":\"%s\"}", id);
+	return ch_api_send(a, CH_REMOVE_DEVICE);
 }
 
 int ch_api_open(struct ch_api **out, struct loop *loop, int fd, ch_answered *done, void *arg, struct err *e)
@@ -384,8 +420,8 @@ static bool is_blank(const struct buf *b)
 /* One whole record, or what a full pipe left of some. Return: false to stop. */
 static bool read_record(struct ch_events *r, bool (*on_event)(void *, const struct ch_event *), void *arg)
 {
-	struct ch_event ev = { .source = "", .name = "", .lost = true };
-	const char *source, *name;
+	struct ch_event ev = { .source = "", .name = "", .id = "", .lost = true };
+	const char *source, *name, *id;
 	json_t *root;
 	bool go_on;
 
@@ -394,8 +430,9 @@ static bool read_record(struct ch_events *r, bool (*on_event)(void *, const stru
 	root = r->skip ? NULL : json_loadb(r->record.data, r->record.len, JSON_REJECT_DUPLICATES, NULL);
 	source = json_string_value(json_object_get(root, "source"));
 	name = json_string_value(json_object_get(root, "event"));
+	id = json_string_value(json_object_get(json_object_get(root, "properties"), "id"));
 	if (source && name)
-		ev = (struct ch_event){ .source = source, .name = name };
+		ev = (struct ch_event){ .source = source, .name = name, .id = id ? id : "" };
 	r->skip = false;
 	go_on = on_event(arg, &ev);
 	json_decref(root);

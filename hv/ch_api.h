@@ -22,7 +22,7 @@ struct loop;
 
 enum ch_command {
 	/* What waits goes in this order: a guest that is let go and asked to end hears both. */
-	CH_PING, CH_INFO, CH_COUNTERS, CH_RESUME, CH_PAUSE, CH_RESIZE, CH_POWER_BUTTON, CH_REBOOT, CH_QUIT,
+	CH_PING, CH_INFO, CH_COUNTERS, CH_RESUME, CH_PAUSE, CH_RESIZE, CH_ADD_DISK, CH_REMOVE_DEVICE, CH_POWER_BUTTON, CH_REBOOT, CH_QUIT,
 	CH_COMMAND_COUNT,
 };
 
@@ -69,6 +69,10 @@ int ch_api_send(struct ch_api *a, enum ch_command c);
  */
 int ch_api_resize(struct ch_api *a, uint32_t cpus, uint64_t memory_bytes);
 
+/** ch_api_add_disk() - a raw image by its path; ch_api_remove() - a device. @id: letters, digits and hyphens. One of each at a time */
+int ch_api_add_disk(struct ch_api *a, const char *path, const char *id, bool readonly);
+int ch_api_remove(struct ch_api *a, const char *id);
+
 /** ch_counters() - sum of what vm.counters tells of all network interfaces and disks; what is missing or no number counts as 0 */
 struct hv_counters;
 void ch_counters(const json_t *data, struct hv_counters *out);
@@ -93,10 +97,11 @@ bool ch_lacks(const json_t *ping, const char *feature);
 /**
  * struct ch_event - lives during the callback
  * @source, @name: "vm", "booted"; empty when @lost
+ * @id: of the device that it is about, or ""
  * @lost: what came was no event: ask how things are
  */
 struct ch_event {
-	const char *source, *name;
+	const char *source, *name, *id;
 	bool lost;
 };
 

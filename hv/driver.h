@@ -55,6 +55,9 @@ bool plan_whole(const struct spawn_plan *p);
 /** plan_returns() - true if a near end of this kind comes back from VM_SPAWN and ADOPT */
 bool plan_returns(enum netd_fd_kind kind);
 
+/** plan_first_file() - number of the first plan_file() in a process that wanted this */
+int plan_first_file(const struct netd_slot_info *info);
+
 /**
  * plan_take() - move the near end of the @nth FD (from 0) of a kind out of what VM_SPAWN or ADOPT gave
  * @fds: one per returning kind of @info->want, in that order
@@ -93,7 +96,7 @@ struct hv_origin {
  * @landlock: the kernel has it and nobody forbids it; @seccomp: "true", "log" or "errno"
  * @standin: the helper has a program CH_STANDIN, which runs without KVM what Cloud Hypervisor would
  * @disks:   ndisks of them, in the order in which the guest finds them
- * @plug_dir: FD of the folder with files of disks that come later; -1 without
+ * @plug_dir: FD of the folder with files of disks that come later; 0 or less without
  * @probe:   the guest only shows that it boots
  * @begin, @memory_fd: of struct hv_origin
  */

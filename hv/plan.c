@@ -80,6 +80,15 @@ bool plan_has_tap(const struct plan_input *in)
 	return in->net->net != NETD_NET_NONE && in->net->ifname[0] != '\0';
 }
 
+int plan_first_file(const struct netd_slot_info *info)
+{
+	int number = FIRST_CHILD_FD;
+
+	for (uint32_t i = 0; i < info->nwant && i < NETD_FDS_MAX; i++)
+		number += is_numbered((enum netd_fd_kind)info->want[i]);
+	return number;
+}
+
 int plan_take(const struct netd_slot_info *info, int *fds, enum netd_fd_kind kind, unsigned nth)
 {
 	size_t near = 0;

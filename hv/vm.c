@@ -450,14 +450,14 @@ static int add_root(const struct image *img, struct hv_disk disks[HV_DISKS_MAX],
 	return 0;
 }
 
-static int make_plan(struct hv_vm *vm, struct hv_disk disks[HV_DISKS_MAX], size_t *ndisks, struct spawn_plan *plan, int *binary, struct err *e)
+static int make_plan(struct hv_vm *vm, struct hv_disk disks[HV_DISKS_MAX], size_t *ndisks, int plug_dir, struct spawn_plan *plan, int *binary, struct err *e)
 {
 	const struct hv *hv = vm->hv;
 	struct image img = { .kernel = NULL };
 	struct plan_input in = {
 		.spec = &vm->spec, .net = &vm->info, .machine = hv->c.machine, .local_command = hv->c.local_command,
 		.local_console = hv->c.local_console, .local_agent = hv->c.local_agent, .accel = vm->accel, .ring_bytes = hv->c.ring_bytes, .probe = vm->probe,
-		.disks = disks, .landlock = hv->landlock, .seccomp = hv->c.ch_seccomp, .standin = hv_has_binary(hv, CH_STANDIN),
+		.disks = disks, .plug_dir = plug_dir, .landlock = hv->landlock, .seccomp = hv->c.ch_seccomp, .standin = hv_has_binary(hv, CH_STANDIN),
 		.begin = vm->origin.begin, .memory_fd = vm->origin.memory_fd,
 	};
 	struct confidential snp;
@@ -505,15 +505,19 @@ static void on_spawned(struct helper_call *c, const struct helper_result *r)
 /* Its disks, its plan, and the request. The request has descriptors of its own. */
 static int order(struct hv_vm *vm, struct spawn_plan *plan, struct err *e)
 {
+	_close_ int plug_dir = -1;
 	struct hv_disk disks[HV_DISKS_MAX] = { { .fd = -1 } };
 	int binary = 0, r = vm->hooks->on_disks && !vm->probe ? vm->hooks->on_disks(vm->hooks_arg, vm, disks, e) : 0;
 	size_t n = r > 0 ? (size_t)r : 0;
 
 	if (r < 0)
 		return r;
+	/* Without it, disks cannot be plugged in later; that is no reason not to start. */
+	if (vm->driver->plugs_by_name && vm->hooks->on_plug_dir && !vm->probe)
+		plug_dir = vm->hooks->on_plug_dir(vm->hooks_arg, vm);
 	if (n == 0)
 		template_lend(vm);
-	r = make_plan(vm, disks, &n, plan, &binary, e);
+	r = make_plan(vm, disks, &n, plug_dir, plan, &binary, e);
 	if (r == 0) {
 		vm->calling = CALL_SPAWN;
 		vm->call.done = on_spawned;

@@ -12,7 +12,7 @@ touch "$T/complaints"
 start_netd --network=off --binaries="cloud-hypervisor=$T/bin/cloud-hypervisor shell=/bin/bash"
 keep_gateway --driver=cloud-hypervisor --accel=kvm --per-person=3 --quota-disk=160M --home-size=16M
 wait_until 60 ready || fail "not ready"
-node tests/run/disks_ch.mjs "$PORT" "$T/state" || fail "disks"
+node tests/run/disks_ch.mjs "$PORT" "$T/state" "$T/gateway.pid" || fail "disks"
 check "no file is left" [ -z "$(ls -A "$T/state/disks")" ]
 check "no process is left" [ "$(pgrep -c -P "$NETD_PID" -f "api-socket fd=")" = 0 ]
 check "no request that the real server would refuse" [ ! -s "$T/complaints" ]

@@ -187,6 +187,17 @@ static void disks(void **state)
 					"path=/proc/self/fd/9,readonly=on,serial=root,id=root,image_type=raw,backing_files=off\n"));
 	assert_int_equal(plan.nfile, 2);
 	assert_int_equal(plan.file[1], 91);
+	/* With a folder for those that come later, which is the first file for ever, and inside of what Landlock allows. */
+	memset(&plan, 0, sizeof(plan));
+	in.plug_dir = 92;
+	in.landlock = true;
+	assert_int_equal(hv_driver_ch.plan(&in, &plan, NULL), 0);
+	assert_non_null(strstr(lines(), "--landlock-rules\npath=/proc/self/fd/7,access=rw\npath=/proc/self/fd/8,access=rw\n"));
+	assert_non_null(strstr(lines(), "--disk\npath=/proc/self/fd/9,"));
+	assert_int_equal(plan.file[0], 92);
+	memcpy(net.want, plan.want, sizeof(net.want));
+	net.nwant = (uint32_t)plan.nwant;
+	assert_int_equal(plan_first_file(&net), 8);
 }
 
 static void without_a_network(void **state)

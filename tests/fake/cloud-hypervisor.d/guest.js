@@ -88,6 +88,8 @@ class Guest extends EventEmitter {
 			args.push("-initrd", `/proc/self/fd/${fd(lineIsSerial ? fs.openSync(payload.initramfs, "r") : initramfs(payload.initramfs))}`);
 		if (balloon)
 			args.push("-device", "virtio-balloon-pci,deflate-on-oom=on,free-page-reporting=on");
+		for (let n = 1; n <= 4; n++)
+			args.push("-device", `pcie-root-port,id=hot${n},chassis=${n},slot=${n}`);
 		for (const d of disks)
 			args.push(...this.#blockdev(d, fd(fs.openSync(d.path, d.readonly ? "r" : "r+"))));
 		if (net)
@@ -164,6 +166,8 @@ class Guest extends EventEmitter {
 			this.emit("panic");
 		} else if (m.event === "DEVICE_DELETED" && m.data.device === this.#leaving) {
 			this.#leaving = null;
+		} else if (m.event === "DEVICE_DELETED" && m.data.device) {
+			this.call("blockdev-del", { "node-name": `disk-${m.data.device}` }).then(() => this.emit("removed", m.data.device));
 		}
 	}
 
@@ -203,6 +207,26 @@ class Guest extends EventEmitter {
 		if (!said.error)
 			said = await this.call("device_add", { driver: "pc-dimm", id: `dimm-${id}`, memdev: id });
 		return said.error?.desc ?? "";
+	}
+
+	/* One more disk. QEMU is another process: the path of a descriptor of ours is another one there. Return: a promise of "" or what is wrong */
+	async addDisk(d) {
+		const filename = d.path.replace("/proc/self/", `/proc/${process.pid}/`);
+		let said = await this.call("blockdev-add", { driver: "raw", "node-name": `disk-${d.id}`, "read-only": d.readonly ?? false, file: { driver: "file", filename } });
+
+		if (said.error)
+			return said.error.desc;
+		for (let n = 1; n <= 4; n++) {
+			said = await this.call("device_add", { driver: "virtio-blk-pci", drive: `disk-${d.id}`, id: d.id, serial: d.serial, bus: `hot${n}`, addr: "0" });
+			if (!said.error)
+				return "";
+		}
+		await this.call("blockdev-del", { "node-name": `disk-${d.id}` });
+		return said.error.desc;
+	}
+
+	async removeDevice(id) {
+		return (await this.call("device_del", { id })).error?.desc ?? "";
 	}
 
 	kill() {
