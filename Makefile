@@ -115,7 +115,7 @@ O := build
 FLAGS := $(STD) $(WARN) $(CFLAGS) $(HARDEN) -D_FORTIFY_SOURCE=3
 endif
 
-.PHONY: image-all story-images all verifier test test-all chaos large-file demo bench fuzz tidy unit memcheck node story fresh install install-image clean image
+.PHONY: density image-all story-images all verifier test test-all chaos large-file demo bench fuzz tidy unit memcheck node story fresh install install-image clean image
 .DELETE_ON_ERROR:
 all: $(PROGRAMS:%=$O/%)
 
@@ -386,6 +386,11 @@ build/bench/snp: $(BENCH_SNP:%.c=build/obj/%.o)
 	$(SAY) LINK $@
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK) -o $@ $^ $(CTL_LIBS)
+# N idle clones of the micro image (0: as many as the memory holds): what each costs.
+N ?= 50
+density: all image build/tests-web.stamp
+	$(Q)$(NODE) tests/bench/starts.mjs density $(N)
+
 bench: all build/bench/load build/bench/child build/bench/bare build/bench/snp build/tests-web.stamp
 	$(Q)TTYD='$(TTYD)' QUICK=$(QUICK) $(NODE) tests/bench/bench.mjs; figures=$$?; $(NODE) tests/bench/page.mjs && exit $$figures
 

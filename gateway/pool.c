@@ -16,6 +16,7 @@
 #define TICK_S	     1.
 #define AT_ONCE	     2		/* being made: whoever waits for a machine of his own comes first */
 #define LIFE_MS	     90000.0	/* of a demand: it has halved in a minute */
+#define FIRST_MS     30000
 #define FORGET_MS    3600000	/* a kind that nobody has wanted for so long */
 #define PAUSE_MS     5000	/* after a failure, doubled up to 64 times */
 #define EACH_BYTES   (48ULL << 20) /* what one takes at most before somebody uses it: 16 to 32 MiB were measured */
@@ -139,7 +140,8 @@ static void fill(struct pool *p, struct kind *k)
 	if (n.ready > want || (p->low && n.ready > 0 && !has_room(p)))
 		p->hooks->drop(p->arg, k->text);
 	while (n.ready + n.making < want && all_making(p) < AT_ONCE && loop_now_ms() >= k->retry_ms && has_room(p)) {
-		if (p->hooks->template(p->arg, &k->spec, true) != HV_TEMPLATE_READY)
+		/* Who has just asked for the first one boots, and what he boots makes the template: not beside him. */
+		if (p->hooks->template(p->arg, &k->spec, loop_now_ms() - k->wanted_ms > FIRST_MS) != HV_TEMPLATE_READY)
 			return;
 		if (p->hooks->make(p->arg, &k->spec, k->text) < 0) {
 			fail(k);

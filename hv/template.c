@@ -31,6 +31,7 @@
 #include "hv/vm.h"
 
 #define TEMPLATES_MAX  8
+#define LATE_MAX       8
 #define RETRY_MS       600000 /* after a failure: an image whose agent is too old, say */
 #define KEY_BYTES      2816
 #define HELD_MARKER    "\033]7717;held\007"
@@ -52,6 +53,7 @@ struct template {
 	struct vm_spec spec;
 	int memory_fd, state_fd;
 	uint64_t used_ms, failed_ms;
+	unsigned late; /* clones in a row that were not ready in time */
 
 	struct hv_vm *vm;
 	struct agent_host *agent; /* owned */
@@ -471,7 +473,7 @@ void template_booted(struct hv_vm *vm)
 		(void)hv_template(vm->hv, &vm->spec, true);
 }
 
-void template_doubt(struct hv *hv, const struct hv_vm *vm)
+void template_doubt(struct hv *hv, const struct hv_vm *vm, bool late)
 {
 	char key[KEY_BYTES];
 	struct template *t;
@@ -479,8 +481,15 @@ void template_doubt(struct hv *hv, const struct hv_vm *vm)
 	if (vm->origin.begin != HV_BEGIN_CLONE || make_key(hv, &vm->spec, key) < 0)
 		return;
 	t = find(hv, key);
-	if (t && t->state == HV_TEMPLATE_READY)
+	if (t && t->state == HV_TEMPLATE_READY && (!late || ++t->late >= LATE_MAX))
 		drop(t);
+}
+
+void template_proved(const struct hv_vm *vm)
+{
+	for (struct template *t = vm->hv->templates; t; t = t->next)
+		if (digest(t->key) == vm->origin.kind)
+			t->late = 0;
 }
 
 void template_finish_all(struct hv *hv)

@@ -299,13 +299,13 @@ static void explain_exit(struct hv_vm *vm, const struct netd_slot_info *info)
  * What it was to begin with did not bring it to life. It boots instead; whoever waits for it sees no more than that.
  * Return: false if that cannot be: it has lived already, or nothing else is left to try.
  */
-static bool boot_instead(struct hv_vm *vm, const char *why)
+static bool boot_instead(struct hv_vm *vm, const char *why, bool late)
 {
 	if (vm->origin.begin < HV_BEGIN_CLONE || vm->state != HV_BOOTING || vm->lived)
 		return false;
 	why = why ? why : said_last(vm);
 	log_warn("machine %s boots, for it cannot be %s: %s", vm->spec.name, vm->origin.begin == HV_BEGIN_CLONE ? "cloned" : "woken", why);
-	template_doubt(vm->hv, vm);
+	template_doubt(vm->hv, vm, late);
 	vm->boots = vm->again = true;
 	vm->end = HV_STOPPED;
 	return true;
@@ -313,7 +313,7 @@ static bool boot_instead(struct hv_vm *vm, const char *why)
 
 static void on_unfit(struct hv_vm *vm, const char *why)
 {
-	if (boot_instead(vm, why))
+	if (boot_instead(vm, why, false))
 		vm_stop_from(vm, RUNG_KILL);
 	else
 		vm_fail(vm, "%s", why);
@@ -323,7 +323,7 @@ void vm_exited(struct hv_vm *vm, const struct netd_slot_info *info)
 {
 	if (!vm->running)
 		return;
-	if (vm->state != HV_STOPPING && !boot_instead(vm, NULL))
+	if (vm->state != HV_STOPPING && !boot_instead(vm, NULL, false))
 		explain_exit(vm, info);
 	vm->info.state = NETD_SLOT_EXITED;
 	vm->info.pid = 0;
@@ -647,12 +647,17 @@ static void now_ready(struct hv_vm *vm)
 	vm->boots = false;
 	vm->lived = true;
 	vm_enter(vm, HV_READY);
+	if (vm->origin.begin == HV_BEGIN_CLONE)
+		template_proved(vm);
 	if (vm->state == HV_READY)
 		template_booted(vm);
 }
 
+/* It runs. What is left is to be told who it is, for which there is as much time again. */
 static void on_restored(struct hv_vm *vm)
 {
+	if (vm->state == HV_BOOTING)
+		deadline_in(vm, vm->hv->limits.clone_ms);
 	hv_agent_here(vm);
 	if (vm->origin.begin == HV_BEGIN_WAKE)
 		now_ready(vm);
@@ -877,7 +882,7 @@ static void on_deadline(struct ev_loop *ev, ev_timer *w, int events)
 	} else if (vm->state == HV_PLACING || vm->state == HV_STARTING) {
 		vm_fail(vm, "it could not be started within %llu s: %s", (unsigned long long)(hv->limits.start_ms / 1000),
 			vm->preparing ? "its disks are not made yet; start it again" : helper_up(hv->helper) ? "the helper does not answer" : "the helper terrarium-netd is away");
-	} else if (vm->state == HV_BOOTING && boot_instead(vm, "it does not come to life")) {
+	} else if (vm->state == HV_BOOTING && boot_instead(vm, "it does not come to life in time", true)) {
 		vm_stop_from(vm, RUNG_KILL);
 	} else if (vm->state == HV_BOOTING) {
 		vm_fail(vm, "no prompt within %llu s; its console shows how far it came",

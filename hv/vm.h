@@ -189,8 +189,13 @@ void vm_log_begin(struct hv_vm *vm);
 void template_lend(struct hv_vm *vm);
 /** template_booted() - @vm has booted and is ready: the next one like it shall begin as a clone */
 void template_booted(struct hv_vm *vm);
-/** template_doubt() - a clone did not come to life: what it came from is used no more */
-void template_doubt(struct hv *hv, const struct hv_vm *vm);
+/**
+ * template_doubt() - a clone did not come to life: what it came from is used no more
+ * @late: it may only have been slow: not before that has happened to some in a row
+ */
+void template_doubt(struct hv *hv, const struct hv_vm *vm, bool late);
+/** template_proved() - a clone has */
+void template_proved(const struct hv_vm *vm);
 /** template_saved() - of hv_event_saved(), for the machine of a template */
 void template_saved(struct hv_vm *vm, const char *vmm, const char *why);
 /** standby_stop() - what is being written is of no interest any more; idempotent (standby.c) */

@@ -15,6 +15,7 @@ import { promisify } from "node:util";
 
 import { judge, median, table } from "./report.mjs";
 import { scenarios } from "./scenarios.mjs";
+import { starts } from "./starts.mjs";
 import { makeServer, workDir } from "./servers.mjs";
 
 const LOAD_MS = 180000;
@@ -133,7 +134,7 @@ function rowsNotRun(scenario) {
 
 function chosen() {
 	const all = scenarios(options.quick);
-	const names = new Set(all.map((s) => s.name));
+	const names = new Set([...all.map((s) => s.name), "starts"]);
 	const unknown = (options.only ?? []).filter((name) => !names.has(name));
 	if (unknown.length > 0)
 		throw new Error(`BENCH_ONLY: there is no ${unknown.join(", ")}; there are ${[...names].join(", ")}`);
@@ -153,6 +154,8 @@ async function main() {
 		raw.push({ scenario: scenario.name, args: scenario.args, runs });
 		rows.push(...rowsOf(scenario, runs));
 	}
+	if ((!options.only || options.only.includes("starts")) && !lacking("vm"))
+		rows.push(...await starts());
 	const idle = raw.flatMap((s) => Object.values(s.runs).flat()).map((r) => r.idle_before);
 	const result = {
 		date: started.toISOString(), seconds: Math.round((Date.now() - started) / 1000), quick: options.quick,
