@@ -52,11 +52,11 @@ static struct {
 
 /* --- what the driver tells hv.c --- */
 
-void hv_event_plugged(struct hv_vm *vm, const char *serial, bool in, const char *why)
+void hv_event_plugged(struct hv_vm *vm, const char *serial, bool there, const char *why)
 {
 	(void)vm;
 	(void)serial;
-	(void)in;
+	(void)there;
 	(void)why;
 }
 

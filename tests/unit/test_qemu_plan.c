@@ -21,11 +21,11 @@ static struct netd_slot_info net;
 static struct plan_input in;
 static struct spawn_plan plan;
 
-void hv_event_plugged(struct hv_vm *vm, const char *serial, bool in, const char *why)
+void hv_event_plugged(struct hv_vm *vm, const char *serial, bool there, const char *why)
 {
 	(void)vm;
 	(void)serial;
-	(void)in;
+	(void)there;
 	(void)why;
 }
 
