@@ -84,7 +84,13 @@ export class Term {
 		const x = this.#xterm, on = this.#on;
 		x.onData((text) => this.#input(text, utf8.encode(text)));
 		x.onBinary((text) => this.#input(text, Uint8Array.from(text, (c) => c.charCodeAt(0))));
-		x.onResize(({ cols, rows }) => on.size({ cols, rows }));
+		let width = x.cols;
+		x.onResize(({ cols, rows }) => {
+			if (cols !== width)
+				x.clearSelection(); /* lines are folded anew: it would stand on other text */
+			width = cols;
+			on.size({ cols, rows });
+		});
 		x.onTitleChange((title) => {
 			this.#title = title;
 			on.title(plain(title));
