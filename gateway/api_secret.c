@@ -187,13 +187,13 @@ void api_secret_put(struct http_call *call)
 		http_problem(call->resp, 403, "denied", "%s.", e.msg);
 		return;
 	}
-	r = machine_agent(m) ? secrets_room(machine_secrets(m), secret.name, secret.len, &e) :
+	r = machine_secret_agent(m) ? secrets_room(machine_secrets(m), secret.name, secret.len, &e) :
 			       secrets_keep(machine_secrets(m), &secret, api->now_s(), &e);
 	if (r < 0) {
 		full(call, r, &e);
 		return;
 	}
-	if (!machine_agent(m)) { /* it gets them when its agent answers */
+	if (!machine_secret_agent(m)) { /* it gets them when its agent answers */
 		api_note(call, "secret.set", call->id, call->name);
 		call->resp->status = 204;
 		return;
@@ -217,12 +217,12 @@ void api_secret_delete(struct http_call *call)
 	if (!m || !good_name(call))
 		return;
 	held = secrets_drop(machine_secrets(m), call->name);
-	if (machine_agent(m) && machine_takes_secrets(m, NULL)) {
+	if (machine_secret_agent(m) && machine_takes_secrets(m, NULL)) {
 		s = begin(call, "secret.delete");
 		if (!s)
 			return;
 		s->held = held;
-		s->secret.remove = true;
+		s->secret.how = AGENT_SECRET_REMOVE;
 		ask(s, on_removed);
 	} else if (held) {
 		api_note(call, "secret.delete", call->id, call->name);
@@ -276,7 +276,7 @@ void api_secret_list(struct http_call *call)
 
 	if (!m)
 		return;
-	if (!machine_agent(m) || !machine_takes_secrets(m, NULL)) {
+	if (!machine_secret_agent(m) || !machine_takes_secrets(m, NULL)) {
 		answer_list(call, secrets_json(machine_secrets(m)));
 		return;
 	}

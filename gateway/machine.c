@@ -792,6 +792,20 @@ static void on_resized(void *arg, struct hv_vm *vm, const char *why)
 	stream_notify(m->console);
 }
 
+/* It runs on, with its secrets. */
+static void not_aside(struct machine *m, const char *why)
+{
+	struct agent_host *agent = machine_agent(m);
+
+	m->memory_fd = fd_close(m->memory_fd);
+	standby_drop(m->ms->standby_dir, m->id_text);
+	log_warn("machine %s is not put aside: %s", m->id_text, why);
+	(void)snprintf(m->refused, sizeof(m->refused), "it is not put aside: %.200s", why);
+	if (agent && !m->unnamed && machine_takes_secrets(m, NULL))
+		secrets_hand_over(m->secrets, agent, on_handed_over, m);
+	notify(m);
+}
+
 /* The guest stands still. What is kept must be whole before its process is ended. */
 static int on_saved(void *arg, struct hv_vm *vm, const char *vmm, const char *why)
 {
@@ -810,10 +824,7 @@ static int on_saved(void *arg, struct hv_vm *vm, const char *vmm, const char *wh
 		r = standby_commit(ms->standby_dir, m->id_text, ring, &meta, &e);
 	}
 	if (r < 0) {
-		standby_drop(ms->standby_dir, m->id_text);
-		log_warn("machine %s is not put aside: %s", m->id_text, e.msg);
-		(void)snprintf(m->refused, sizeof(m->refused), "it is not put aside: %.200s", e.msg);
-		notify(m);
+		not_aside(m, e.msg);
 		return r;
 	}
 	log_info("machine %s is put aside: %llu MiB", m->id_text, (unsigned long long)meta.bytes >> 20);
@@ -1198,7 +1209,7 @@ void machine_touch(struct machine *m)
 
 uint64_t machine_unused_ms(const struct machine *m)
 {
-	bool used = stream_viewers(m->console) != NULL;
+	bool used = stream_viewers(m->console) != NULL || setup_busy(m->setup);
 
 	for (struct shell *sh = shell_next(m->shells, NULL); sh && !used; sh = shell_next(m->shells, sh))
 		used = stream_viewers(shell_stream(sh)) != NULL;
@@ -1223,6 +1234,11 @@ struct agent_host *machine_agent(const struct machine *m)
 int machine_confidential(const struct machine *m, struct confidential *out, struct err *e)
 {
 	return hv_vm_confidential(m->vm, out, e);
+}
+
+struct agent_host *machine_secret_agent(const struct machine *m)
+{
+	return m->memory_fd < 0 ? machine_agent(m) : NULL; /* not while it goes to disk */
 }
 
 struct secrets *machine_secrets(const struct machine *m)
@@ -1470,8 +1486,23 @@ void machine_rouse(struct machine *m)
 		loop_defer(m->ms->loop, &m->rouse, run_rouse);
 }
 
+/* Its secrets stay in this process' memory, and are no part of what goes to disk. */
+static void on_withdrawn(void *arg, int status)
+{
+	struct machine *m = arg;
+	struct err e = { 0 };
+
+	if (m->memory_fd < 0)
+		return;
+	if (status < 0)
+		(void)err_set(&e, status, "its secrets cannot be taken out of it: %s", strerror(-status));
+	if (status < 0 || hv_vm_suspend(m->vm, m->memory_fd, &e) < 0)
+		not_aside(m, e.msg);
+}
+
 int machine_suspend(struct machine *m, struct err *e)
 {
+	struct agent_host *agent;
 	int r;
 
 	if (m->deleting || state_of(m) != HV_READY || m->unnamed || m->memory_fd >= 0)
@@ -1491,11 +1522,14 @@ int machine_suspend(struct machine *m, struct err *e)
 		return MACHINE_E_CANNOT;
 	m->memory_fd = r;
 	m->refused[0] = '\0';
-	r = refused(hv_vm_suspend(m->vm, m->memory_fd, e));
-	if (r != 0) {
-		m->memory_fd = fd_close(m->memory_fd);
-		standby_drop(m->ms->standby_dir, m->id_text);
+	agent = machine_agent(m);
+	if (agent && agent_host_version(agent) >= AGENT_VERSION_SECRET && machine_takes_secrets(m, NULL)) {
+		secrets_withdraw(m->secrets, agent, on_withdrawn, m);
+		return 0;
 	}
+	r = refused(hv_vm_suspend(m->vm, m->memory_fd, e));
+	if (r != 0)
+		not_aside(m, e ? e->msg : "");
 	return r;
 }
 

@@ -176,6 +176,8 @@ json_t *machine_json(const struct machine *m);
 
 /** machine_secrets() - what is handed to its agent, in this process' memory. machine_takes_secrets() - does such a machine? Else why not in @e */
 struct secrets *machine_secrets(const struct machine *m);
+/** machine_secret_agent() - who is given them now; NULL: they wait for the next time it answers */
+struct agent_host *machine_secret_agent(const struct machine *m);
 bool machine_takes_secrets(const struct machine *m, struct err *e);
 
 /** machine_setup() - what is done in it once (gateway/setup.h); NULL where nothing is */

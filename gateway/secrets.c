@@ -14,6 +14,15 @@
 #include "hv/agent/host.h"
 
 #define HAND_OVER_MS 15000
+/*
+ * The kernel of a guest has up to 1024 buffers of a page for what comes to its agent (of microvm; 128 elsewhere), and uses them in turn. A request of just
+ * some pages fills each to its end.
+ */
+#define SCRUB_NAME  ".scrub"
+#define SCRUB_PAGES 8U
+#define SCRUB_BYTES (SCRUB_PAGES * 4096U - AGENT_HEAD_BYTES - AGENT_TAIL_BYTES - 9U - sizeof(SCRUB_NAME))
+#define SCRUB_TURNS (1024U / SCRUB_PAGES + 16U)
+_Static_assert(SCRUB_BYTES <= AGENT_DATA_MAX, "it fits a request");
 
 /**
  * struct held - one secret
@@ -38,6 +47,9 @@ struct secrets {
 	void *arg;
 	char asked[AGENT_SECRET_NAME_MAX + 1];
 	bool completing;
+	void (*withdrawn)(void *arg, int status);
+	void *withdrawn_arg;
+	unsigned scrubs; /* to come before the last request of a withdrawal */
 };
 
 struct secrets *secrets_create(void)
@@ -173,8 +185,10 @@ static void on_handed(void *arg, int status, struct agent_in *in)
 	struct secrets *s = arg;
 
 	(void)in;
-	if (status == -ENOTCONN || !s->host)
+	if (status == -ENOTCONN || !s->host) {
+		s->host = NULL;
 		return; /* the next conversation begins with it again */
+	}
 	if (status < 0)
 		log_warn("a machine did not take its secret %s: %s", s->asked, strerror(-status));
 	if (s->completing)
@@ -225,6 +239,58 @@ void secrets_hand_over(struct secrets *s, struct agent_host *host, void (*done)(
 		finish(s);
 	else
 		next(s);
+}
+
+/* --- taking them away --------------------------------------------------------------------------------------------- */
+
+static void end_withdrawal(struct secrets *s, int status)
+{
+	s->host = NULL;
+	s->withdrawn(s->withdrawn_arg, status);
+}
+
+static void on_withdrawn(void *arg, int status, struct agent_in *in);
+
+static void withdraw_more(struct secrets *s)
+{
+	static const uint8_t zeros[SCRUB_BYTES];
+	const struct agent_secret scrub = { .name = SCRUB_NAME, .data = zeros, .len = sizeof(zeros) }, all = { .name = SCRUB_NAME, .how = AGENT_SECRET_ALL };
+	struct buf body = BUF_INIT(AGENT_FRAME_MAX);
+	int r;
+
+	agent_put_secret(&body, s->scrubs > 0 ? &scrub : &all);
+	r = agent_host_ask(s->host, AGENT_SECRET, 0, &body, HAND_OVER_MS, on_withdrawn, s);
+	buf_finish(&body);
+	if (r < 0)
+		end_withdrawal(s, r);
+}
+
+static void on_withdrawn(void *arg, int status, struct agent_in *in)
+{
+	struct secrets *s = arg;
+
+	(void)in;
+	if (status < 0 || s->scrubs == 0) {
+		end_withdrawal(s, status);
+		return;
+	}
+	s->scrubs--;
+	withdraw_more(s);
+}
+
+void secrets_withdraw(struct secrets *s, struct agent_host *host, void (*done)(void *arg, int status), void *arg)
+{
+	int r = s->host ? -EBUSY : agent_host_version(host) < AGENT_VERSION_WITHDRAW ? -EOPNOTSUPP : 0;
+
+	if (r < 0) {
+		done(arg, r);
+		return;
+	}
+	s->host = host;
+	s->withdrawn = done;
+	s->withdrawn_arg = arg;
+	s->scrubs = SCRUB_TURNS;
+	withdraw_more(s);
 }
 
 /* --- looking at them ------------------------------------------------------------------------------------------ */

@@ -42,6 +42,13 @@ bool secrets_drop(struct secrets *s, const char *name);
  */
 void secrets_hand_over(struct secrets *s, struct agent_host *host, void (*done)(void *arg), void *arg);
 
+/**
+ * secrets_withdraw() - take all of them out of the machine, whoever put them there, and what its kernel's buffers still have of them; they stay
+ * held here
+ * @done: always comes; 0, or negative: -EBUSY: they are being handed over, -EOPNOTSUPP: the agent is too old, ...
+ */
+void secrets_withdraw(struct secrets *s, struct agent_host *host, void (*done)(void *arg, int status), void *arg);
+
 /** secrets_has() - is this one held? */
 bool secrets_has(const struct secrets *s, const char *name);
 

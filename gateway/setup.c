@@ -507,6 +507,11 @@ struct setup *setup_destroy(struct setup *s)
 
 /* --- looking at it ------------------------------------------------------------------------------------------- */
 
+bool setup_busy(const struct setup *s)
+{
+	return s && s->state == RUNNING;
+}
+
 const char *setup_recipe(const struct setup *s)
 {
 	return s ? s->recipe : "";

@@ -51,6 +51,9 @@ void setup_gone(struct setup *s, const char *why);
 /** setup_again() - do it once more, when it has ended. Return: 0, -EBUSY while it runs or waits, or negative with @e */
 int setup_again(struct setup *s, struct err *e);
 
+/** setup_busy() - a command of it runs in the machine */
+bool setup_busy(const struct setup *s);
+
 /** setup_recipe() - name of the recipe, or "" */
 const char *setup_recipe(const struct setup *s);
 

@@ -638,7 +638,7 @@ bool agent_owner_name(const char *name)
 
 void agent_put_secret(struct buf *b, const struct agent_secret *s)
 {
-	agent_put_u32(b, s->remove ? 1 : 0);
+	agent_put_u32(b, (uint32_t)s->how);
 	agent_put_u32(b, s->mode);
 	agent_put_str(b, s->owner ? s->owner : "");
 	agent_put_str(b, s->name);
@@ -650,13 +650,13 @@ int agent_get_secret(struct agent_in *in, struct agent_secret *s)
 	uint32_t flags = agent_get_u32(in);
 
 	memset(s, 0, sizeof(*s));
-	s->remove = flags == 1;
+	s->how = flags <= AGENT_SECRET_ALL ? (enum agent_secret_how)flags : AGENT_SECRET_PUT;
 	s->mode = agent_get_u32(in);
 	s->owner = agent_get_str(in, AGENT_OWNER_MAX);
 	s->name = agent_get_str(in, AGENT_SECRET_NAME_MAX);
 	s->data = in->at;
 	s->len = in->left;
-	if (in->bad || flags > 1 || s->mode > 0777 || s->len > AGENT_DATA_MAX || (s->remove && s->len > 0) || !agent_secret_name(s->name) ||
+	if (in->bad || flags > AGENT_SECRET_ALL || s->mode > 0777 || s->len > AGENT_DATA_MAX || (s->how != AGENT_SECRET_PUT && s->len > 0) || !agent_secret_name(s->name) ||
 	    !agent_owner_name(s->owner))
 		return -EPROTO;
 	return 0;

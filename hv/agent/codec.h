@@ -229,11 +229,11 @@ bool agent_secret_name(const char *name);
 /** agent_owner_name() - "", a number, or the name of a user: 32 of [a-z0-9_-] at most */
 bool agent_owner_name(const char *name);
 
-/** struct agent_secret - a file of run/secrets. @remove: no more of it; @mode: 0777 at most, 0 = 0400; @owner: NULL or "" = root; strings and bytes lie in the body */
+/** struct agent_secret - a file of run/secrets. @how: PUT has bytes, the others have none; @mode: 0777 at most, 0 = 0400; @owner: NULL or "" = root; strings and bytes lie in the body */
 struct agent_secret {
 	const char *name, *owner;
 	uint32_t mode;
-	bool remove;
+	enum agent_secret_how how;
 	const uint8_t *data;
 	size_t len;
 };

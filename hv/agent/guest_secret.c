@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Secrets: files in the guest's memory only, below run/secrets of the agent's root, which is a tmpfs of its own. No disk and no log gets their bytes. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -102,12 +103,36 @@ static int find_owner(int root_fd, const char *owner, uid_t *uid, gid_t *gid)
 	return number ? 0 : -ESRCH;
 }
 
+/* What a name leads to now, to be overwritten when it is out of sight. Return: -1 for none */
+static int open_old(int dir_fd, const char *name)
+{
+	return openat(dir_fd, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+}
+
+/* Freed memory keeps what was in it until somebody else needs it; it may be written to a disk with the whole machine before. */
+static void overwrite(int fd)
+{
+	static const uint8_t zeros[4096];
+	struct stat st;
+	off_t at = 0;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return;
+	while (at < st.st_size) {
+		ssize_t n = pwrite(fd, zeros, sizeof(zeros), at);
+
+		if (n <= 0)
+			return;
+		at += n;
+	}
+}
+
 static int put(int root_fd, int dir_fd, const struct agent_secret *s)
 {
 	uid_t uid = 0;
 	gid_t gid = 0;
 	int owner = s->owner[0] ? find_owner(root_fd, s->owner, &uid, &gid) : 0;
-	_close_ int fd = -1;
+	_close_ int fd = -1, old = -1;
 	int r;
 
 	if (owner < 0)
@@ -117,22 +142,55 @@ static int put(int root_fd, int dir_fd, const struct agent_secret *s)
 	if (fd < 0)
 		return -errno;
 	r = fd_write_all(fd, s->data, s->len);
+	old = open_old(dir_fd, s->name);
 	if (r == 0 && s->owner[0] && fchown(fd, uid, gid) < 0)
 		r = -errno;
 	if (r == 0 && (fchmod(fd, s->mode ? s->mode : MODE) < 0 || renameat(dir_fd, NEW_NAME, dir_fd, s->name) < 0))
 		r = -errno;
-	if (r < 0)
+	if (r == 0)
+		overwrite(old);
+	else
 		(void)unlinkat(dir_fd, NEW_NAME, 0);
+	return r;
+}
+
+static int drop(int dir_fd, const char *name)
+{
+	_close_ int fd = open_old(dir_fd, name);
+
+	if (unlinkat(dir_fd, name, 0) < 0)
+		return -errno;
+	overwrite(fd);
+	return 0;
+}
+
+static int drop_all(int dir_fd)
+{
+	int copy = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+	DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
+	const struct dirent *d;
+
+	if (!dir) {
+		(void)fd_close(copy);
+		return -ENOMEM;
+	}
+	while ((d = readdir(dir)) != NULL) { /* NOLINT(concurrency-mt-unsafe) */
+		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0 && drop(dir_fd, d->d_name) < 0)
+			r = -EIO;
+	}
+	(void)closedir(dir);
 	return r;
 }
 
 int secret_apply(int root_fd, const struct agent_secret *s)
 {
-	_close_ int dir_fd = open_secrets(root_fd, !s->remove);
+	_close_ int dir_fd = open_secrets(root_fd, s->how == AGENT_SECRET_PUT);
 
 	if (dir_fd < 0)
-		return dir_fd;
-	if (s->remove)
-		return unlinkat(dir_fd, s->name, 0) < 0 ? -errno : 0;
+		return dir_fd == -ENOENT && s->how == AGENT_SECRET_ALL ? 0 : dir_fd;
+	if (s->how == AGENT_SECRET_ALL)
+		return drop_all(dir_fd);
+	if (s->how == AGENT_SECRET_REMOVE)
+		return drop(dir_fd, s->name);
 	return put(root_fd, dir_fd, s);
 }

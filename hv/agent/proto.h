@@ -33,7 +33,7 @@
 
 /* 2: AGENT_FRONT, and what is unknown is answered -EOPNOTSUPP; 3: AGENT_KIND_COMMAND, AGENT_KIND_PORT; 4: AGENT_SECRET, the machine id in IDENTITY, more HEALTH;
  * 5: agent_rebirth in IDENTITY */
-#define AGENT_VERSION	  5
+#define AGENT_VERSION	  6
 #define AGENT_VERSION_LOWEST 1
 #define AGENT_VERSION_FRONT  2
 #define AGENT_VERSION_COMMAND 3
@@ -41,6 +41,7 @@
 #define AGENT_VERSION_SECRET  4
 #define AGENT_VERSION_MACHINE 4
 #define AGENT_VERSION_REBIRTH 5
+#define AGENT_VERSION_WITHDRAW 6 /* AGENT_SECRET_ALL */
 #define AGENT_MAGIC	  "terrAGNT" /* 8 bytes, no NUL */
 #define AGENT_PAD	  0xffU
 #define AGENT_HEAD_BYTES  16U
@@ -92,7 +93,7 @@ enum agent_type {
 	AGENT_POWER,  /* u32 enum agent_power; the answer comes first */
 	AGENT_FRONT,  /* u32 after: jobs with higher numbers; reply u32 count, count struct agent_front: of jobs with a PTY; none: that was all */
 	AGENT_REPORT, /* report data[64]; reply struct agent_report. -EOPNOTSUPP where the processor gives none; -EBUSY: asked too often, wait a second */
-	/* struct agent_secret: u32 1 = remove, u32 mode (0 = 0400), owner ("" = root), name, bytes (AGENT_DATA_MAX at most). Kept in the guest's
+	/* struct agent_secret: u32 enum agent_secret_how, u32 mode (0 = 0400), owner ("" = root), name, bytes (AGENT_DATA_MAX at most). Kept in the guest's
 	 * memory only. -ESRCH: the guest has no such owner */
 	AGENT_SECRET,
 	AGENT_REQUESTS,
@@ -117,6 +118,8 @@ enum agent_kind {
 enum agent_write_flag { AGENT_WRITE_CREATE = 1, AGENT_WRITE_EXCL = 2, AGENT_WRITE_TRUNCATE = 4, AGENT_WRITE_SYNC = 8 };
 /* NETWORK: an interface beside the loopback is up; SSH: somebody listens at port 22 */
 enum agent_health_flag { AGENT_HEALTH_NETWORK = 1, AGENT_HEALTH_SSH = 2 };
+/* ALL: every one, whatever its name; its bytes are overwritten first, as those of one that is removed or replaced are */
+enum agent_secret_how { AGENT_SECRET_PUT = 0, AGENT_SECRET_REMOVE = 1, AGENT_SECRET_ALL = 2 };
 enum agent_power { AGENT_POWER_OFF = 0, AGENT_POWER_REBOOT = 1 };
 
 /* Paths are NUL-terminated, relative to the agent's root; "" and "." are the root itself. A leading / is ignored; .., symbolic links or magic

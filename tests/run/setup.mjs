@@ -129,3 +129,19 @@ assert.equal((await setup()).state, "done");
 nowhere(second);
 assert.ok(spawnSync("grep", ["-rlaF", "secret.set", `${dir}/state`], { encoding: "utf8" }).stdout, "the audit log says that one was set");
 ok("a machine that starts anew gets its secrets again, and does not run the script again");
+
+/* --- put aside to disk: without its secrets; only what programs there have read stays in their memory --- */
+const unread = `${random()}${"-".repeat(20000)}`;
+r = cli(["vm", "secret", "set", "fern", "unread"], unread);
+assert.equal(r.status, 0, r.stderr);
+assert.equal((await ann.call("POST", `/api/v1/vms/${vm.id}/suspend`, {})).status, 202);
+const aside = await until("standby", async () => { const m = await ann.state(vm.id); return (m.state === "standby" || m.reason || m.resize?.reason) && m; }, 120000, 100);
+assert.equal(aside.state, "standby", JSON.stringify(aside));
+const kept = spawnSync("grep", ["-rlaF", "terrarium-agent", `${dir}/state`], { encoding: "utf8" }).stdout;
+assert.ok(kept, "its memory is on this side's disk");
+nowhere(unread.split("--")[0]);
+assert.equal((await ann.call("POST", `/api/v1/vms/${vm.id}/start`, {})).status, 202);
+await until("the agent again", async () => (await ann.state(vm.id)).agent === "ready", 120000, 100);
+await until("the secret again", async () => (await run("sh", "-c", "sha256sum </run/secrets/key; stat -c %U /run/secrets/key; sha256sum </run/secrets/unread")) === `${sum(second)}  -\nnobody\n${sum(unread)}  -\n`, 15000, 200);
+assert.equal((await setup()).state, "done");
+ok("what of it goes to disk has no secrets in it; it gets them when it wakes");

@@ -960,7 +960,7 @@ static void test_later_requests(void **state)
 
 static int ask_secret(struct world *w, const char *name, const char *value, bool remove)
 {
-	const struct agent_secret s = { .name = name, .remove = remove, .data = (const uint8_t *)value, .len = value ? strlen(value) : 0 };
+	const struct agent_secret s = { .name = name, .how = remove ? AGENT_SECRET_REMOVE : AGENT_SECRET_PUT, .data = (const uint8_t *)value, .len = value ? strlen(value) : 0 };
 	struct buf body = BUF_INIT(AGENT_FRAME_MAX);
 
 	agent_put_secret(&body, &s);
@@ -1056,6 +1056,13 @@ static void test_secrets(void **state)
 	assert_int_equal(ask_secret(&w, "of-root", NULL, true), 0);
 	assert_int_equal(ask_secret(&w, "token", NULL, true), 0);
 	assert_int_equal(ask_path(&w, AGENT_STAT, "run/secrets/token"), -ENOENT);
+	assert_int_equal(ask_owned(&w, "a", "0"), 0);
+	assert_int_equal(ask_owned(&w, ".b", "0"), 0);
+	agent_put_secret(&body, &(struct agent_secret){ .name = "all", .how = AGENT_SECRET_ALL });
+	assert_int_equal(ask(&w, AGENT_SECRET, &body), 0);
+	assert_int_equal(ask_path(&w, AGENT_READDIR, "run/secrets"), 0);
+	assert_int_equal(w.answer_len, 8); /* none is left */
+	body = BUF_INIT(65536);
 
 	assert_int_equal(ask_path(&w, AGENT_MKDIR, "etc/ssh"), 0);
 	agent_put_identity(&body, &i);

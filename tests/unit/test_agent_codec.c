@@ -322,7 +322,7 @@ static void test_secret(void **state)
 	(void)state;
 	assert_int_equal(secret_back(&s, &back, &b), 0);
 	assert_string_equal(back.name, s.name);
-	assert_true(back.mode == 0440 && back.len == AGENT_DATA_MAX && !back.remove && back.owner[0] == '\0');
+	assert_true(back.mode == 0440 && back.len == AGENT_DATA_MAX && back.how == AGENT_SECRET_PUT && back.owner[0] == '\0');
 	s.owner = "www-data";
 	assert_int_equal(secret_back(&s, &back, &b), 0);
 	assert_string_equal(back.owner, "www-data");
@@ -332,11 +332,11 @@ static void test_secret(void **state)
 	s.len++;
 	assert_int_equal(secret_back(&s, &back, &b), -EPROTO);
 	s.len = 1;
-	s.remove = true;
+	s.how = AGENT_SECRET_REMOVE;
 	assert_int_equal(secret_back(&s, &back, &b), -EPROTO);
 	s.len = 0;
 	assert_int_equal(secret_back(&s, &back, &b), 0);
-	assert_true(back.remove);
+	assert_true(back.how == AGENT_SECRET_REMOVE);
 	s.mode = 04400;
 	assert_int_equal(secret_back(&s, &back, &b), -EPROTO);
 	s.mode = 0;
