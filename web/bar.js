@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What is known of machine and connection, in one line under the terminal, and all of it in a dialog. */
+import * as api from "./api.js";
 import { copy } from "./clipboard.js";
 import { $, on_click, put, show } from "./dom.js";
 import { language, t, word } from "./words.js";
 
 const TONES = { ready: "good", stopped: "off", failed: "bad" };
 const RTT_SLOW_MS = 150;
+const CLOCK_OFF_MS = 2000; /* a guest under load answers late, and cannot be told apart from one whose clock is off by less */
 
 const gib = (bytes) => bytes >= 2 ** 30 ? `${+(bytes / 2 ** 30).toFixed(1)} GiB` : `${Math.round(bytes / 2 ** 20)} MiB`;
 
@@ -13,6 +15,18 @@ function address(id, text) {
 	const bare = text?.replace(/\/\d+$/, "") ?? "";
 	put(id, bare);
 	show(id, bare !== "");
+}
+
+/** What the machine says of itself. @param {?object} health @returns {object} facts, none when it says nothing */
+function health_facts(health) {
+	if (!health)
+		return {};
+	const used = (all, left) => all ? `${gib(all - left)} / ${gib(all)}` : "", number = new Intl.NumberFormat(language, { maximumFractionDigits: 2 });
+	return {
+		load: number.format(health.load), memory_used: used(health.memory, health.memory_available), disk_used: used(health.disk, health.disk_available),
+		up_since: new Date(Date.now() - health.age_ms - health.uptime_ms).toLocaleString(language),
+		clock: Math.abs(health.clock_offset_ms) > CLOCK_OFF_MS ? t("facts.clock.off", { seconds: Math.round(health.clock_offset_ms / 1000) }) : "",
+	};
 }
 
 export class Bar {
@@ -78,8 +92,16 @@ export class Bar {
 		show("watchers", others > 0);
 	}
 
+	/** With what is known, and again with what the machine says when it is asked. */
 	open_facts() {
-		const { vm } = this.#machine, host = this.#host;
+		const { vm } = this.#machine;
+		this.#list_facts(vm);
+		$("facts").showModal();
+		api.machine(vm.id).then((now) => $("facts").open && this.#machine?.vm.id === now.id && this.#list_facts(now)).catch(() => {});
+	}
+
+	#list_facts(vm) {
+		const host = this.#host;
 		const missing = Array.isArray(host.missing) ? host.missing.join(", ") : host.missing;
 		const emulated = (vm.accel || host.accel) === "tcg", state = word("state", vm.state);
 		const facts = {
@@ -88,6 +110,7 @@ export class Bar {
 			addresses: [vm.ip4, vm.ip6].filter(Boolean).join("\n"), gateway: vm.gateway4,
 			runs_by: [vm.driver || host.driver, emulated ? t("bar.emulated") : vm.accel].filter(Boolean).join(", "),
 			why: emulated ? host.accel_reason : "", missing,
+			recipe: vm.recipe, ...health_facts(vm.health),
 			seal: t(this.#confidential ? "facts.seal.sealed" : "facts.seal.open"),
 			made_on: vm.created_at && new Date(vm.created_at).toLocaleString(language), id: vm.id,
 		};
@@ -97,6 +120,5 @@ export class Bar {
 			dd.textContent = value;
 			return [dt, dd];
 		}));
-		$("facts").showModal();
 	}
 }

@@ -100,6 +100,13 @@ try {
 	await page.click("#setup-close");
 	ok("a script at the first boot: its failure is seen, read, and tried again");
 
+	await page.click("#menu-open");
+	await page.click("#facts-open");
+	await until("how it is", async () => /custom.*Load.*Memory in use[^/]+ \/ .*Disk in use.*Running since/s.test(await page.textContent("#facts-list")));
+	await page.screenshot({ path: `${SCREENS}/facts.png` });
+	await page.keyboard.press("Escape");
+	ok("what the machine says of itself stands among what is known of it");
+
 	await page.click("#machines-open");
 	await make({ name: "fourth" });
 	await page.waitForSelector("#new-fault:not([hidden])");
