@@ -58,12 +58,12 @@ KCONFIG  := hv/kconfig.c
 HOST     := hv/host/check.c hv/host/live.c hv/host/record.c
 CTL      := gateway/ctl/attach.c gateway/ctl/cmd_attach.c gateway/ctl/cmd_exec.c gateway/ctl/csession.c gateway/ctl/exec.c gateway/ctl/frames.c \
             gateway/ctl/pick.c gateway/ctl/pieces.c gateway/ctl/ws.c gateway/ctl/cmd_audit.c gateway/ctl/cmd_config_check.c gateway/ctl/cmd_host_check.c gateway/ctl/cmd_login.c \
-            gateway/ctl/cmd_cp.c gateway/ctl/cmd_image.c gateway/ctl/cmd_image_build.c gateway/ctl/cmd_image_check_kernel.c gateway/ctl/cmd_image_verify.c gateway/ctl/cmd_recording.c gateway/ctl/cmd_secret.c gateway/ctl/cmd_setup.c gateway/ctl/cp.c gateway/ctl/cmd_snp_fetch.c gateway/ctl/cmd_snp_id_block.c \
+            gateway/ctl/cmd_cp.c gateway/ctl/cmd_image.c gateway/ctl/child.c gateway/ctl/cmd_image_build.c gateway/ctl/cmd_image_check_kernel.c gateway/ctl/cmd_image_delete.c gateway/ctl/cmd_image_import.c gateway/ctl/cmd_image_verify.c gateway/ctl/cmd_recording.c gateway/ctl/cmd_secret.c gateway/ctl/cmd_setup.c gateway/ctl/cp.c gateway/ctl/cmd_snp_fetch.c gateway/ctl/cmd_snp_id_block.c \
             gateway/ctl/cmd_snp_measure.c gateway/ctl/cmd_snp_launch.c gateway/ctl/cmd_snp_owner_key.c gateway/ctl/evidence.c \
             gateway/ctl/owner_key.c gateway/ctl/sealed.c \
             gateway/ctl/cmd_snp_verify.c gateway/ctl/cmd_share.c gateway/ctl/cmd_user.c gateway/ctl/cmd_verity_hash.c \
             gateway/ctl/cmd_verity_verify.c gateway/ctl/cmd_vm.c gateway/ctl/cmd_volume.c gateway/ctl/cmd_vm_attest.c \
-            gateway/ctl/ctl.c gateway/ctl/image_store.c gateway/ctl/list.c gateway/ctl/login.c gateway/ctl/rest.c gateway/ctl/rfc3339.c \
+            gateway/ctl/ctl.c gateway/ctl/image_store.c gateway/ctl/list.c gateway/ctl/oci.c gateway/ctl/oci_tar.c gateway/ctl/login.c gateway/ctl/rest.c gateway/ctl/rfc3339.c \
             gateway/ctl/table.c
 GATEWAY  := gateway/api.c gateway/api_ask.c gateway/api_attestation.c gateway/api_host.c gateway/api_invite.c gateway/api_people.c gateway/api_prefs.c gateway/api_preview.c \
             gateway/api_recipe.c gateway/api_record.c gateway/api_download.c gateway/api_files.c gateway/api_upload.c gateway/api_volume.c gateway/fileop.c gateway/api_rules.c gateway/api_secret.c gateway/api_session.c gateway/api_share.c gateway/api_signin.c gateway/api_stream.c gateway/api_token.c gateway/api_vm.c \
@@ -76,7 +76,7 @@ GATEWAY  := gateway/api.c gateway/api_ask.c gateway/api_attestation.c gateway/ap
 # --- programs ----------------------------------------------------------------------------------------------------------
 terrariumd_SRC      := gateway/main.c $(GATEWAY) $(AUTH) $(HV) $(AGENT_HOST) $(SNP) $(OUTGOING) $(BASE)
 terrarium-netd_SRC  := netsetup/main.c $(NETSETUP) $(BASE)
-terrarium_SRC       := gateway/ctl/main.c $(CTL) $(SNP) $(SEAL) $(VERITY) $(HOST) $(KCONFIG) $(LAUNCH) gateway/settings.c base/cli.c base/conf.c base/err.c base/fd.c base/hex.c \
+terrarium_SRC       := gateway/ctl/main.c $(CTL) $(SNP) $(SEAL) $(VERITY) $(HOST) $(KCONFIG) $(LAUNCH) hv/agent/entry.c gateway/settings.c base/cli.c base/conf.c base/err.c base/fd.c base/hex.c \
                        base/buf.c base/httpc.c base/loop.c
 terrarium-agent_SRC := hv/agent/guest.c $(AGENT_GUEST) $(SEAL) base/buf.c base/fd.c base/log.c base/loop.c
 
@@ -115,7 +115,7 @@ O := build
 FLAGS := $(STD) $(WARN) $(CFLAGS) $(HARDEN) -D_FORTIFY_SOURCE=3
 endif
 
-.PHONY: density image-all story-images all verifier test test-all chaos large-file demo bench fuzz tidy unit memcheck node story fresh install install-image clean image
+.PHONY: density image-all story-images all verifier test test-all chaos large-file demo bench fuzz tidy unit memcheck node story fresh install install-image clean image kernel
 .DELETE_ON_ERROR:
 all: $(PROGRAMS:%=$O/%)
 
@@ -160,12 +160,23 @@ $O/terrarium-verity: $(terrarium-verity_SRC:%.c=$O/obj/%.o)
 	$(Q)$(CC) $(AGENT_LINK) $(LDFLAGS) -o $@ $^
 
 # --- the guest images --------------------------------------------------------------------------------------------------
-image: build/images/micro/manifest.json
-GUEST_SRC := $(shell find deploy/guest -type f)
+# KERNEL=small: also micro-small, the same with the small kernel.
+KERNEL ?=
+image: build/images/micro/manifest.json $(if $(filter small,$(KERNEL)),build/images/micro-small/manifest.json)
 # With SAN=1 the programs are in another place, and none of them fits a guest.
+GUEST_SRC := $(shell find deploy/guest -type f -not -path '*/kernel/*')
 build/images/micro/manifest.json: $(GUEST_SRC) $(if $(filter 1,$(SAN)),,build/terrarium-agent)
 	$(SAY) IMAGE micro
 	$(Q)deploy/guest/build.sh
+build/images/micro-small/manifest.json: $(GUEST_SRC) build/kernel/kernel.json $(if $(filter 1,$(SAN)),,build/terrarium-agent)
+	$(SAY) IMAGE micro-small
+	$(Q)deploy/guest/build.sh --name micro-small --kernel build/kernel
+
+# The small kernel, of Debian's sources: ten minutes of a processor, once.
+kernel: build/kernel/kernel.json
+build/kernel/kernel.json: deploy/guest/kernel/build.sh deploy/guest/kernel/config
+	$(SAY) KERNEL
+	$(Q)deploy/guest/kernel/build.sh && touch $@
 
 # Those with a root disk: minutes, and Debian's mirrors. A root that was made by the same recipe serves again (build/cache/roots).
 TIERS := standard dev

@@ -3,7 +3,8 @@
 #
 # Installs the Debian packages that Terrarium needs (Debian 12 and 13); does nothing when they are there.
 #
-#   install-deps.sh [-n] SET...      SET: build, run, image (to build images other than micro), test (which includes run)      -n: only say what is missing
+#   install-deps.sh [-n] SET...      SET: build, run, image (for images other than micro), kernel (to build the small one),
+#                                  test (which includes run)      -n: only say what is missing
 #
 # As root it installs at once. Else it says what it would install, asks, and uses sudo. Exit status 0 when everything is there.
 set -euo pipefail
@@ -14,10 +15,11 @@ BUILD="make:make gcc:gcc libc6-dev pkgconf libwebsockets-dev libwebsockets-evlib
 	libcurl4-openssl-dev libev-dev libinih-dev libmnl-dev libnftables-dev uthash-dev libcsv-dev nodejs:node npm:npm ca-certificates
 	zstd:zstd lz4:lz4 xz-utils:xz"
 RUN="qemu-system-x86:qemu-system-x86_64 slirp4netns:slirp4netns uidmap:newuidmap util-linux:unshare iproute2:ip"
-IMAGE="mmdebstrap:mmdebstrap squashfs-tools:mksquashfs uidmap:newuidmap"
+IMAGE="mmdebstrap:mmdebstrap squashfs-tools:mksquashfs uidmap:newuidmap skopeo:skopeo umoci:umoci"
+KERNEL="make:make gcc:gcc libc6-dev flex:flex bison:bison bc:bc perl:perl libelf-dev xz-utils:xz"
 TEST="$RUN libcmocka-dev clang:clang clang-tidy:clang-tidy libclang-rt-dev valgrind:valgrind libc6-dbg chromium:chromium fonts-dejavu-core
 	nftables:nft iputils-ping:ping procps:ps socat:socat git:git curl:curl bsdutils:script vim:vim less:less nano:nano htop:htop mc:mc
-	tmux:tmux squashfs-tools:mksquashfs"
+	tmux:tmux squashfs-tools:mksquashfs skopeo:skopeo umoci:umoci"
 
 die() { echo "install-deps: $*" >&2; exit 1; }
 
@@ -28,9 +30,10 @@ for set in "$@"; do
 	build) wanted+=" $BUILD" ;;
 	run) wanted+=" $RUN" ;;
 	image) wanted+=" $IMAGE" ;;
+	kernel) wanted+=" $KERNEL" ;;
 	test) wanted+=" $TEST" ;;
 	-n) dry=1 ;;
-	*) die "unknown set $set; usage: install-deps.sh [-n] build|run|image|test ..." ;;
+	*) die "unknown set $set; usage: install-deps.sh [-n] build|run|image|kernel|test ..." ;;
 	esac
 done
 command -v dpkg-query >/dev/null || die "this is no Debian system; needed are (Debian's package:program):$wanted"

@@ -4,7 +4,8 @@
 # Builds a guest image out of Debian packages: kernel, initrd, the disk with its root where it has one, manifest.json.
 #
 #   build.sh [--tier micro|standard|dev] [--with PACKAGE,...] [--fresh]      default: micro
-#   build.sh --name NAME --root-tar FILE                                      an image whose root is that archive's content
+#   build.sh --name NAME --root-tar FILE [--origin DIGEST]                    an image whose root is that archive's content
+#            [--kernel DIR]                                                with the small kernel that kernel/build.sh has put there, not Debian's
 #            [--out DIR] [--cache DIR] [--agent FILE] [--verity FILE] [--terrarium FILE] [--firmware FILE]
 #                                                default: build/images/NAME, build/cache and the programs in build/
 #
@@ -25,7 +26,7 @@ umask 022
 
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
-tier=micro name='' out='' root_tar='' with='' fresh='' firmware=''
+tier=micro name='' out='' root_tar='' with='' fresh='' firmware='' small='' origin=''
 cache=$top/build/cache
 agent=$top/build/terrarium-agent
 verity=$top/build/terrarium-verity
@@ -47,6 +48,8 @@ CMDLINE="console=ttyS0,115200 quiet loglevel=3 no_timer_check mitigations=off au
 # A confidential machine: whoever owns the host is not trusted, so mitigations stay on, nothing of the host's is believed to be random, and a
 # kernel that panics ends the machine. No word here depends on the machine: all of one image and size measure the same.
 CONFIDENTIAL_CMDLINE="console=ttyS0,115200 quiet loglevel=3 no_timer_check audit=0 8250.nr_uarts=1 random.trust_bootloader=off panic=-1"
+# The small kernel knows fewer words, and hands those that it does not know to init.
+SMALL_CMDLINE="console=ttyS0,115200 quiet loglevel=3 no_timer_check 8250.nr_uarts=1 random.trust_cpu=on panic=1"
 READY='\u001b]7717;ready\u0007'
 MIB=$((1 << 20))
 
@@ -60,7 +63,7 @@ say() { echo "image: $*"; }
 while [ $# -gt 0 ]; do
 	case $1 in
 	--fresh) fresh=1; shift; continue ;;
-	--tier | --name | --root-tar | --with | --out | --cache | --agent | --verity | --terrarium | --firmware) [ -n "${2-}" ] || die "$1 needs a value" ;;
+	--tier | --name | --root-tar | --with | --kernel | --origin | --out | --cache | --agent | --verity | --terrarium | --firmware) [ -n "${2-}" ] || die "$1 needs a value" ;;
 	*) die "unknown argument $1; the head of $0 tells how it is used" ;;
 	esac
 	case $1 in
@@ -68,6 +71,8 @@ while [ $# -gt 0 ]; do
 	--name) name=$2 ;;
 	--root-tar) root_tar=$2 ;;
 	--with) with=${2//,/ } ;;
+	--kernel) small=$2 ;;
+	--origin) origin=$2 ;;
 	--out) out=$2 ;;
 	--cache) cache=$2 ;;
 	--agent) agent=$2 ;;
@@ -79,6 +84,9 @@ while [ $# -gt 0 ]; do
 done
 case $tier in micro | standard | dev) ;; *) die "there is no tier $tier: micro, standard or dev" ;; esac
 [ -z "$root_tar" ] || { tier=own; [ -f "$root_tar" ] || die "$root_tar is no file"; [ -n "$name" ] || die "--root-tar needs --name"; }
+[[ -z $origin || $origin =~ ^sha256:[0-9a-f]{64}$ ]] || die "--origin $origin is no SHA-256"
+[ -z "$small" ] || [ -z "$firmware" ] || die "--firmware: confidential machines boot Debian's kernel, as it is signed"
+[ -z "$small" ] || [ -f "$small/kernel.json" ] || die "$small holds no kernel; deploy/guest/kernel/build.sh makes one (make kernel)"
 name=${name:-$tier}
 [[ $name =~ ^[a-z0-9]([a-z0-9-]*[a-z0-9])?$ ]] || die "$name is no name of an image: letters, digits and hyphens"
 out=${out:-$top/build/images/$name}
@@ -119,17 +127,22 @@ for deb in "${debs[@]}"; do
 done
 
 find_one() { find "$root" "$@" -print -quit; }
-bzimage=$(find_one -name 'vmlinuz-*')
-[ -n "$bzimage" ] || die "${debs[0]} holds no kernel"
-release=${bzimage##*/vmlinuz-}
-epoch=$(stat -c %Y "$bzimage")
-modules=$(find_one -type d -path "*/modules/$release")
+if [ "$small" ]; then
+	release=$(small_says release) epoch=$(small_says source_date_epoch) CMDLINE=$SMALL_CMDLINE
+else
+	bzimage=$(find_one -name 'vmlinuz-*')
+	[ -n "$bzimage" ] || die "${debs[0]} holds no kernel"
+	release=${bzimage##*/vmlinuz-}
+	epoch=$(stat -c %Y "$bzimage")
+	modules=$(find_one -type d -path "*/modules/$release")
+fi
 busybox=$(find_one -name busybox -type f -path '*bin/busybox')
 
 # --- initrd ------------------------------------------------------------------------------------------------------------
 
 add_modules() { # into /lib/modules, with what finds them
 	local name
+	[ "$module_order" ] || return 0
 	for name in $module_order; do
 		file "usr/lib/modules/$release/$name.ko" 644 "$work/ko/$name.ko"
 	done
@@ -201,12 +214,14 @@ json_packages() {
 			"$(dpkg-deb -f "$deb" Package)" "$(dpkg-deb -f "$deb" Version)" "$(dpkg-deb -f "$deb" Architecture)" \
 			"$(sha256sum <"$deb" | cut -c1-64)"
 	done
+	[ -z "$small" ] || printf ',\n    %s' "$(sed -n 's/^  "package": \({.*}\),$/\1/p' "$small/kernel.json")"
 	[ ! -s "$work/root.packages" ] || awk '{ printf ",\n    { \"name\": \"%s\", \"version\": \"%s\", \"architecture\": \"%s\", \"in\": \"root\" }", $1, $2, $3 }' \
 		"$work/root.packages"
 }
 
 manifest() {
 	printf '{\n  "format": 1,\n  "name": "%s",\n  "tier": "%s",\n  "description": "%s",\n' "$name" "$tier" "$(describe)"
+	[ -z "$origin" ] || printf '  "origin": { "kind": "oci", "digest": "%s" },\n' "$origin"
 	printf '  "architecture": "x86_64",\n  "kernel": "vmlinux",\n  "initrd": "initrd",\n'
 	[ $tier = micro ] || printf '  "root": "root.img",\n  "verity": { "root_hash": "%s", "salt": "%s", "data_blocks": %d, "block_bytes": 4096, "hash": "sha256" },\n' \
 		"$root_hash" "$root_salt" "$root_blocks"
@@ -214,7 +229,7 @@ manifest() {
 	printf '  "memory_min": %d,\n  "source_date_epoch": %d,\n  "files": {\n' "${MEMORY_MIN[$tier]-${MEMORY_MIN[standard]}}" "$epoch"
 	json_files "${files[@]}"
 	printf '  },\n  "compressed_bytes": %d,\n' "$compressed"
-	printf '  "confidential": { "kernel": "vmlinuz", "cmdline": "%s", "reports": %s },\n' "$CONFIDENTIAL_CMDLINE$root_word" "$reports"
+	[ "$small" ] || printf '  "confidential": { "kernel": "vmlinuz", "cmdline": "%s", "reports": %s },\n' "$CONFIDENTIAL_CMDLINE$root_word" "$reports"
 	printf '  "agent": { "path": "usr/sbin/terrarium-agent", "sha256": "%s", "size": %d },\n  "packages": [' \
 		"$(sha256sum <"$work/terrarium-agent" | cut -c1-64)" "$(stat -c %s "$work/terrarium-agent")"
 	json_packages
@@ -235,26 +250,21 @@ mib() { awk -v b="$(cat "$@" | wc -c)" 'BEGIN { printf "%.1f MiB", b / 1048576 }
 "$busybox" --list-full | sed 's,^\(s\?bin\)/,usr/\1/,' | grep -v -e '/busybox$' -e '^linuxrc$' -e '/\(halt\|reboot\)$' | sort -u >"$work/applets"
 mkdir "$work/ko"
 module_order=
-[ $tier = micro ] || MODULES+=" $ROOT_MODULES"
-for module in $MODULES $MORE_MODULES; do
-	add_module "$module"
-done
 reports=false
-! grep -q '/sev-guest\.ko' "$modules/modules.builtin" || reports=true
-for module in $REPORT_MODULES; do
-	! find "$modules" -name "$module.ko*" -o -name "${module//-/_}.ko*" | grep -q . || add_module "$module"
-	case " $module_order " in *" ${module//-/_} "*) [ "$module" != sev-guest ] || reports=true ;; esac
-done
-modules_dep >"$work/modules.dep"
-for module in $MODULES; do
-	[ ! -e "$work/ko/${module//-/_}.ko" ] || echo "$module"
-done >"$work/modules"
+[ $tier = micro ] || MODULES+=" $ROOT_MODULES"
+[ "$small" ] || gather_modules
 strip -o "$work/terrarium-agent" "$agent"
 [ $tier = micro ] || strip -o "$work/terrarium-verity" "$verity"
 say "$name: kernel $release"
-extract_vmlinux
-cp "$bzimage" "$work/vmlinuz" # as Debian has signed it: OVMF loads and measures it
-files=(vmlinux initrd vmlinuz) root_word=
+files=(vmlinux initrd) root_word=
+if [ "$small" ]; then
+	cp "$small/vmlinux" "$work/vmlinux"
+	[ "$(sha256sum <"$work/vmlinux" | cut -c1-64)" = "$(small_says sha256)" ] || die "$small/vmlinux is not the kernel that kernel.json tells of"
+else
+	extract_vmlinux
+	cp "$bzimage" "$work/vmlinuz" # as Debian has signed it: OVMF loads and measures it
+	files+=(vmlinuz)
+fi
 if [ $tier = micro ]; then
 	micro_archive | zstd -q -19 -T1 --no-progress >"$work/initrd"
 else

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# The ELF kernel inside a bzImage, and its modules. For build.sh, which has set $bzimage, $modules, $release and $work.
+# The ELF kernel inside a bzImage, and its modules; or one that was built without any. For build.sh, which has set $bzimage, $modules, $release and $work.
 
 # byte_at OFFSET TYPE: a little-endian number of the bzImage.
 number_at() { od -An "-t$2" -j "$1" -N "${2#u}" "$bzimage" | tr -d ' '; }
@@ -75,3 +75,23 @@ all_depends() {
 		all_depends "$need"
 	done
 }
+
+# All that an image of this tier needs, in the order of loading; what the kernel has built in is left out.
+gather_modules() {
+	local module
+	for module in $MODULES $MORE_MODULES; do
+		add_module "$module"
+	done
+	! grep -q '/sev-guest\.ko' "$modules/modules.builtin" || reports=true
+	for module in $REPORT_MODULES; do
+		! find "$modules" -name "$module.ko*" -o -name "${module//-/_}.ko*" | grep -q . || add_module "$module"
+		case " $module_order " in *" ${module//-/_} "*) [ "$module" != sev-guest ] || reports=true ;; esac
+	done
+	modules_dep >"$work/modules.dep"
+	for module in $MODULES; do
+		[ ! -e "$work/ko/${module//-/_}.ko" ] || echo "$module"
+	done >"$work/modules"
+}
+
+# small_says NAME: a line of kernel.json, which kernel/build.sh writes one member a line.
+small_says() { sed -n "s/^  \"$1\": \"\?\([^\",]*\)\"\?,$/\1/p" "$small/kernel.json"; }

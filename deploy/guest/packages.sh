@@ -25,9 +25,8 @@ candidates() {
 
 # The cache is used where it holds just what the lists name. The paths go into the array debs.
 fetch_all() {
-	local kernel package version arch sum deb
-	kernel=$(kernel_package)
-	[ -n "$kernel" ] || return 1
+	local kernel='' package version arch sum deb
+	[ "$small" ] || { kernel=$(kernel_package) && [ -n "$kernel" ]; } || return 1
 	debs=()
 	while read -r package version arch sum; do
 		deb=$cache/debs/${package}_${version/:/%3a}_$arch.deb
@@ -36,6 +35,6 @@ fetch_all() {
 			(cd "$cache/debs" && apt-get "${apt_options[@]}" -qq -o APT::Sandbox::User=root download "$package=$version" >&2) || return 1
 		fi
 		debs+=("$deb")
-	done < <(candidates "$kernel" busybox-static bash-static ncurses-base)
-	[ ${#debs[@]} = 4 ]
+	done < <(candidates ${kernel:+"$kernel"} busybox-static bash-static ncurses-base)
+	[ ${#debs[@]} = "$([ "$kernel" ] && echo 4 || echo 3)" ]
 }

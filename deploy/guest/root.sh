@@ -135,6 +135,7 @@ root_archive() {
 		case $name in rc) path=etc/rc ;; *) path=sbin/$name ;; esac
 		layered "layer/$base/$name" "$here/rootfs/$path"
 	done
+	layered "layer/$base/service" "$here/root/service"
 	layered "layer/$base/acpi/PWRF/00000080" "$here/rootfs/etc/acpi/PWRF/00000080"
 	for name in poweroff reboot halt; do link "layer/usr/sbin/$name" ../lib/terrarium/poweroff; done
 	link layer/usr/sbin/resize ../lib/terrarium/resize

@@ -3,6 +3,7 @@
 #include "base/cli.h"
 #include "base/err.h"
 #include "gateway/ctl/ctl.h"
+#include "gateway/ctl/image_build.h"
 #include "gateway/ctl/image_store.h"
 #include "gateway/ctl/image_verify.h"
 
@@ -21,8 +22,9 @@
 extern char **environ;
 
 struct options {
-	const char *name, *images, *cache, *with, *root_tar, *key, *firmware;
-	bool all, keep, cached;
+	const char *name;
+	struct image_build build;
+	bool all;
 };
 
 /* Where the builder and the programs that go into images are: beside this program in the source tree, or where make install puts them. */
@@ -77,14 +79,16 @@ static void add(const char *argv[ARGS_MAX], size_t *n, const char *name, const c
 	argv[(*n)++] = value;
 }
 
-static int run_builder(const struct places *p, const struct options *o, const char *name, const char *dir, const char *cache, struct err *e)
+static int run_builder(const struct places *p, const struct image_build *o, const char *name, const char *dir, const char *cache, struct err *e)
 {
 	const char *argv[ARGS_MAX] = { p->builder };
 	size_t n = 1;
 
 	add(argv, &n, o->root_tar ? "--name" : "--tier", name);
 	add(argv, &n, "--root-tar", o->root_tar);
+	add(argv, &n, "--origin", o->origin);
 	add(argv, &n, "--with", o->with);
+	add(argv, &n, "--kernel", o->kernel);
 	add(argv, &n, "--out", dir);
 	add(argv, &n, "--cache", cache);
 	add(argv, &n, "--agent", p->agent);
@@ -97,15 +101,18 @@ static int run_builder(const struct places *p, const struct options *o, const ch
 	return run((char *const *)(uintptr_t)argv, e);
 }
 
-static int build(const struct places *p, const struct options *o, const char *images, const char *name, struct err *e)
+int image_build(const struct image_build *o, const char *name, struct err *e)
 {
+	static struct places p;
 	char dir[STORE_PATH_BYTES], cache[STORE_PATH_BYTES + 16], version[IMAGE_VERSION_TEXT];
-	int r = store_begin(images, name, dir, e);
+	int r = find_places(&p, e);
 
-	(void)snprintf(cache, sizeof(cache), "%s/.cache", images);
+	(void)snprintf(cache, sizeof(cache), "%s/.cache", o->images);
+	if (r == 0)
+		r = store_begin(o->images, name, dir, e);
 	if (r < 0)
 		return r;
-	r = run_builder(p, o, name, dir, o->cache ? o->cache : cache, e);
+	r = run_builder(&p, o, name, dir, o->cache ? o->cache : cache, e);
 	/* What the builder says and what lies there are two things. */
 	if (r == 0)
 		r = image_verify(dir, NULL, NULL, e);
@@ -115,9 +122,9 @@ static int build(const struct places *p, const struct options *o, const char *im
 		store_drop(dir);
 		return r;
 	}
-	r = store_keep(images, name, dir, version, e);
+	r = store_keep(o->images, name, dir, version, e);
 	if (r == 0 && !o->keep)
-		r = store_promote(images, name, version, e);
+		r = store_promote(o->images, name, version, e);
 	if (r == 0)
 		printf("%s %s%s\n", name, version, o->keep ? "" : " current");
 	return fflush(stdout) == 0 ? r : -EIO;
@@ -127,14 +134,15 @@ static int read_options(int argc, char **argv, struct options *o)
 {
 	const struct ctl_option table[] = {
 		{ .name = "all", .flag = &o->all, .help = "micro, standard and dev (in place of NAME)" },
-		{ .name = "with", .text = &o->with, .value = "P,...", .help = "more packages of Debian's, such as python3 (not for micro)" },
-		{ .name = "root-tar", .text = &o->root_tar, .value = "F", .help = "an archive with the whole root, in place of Debian's packages" },
-		{ .name = "key", .text = &o->key, .value = "F", .help = "private key to sign with, from image key" },
-		{ .name = "firmware", .text = &o->firmware, .value = "F", .help = "OVMF that the expected measurements are worked out with" },
-		{ .name = "no-promote", .flag = &o->keep, .help = "build only: machines get what they get now" },
-		{ .name = "cached", .flag = &o->cached, .help = "take the root of a former build with the same packages asked for" },
-		{ .name = "images", .text = &o->images, .value = "DIR", .help = "folder of images; the gateway's unless given" },
-		{ .name = "cache", .text = &o->cache, .value = "DIR", .help = "where packages are kept; .cache in the folder of images unless given" },
+		{ .name = "with", .text = &o->build.with, .value = "P,...", .help = "more packages of Debian's, such as python3 (not for micro)" },
+		{ .name = "root-tar", .text = &o->build.root_tar, .value = "F", .help = "an archive with the whole root, in place of Debian's packages" },
+		{ .name = "kernel", .text = &o->build.kernel, .value = "DIR", .help = "a small kernel that deploy/guest/kernel/build.sh has made, not Debian's" },
+		{ .name = "key", .text = &o->build.key, .value = "F", .help = "private key to sign with, from image key" },
+		{ .name = "firmware", .text = &o->build.firmware, .value = "F", .help = "OVMF that the expected measurements are worked out with" },
+		{ .name = "no-promote", .flag = &o->build.keep, .help = "build only: machines get what they get now" },
+		{ .name = "cached", .flag = &o->build.cached, .help = "take the root of a former build with the same packages asked for" },
+		{ .name = "images", .text = &o->build.images, .value = "DIR", .help = "folder of images; the gateway's unless given" },
+		{ .name = "cache", .text = &o->build.cache, .value = "DIR", .help = "where packages are kept; .cache in the folder of images unless given" },
 		{ 0 },
 	};
 	bool named = argc > 1 && argv[1][0] != '-';
@@ -150,7 +158,6 @@ static int read_options(int argc, char **argv, struct options *o)
 int cmd_image_build(int argc, char **argv)
 {
 	static const char *const tiers[] = { "micro", "standard", "dev" };
-	static struct places p;
 	struct options o = { 0 };
 	struct err e = { 0 };
 	int r = read_options(argc, argv, &o);
@@ -159,13 +166,13 @@ int cmd_image_build(int argc, char **argv)
 		return r;
 	if (!o.name == !o.all)
 		return ctl_usage(NAME, "either NAME or --all is needed");
-	if (o.all && (o.root_tar || o.with))
+	if (o.all && (o.build.root_tar || o.build.with))
 		return ctl_usage(NAME, "--all goes with none of --root-tar and --with");
-	o.images = store_folder(o.images, &e);
-	r = o.images ? find_places(&p, &e) : -EINVAL;
+	o.build.images = store_folder(o.build.images, &e);
+	r = o.build.images ? 0 : -EINVAL;
 	for (size_t i = 0; r == 0 && o.all && i < sizeof(tiers) / sizeof(tiers[0]); i++)
-		r = build(&p, &o, o.images, tiers[i], &e);
+		r = image_build(&o.build, tiers[i], &e);
 	if (r == 0 && o.name)
-		r = build(&p, &o, o.images, o.name, &e);
+		r = image_build(&o.build, o.name, &e);
 	return r == 0 ? CLI_OK : ctl_refuse(NAME, false, &e);
 }

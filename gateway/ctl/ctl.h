@@ -13,6 +13,8 @@ struct err;
 int cmd_config_check(int argc, char **argv);
 int cmd_host_check(int argc, char **argv);
 int cmd_image_check_kernel(int argc, char **argv);
+int cmd_image_delete(int argc, char **argv);
+int cmd_image_import(int argc, char **argv);
 int cmd_image_build(int argc, char **argv);
 int cmd_image_key(int argc, char **argv);
 int cmd_image_list(int argc, char **argv);

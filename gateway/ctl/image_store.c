@@ -228,6 +228,73 @@ int store_promote(const char *images, const char *name, const char *version, str
 	return r == 0 && now[0] && strcmp(now, version) != 0 ? write_former(images, name, now, e) : r;
 }
 
+static int wanted(const struct dirent *d)
+{
+	return is_version(d->d_name);
+}
+
+static int delete_version(const char *images, const char *name, const char *version, struct err *e)
+{
+	char dir[STORE_PATH_BYTES], place[STORE_PATH_BYTES], now[IMAGE_VERSION_TEXT] = "";
+	int r = store_dir(images, name, version, dir, e);
+
+	if (r == 0)
+		r = make_path(place, e, images, name, NULL, NULL);
+	if (r < 0)
+		return r;
+	(void)store_version(place, now, NULL);
+	if (strcmp(now, version) == 0)
+		return err_set(e, -EBUSY, "%s is the current version of %s: promote another one first", version, name);
+	store_drop(dir);
+	return access(dir, F_OK) == 0 ? err_set(e, -EIO, "%s cannot be removed", dir) : 0;
+}
+
+/* A link, or a folder that is not kept as a version. */
+static int take_place_away(const char *images, const char *name, struct err *e)
+{
+	char place[STORE_PATH_BYTES], gone[STORE_PATH_BYTES], hidden[VM_NAME_BYTES + 8];
+	int r;
+
+	(void)snprintf(hidden, sizeof(hidden), ".%s.gone", name);
+	r = make_path(place, e, images, name, NULL, NULL);
+	if (r == 0)
+		r = make_path(gone, e, images, hidden, NULL, NULL);
+	if (r < 0)
+		return r;
+	store_drop(gone); /* of a deletion that was cut short */
+	(void)unlink(gone);
+	if (rename(place, gone) < 0)
+		return err_set(e, -errno, "%s: %s", place, strerror(errno));
+	if (unlink(gone) < 0)
+		store_drop(gone);
+	return 0;
+}
+
+int store_delete(const char *images, const char *name, const char *version, struct err *e)
+{
+	char dir[STORE_PATH_BYTES], one[STORE_PATH_BYTES];
+	struct dirent **names = NULL;
+	int n, r;
+
+	if (version)
+		return delete_version(images, name, version, e);
+	r = store_dir(images, name, NULL, dir, e);
+	if (r == 0)
+		r = take_place_away(images, name, e);
+	if (r == 0)
+		r = make_path(dir, e, images, VERSIONS, name, NULL);
+	n = r == 0 ? scandir(dir, &names, wanted, alphasort) : 0;
+	for (int i = 0; i < n; i++) {
+		if (make_path(one, NULL, images, VERSIONS, name, names[i]->d_name) == 0)
+			store_drop(one);
+		free(names[i]);
+	}
+	free(names);
+	if (r == 0)
+		store_drop(dir); /* with the link to the former one */
+	return r;
+}
+
 static json_t *one_version(const char *dir, const char *version, const char *state)
 {
 	struct err e = { 0 };
@@ -245,11 +312,6 @@ static json_t *one_version(const char *dir, const char *version, const char *sta
 	(void)snprintf(path, sizeof(path), "%s/" IMAGE_SIGNATURE_FILE, dir);
 	return json_pack("{s:s, s:s, s:I, s:I, s:b}", "version", version, "state", state, "bytes", (json_int_t)bytes, "compressed_bytes",
 			 (json_int_t)img.compressed_bytes, "signed", access(path, R_OK) == 0);
-}
-
-static int wanted(const struct dirent *d)
-{
-	return is_version(d->d_name);
 }
 
 json_t *store_versions(const char *images, const char *name)

@@ -51,6 +51,13 @@ int store_promote(const char *images, const char *name, const char *version, str
 /** store_former() - the version before the current one. Return: 0, or -ENOENT with @e */
 int store_former(const char *images, const char *name, char version[IMAGE_VERSION_TEXT], struct err *e);
 
+/**
+ * store_delete() - remove a version that is not the current one, or with @version NULL the image with all its versions
+ *
+ * Machines do not get it any more from the first step on. Return: 0, or negative with @e.
+ */
+int store_delete(const char *images, const char *name, const char *version, struct err *e);
+
 /** store_versions() - what is kept of an image: an array of {version, state, bytes, compressed_bytes}. Return: new reference or NULL */
 json_t *store_versions(const char *images, const char *name);
 

@@ -13,6 +13,8 @@
 static const struct cli_command commands[] = {
 	{ "config check", "[-c FILE]", "check the gateway's configuration, as it would read it", cmd_config_check },
 	{ "host check", "[--snp]", "what this host can run, and what to do about the rest", cmd_host_check },
+	{ "image import", "NAME SOURCE ...", "make an image of a container image (oci:DIR[:TAG] or oci-archive:FILE)", cmd_image_import },
+	{ "image delete", "NAME [--version V]", "delete an image that no machine uses", cmd_image_delete },
 	{ "image check-kernel", "CONFIG [--for USER] ...", "what a guest kernel lacks, by its configuration", cmd_image_check_kernel },
 	{ "image list", "[--images DIR]", "guest images, and their versions", cmd_image_list },
 	{ "image build", "NAME [--with P,...] ...", "build one from Debian's packages: micro, standard, dev; or --all", cmd_image_build },

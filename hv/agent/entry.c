@@ -162,6 +162,26 @@ static bool find_person(uint32_t uid, struct passwd *out, char *room, size_t siz
 	return found != NULL;
 }
 
+/* Groups that name the person among their members. */
+static size_t find_groups(const char *name, gid_t *groups, size_t n)
+{
+	FILE *f = fopen("/etc/group", "re");
+	struct group gr, *found = NULL;
+	char room[4096];
+
+	while (f && n < ENTRY_GROUPS_MAX && fgetgrent_r(f, &gr, room, sizeof(room), &found) == 0 && found) {
+		for (char **member = gr.gr_mem; *member; member++) {
+			if (strcmp(*member, name) != 0)
+				continue;
+			groups[n++] = gr.gr_gid;
+			break;
+		}
+	}
+	if (f)
+		(void)fclose(f);
+	return n;
+}
+
 static const char *usable_shell(const char *wish)
 {
 	static const char *const shells[] = { "/bin/bash", "/bin/sh", "/usr/lib/terrarium/bin/sh" };
@@ -176,16 +196,14 @@ static const char *usable_shell(const char *wish)
 	return "/bin/sh";
 }
 
-static int set_environment(const struct entry *e)
+static int set_environment(const struct entry *e, const struct passwd *pw)
 {
-	struct passwd pw = { .pw_uid = e->uid };
-	char room[1024], name[256];
-	bool known = find_person(e->uid, &pw, room, sizeof(room));
-	int r = setenv("HOME", known && pw.pw_dir[0] == '/' ? pw.pw_dir : "/", 1);
+	char name[256];
+	int r = setenv("HOME", pw && pw->pw_dir[0] == '/' ? pw->pw_dir : "/", 1);
 
-	r |= setenv("USER", known ? pw.pw_name : "user", 1);
-	r |= setenv("LOGNAME", known ? pw.pw_name : "user", 1);
-	r |= setenv("SHELL", usable_shell(known ? pw.pw_shell : NULL), 1);
+	r |= setenv("USER", pw ? pw->pw_name : "user", 1);
+	r |= setenv("LOGNAME", pw ? pw->pw_name : "user", 1);
+	r |= setenv("SHELL", usable_shell(pw ? pw->pw_shell : NULL), 1);
 	for (size_t i = 0; e->env[i]; i++) {
 		const char *eq = strchr(e->env[i], '=');
 		int n = snprintf(name, sizeof(name), "%.*s", (int)(eq - e->env[i]), e->env[i]);
@@ -199,13 +217,19 @@ static int set_environment(const struct entry *e)
 int entry_enter(const struct entry *e)
 {
 	gid_t groups[ENTRY_GROUPS_MAX];
+	struct passwd pw;
+	char room[1024];
+	bool known = find_person(e->uid, &pw, room, sizeof(room));
+	size_t n = e->ngroups;
 
-	for (size_t i = 0; i < e->ngroups; i++)
+	for (size_t i = 0; i < n; i++)
 		groups[i] = e->groups[i];
+	if (known)
+		n = find_groups(pw.pw_name, groups, n);
 	/* The groups and the group first: the user may not change them any more. */
-	if (setgroups(e->ngroups, groups) < 0 || setresgid(e->gid, e->gid, e->gid) < 0 || setresuid(e->uid, e->uid, e->uid) < 0)
+	if (setgroups(n, groups) < 0 || setresgid(e->gid, e->gid, e->gid) < 0 || setresuid(e->uid, e->uid, e->uid) < 0)
 		return -errno;
-	return set_environment(e);
+	return set_environment(e, known ? &pw : NULL);
 }
 
 int entry_own(const struct entry *e, int fd)

@@ -43,7 +43,7 @@ int entry_load(struct entry *out, const char *path);
 /**
  * entry_enter() - become what the image says: groups, user, environment. The directory is left to the caller, as is what runs
  *
- * HOME, USER, LOGNAME and SHELL come from the guest's /etc/passwd where the image does not set them. Return: 0 or -errno; the process should end
+ * HOME, USER, LOGNAME and SHELL come from the guest's /etc/passwd where the image does not set them, more groups from its /etc/group. Return: 0 or -errno; the process should end
  * then.
  */
 int entry_enter(const struct entry *e);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// A guest of build/images/micro under QEMU alone, without helper or gateway: boots it, types on its serial line, waits for what it says.
+// A guest under QEMU alone, without helper or gateway: boots it, types on its serial line, waits for what it says. GUEST_IMAGE: which one;
+// build/images/micro.
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const IMAGE = "build/images/micro";
+const IMAGE = process.env.GUEST_IMAGE ?? "build/images/micro";
 export const BOOT_MS = 60_000; // beside eight busy loops a boot takes 12 s
 const SCREEN_BYTES = 1 << 20;
 
@@ -23,9 +24,11 @@ function commandLine(machine, words, qmp, memory) {
 	const micro = machine === "microvm";
 	const bus = micro ? "device" : "pci";
 	const kernel = [manifest.cmdline, ...(micro ? [`tsc_early_khz=${tscKhz()}`, "tsc=reliable"] : []), ...words];
+	const root = manifest.root ? ["-blockdev", `node-name=root,driver=raw,read-only=on,file.driver=file,file.filename=${IMAGE}/${manifest.root}`,
+		"-device", `virtio-blk-${bus},drive=root,serial=root`] : [];
 	return ["-accel", "tcg,tb-size=64", "-M", micro ? "microvm,rtc=on,acpi=on" : machine, "-cpu", "max", "-m", String(memory),
 		"-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-qmp", `unix:${qmp},server=on,wait=off`,
-		"-netdev", "user,id=n0,restrict=on", "-device", `virtio-net-${bus},netdev=n0`, "-device", `virtio-rng-${bus}`,
+		"-netdev", "user,id=n0,restrict=on", "-device", `virtio-net-${bus},netdev=n0`, "-device", `virtio-rng-${bus}`, ...root,
 		"-kernel", `${IMAGE}/vmlinux`, "-initrd", `${IMAGE}/initrd`, "-append", kernel.join(" ")];
 }
 
@@ -91,7 +94,7 @@ export class Guest {
 
 	async ready(ms = BOOT_MS) {
 		await this.expect(manifest.ready, ms);
-		await this.expect(/# /);
+		await this.expect(/[#$] /);
 	}
 
 	// Runs a command in the guest's shell. Returns its output. The marks are put together by the shell, so that the echo is not taken for them.
@@ -99,7 +102,7 @@ export class Guest {
 		this.type(`echo "<""<"; ${command}; echo ">"">$?."\n`);
 		await this.expect("<<\r\n", ms);
 		const output = await this.expect(/>>\d+\./, ms);
-		await this.expect(/# /);
+		await this.expect(/[#$] /);
 		return output.replaceAll("\r\n", "\n");
 	}
 
