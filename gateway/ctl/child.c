@@ -119,6 +119,8 @@ static int start(const struct child *c, pid_t *pid, struct err *e)
 		argv[n++] = *word;
 	for (size_t i = 0; c->argv[i] && i < ARGS_MAX; i++)
 		argv[n++] = c->argv[i];
+	if (!argv[0])
+		return err_set(e, -EINVAL, "no program");
 	(void)posix_spawn_file_actions_init(&files);
 	(void)posix_spawnattr_init(&attr);
 	(void)posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);

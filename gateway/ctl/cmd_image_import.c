@@ -46,7 +46,7 @@ struct options {
 
 /* struct work - a folder for the while. @folder/layout: skopeo's; @folder/umoci: umoci's, who runs as @uid */
 struct work {
-	char folder[512], layout[560], unpacked[560], log[560], tar[560];
+	char folder[512], layout[560], unpacked[560], log[560], tar[560], digest[OCI_DIGEST_TEXT];
 	uint32_t uid;
 };
 
@@ -111,7 +111,7 @@ static int begin(struct work *w, const char *where, struct err *e)
 	return chown(place, w->uid, w->uid) < 0 ? err_set(e, -errno, "%s: %s", place, strerror(errno)) : 0;
 }
 
-static int copy(const struct options *o, const struct work *w, char digest[OCI_DIGEST_TEXT], struct err *e)
+static int copy(const struct options *o, struct work *w, struct err *e)
 {
 	char to[600], path[600];
 	const char *const argv[] = { "skopeo", "copy", "--quiet", "--insecure-policy", "--preserve-digests", "--override-os", "linux",
@@ -127,9 +127,9 @@ static int copy(const struct options *o, const struct work *w, char digest[OCI_D
 	if (r == 0)
 		r = ctl_load(path, OCI_JSON_MAX, &index, e);
 	if (r == 0)
-		r = oci_read_digest((const char *)index.data, index.len, digest, e);
-	if (r == 0 && o->digest && strcmp(digest, o->digest) != 0)
-		r = err_set(e, -EBADMSG, "the image is %s, not the one that was asked for", digest);
+		r = oci_read_digest((const char *)index.data, index.len, w->digest, e);
+	if (r == 0 && o->digest && strcmp(w->digest, o->digest) != 0)
+		r = err_set(e, -EBADMSG, "the image is %s, not the one that was asked for", w->digest);
 	return r;
 }
 
@@ -178,11 +178,10 @@ static int pack(const struct work *w, struct err *e)
 
 static int import(struct options *o, struct work *w, struct err *e)
 {
-	char digest[OCI_DIGEST_TEXT] = "";
 	int r = begin(w, o->temporary, e);
 
 	if (r == 0)
-		r = copy(o, w, digest, e);
+		r = copy(o, w, e);
 	if (r == 0)
 		r = unpack(o, w, e);
 	if (r == 0)
@@ -192,10 +191,10 @@ static int import(struct options *o, struct work *w, struct err *e)
 	/* The tree is not needed any more, and may be large. */
 	child_remove(w->unpacked);
 	o->build.root_tar = w->tar;
-	o->build.origin = digest;
+	o->build.origin = w->digest;
 	r = image_build(&o->build, o->name, e);
 	if (r == 0)
-		printf("imported %s\n", digest);
+		printf("imported %s\n", w->digest);
 	return r;
 }
 

@@ -271,13 +271,16 @@ static int put_link(struct tar *t, int dir_fd, const char *name, struct item *i)
 {
 	char target[PATH_MAX];
 	ssize_t n = readlinkat(dir_fd, name, target, sizeof(target) - 1);
+	int r;
 
 	if (n < 0)
 		return err_set(t->e, -errno, "%s: %s", i->path, strerror(errno));
 	target[n] = '\0';
 	i->type = '2';
 	i->link = target;
-	return put_item(t, i);
+	r = put_item(t, i);
+	i->link = NULL;
+	return r;
 }
 
 static int put_folder(struct tar *t, int dir_fd, const char *path, unsigned depth);

@@ -115,6 +115,8 @@ function rowsOf(scenario, runs) {
 
 // What a figure needs that is not here. ttyd is nobody's fault: its column stays empty.
 function lacking(source) {
+	if (source === "vm-small" && !fs.existsSync(path.join(options.images, "micro-small/manifest.json")))
+		return `not run: there is no image with the small kernel in ${options.images}; make kernel, then make image KERNEL=small`;
 	if (source === "vm" && !fs.existsSync(path.join(options.images, "micro/manifest.json")))
 		return `not run: there is no guest image in ${options.images}; make image first`;
 	return null;

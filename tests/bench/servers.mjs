@@ -98,8 +98,13 @@ class Terrarium {
 		this.port = port;
 	}
 
+	// "vm-small": with the small kernel.
+	get #isVm() {
+		return this.source === "vm" || this.source === "vm-small";
+	}
+
 	#config(dir) {
-		const vm = this.source === "vm", agent = this.source === "agent";
+		const vm = this.#isVm, agent = this.source === "agent";
 		const gateway = {
 			listen: `127.0.0.1:${this.port}`, state_dir: path.join(dir, "state"), helper_socket: path.join(dir, "netd.sock"),
 			driver: vm ? "qemu" : "local", identity: "demo", images: this.options.images, local_command: this.options.child,
@@ -121,7 +126,7 @@ class Terrarium {
 		const config = this.#config(dir);
 		const socket = path.join(dir, "netd.sock");
 		const netd = [path.join(this.options.bin, "terrarium-netd"), `--config=${config}`];
-		const argv = this.source === "vm" ? ["deploy/vmnet-user.sh", "--", "sh", "-c",
+		const argv = this.#isVm ? ["deploy/vmnet-user.sh", "--", "sh", "-c",
 			'exec "$@" --uid-base="$TERRARIUM_UID_BASE"', "netd", ...netd] : netd;
 		this.netd = new Process(argv, path.join(dir, "netd.log"));
 		await until("terrarium-netd does not listen", () => this.netd.check("terrarium-netd") && fs.existsSync(socket));
@@ -130,7 +135,7 @@ class Terrarium {
 		this.auth = path.join(dir, "cookie");
 		const cookie = await this.#signIn(path.join(dir, "state/demo-links"));
 		fs.writeFileSync(this.auth, cookie, { mode: 0o600 });
-		if (this.source === "vm")
+		if (this.#isVm)
 			await until("the accelerator is still being probed", () => this.#probed(cookie));
 	}
 
@@ -162,8 +167,9 @@ class Terrarium {
 	}
 
 	args() {
-		const pids = this.source === "vm" ? [] : [`--pid=server:${this.gateway.pid}`, `--pid=netd:${this.netd.pid}`];
+		const pids = this.#isVm ? [] : [`--pid=server:${this.gateway.pid}`, `--pid=netd:${this.netd.pid}`];
 		return ["--peer=terrarium", `--port=${this.port}`, `--auth=${this.auth}`, ...pids,
+			...(this.#isVm ? [`--vm=${JSON.stringify({ network: "nat", image: this.source === "vm" ? "micro" : "micro-small" })}`] : []),
 			...(this.source === "agent" ? [`--shell=${this.options.child}`] : [])];
 	}
 

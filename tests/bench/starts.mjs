@@ -19,7 +19,7 @@ import { median } from "./report.mjs";
 const MEMORY = 128 << 20, TICK_MS = 10, LEFT_FREE = 2 << 30;
 const PROMPT = /[#$] $/;
 const bin = process.env.BENCH_BIN ?? "build", images = process.env.BENCH_IMAGES ?? "build/images";
-const quick = process.env.QUICK === "1";
+const quick = process.env.QUICK === "1", image = process.env.BENCH_IMAGE ?? "micro";
 let port = Number(process.env.BENCH_PORT ?? 17900) + 500;
 
 class Stage {
@@ -85,7 +85,7 @@ const cpu_ms = (pid) => {
 // One click. Return: milliseconds to the prompt, the machine, its terminal, and its process's time until then.
 async function click(stage, name) {
 	const t0 = performance.now();
-	const { status, body: vm } = await stage.ann.call("POST", "/api/v1/vms", { name, memory: MEMORY });
+	const { status, body: vm } = await stage.ann.call("POST", "/api/v1/vms", { name, memory: MEMORY, image });
 	if (status !== 201)
 		throw new Error(`no machine: ${JSON.stringify(vm)}`);
 	const a = await stage.ann.attach(vm.streams[0].id);
@@ -113,7 +113,7 @@ const p99 = (v) => [...v].sort((a, b) => a - b)[Math.ceil(v.length * .99) - 1];
 async function templated(stage, name, ...options) {
 	await stage.gateway(name, "--templates=yes", ...options);
 	const first = await click(stage, "first");
-	await until("a template", () => /a template of "micro" is ready/.test(fs.readFileSync(stage.log, "utf8")), 180000, 50);
+	await until("a template", () => new RegExp(`a template of "${image}" is ready`).test(fs.readFileSync(stage.log, "utf8")), 180000, 50);
 	await remove(stage, first);
 }
 

@@ -64,13 +64,18 @@ GUEST_IMAGE=$T/images/app GUEST_LONG=$long GUEST_ROOT=$([ "$(id -u)" = 0 ] && ec
 start_netd --network=off --uid-base=0
 start_gateway --driver=local --images="$T/images"
 export TERRARIUM_CONTROL_SOCKET=$T/state/control.sock
-client_id=$(node --input-type=module -e 'import { Person } from "./tests/run/client.mjs";
-	const ann = await new Person(Number(process.argv[1])).sign_in(process.argv[2], "ann@example.org");
-	console.log((await ann.machine({ image: "app" })).id);' "$PORT" "$T/state") || fail "a machine of it"
+ann() { # make|delete: prints the machine's id
+	node --input-type=module -e 'import { Person } from "./tests/run/client.mjs";
+		const ann = await new Person(Number(process.argv[1])).sign_in(process.argv[2], "ann@example.org"), { id } = await ann.machine({ image: "app" });
+		if (process.argv[3] === "delete")
+			await ann.call("DELETE", `/api/v1/vms/${id}`);
+		console.log(id);' "$PORT" "$T/state" "$1"
+}
+id=$(ann make) || fail "a machine of it"
 says() { "$terrarium" image delete app --images "$T/images" 2>&1 | grep -q "$1"; }
-check "an image in use is not deleted" says "1 machine is made of app, $client_id among them"
+check "an image in use is not deleted" says "1 machine is made of app, $id among them"
 [ -e "$T/images/app/root.img" ] || fail "it is gone"
-"$terrarium" vm delete "$client_id" >/dev/null || fail "vm delete"
+ann delete >/dev/null || fail "its deletion"
 check "without the machine it is" wait_until 10 "$terrarium" image delete app --images "$T/images"
 check "all of it" test -z "$(ls -d "$T/images/app" "$T/images/.versions/app" 2>/dev/null)"
 check "the other one stays" "$terrarium" image verify again --images "$T/images"
