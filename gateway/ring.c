@@ -164,7 +164,8 @@ static void make_room(struct ring *r, uint64_t upto)
 	next = atomic_load_explicit(&r->header->snap_now, memory_order_relaxed) ^ 1;
 	new = &r->header->snap[next];
 	new->modes = old->modes;
-	modes_feed(&new->modes, ring_at(r, start), drop);
+	if (!r->opaque)
+		modes_feed(&new->modes, ring_at(r, start), drop);
 	new->offset = start + drop;
 	atomic_store_explicit(&r->header->snap_now, next, memory_order_release);
 	atomic_signal_fence(memory_order_seq_cst); /* the bytes are overwritten only after this */

@@ -26,6 +26,7 @@ enum ring_kind { RING_PTY = 1, RING_SOCKET = 2, RING_GIVEN = 3 };
 /**
  * struct ring - a mapping; embedded in its stream; zeroed = not open
  * @header: shared; @data: of @size bytes, mapped twice in a row, so that a run of bytes is never split
+ * @opaque: what is in it is no terminal's output (sealed, or in pieces): it is not looked at, and its modes are those of the beginning. The owner sets it
  */
 struct ring {
 	struct ring_header *header;
@@ -33,6 +34,7 @@ struct ring {
 	size_t map_bytes;
 	uint32_t size;
 	enum ring_kind kind;
+	bool opaque;
 };
 
 struct ring_size {

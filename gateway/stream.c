@@ -370,6 +370,8 @@ static void modes_at(struct stream *s, uint64_t offset, struct modes *out)
 	uint64_t from = ring_start(&s->ring);
 
 	*out = *ring_modes(&s->ring);
+	if (s->ring.opaque)
+		return;
 	if (s->mark && s->mark->offset >= from && s->mark->offset <= offset) {
 		from = s->mark->offset;
 		*out = s->mark->modes;
@@ -811,6 +813,7 @@ int stream_open_line(struct stream *s, struct stream_line *line, int ring_fd, ui
 	if (r < 0)
 		return r;
 	s->line = line;
+	s->ring.opaque = line->sealed || line->command;
 	s->size = ring_size(&s->ring);
 	s->given = ring_written(&s->ring);
 	if (adopt || line->command)

@@ -154,7 +154,7 @@ static void on_output(struct ev_loop *ev, ev_io *w, int events)
 	(void)events;
 	if (n == 0)
 		return;
-	if (src->job->kind == AGENT_KIND_PTY)
+	if (src->job->kind == AGENT_KIND_PTY || src->job->kind == AGENT_KIND_SEALED)
 		judge_flood(src, ev_now(ev), n);
 	output_came(src);
 }

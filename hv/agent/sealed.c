@@ -24,6 +24,7 @@
 #define OUT_MAX		(512U << 10)
 #define OUT_BUSY	(64U << 10)	/* more than this waits: no more output is sealed, no more input is read */
 #define PTY_READS	16
+#define SHORT_READ	1024 /* a terminal that gives less has nothing more, as a rule */
 #define INPUT_MAX	(64U << 10)	/* keystrokes that the program has not taken */
 #define HANDSHAKE_S	15.
 #define CUTOFF_S	1. /* after the program's end; what it wrote is in the terminal by then, others may hold that for ever */
@@ -332,6 +333,8 @@ static void on_pty(struct ev_loop *ev, ev_io *w, int events)
 		if (n <= 0)
 			break;
 		sealed_pty_remember(&s->pty, data, (size_t)n);
+		if (n < SHORT_READ)
+			break;
 	}
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 		pty_ended(s);

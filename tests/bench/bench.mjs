@@ -27,6 +27,7 @@ const options = {
 	images: process.env.BENCH_IMAGES ?? path.join(build, "images"),
 	load: path.join(build, "bench/load"),
 	child: path.join(build, "bench/child"),
+	sealingAgent: path.join(build, "bench/agent"),
 	bin: process.env.BENCH_BIN ?? build,
 };
 let port = Number(process.env.BENCH_PORT ?? 17900);
@@ -100,7 +101,7 @@ function rowsOf(scenario, runs) {
 		for (const source of figure.only?.filter((s) => runs[s]) ?? (ourSources.length > 0 ? ourSources : ["–"])) {
 			const ours = value(source);
 			const verdict = judge(figure.targets?.[source], ours, value);
-			if (figure.quiet && !wasQuiet(runs[source]))
+			if ((figure.quiet || figure.targets?.[source]?.quiet) && !wasQuiet(runs[source]))
 				verdict.met = "busy";
 			rows.push({
 				scenario: scenario.name, args: scenario.args, what: figure.what, source, unit: figure.unit, ours, ttyd: theirs,

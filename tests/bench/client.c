@@ -209,7 +209,7 @@ static void shell_create(const struct peer *p, struct http *h, char stream[STREA
 		post_for(p, h, "/api/v1/vms", p->vm, "id", h->vm, sizeof(h->vm));
 	(void)snprintf(path, sizeof(path), "/api/v1/vms/%s/streams", h->vm);
 	for (int tries = 0;; tries++) {
-		int status = http_post(p, h, path, "{\"kind\":\"shell\"}", reply, sizeof(reply));
+		int status = http_post(p, h, path, p->owner_key != NULL ? "{\"kind\":\"sealed\"}" : "{\"kind\":\"shell\"}", reply, sizeof(reply));
 
 		if (status == 201)
 			break;

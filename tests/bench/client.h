@@ -21,12 +21,14 @@ enum dialect { DIALECT_TTYD, DIALECT_TERRARIUM };
  * @cookie: value of the Cookie header; a secret, read from a file
  * @vm:     JSON of the machine to make for a session
  * @shell:  the program that each session has instead of its login shell, beside others in one machine; NULL: sessions are consoles
+ * @owner_key: opens sealed terminals (tests/bench/sealed.h), which shells are then; NULL: they are plain. A secret, read from a file
  */
 struct peer {
 	enum dialect dialect;
 	uint16_t port;
 	char cookie[512];
 	const char *vm, *shell;
+	const uint8_t *owner_key;
 };
 
 #define VM_TEXT		  40

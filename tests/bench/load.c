@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "hv/seal/seal.h"
 #include "tests/bench/pattern.h"
 #include "tests/bench/session.h"
 #include "tests/bench/usage.h"
@@ -115,12 +116,15 @@ static double cpu_end(const struct bench *b, const struct cpu *c, json_t *o, con
 	return sum;
 }
 
-/* The agents are the guests' and no part of the server: their CPU time is told beside. 0 where there are none. */
+/*
+ * The agents are the guests' and no part of the server: their CPU time is told beside, and that of the processes below them which seal. 0 where there
+ * are none.
+ */
 static double agents_cpu_ms(const struct bench *b)
 {
 	for (size_t i = 0; b->peer.shell != NULL && i < b->processes; i++) {
 		if (strcmp(b->process[i].name, "netd") == 0)
-			return usage_children_cpu_ms(b->process[i].pid);
+			return usage_children_cpu_ms(b->process[i].pid, b->peer.owner_key != NULL ? 2 : 1);
 	}
 	return 0;
 }
@@ -216,11 +220,11 @@ static void throughput(struct bench *b)
 
 static double press_key(struct session *s)
 {
-	uint64_t before = s->t.total;
+	uint64_t before = s->heard;
 	double start = now_us();
 
-	term_say(&s->t, "x");
-	while (s->t.total == before) {
+	session_say(s, "x");
+	while (s->heard == before) {
 		errno = 0;
 		if (term_step(&s->t, WAIT_BLOCK, STEP_BYTES) == 0)
 			die("the terminal closed with %u in the middle", s->t.close_code);
@@ -363,7 +367,7 @@ static void stall(struct bench *b)
 	uint64_t seen = s->at;
 
 	start = now_us();
-	term_say(&s->t, (const char[]){ CHILD_CTRL_C, '\0' });
+	session_say(s, (const char[]){ CHILD_CTRL_C, '\0' });
 	while (!s->stopped && term_step(&s->t, WAIT_BLOCK, STEP_BYTES) > 0)
 		;
 	put_bool(b->out, "alive", s->stopped);
@@ -621,6 +625,17 @@ static void set_shell(struct bench *b, const char *v)
 	b->peer.shell = v;
 }
 
+static void set_owner_key(struct bench *b, const char *v)
+{
+	static uint8_t key[SEAL_KEY_BYTES];
+	FILE *f = fopen(v, "re");
+
+	if (f == NULL || fread(key, 1, sizeof(key), f) != sizeof(key))
+		die("%s", v);
+	(void)fclose(f);
+	b->peer.owner_key = key;
+}
+
 static void set_pid(struct bench *b, const char *v)
 {
 	struct process *p = &b->process[b->processes];
@@ -666,6 +681,7 @@ static const struct {
 	{ { "auth", required_argument, NULL, 0 }, set_auth },
 	{ { "vm", required_argument, NULL, 0 }, set_vm },
 	{ { "shell", required_argument, NULL, 0 }, set_shell },
+	{ { "owner-key", required_argument, NULL, 0 }, set_owner_key },
 	{ { "pid", required_argument, NULL, 0 }, set_pid },
 	{ { "steps", required_argument, NULL, 0 }, set_steps },
 	{ { "bytes", required_argument, NULL, 0 }, set_bytes },

@@ -26,7 +26,7 @@ function figure(v) {
 	return v.toFixed(size >= 100 || Number.isInteger(v) ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3);
 }
 
-function judgeOne({ than = "ttyd", ...target }, ours, value) {
+function judgeOne({ than = "ttyd", quiet: _, ...target }, ours, value) {
 	const [name, bound] = Object.entries(target)[0];
 	const kind = kinds[name], other = value(than), ratio = ours !== null && other > 0 ? ours / other : null;
 	const unknown = ours === null || (kind.needsRatio && ratio === null);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Starts and ends the servers under test. Each run gets a server of its own, so that no run inherits another's memory.
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import fs from "node:fs";
 import http from "node:http";
@@ -104,7 +104,7 @@ class Terrarium {
 	}
 
 	#config(dir) {
-		const vm = this.#isVm, agent = this.source === "agent";
+		const vm = this.#isVm, agent = this.#shells;
 		const gateway = {
 			listen: `127.0.0.1:${this.port}`, state_dir: path.join(dir, "state"), helper_socket: path.join(dir, "netd.sock"),
 			driver: vm ? "qemu" : "local", identity: "demo", images: this.options.images, local_command: this.options.child,
@@ -114,12 +114,26 @@ class Terrarium {
 		};
 		const netd = {
 			socket: gateway.helper_socket, slots: 1200, start_rate: 100000, log_level: "warn",
-			...(vm ? {} : { binaries: `child=${this.options.child} agent=${path.join(this.options.bin, "terrarium-agent")}`, network: "off", uid_base: 0, cgroups: "no" }),
+			...(vm ? {} : { binaries: `child=${this.options.child} agent=${this.source === "sealed" ? this.#sealingAgent(dir) : path.join(this.options.bin, "terrarium-agent")}`, network: "off", uid_base: 0, cgroups: "no" }),
 		};
 		const section = (name, keys) => `[${name}]\n` + Object.entries(keys).map(([k, v]) => `${k} = ${v}\n`).join("");
 		const file = path.join(dir, "terrarium.conf");
 		fs.writeFileSync(file, section("gateway", gateway) + section("netd", netd));
 		return file;
+	}
+
+	get #shells() {
+		return this.source === "agent" || this.source === "sealed";
+	}
+
+	// Processes of this host have no processor that makes reports, and the real agent seals nothing without. The one of the tests has reports made in
+	// software, which nobody believes who was not told to; all else is the real thing.
+	#sealingAgent(dir) {
+		const agent = path.join(dir, "agent"), key = path.join(import.meta.dirname, "../vectors/snp-pki/leaf.key.der");
+		this.ownerKey = path.join(dir, "owner.key");
+		const owner = execFileSync(path.join(this.options.bin, "terrarium"), ["snp", "owner-key", "--file", this.ownerKey], { encoding: "utf8" }).trim();
+		fs.writeFileSync(agent, `#!/bin/sh\nexport TERRARIUM_TEST_KEY='${key}' TERRARIUM_TEST_HOST_DATA=${owner}\nexec '${this.options.sealingAgent}' "$@"\n`, { mode: 0o755 });
+		return agent;
 	}
 
 	async start(dir) {
@@ -170,7 +184,7 @@ class Terrarium {
 		const pids = this.#isVm ? [] : [`--pid=server:${this.gateway.pid}`, `--pid=netd:${this.netd.pid}`];
 		return ["--peer=terrarium", `--port=${this.port}`, `--auth=${this.auth}`, ...pids,
 			...(this.#isVm ? [`--vm=${JSON.stringify({ network: "nat", image: this.source === "vm" ? "micro" : "micro-small" })}`] : []),
-			...(this.source === "agent" ? [`--shell=${this.options.child}`] : [])];
+			...(this.#shells ? [`--shell=${this.options.child}`] : []), ...(this.ownerKey ? [`--owner-key=${this.ownerKey}`] : [])];
 	}
 
 	async end() {

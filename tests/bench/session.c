@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "tests/bench/pattern.h"
+#include "tests/bench/sealed.h"
 #include "tests/bench/usage.h"
 
 #define STEP_BYTES (256U << 10)
@@ -37,11 +38,12 @@ static void answer(struct session *s, uint8_t byte)
 		s->stopped = true;
 }
 
-static void on_output(struct term *t, const uint8_t *data, size_t len)
+static void on_plain(void *arg, const uint8_t *data, size_t len)
 {
-	struct session *s = t->arg;
+	struct session *s = arg;
 	size_t n = s->want - s->at < len ? (size_t)(s->want - s->at) : len;
 
+	s->heard += len;
 	if (s->awaits_stop && !s->stopped) {
 		const uint8_t *stop = memchr(data, CHILD_STOPPED, n);
 
@@ -55,11 +57,21 @@ static void on_output(struct term *t, const uint8_t *data, size_t len)
 		answer(s, data[n]);
 }
 
+static void on_output(struct term *t, const uint8_t *data, size_t len)
+{
+	struct session *s = t->arg;
+
+	if (s->sealed != NULL)
+		sealed_feed(s->sealed, data, len);
+	else
+		on_plain(s, data, len);
+}
+
 static const struct term_hooks hooks = { .on_output = on_output };
 
 static void await_first_byte(struct session *s)
 {
-	while (s->t.total == 0) {
+	while (s->heard == 0) {
 		errno = 0;
 		if (term_step(&s->t, WAIT_BLOCK, STEP_BYTES) == 0)
 			die("the terminal closed with %u before its first byte", s->t.close_code);
@@ -72,7 +84,7 @@ static void become_child(struct session *s, const char *program)
 	char line[512];
 
 	(void)snprintf(line, sizeof(line), " exec %s\n", program);
-	term_say(&s->t, line);
+	session_say(s, line);
 	while (!s->ready) {
 		errno = 0;
 		if (term_step(&s->t, WAIT_BLOCK, STEP_BYTES) == 0)
@@ -87,7 +99,11 @@ void session_open(struct session *s, const struct peer *p, struct http *h)
 
 	pthread_once(&pattern_once, pattern_init);
 	session_create(p, h, s->t.stream);
+	if (p->owner_key != NULL)
+		s->sealed = sealed_new(&s->t, p->owner_key, on_plain, s);
 	term_open(&s->t, p, h, &hooks, s);
+	if (s->sealed != NULL)
+		sealed_greet(s->sealed);
 	if (p->shell != NULL)
 		become_child(s, p->shell);
 	else
@@ -100,7 +116,7 @@ void session_attach(struct session *s, const struct peer *p, struct http *h)
 	double start = now_us();
 
 	s->t.epoch[0] = '\0';
-	s->t.total = 0;
+	s->t.total = s->heard = 0;
 	term_open(&s->t, p, h, &hooks, s);
 	await_first_byte(s);
 	s->open_ms = (now_us() - start) / 1e3;
@@ -109,6 +125,14 @@ void session_attach(struct session *s, const struct peer *p, struct http *h)
 void session_resume(struct session *s, const struct peer *p, struct http *h)
 {
 	term_open(&s->t, p, h, &hooks, s);
+}
+
+void session_say(struct session *s, const char *text)
+{
+	if (s->sealed != NULL)
+		sealed_send(s->sealed, text, strlen(text));
+	else
+		term_say(&s->t, text);
 }
 
 void session_command(struct session *s, uint64_t want, const char *fmt, ...)
@@ -122,7 +146,7 @@ void session_command(struct session *s, uint64_t want, const char *fmt, ...)
 	s->want = want;
 	s->at = 0;
 	s->ready = s->stopped = s->wrong = false;
-	term_say(&s->t, line);
+	session_say(s, line);
 }
 
 /* --- opening many ------------------------------------------------------------------------------------------------------ */

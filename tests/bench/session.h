@@ -10,8 +10,12 @@
  * A terminal with tests/bench/child.c at its other end: knows the pattern and the child's answers, and serves many of them.
  */
 
+struct sealed;
+
 /**
  * struct session - one of them; zeroed before use
+ * @sealed:   owned; NULL: what comes is what the child says
+ * @heard:    bytes that the child, or the shell before it, has said
  * @want:     bytes of the pattern to come; what follows them are the child's answers
  * @at:       bytes of the pattern that came; @wrong: not as they should be
  * @ready:    CHILD_READY came; @stopped: CHILD_STOPPED came, after which nothing of the pattern is expected
@@ -20,7 +24,8 @@
  */
 struct session {
 	struct term t;
-	uint64_t want, at;
+	struct sealed *sealed;
+	uint64_t heard, want, at;
 	bool wrong, ready, stopped, awaits_stop;
 	double open_ms;
 };
@@ -32,6 +37,9 @@ void session_open(struct session *s, const struct peer *p, struct http *h);
 
 /** session_attach() - an attachment to a stream that exists, as a fresh page does it, until the stream's first byte is there */
 void session_attach(struct session *s, const struct peer *p, struct http *h);
+
+/** session_say() - keystrokes */
+void session_say(struct session *s, const char *text);
 
 /** session_resume() - the same client comes back after term_drop() */
 void session_resume(struct session *s, const struct peer *p, struct http *h);

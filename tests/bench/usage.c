@@ -29,19 +29,21 @@ double usage_cpu_ms(pid_t pid)
 	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
 }
 
-double usage_children_cpu_ms(pid_t pid)
+double usage_children_cpu_ms(pid_t pid, unsigned generations)
 {
-	char path[64];
+	char path[64], number[16];
 	double sum = 0;
-	int child;
 	FILE *f;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
 	f = fopen(path, "re");
 	if (f == NULL)
 		die("%s", path);
-	while (fscanf(f, "%d", &child) == 1)
-		sum += usage_cpu_ms(child);
+	while (generations > 0 && fscanf(f, "%15s", number) == 1) {
+		pid_t child = (pid_t)strtol(number, NULL, 10);
+
+		sum += usage_cpu_ms(child) + (generations > 1 ? usage_children_cpu_ms(child, generations - 1) : 0);
+	}
 	(void)fclose(f);
 	return sum;
 }

@@ -25,8 +25,8 @@ double usage_cpu_ms(pid_t pid);
 /** usage_read() - all of it; ends the program when there is no such process */
 void usage_read(pid_t pid, struct usage *u);
 
-/** usage_children_cpu_ms() - CPU time of the living children of @pid, without what has ended below them */
-double usage_children_cpu_ms(pid_t pid);
+/** usage_children_cpu_ms() - CPU time of the living processes below @pid, @generations deep, without what has ended there */
+double usage_children_cpu_ms(pid_t pid, unsigned generations);
 
 /** now_us() - monotonic clock in microseconds */
 double now_us(void);

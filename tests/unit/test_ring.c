@@ -310,6 +310,28 @@ static void killed_while_given(void **state)
 }
 
 /* The guest: writes the pattern for ever, in pieces of changing length. */
+/* Ciphertext that looks like control sequences leaves no traces in the modes; a terminal's output does. */
+static void opaque(void **state)
+{
+	static const char looks_like[] = "\033[?2004h\033[?1049h\016";
+	int file = test_ring_fd(CONSOLE_RING_BYTES);
+	struct modes untouched;
+
+	(void)state;
+	modes_init(&untouched);
+	for (int is_opaque = 0; is_opaque < 2; is_opaque++) {
+		struct ring r;
+
+		assert_int_equal(ring_open(&r, dup(file), CONSOLE_RING_BYTES, RING_GIVEN, false), 0);
+		r.opaque = is_opaque;
+		while (ring_start(&r) == 0)
+			ring_put(&r, (const uint8_t *)looks_like, sizeof(looks_like) - 1);
+		assert_int_equal(memcmp(ring_modes(&r), &untouched, sizeof(untouched)) == 0, is_opaque);
+		ring_close(&r);
+	}
+	(void)close(file);
+}
+
 static void flood(int fd)
 {
 	static uint8_t buf[20000];
@@ -468,7 +490,7 @@ int main(void)
 		cmocka_unit_test(taken_over),		 cmocka_unit_test(refused),
 		cmocka_unit_test(damaged),		 cmocka_unit_test(killed_reading_socket),
 		cmocka_unit_test(killed_reading_pty),	 cmocka_unit_test(killed_writing_socket),
-		cmocka_unit_test(killed_while_given),
+		cmocka_unit_test(killed_while_given),	 cmocka_unit_test(opaque),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
