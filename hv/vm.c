@@ -33,6 +33,9 @@
 #include "base/hex.h"
 #include "base/log.h"
 
+#define TAIL_BYTES   4096
+#define CORRUPT_ROOT "dm-verity device corrupted" /* the kernel's words */
+
 /* --- small things -------------------------------------------------------------------------------------------------------- */
 
 static void deadline_in(struct hv_vm *vm, uint64_t ms)
@@ -777,10 +780,25 @@ static bool count_reset(struct hv_vm *vm)
 	return ++vm->resets >= l->resets;
 }
 
+/*
+ * A block of its root that nobody had read before may be damaged as well. The kernel ends then as it does at boot, after the ready marker, where a
+ * machine reboots by itself: it would seem to be whole again until the next one reads that block.
+ */
+static bool died_of_its_root(const struct hv_vm *vm)
+{
+	static const char text[] = "Kernel panic - not syncing: " CORRUPT_ROOT;
+
+	return vm->state == HV_READY && vm->tail && memmem(vm->tail, vm->tail_len, text, sizeof(text) - 1);
+}
+
 static void on_reset_event(struct hv_vm *vm)
 {
 	if (vm->state != HV_BOOTING && vm->state != HV_READY)
 		return;
+	if (died_of_its_root(vm)) {
+		vm_panicked(vm, CORRUPT_ROOT);
+		return;
+	}
 	vm->watch.ready.at = vm->watch.panic.at = vm->watch.refused.at = 0;
 	if (count_reset(vm))
 		vm_fail(vm, "the guest rebooted %u times within %llu s without reaching its prompt", vm->resets,
@@ -810,6 +828,10 @@ void hv_event(struct hv_vm *vm, enum hv_event ev, const char *reason)
 	case HV_EV_SHUTDOWN:
 		if (vm->state != HV_BOOTING && vm->state != HV_READY && vm->state != HV_PAUSED)
 			return;
+		if (died_of_its_root(vm)) { /* one that may not reboot */
+			vm_panicked(vm, CORRUPT_ROOT);
+			return;
+		}
 		ends_with(vm, HV_STOPPED, "%s", reason ? reason : "the guest switched itself off");
 		vm_stop_from(vm, RUNG_QUIT);
 		return;
@@ -848,18 +870,43 @@ void hv_event_accel(struct hv_vm *vm, enum hv_accel accel)
 /* What dm-verity says, and what it means to people. */
 void vm_panicked(struct hv_vm *vm, const char *words)
 {
-	bool corrupt = strstr(words, "dm-verity device corrupted") != NULL;
+	bool corrupt = strstr(words, CORRUPT_ROOT) != NULL;
 
 	vm_fail(vm, "the guest's kernel panicked: %s%s", words,
 		corrupt ? "; a block of the image's root disk is not what its hash tree says: the image is damaged, and has to be built or fetched anew" : "");
+}
+
+/* A panic with its trace has some 2 KiB. Little work for little data, and no more for a flood: only its end counts. */
+static void keep_tail(struct hv_vm *vm, const uint8_t *data, size_t len)
+{
+	size_t drop;
+
+	if (!vm->tail)
+		vm->tail = malloc(TAIL_BYTES);
+	if (!vm->tail)
+		return;
+	if (len > TAIL_BYTES) {
+		data += len - TAIL_BYTES;
+		len = TAIL_BYTES;
+	}
+	drop = vm->tail_len + len > TAIL_BYTES ? vm->tail_len + len - TAIL_BYTES : 0;
+	if (drop > 0)
+		memmove(vm->tail, vm->tail + drop, vm->tail_len - drop);
+	vm->tail_len -= drop;
+	memcpy(vm->tail + vm->tail_len, data, len);
+	vm->tail_len += len;
 }
 
 void hv_vm_console_seen(struct hv_vm *vm, const uint8_t *data, size_t len)
 {
 	enum boot_sign sign;
 
-	if (vm->state != HV_BOOTING)
+	if (vm->state != HV_BOOTING) {
+		if (vm->state == HV_READY && vm->driver->has_guest)
+			keep_tail(vm, data, len);
 		return;
+	}
+	vm->tail_len = 0;
 	sign = bootwatch_feed(&vm->watch, data, len);
 	if (sign == BOOT_READY)
 		now_ready(vm);
@@ -966,6 +1013,8 @@ void vm_drop(struct hv_vm *vm)
 	origin_drop(&vm->origin);
 	free(vm->bootlog);
 	vm->bootlog = NULL;
+	free(vm->tail);
+	vm->tail = NULL;
 }
 
 struct hv_vm *vm_create(struct hv *hv, const uint8_t id[16], const struct vm_spec *spec, void *owner)

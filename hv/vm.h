@@ -63,6 +63,8 @@ struct hv_vm {
 	int agent_fd;			/* owned; -1 without */
 	bool console_given, agent_due;	/* agent_due: on_agent() follows on_console() */
 	struct bootwatch watch, log_watch;
+	char *tail;    /* owned: the end of what a guest that is ready has shown; NULL before the first byte */
+	size_t tail_len;
 	char *bootlog; /* owned; NULL before the first byte */
 	size_t bootlog_len;
 	bool held_booting; /* paused before it was ready */

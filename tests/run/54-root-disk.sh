@@ -17,6 +17,7 @@ root() { # NAME WORD
 	echo "root:x:0:0:root:/root:/bin/sh" >"$T/$1/etc/passwd"
 	echo "$2" >"$T/$1/etc/word"
 	echo "of the image" >"$T/$1/root/words"
+	head -c 200000 /dev/urandom >"$T/$1/etc/late"
 	tar -C "$T/$1" --owner=0 --group=0 --sort=name -cf "$T/$1.tar" bin etc root tmp
 }
 build() { "$terrarium" image build leaf --images "$T/images" --cache build/cache --root-tar "$T/$1.tar" --key "$T/key" "${measured[@]}" >"$T/build.log" 2>&1 || fail "image build"; }
@@ -52,6 +53,13 @@ fi
 # Copies that have something wrong: a byte of the disk's first block, a byte that is read later, another root hash, no signature.
 copy() { cp -rL --sparse=always "$T/images/leaf" "$T/images/$1"; }
 copy flipped && printf x | dd of="$T/images/flipped/root.img" bs=1 seek=2000 conv=notrunc status=none
+copy late && node -e '
+	const fs = require("fs"), [disk, file] = process.argv.slice(1), bytes = fs.readFileSync(disk);
+	const at = bytes.indexOf(fs.readFileSync(file).subarray(140000, 140064));
+	if (at < 0)
+		throw new Error("the file is not found on the disk");
+	bytes[at] ^= 1;
+	fs.writeFileSync(disk, bytes);' "$T/images/late/root.img" "$T/one/etc/late" || fail "a damaged file"
 copy forged && sed -i 's/\(root_hash": "\|:\)\([0-9a-f]\{63\}\)[0-9a-f]"/\1\20"/g' "$T/images/forged/manifest.json"
 copy unsigned && rm "$T/images/unsigned/manifest.sig"
 for name in flipped forged; do

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* tests/run/54-root-disk.sh: PORT STATE_DIR */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 
@@ -36,7 +36,7 @@ assert.match(find("unsigned").reason, /must be signed/);
 assert.match(find("forged").reason, /not signed with the key/);
 ok("the list tells which images can be used, and why others cannot");
 
-const [leaf, flipped, forged, unsigned] = await Promise.all(["leaf", "flipped", "forged", "unsigned"].map(make));
+const [leaf, flipped, late, forged, unsigned] = await Promise.all(["leaf", "flipped", "late", "forged", "unsigned"].map(make));
 for (const [id, why] of [[unsigned, /must be signed/], [forged, /not signed with the key/]])
 	assert.match((await ann.wait_state(id, "failed")).reason, why);
 ok("an image that the key does not vouch for starts no machine");
@@ -44,6 +44,13 @@ ok("an image that the key does not vouch for starts no machine");
 const broken = await ann.wait_state(flipped, "failed", BOOT_MS);
 assert.match(broken.reason, /dm-verity device corrupted; a block of the image's root disk is not what its hash tree says/);
 ok(`a flipped byte: ${broken.reason}`);
+
+await until("the agent beside the damaged file", async () => (await ann.state(late)).agent === "ready", BOOT_MS);
+assert.equal(exec("late", "cat", "/etc/word").out, "first\n");
+const reading = spawn(TERRARIUM, ["vm", "exec", "late", "--", "cat", "/etc/late"], { stdio: "ignore" });
+assert.match((await ann.wait_state(late, "failed", BOOT_MS)).reason, /dm-verity device corrupted; a block of the image's root disk/);
+reading.kill();
+ok("a block that is read later");
 
 await until("the agent", async () => (await ann.state(leaf)).agent === "ready", BOOT_MS);
 const mounts = exec("leaf", "cat", "/proc/mounts", "/run/kept").out;

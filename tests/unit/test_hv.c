@@ -1324,6 +1324,19 @@ static void a_damaged_root_is_told_in_words(void **state)
 	assert_non_null(strstr(reason_now(), "dm-verity device corrupted; a block of the image's root disk is not what its hash tree says"));
 }
 
+static void a_root_that_is_found_damaged_later_is_told_too(void **state)
+{
+	(void)state;
+	go_ready();
+	for (int i = 0; i < 2000; i++)
+		say("a line that somebody reads\r\n");
+	say("[   60.5] Kernel panic - not syncing: dm-verity dev");
+	say("ice corrupted\r\nCall Trace:\r\n");
+	hv_event(t.vm, HV_EV_RESET, NULL);
+	assert_true(until(is_failed));
+	assert_non_null(strstr(reason_now(), "dm-verity device corrupted; a block"));
+}
+
 static void what_a_guest_refuses_is_told(void **state)
 {
 	(void)state;
@@ -1947,7 +1960,7 @@ int main(void)
 		T(guest_switches_itself_off),
 		T(shutdown_without_an_end_is_ended),
 		T(nonsense_ends_the_machine),
-		T(panic_is_told_in_words), T(a_damaged_root_is_told_in_words), T(what_a_guest_refuses_is_told),
+		T(panic_is_told_in_words), T(a_damaged_root_is_told_in_words), T(a_root_that_is_found_damaged_later_is_told_too), T(what_a_guest_refuses_is_told),
 		T(exits_are_explained),
 		T(local_driver_is_ready_at_once),
 		T(machines_survive_the_connection),
