@@ -53,9 +53,10 @@ fi
 # Copies that have something wrong: a byte of the disk's first block, a byte that is read later, another root hash, no signature.
 copy() { cp -rL --sparse=always "$T/images/leaf" "$T/images/$1"; }
 copy flipped && printf x | dd of="$T/images/flipped/root.img" bs=1 seek=2000 conv=notrunc status=none
+# Not in the tail of the file, which lies in one block with others.
 copy late && node -e '
 	const fs = require("fs"), [disk, file] = process.argv.slice(1), bytes = fs.readFileSync(disk);
-	const at = bytes.indexOf(fs.readFileSync(file).subarray(140000, 140064));
+	const at = bytes.indexOf(fs.readFileSync(file).subarray(60000, 60064));
 	if (at < 0)
 		throw new Error("the file is not found on the disk");
 	bytes[at] ^= 1;
