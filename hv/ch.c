@@ -103,7 +103,7 @@ static void plan_size(const struct vm_spec *s, struct spawn_plan *p)
 			       (unsigned long long)(room / MIB));
 	else
 		(void)plan_arg(p, "size=%lluM", (unsigned long long)(s->memory_bytes / MIB));
-	/* Empty for ever: through it the guest tells which pages it does not use, and the host has them back. */
+	/* Through it memory is taken away from a guest that runs, and the guest tells which pages it does not use: the host has them back. */
 	option(p, "--balloon", "size=0,deflate_on_oom=on,free_page_reporting=on");
 }
 
@@ -220,6 +220,7 @@ struct instance {
 	struct vm_size wish;
 	ev_timer confirm;
 	unsigned looks;
+	uint64_t total, seen; /* bytes that it has with those in its balloon, 0 = not known; that it had at the last look */
 	bool resizing, accepted;
 
 	char plugging[HV_SERIAL_BYTES + 1]; /* "": none */
@@ -306,16 +307,26 @@ static void check_size(struct instance *in, const json_t *info)
 	const json_t *cpus = json_object_get(json_object_get(info, "config"), "cpus");
 	json_int_t memory = json_integer_value(json_object_get(info, "memory_actual_size"));
 
+	const json_t *has = json_object_get(json_object_get(info, "config"), "memory");
 	struct vm_size is = { .cpus = (uint32_t)json_integer_value(json_object_get(cpus, "boot_vcpus")), .memory_bytes = (uint64_t)memory };
 
+	if (info)
+		in->total = (uint64_t)(json_integer_value(json_object_get(has, "size")) + json_integer_value(json_object_get(has, "hotplugged_size")));
 	if (!in->resizing && info)
 		hv_event_size(in->vm, &is);
 	if (!in->resizing || !in->accepted)
 		return;
 	if (is.cpus == in->wish.cpus && is.memory_bytes == in->wish.memory_bytes) {
 		resized(in, NULL);
-	} else if (++in->looks >= CONFIRM_TRIES) {
+		return;
+	}
+	/* A balloon fills bit by bit. */
+	in->looks = is.memory_bytes == in->seen ? in->looks + 1 : 0;
+	in->seen = is.memory_bytes;
+	if (in->looks >= CONFIRM_TRIES) {
 		resized(in, "Cloud Hypervisor has accepted the change and not carried it out");
+		if (in->attached && in->wish.memory_bytes < in->total && is.memory_bytes > 0 && is.memory_bytes <= in->total)
+			(void)ch_api_resize(in->api, is.cpus, in->total, in->total - is.memory_bytes); /* or it would come about some time */
 	} else {
 		ev_timer_set(&in->confirm, CONFIRM_S, 0.);
 		ev_timer_start(hv_vm_loop(in->vm)->ev, &in->confirm);
@@ -629,27 +640,34 @@ static int ch_resume(struct hv_vm *vm, void *instance)
 	return send_command(instance, CH_RESUME);
 }
 
-/* Memory can be plugged in, in whole pieces, and not taken out again; processors come and go. */
-static int ch_may_resize(const struct vm_size *now, const struct vm_size *wish, struct err *e)
+/* Memory can be plugged in, in whole pieces, and not taken out again, but the balloon can hold any of it; processors come and go. */
+static int ch_may_resize(const void *instance, const struct vm_size *now, const struct vm_size *wish, struct err *e)
 {
-	if (wish->memory_bytes < now->memory_bytes)
-		return err_set(e, -EINVAL, "a running machine can be given more memory, but none can be taken away: stop it first");
-	if ((wish->memory_bytes - now->memory_bytes) % MEMORY_STEP != 0)
+	const struct instance *in = instance;
+	uint64_t total = in && in->total > now->memory_bytes ? in->total : now->memory_bytes;
+
+	if (wish->memory_bytes > total && (wish->memory_bytes - total) % MEMORY_STEP != 0)
 		return err_set(e, -EINVAL, "a running machine is given memory in pieces of %llu MiB: it has %llu now",
-			       MEMORY_STEP / MIB, (unsigned long long)(now->memory_bytes / MIB));
+			       MEMORY_STEP / MIB, (unsigned long long)(total / MIB));
 	return 0;
 }
 
 static int ch_resize(struct hv_vm *vm, void *instance, const struct vm_size *wish)
 {
 	struct instance *in = instance;
+	int r;
 
 	(void)vm;
 	in->wish = *wish;
 	in->resizing = true;
 	in->accepted = false;
 	in->looks = 0;
-	return ch_api_resize(in->api, wish->cpus, wish->memory_bytes) < 0 ? -EOPNOTSUPP : 0;
+	in->seen = 0;
+	if (wish->memory_bytes < in->total)
+		r = ch_api_resize(in->api, wish->cpus, in->total, in->total - wish->memory_bytes);
+	else
+		r = ch_api_resize(in->api, wish->cpus, wish->memory_bytes, 0);
+	return r < 0 ? -EOPNOTSUPP : 0;
 }
 
 static int may_plug(const struct instance *in, struct err *e)
@@ -726,6 +744,7 @@ const struct hv_driver hv_driver_ch = {
 	.resize = ch_resize,
 	.limits = ch_limits,
 	.plugs_by_name = true,
+	.balloons = true,
 	.plug = ch_plug,
 	.unplug = ch_unplug,
 	.signal_hint = ch_signal_hint,

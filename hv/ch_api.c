@@ -189,7 +189,7 @@ struct ch_api {
 	struct httpc_call *call; /* borrowed; NULL: none under way */
 	enum ch_command command; /* under way, or being tried again */
 	unsigned waiting, tries;
-	char size[96], disk[256], device[64]; /* bodies of CH_RESIZE, CH_ADD_DISK, CH_REMOVE_DEVICE */
+	char size[128], disk[256], device[64]; /* bodies of CH_RESIZE, CH_ADD_DISK, CH_REMOVE_DEVICE */
 	bool busy;
 	ev_timer retry;
 	struct loop_task reap;
@@ -328,12 +328,12 @@ int ch_api_send(struct ch_api *a, enum ch_command c)
 	return 0;
 }
 
-int ch_api_resize(struct ch_api *a, uint32_t cpus, uint64_t memory_bytes)
+int ch_api_resize(struct ch_api *a, uint32_t cpus, uint64_t memory_bytes, uint64_t balloon_bytes)
 {
 	if (!a || a->fd < 0)
 		return -ENOTCONN;
-	(void)snprintf(a->size, sizeof(a->size), "{\"desired_vcpus\":%u,\"desired_ram\":%llu}", cpus,
-		       (unsigned long long)memory_bytes);
+	(void)snprintf(a->size, sizeof(a->size), "{\"desired_vcpus\":%u,\"desired_ram\":%llu,\"desired_balloon\":%llu}", cpus,
+		       (unsigned long long)memory_bytes, (unsigned long long)balloon_bytes);
 	return ch_api_send(a, CH_RESIZE);
 }
 

@@ -63,11 +63,11 @@ int ch_api_open(struct ch_api **out, struct loop *loop, int fd, ch_answered *don
 int ch_api_send(struct ch_api *a, enum ch_command c);
 
 /**
- * ch_api_resize() - the same for CH_RESIZE, which says how many processors and bytes there shall be
+ * ch_api_resize() - the same for CH_RESIZE, which says how many processors and bytes there shall be, and how many of these the balloon shall hold
  *
  * Asking again before the first one was sent replaces it.
  */
-int ch_api_resize(struct ch_api *a, uint32_t cpus, uint64_t memory_bytes);
+int ch_api_resize(struct ch_api *a, uint32_t cpus, uint64_t memory_bytes, uint64_t balloon_bytes);
 
 /** ch_api_add_disk() - a raw image by its path; ch_api_remove() - a device. @id: letters, digits and hyphens. One of each at a time */
 int ch_api_add_disk(struct ch_api *a, const char *path, const char *id, bool readonly);

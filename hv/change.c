@@ -108,10 +108,10 @@ static bool set_limits(struct hv_vm *vm, const struct vm_size *size, bool grow_o
 	uint32_t cpu = 0;
 
 	vm->driver->limits(size, &memory, &cpu);
-	if (grow_only) {
+	if (grow_only || vm->driver->balloons)
 		memory = memory > vm->memory_limit ? memory : vm->memory_limit;
+	if (grow_only)
 		cpu = cpu > vm->cpu_limit ? cpu : vm->cpu_limit;
-	}
 	if ((memory == vm->memory_limit && cpu == vm->cpu_limit) || vm->calling != CALL_NONE)
 		return false;
 	vm->memory_limit = memory;
@@ -177,7 +177,7 @@ int hv_vm_resize(struct hv_vm *vm, const struct vm_size *size, struct err *e)
 			       vm->driver->name);
 	if (vm->resizing || vm->calling != CALL_NONE)
 		return err_set(e, -EBUSY, "the last change of its size is not done yet");
-	r = vm->driver->may_resize(&now, size, e);
+	r = vm->driver->may_resize(vm->instance, &now, size, e);
 	if (r < 0)
 		return r;
 	vm->resizing = true;

@@ -137,12 +137,13 @@ enum hv_event {
 /*
  * struct hv_driver
  * @has_guest:   a kernel boots: image, accelerator and ready marker matter; without, the process is ready at once
+ * @balloons:   memory that it takes away it gives back when the guest runs out of it: the limit does not follow
  * @plugs_by_name: plug() needs the file in the folder of on_plug_dir(), named as its serial
  * @any_exit_ok: an exit status says something about the user's commands only
  */
 struct hv_driver {
 	const char *name;
-	bool has_guest, any_exit_ok, plugs_by_name;
+	bool has_guest, any_exit_ok, plugs_by_name, balloons;
 	size_t instance_bytes; /* private state per running process, zeroed; may be 0 */
 
 	/* Mandatory, pure. */
@@ -167,8 +168,8 @@ struct hv_driver {
 	 * hv_event_saved() follows. Return: 0 if asked, -EOPNOTSUPP.
 	 */
 	int (*save)(struct hv_vm *vm, void *instance, int fd, bool memory);
-	/* Optional, pure: can a running machine become so? Return: 0, or -EINVAL with @e. Goes with resize(). */
-	int (*may_resize)(const struct vm_size *now, const struct vm_size *wish, struct err *e);
+	/* Optional: can a running machine become so? @instance: NULL for one that was just started. Return: 0, or -EINVAL with @e. Goes with resize(). */
+	int (*may_resize)(const void *instance, const struct vm_size *now, const struct vm_size *wish, struct err *e);
 	/* Optional: make it so; hv_event_resized() follows. Return: 0 if asked, -EOPNOTSUPP. */
 	int (*resize)(struct hv_vm *vm, void *instance, const struct vm_size *wish);
 	/* Optional, pure: limits of the control group for a machine of this size. Goes with resize(). */

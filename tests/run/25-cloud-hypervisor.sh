@@ -47,7 +47,7 @@ ch_retry --cpus=2 --memory=160M --cols=90 --rows=25 --stop=30s start state=ready
 	pause state=paused 'send=echo after-$((40 + 2))\n' turn=300 resume state=ready expect=after-42 \
 	resize=3x288 resized 'send=until [ $(nproc) = 3 ] && [ $(sed -n "s/[^0-9]//g; 1p" /proc/meminfo) -gt 200000 ]; do sleep 0.1; done; echo larger-$((3))\n' \
 	expect=larger-3 \
-	resize=2x300 'resized=pieces of 128 MiB' resize=2x160 'resized=none can be taken away' \
+	resize=2x300 'resized=pieces of 128 MiB' resize=3x250 resized resize=3x280 resized \
 	'send=echo cpus=$(nproc) name=$(hostname)\n' 'expect=cpus=3 name=test-0011' "${pings[@]}" \
 	'send=touch /tmp/before; reboot\n' state=booting state=ready 'send=ls /tmp/before; until [ "$(stty size)" = "33 100" ]; do sleep 0.1; done; echo still-$((2))\n' 'expect=No such file' expect=still-2 \
 	reset state=booting agent 'exec=ls /tmp/before' exit=1 \
