@@ -44,6 +44,7 @@ int cmd_vm_list(int argc, char **argv)
 		{ "ID", "id" },		{ "OWNER", "owner" }, { "NAME", "name" },
 		{ "STATE", "state" },	{ "IMAGE", "image" }, { "CPUS", "cpus" },
 		{ "MEMORY", "memory" }, { "IP", "ip4" },      { "SETUP", "setup.state" },
+		{ "LOAD", "health.load" }, { "FREE", "health.memory_available" },
 		{ "CREATED", "created_at" },
 	};
 	struct options o = { 0 };

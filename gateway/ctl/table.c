@@ -27,6 +27,8 @@ static void cell(const json_t *item, const char *member, char out[CELL_BYTES])
 		(void)snprintf(out, CELL_BYTES, "%s", json_string_value(v));
 	else if (json_is_integer(v))
 		(void)snprintf(out, CELL_BYTES, "%lld", (long long)json_integer_value(v));
+	else if (json_is_real(v))
+		(void)snprintf(out, CELL_BYTES, "%.2f", json_real_value(v));
 	else if (json_is_boolean(v))
 		(void)snprintf(out, CELL_BYTES, "%s", json_is_true(v) ? "yes" : "no");
 	else
