@@ -114,6 +114,9 @@ static void carry(struct bare *b)
 		n = read(b->pty_fd, b->buf + b->fill, READ_BYTES);
 		if (n < 0 && errno != EAGAIN)
 			die("read");
+		/* Behind the last byte comes CHILD_READY. */
+		if (n > 0 && (uint64_t)n > b->bytes - b->got)
+			n = (ssize_t)(b->bytes - b->got);
 		if (n > 0) {
 			b->fill += (size_t)n;
 			b->got += (size_t)n;
@@ -121,9 +124,6 @@ static void carry(struct bare *b)
 		if (b->fill >= b->gather)
 			flush(b);
 	}
-	/* The last byte is CHILD_READY. */
-	if (b->got > b->bytes)
-		b->fill -= (size_t)(b->got - b->bytes);
 	flush(b);
 	(void)close(poll_fd);
 }
