@@ -12,6 +12,7 @@
 #include "base/cli.h"
 #include "base/err.h"
 #include "gateway/ctl/cp.h"
+#include "gateway/ctl/csession.h"
 #include "gateway/ctl/ctl.h"
 #include "gateway/ctl/rfc3339.h"
 
@@ -150,6 +151,57 @@ static void names_of_a_machine_stay_where_they_are(void **state)
 	json_decref(item);
 }
 
+static void welcomed(struct csession *s, json_int_t in_offset, const char *role)
+{
+	json_t *w = json_pack("{s:s, s:i, s:I, s:s}", "epoch", "00000000000000aa", "out_offset", 0, "in_offset", in_offset, "role", role);
+	struct csession_news news;
+
+	assert_int_equal(csession_welcome(s, w, &news), 0);
+	json_decref(w);
+}
+
+static void sends(struct csession *s, uint64_t offset, const char *text)
+{
+	const char *data;
+	uint64_t at;
+	size_t n = csession_input(s, &at, &data);
+
+	assert_int_equal(n, strlen(text));
+	assert_memory_equal(data, text, n);
+	assert_int_equal(at, offset);
+}
+
+/* As tests/web/session.test.mjs: the page does the same. */
+static void a_role_is_no_acknowledgement(void **state)
+{
+	struct csession s;
+
+	(void)state;
+	csession_init(&s, "vm.console", false);
+	welcomed(&s, 0, "controller");
+	assert_int_equal(csession_type(&s, "abcdef", 6), 0);
+	sends(&s, 0, "abcdef");
+	csession_role(&s, false, 4); /* the gateway holds four, and dies with them */
+	assert_int_equal(csession_type(&s, "g", 1), 0);
+	sends(&s, 6, "g");
+	welcomed(&s, 0, "controller");
+	sends(&s, 0, "abcdefg");
+
+	/* Handed over with keys on their way, which come to nothing, and taken back behind what the other one typed. */
+	csession_role(&s, true, 3);
+	assert_int_equal(csession_type(&s, "x", 1), -ENOSPC);
+	csession_role(&s, false, 9);
+	assert_int_equal(csession_type(&s, "z", 1), 0);
+	sends(&s, 9, "z");
+
+	/* Somebody else has it after a break: what waited is not for their line, nor for later. */
+	welcomed(&s, 9, "viewer");
+	csession_role(&s, false, 12);
+	assert_int_equal(csession_type(&s, "ls", 2), 0);
+	sends(&s, 12, "ls");
+	csession_finish(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -158,6 +210,7 @@ int main(void)
 		cmocka_unit_test(options_are_read_by_their_table),
 		cmocka_unit_test(files_are_read_up_to_a_limit),
 		cmocka_unit_test(names_of_a_machine_stay_where_they_are),
+		cmocka_unit_test(a_role_is_no_acknowledgement),
 	};
 
 	return cmocka_run_group_tests_name("ctl", tests, NULL, NULL);
