@@ -321,7 +321,7 @@ static void check_size(struct instance *in, const json_t *info)
 		return;
 	}
 	/* A balloon fills bit by bit. */
-	in->looks = is.memory_bytes == in->seen ? in->looks + 1 : 0;
+	in->looks = in->seen == 0 || is.memory_bytes == in->seen ? in->looks + 1 : 0;
 	in->seen = is.memory_bytes;
 	if (in->looks >= CONFIRM_TRIES) {
 		resized(in, "Cloud Hypervisor has accepted the change and not carried it out");
