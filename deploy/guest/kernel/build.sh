@@ -94,15 +94,24 @@ KBUILD_BUILD_TIMESTAMP=$(date -u -d "@$epoch")
 export KBUILD_BUILD_TIMESTAMP
 run() { make -C "$work/source" ARCH=x86 --no-print-directory "$@" >"$work/log" 2>&1 || { tail -n 30 "$work/log" >&2; die "make $* failed"; }; }
 
+known() { grep -rqE "^\s*(menu)?config $1\$" --include='Kconfig*' "$work/source"; }
+
 # What Kconfig made of `config`: every line of it has to stand there.
 check_config() {
-	local line bad=0
+	local line name where_known='' bad=0
 	while read -r line; do
 		case $line in
-		CONFIG_*) grep -qxF -- "$line" "$work/source/.config" || { echo "kernel: not possible: $line" >&2; bad=1; } ;;
+		'# where known:') where_known=1; continue ;;
+		CONFIG_*)
+			name=${line%%=*}
+			grep -qxF -- "$line" "$work/source/.config" || { [ "$where_known" ] && ! known "${name#CONFIG_}"; } ||
+				{ echo "kernel: not possible: $line" >&2; bad=1; }
+			;;
 		'# CONFIG_'*' is not set')
-			! grep -q "^${line:2:-11}=" "$work/source/.config" || { echo "kernel: not possible: $line" >&2; bad=1; } ;;
+			! grep -q "^${line:2:-11}=" "$work/source/.config" || { echo "kernel: not possible: $line" >&2; bad=1; }
+			;;
 		esac
+		where_known=''
 	done <"$here/config"
 	[ $bad = 0 ] || die "the configuration contradicts the rules of this kernel"
 }
