@@ -195,6 +195,65 @@ static void adopted(void **state)
 	test_console_close(&console);
 }
 
+static void takes(const char *text)
+{
+	char got[64] = "";
+	ssize_t n;
+
+	turns(4);
+	n = read(console.far, got, sizeof(got) - 1);
+	assert_int_equal(n, text[0] ? (ssize_t)strlen(text) : -1);
+	if (text[0])
+		assert_string_equal(got, text);
+}
+
+/*
+ * A process that is put aside and woken: its last output is kept, nobody hears of an end, what is typed meanwhile comes, once, when the next process
+ * may be spoken to, and offsets go on.
+ */
+static void sleeps_and_wakes(void **state)
+{
+	struct eye a = { .viewer.on_news = on_news };
+	struct stream_state before, after;
+	struct iovec ring[2];
+	struct hv_console c;
+	int kept = test_ring_fd(CONSOLE_RING_BYTES);
+
+	(void)state;
+	open_console(HV_CONSOLE_SOCKET);
+	stream_join(stream, &a.viewer);
+	assert_int_equal(stream_input(stream, 0, (const uint8_t *)"in", 2), 0);
+	takes("in");
+	assert_int_equal(write(console.far, "last words", 10), 10);
+	stream_settle(stream);
+	before = stream_state(stream);
+	assert_int_equal(before.end, 10);
+	stream_ring(stream, ring);
+	assert_int_equal(writev(kept, ring, 2), CONSOLE_RING_BYTES);
+	stream_sleep(stream);
+	test_console_close(&console);
+	turns(4);
+	assert_false(stream_state(stream).ended);
+	assert_int_equal(stream_input(stream, 2, (const uint8_t *)"typed", 5), 0);
+
+	test_console_open(&console, HV_CONSOLE_SOCKET);
+	console.ring = (fd_close(console.ring), kept);
+	c = test_console_hand(&console, true);
+	c.mute = true;
+	assert_int_equal(stream_open(stream, &c), 0);
+	assert_int_equal(stream_input(stream, 7, (const uint8_t *)" on", 3), 0);
+	takes("");
+	stream_speak(stream);
+	takes("typed on");
+	after = stream_state(stream);
+	assert_true(after.epoch == before.epoch && after.end == 10 && after.written == 10);
+	says("!");
+	assert_int_equal(stream_state(stream).end, 11);
+	assert_int_equal(a.news & VIEWER_EPOCH, 0);
+	stream_leave(&a.viewer);
+	test_console_close(&console);
+}
+
 /* Only the controller's credit counts; control can be given and taken. */
 static void gates(void **state)
 {
@@ -541,6 +600,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(adopted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(gates, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(input, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(sleeps_and_wakes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_relayed_console_is_paced, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(gathers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(ends, set_up, tear_down),
