@@ -46,6 +46,10 @@ for (const [what, command] of [
 	console.log(`  ${what}: ${x.replace(/\s+/g, " ")} | ${y.replace(/\s+/g, " ")}`);
 }
 ok("each is somebody of its own");
+for (const c of [one, two])
+	assert.match(await said(c, `ping -c1 -W5 ${c.vm.gateway4} >/dev/null && echo reaches-$((40 + 2))`), /reaches-42/);
+assert.match(await said(two, `ping -c1 -W1 ${one.vm.ip4} >/dev/null || echo alone-$((40 + 2))`), /alone-42/);
+ok("each has its network, and none reaches the other");
 
 /* --- kept ready --- */
 const metric = async (name) => Number(new RegExp(`^${name.replace(/[{}]/g, "\\$&")} (.*)$`, "m").exec((await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()))?.[1]);
