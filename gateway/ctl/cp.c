@@ -39,10 +39,10 @@ static int files_path(const struct cp *c, const char *verb, const char *path, ch
 	return rest_query(out, "path", twice, e);
 }
 
-/* Did the request not get through, rather than being refused? */
-static bool lost(int r)
+/* Did the request not get through, rather than being refused? An agent that was there a moment ago comes back. */
+static bool lost(const struct cp *c, int r)
 {
-	return r == -ETIMEDOUT || r == -ECONNREFUSED || r == -EHOSTUNREACH || r == -EIO || r == -EPROTO;
+	return r == -ETIMEDOUT || r == -ECONNREFUSED || r == -EHOSTUNREACH || r == -EIO || r == -EPROTO || (r == -EHOSTDOWN && c->going);
 }
 
 static bool wait_again(int *tries)
@@ -61,7 +61,7 @@ static int call(const struct cp *c, struct rest_request *req, json_t **answer, s
 	do {
 		*e = (struct err){ 0 };
 		r = rest_call(req, answer, e);
-	} while (lost(r) && wait_again(&tries));
+	} while (lost(c, r) && wait_again(&tries));
 	return r;
 }
 
@@ -155,6 +155,7 @@ static void begin(struct cp *c)
 {
 	(void)clock_gettime(CLOCK_MONOTONIC, &c->began);
 	c->shown_ms = 0;
+	c->going = true;
 }
 
 static void print_name(const char *path)
@@ -257,7 +258,7 @@ static int send_all(const struct sending *s, struct err *e)
 			at += (uint64_t)n;
 			tries = 0;
 			show(s->c, s->local, at, s->total);
-		} else if (lost(r) && wait_again(&tries)) {
+		} else if (lost(s->c, r) && wait_again(&tries)) {
 			bool last = at + (uint64_t)n == s->total;
 
 			r = how_far(s, &at, e);
@@ -330,7 +331,7 @@ static int fetch_piece(const struct cp *c, const char *path, const struct cp_nod
 		buf_finish(out);
 		*out = BUF_INIT(PIECE_DOWN);
 		r = rest_text(&req, out, e);
-	} while (lost(r) && wait_again(&tries));
+	} while (lost(c, r) && wait_again(&tries));
 	return r == 0 && out->len != len ? err_set(e, -EPROTO, "a piece of %s has a wrong length", path) : r;
 }
 

@@ -17,11 +17,11 @@ struct err;
  */
 #define CP_PATH_BYTES 4096
 
-/** struct cp - @replace: what is there already; @shown: time of the last line of progress */
+/** struct cp - @replace: what is there already; @going: the machine has answered; @shown_ms: time of the last line of progress */
 struct cp {
 	const char *socket;
 	char vm[PICK_ID_BYTES];
-	bool replace, tty;
+	bool replace, tty, going;
 	struct timespec began;
 	uint64_t shown_ms;
 };

@@ -24,11 +24,24 @@ struct reply {
 	int r;
 };
 
+/* What may be otherwise in a moment: the machine's agent has not come back to a new gateway yet, say. */
+static bool is_passing(const json_t *doc)
+{
+	static const char *const codes[] = { "no_agent", "agent_silent", "overloaded" };
+	const char *code = json_string_value(json_object_get(doc, "code"));
+
+	for (size_t i = 0; code && i < sizeof(codes) / sizeof(codes[0]); i++) {
+		if (strcmp(code, codes[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int problem(const struct httpc_answer *a, json_t **out, struct err *e)
 {
 	json_t *doc = json_loadb(a->body, a->len, 0, NULL), *bad, *first;
 	const char *detail = json_string_value(json_object_get(doc, "detail"));
-	int code = a->status == 404 ? -ENOENT : a->status == 409 ? -EEXIST : -EACCES;
+	int code = is_passing(doc) ? -EHOSTDOWN : a->status == 404 ? -ENOENT : a->status == 409 ? -EEXIST : -EACCES;
 
 	bad = json_object_get(doc, "bad");
 	first = json_array_get(bad, 0);

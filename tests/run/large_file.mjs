@@ -4,10 +4,11 @@ import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, readdirSync, statSync, writeFileSync, writeSync } from "node:fs";
-import { Person, until } from "./client.mjs";
+import { Person, sleep, until } from "./client.mjs";
 
 const [port, state_dir, pid_file, dir, config, mib] = [Number(process.argv[2]), ...process.argv.slice(3)];
 const MIB = 1 << 20, BYTES = Number(mib) * MIB + 4097, PATIENCE_MS = 60_000 + Number(mib) * 600;
+const NO_AGENT_MS = 1500; /* vm cp asks again after one second */
 const GROWS_KIB = 6 * 1024, CLIENT_KIB = 48 * 1024;
 let n = 0;
 const ok = (text) => console.log(`ok ${++n} - ${text}`);
@@ -45,13 +46,17 @@ const grown = (what, pid, from) => {
 	console.log(`# ${what}: ${from} KiB, at the most ${most} KiB`);
 	assert.ok(most - from < GROWS_KIB, `${what} grew by ${most - from} KiB`);
 };
-/* Another gateway, killed in the middle of whatever goes on, with the one after it. */
+/* Another gateway, killed in the middle of whatever goes on, and the one after it, which has to wait for the agent. */
 async function kill_gateway(what, before) {
 	const pid = gateway_pid();
 	grown(`gateway, ${what}`, pid, before);
+	process.kill(agent, "SIGSTOP");
 	process.kill(pid, "SIGKILL");
 	await until("another gateway", () => gateway_pid() !== pid, 20_000);
 	await until("it serves", () => fetch(`http://127.0.0.1:${port}/readyz`).then((r) => r.ok, () => false), 20_000);
+	await sleep(NO_AGENT_MS);
+	process.kill(agent, "SIGCONT");
+	await until("the agent", async () => (await ann.state(vm.id)).agent === "ready", 20_000);
 	return least(gateway_pid());
 }
 const agent_before = least(agent);

@@ -115,7 +115,7 @@ for (let k = 0; k < 4 && !a.text.includes("flood-55"); k++) {
 	a.out = Buffer.concat([before.out, a.out]);
 	assert.equal((await ann.state(vm.id)).state, "ready");
 }
-await a.expect("flood-55", 60000);
+await a.expect("flood-55", 150000);
 const lines = [...a.text.matchAll(/line (\d+)\r\n/g)].map((m) => Number(m[1]));
 assert.equal(lines.length, 30000);
 assert.ok(lines.every((v, i) => v === i + 1), "lines are missing, doubled or out of order");
