@@ -7,7 +7,7 @@ needs node curl qemu-system-x86_64 mke2fs e2fsck
 . tests/hv.sh
 
 start_netd
-keep_gateway --driver=qemu --machine=microvm --per-person=3 --quota-disk=160M --home-size=16M
+keep_gateway --driver=qemu --accel=tcg --machine=microvm --per-person=3 --quota-disk=160M --home-size=16M
 wait_until 60 ready || fail "not ready"
 remember
 node tests/run/disks.mjs "$PORT" "$T/state" "$T/gateway.pid" "$NETD_PID" || fail "disks"

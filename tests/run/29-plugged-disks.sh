@@ -6,7 +6,7 @@ needs node curl qemu-system-x86_64 mke2fs dumpe2fs
 [ -f build/images/micro/manifest.json ] || skip "no guest image: make image"
 
 start_netd --network=off
-keep_gateway --driver=qemu --machine=q35 --per-person=3
+keep_gateway --driver=qemu --accel=tcg --machine=q35 --per-person=3
 wait_until 60 ready || fail "not ready"
 node tests/run/plugged_disks.mjs "$PORT" "$T/state" "$T/gateway.pid" || fail "plugged disks"
 check "no file is left" [ -z "$(ls -A "$T/state/disks")" ]
