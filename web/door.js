@@ -18,7 +18,7 @@ const BACK = "terrarium.back";
 function way_back() {
 	const path = sessionStorage.getItem(BACK) ?? "";
 	sessionStorage.removeItem(BACK);
-	return /^\/(admin(#[a-z]*)?|recordings|shared)$/.test(path) ? path : null;
+	return /^\/(\?machine=[\w.%-]*|admin(#[a-z]*)?|recordings|shared)$/.test(path) ? path : null;
 }
 
 /** @returns {?{token?: string}} what the address brought: a demo link's token, or the way back from an identity service (no token) */
@@ -187,6 +187,8 @@ export class Door {
 			return;
 		if (!/^https?:$/.test(new URL(now.url).protocol))
 			throw new Error(t("door.not_web"));
+		if (location.search && !sessionStorage.getItem(BACK))
+			sessionStorage.setItem(BACK, `${location.pathname}${location.search}`); /* to the same machine */
 		location.assign(now.url);
 		await new Promise(() => {}); /* this page ends here */
 	}

@@ -77,12 +77,14 @@ test("only services: no word of demo links", { skip }, async () => {
 });
 
 test("to the service, once it is known where that is", { skip }, async () => {
-	const { page, asked } = await visit(HOME, {
+	const { page, asked } = await visit(`${HOME}?machine=den`, {
 		"POST signin": [202, { state: "waiting", provider: "campus" }],
 		"POST signin/look": [[202, { state: "waiting" }], [202, { state: "redirect", url: SERVICE }]],
 	});
 	await page.click("#door-ways button");
 	await page.waitForURL(SERVICE);
+	await page.goto(HOME);
+	assert.equal(await page.evaluate(() => sessionStorage.getItem("terrarium.back")), "/?machine=den");
 	assert.deepEqual(asked.find(([key]) => key === "POST signin")[1], { provider: "campus", device: false });
 	await page.close();
 });
@@ -137,7 +139,7 @@ test("a proxy that has asked already: in at once", { skip }, async () => {
 });
 
 test("whoever was sent here from the administrators' page goes back there, and nowhere else", { skip }, async () => {
-	for (const [back, url] of [["/admin#people", `${HOME}admin#people`], ["//evil.test/", HOME], ["/admin/../x", HOME]]) {
+	for (const [back, url] of [["/admin#people", `${HOME}admin#people`], ["/?machine=den", `${HOME}?machine=den`], ["//evil.test/", HOME], ["/admin/../x", HOME]]) {
 		const { page } = await visit(HOME, { "POST signin/look": [201, { email: "a@example.org" }] });
 		await page.waitForSelector("#door-ways button");
 		await page.evaluate((path) => {
