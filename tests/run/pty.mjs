@@ -4,12 +4,18 @@ import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import fs from "node:fs";
 
+/* A story that breaks off leaves no terminals. */
+const open = new Set();
+process.on("exit", () => { for (const child of open) child.kill("SIGKILL"); });
+
 // A terminal with the program in it; what it shows is in `screen`.
 export class Pty {
 	constructor(...args) {
 		const quoted = [process.env.TERRARIUM, ...args].map((a) => `'${a}'`).join(" ");
 		this.child = spawn("script", ["-qfec", quoted, "/dev/null"], { stdio: ["pipe", "pipe", "inherit"] });
 		this.screen = "";
+		open.add(this.child);
+		this.child.on("close", () => open.delete(this.child));
 		this.child.stdout.on("data", (d) => { this.screen += d; this.wake?.(); });
 		this.status = new Promise((done) => this.child.on("close", (code) => { this.ended = true; this.wake?.(); done(code); }));
 	}
