@@ -51,7 +51,9 @@ static int find_places(struct places *p, struct err *e)
 	p->self[n] = '\0';
 	memcpy(copy, p->self, (size_t)n + 1);
 	dir = dirname(copy);
-	if (look(p, dir, "../deploy/guest", ".") || look(p, dir, "../libexec/terrarium/guest", "../libexec/terrarium"))
+	/* build/, build/san/ (whose agent fits no guest), bin/ */
+	if (look(p, dir, "../deploy/guest", ".") || look(p, dir, "../../deploy/guest", "..") ||
+	    look(p, dir, "../libexec/terrarium/guest", "../libexec/terrarium"))
 		return 0;
 	return err_set(e, -ENOENT, "build.sh is neither in %s/../deploy/guest nor in %s/../libexec/terrarium/guest", dir, dir);
 }
