@@ -48,9 +48,12 @@ static const char *const always[] = {
 	"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny", NULL,
 };
 
-/* acpi=on: a Debian kernel finds virtio-mmio devices by ACPI only. rtc=on: without, the kernel waits 2 s for a clock. */
-#define MACHINE_MICROVM "microvm,rtc=on,acpi=on"
-#define MACHINE_Q35	"q35,usb=off,smbus=off,sata=off,vmport=off"
+/*
+ * acpi=on: a Debian kernel finds virtio-mmio devices by ACPI only. rtc=on: without, the kernel waits 2 s for a clock. mem-merge=off:
+ * no page of one person's machine is ever merged with another's, whatever ksmd does on this host (docs/templates.md).
+ */
+#define MACHINE_MICROVM "microvm,rtc=on,acpi=on,mem-merge=off"
+#define MACHINE_Q35	"q35,usb=off,smbus=off,sata=off,vmport=off,mem-merge=off"
 
 /* One port beside port 0, which is for consoles: each has two queues, and the preset is 31 ports. */
 static void plan_agent(bool microvm, struct spawn_plan *p)

@@ -7,4 +7,6 @@ command -v qemu-system-x86_64 >/dev/null || { echo "qemu-system-x86_64 is not in
 [ -e build/images/micro/manifest.json ] || { echo "no guest image; make image builds it"; exit 77; }
 for machine in microvm q35; do
 	node tests/guest/boots.mjs "$machine"
+	# Whoever has built the small kernel (make kernel, make image KERNEL=small) wants to know the same of it.
+	[ ! -e build/images/micro-small/manifest.json ] || GUEST_IMAGE=build/images/micro-small node tests/guest/boots.mjs "$machine"
 done

@@ -154,7 +154,7 @@ static void microvm_with_tcg(void **state)
 	(void)state;
 	assert_int_equal(hv_driver_qemu.plan(&in, &plan, NULL), 0);
 	assert_string_equal(plan.binary, "qemu");
-	assert_string_equal(lines(), HEAD "-M\nmicrovm,rtc=on,acpi=on,memory-backend=ram0\n-accel\ntcg,tb-size=64\n-cpu\nmax\n-smp\n1\n-m\n256M\n"
+	assert_string_equal(lines(), HEAD "-M\nmicrovm,rtc=on,acpi=on,mem-merge=off,memory-backend=ram0\n-accel\ntcg,tb-size=64\n-cpu\nmax\n-smp\n1\n-m\n256M\n"
 					  "-kernel\n/img/vmlinux\n-initrd\n/img/initrd\n-append\n"
 					  "console=ttyS0 quiet tsc_early_khz=2299998 tsc=reliable " NET_WORDS RNG
 					  "virtio-rng-device,rng=rng\n" CHANNELS AGENT("device") "-netdev\ntap,id=net,fd=6,vhost=off\n"
@@ -204,7 +204,7 @@ static void q35_with_kvm(void **state)
 	spec.cpus = 4;
 	spec.memory_bytes = 1ULL << 30;
 	assert_int_equal(hv_driver_qemu.plan(&in, &plan, NULL), 0);
-	assert_string_equal(lines(), HEAD "-M\nq35,usb=off,smbus=off,sata=off,vmport=off,memory-backend=ram0\n-accel\nkvm\n-cpu\nhost\n-smp\n4\n-m\n1024M\n"
+	assert_string_equal(lines(), HEAD "-M\nq35,usb=off,smbus=off,sata=off,vmport=off,mem-merge=off,memory-backend=ram0\n-accel\nkvm\n-cpu\nhost\n-smp\n4\n-m\n1024M\n"
 					  "-kernel\n/img/vmlinux\n-initrd\n/img/initrd\n-append\nconsole=ttyS0 quiet " NET_WORDS RNG
 					  "virtio-rng-pci,rng=rng\n" CHANNELS AGENT("pci") "-netdev\ntap,id=net,fd=6,vhost=off\n"
 					  "-device\nvirtio-net-pci,romfile=,netdev=net,mac=02:54:00:00:00:07\n-object\nmemory-backend-ram,id=ram0,size=1024M\n" PORT("1") PORT("2") PORT("3") PORT("4"));
