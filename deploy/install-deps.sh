@@ -14,7 +14,7 @@ export LC_ALL=C
 BUILD="make:make gcc:gcc libc6-dev pkgconf libwebsockets-dev libwebsockets-evlib-ev libmbedtls-dev libjansson-dev libjwt-dev libsqlite3-dev
 	libcurl4-openssl-dev libev-dev libinih-dev libmnl-dev libnftables-dev uthash-dev libcsv-dev nodejs:node npm:npm ca-certificates
 	zstd:zstd lz4:lz4 xz-utils:xz"
-RUN="qemu-system-x86:qemu-system-x86_64 slirp4netns:slirp4netns uidmap:newuidmap util-linux:unshare iproute2:ip"
+RUN="qemu-system-x86:qemu-system-x86_64 e2fsprogs:mke2fs slirp4netns:slirp4netns uidmap:newuidmap util-linux:unshare iproute2:ip"
 IMAGE="mmdebstrap:mmdebstrap squashfs-tools:mksquashfs uidmap:newuidmap skopeo:skopeo umoci:umoci"
 KERNEL="make:make gcc:gcc libc6-dev flex:flex bison:bison bc:bc perl:perl libelf-dev xz-utils:xz"
 TEST="$RUN libcmocka-dev clang:clang clang-tidy:clang-tidy libclang-rt-dev valgrind:valgrind libc6-dbg chromium:chromium fonts-dejavu-core

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Disks of a machine of Cloud Hypervisor: raw and nothing else, opened again by their descriptors, written by one machine at a time. With the stand-in.
 . "$(dirname "$0")/../lib.sh"
+export PATH=$PATH:/usr/sbin:/sbin
 needs node curl qemu-system-x86_64 mke2fs
 [ -f build/images/micro/manifest.json ] || skip "no guest image: make image"
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Disks: volumes that outlive machines and gateways, one writer at a time, quotas; what a machine keeps for itself goes with it.
 . "$(dirname "$0")/../lib.sh"
+export PATH=$PATH:/usr/sbin:/sbin
 needs node curl qemu-system-x86_64 mke2fs e2fsck
 # shellcheck source=tests/hv.sh
 . tests/hv.sh

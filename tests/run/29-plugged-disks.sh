@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Volumes that are plugged into a machine of the type q35 while it runs, and out of it.
 . "$(dirname "$0")/../lib.sh"
+export PATH=$PATH:/usr/sbin:/sbin
 needs node curl qemu-system-x86_64 mke2fs dumpe2fs
 [ -f build/images/micro/manifest.json ] || skip "no guest image: make image"
 
