@@ -435,8 +435,9 @@ static int fake_resume(struct hv_vm *vm, void *instance)
 	return 0;
 }
 
-static int fake_may_resize(const struct vm_size *now, const struct vm_size *wish, struct err *e)
+static int fake_may_resize(const void *instance, const struct vm_size *now, const struct vm_size *wish, struct err *e)
 {
+	(void)instance;
 	return wish->memory_bytes < now->memory_bytes ? err_set(e, -EINVAL, "only more") : 0;
 }
 

@@ -190,7 +190,7 @@ static int spawn(struct slot *s, struct netd_vm_spawn rq, struct err *e)
 {
 	char name[] = "sh", *argv[] = { name, NULL };
 
-	return slot_spawn(s, &rq, argv, e);
+	return slot_spawn(s, &rq, argv, NULL, e);
 }
 
 static void end_process(int code)
