@@ -51,6 +51,33 @@ struct loop *hv_vm_loop(const struct hv_vm *vm)
 	return NULL;
 }
 
+void hv_event_plugged(struct hv_vm *vm, const char *serial, bool there, const char *why)
+{
+	(void)vm;
+	(void)serial;
+	(void)there;
+	(void)why;
+}
+
+const char *hv_vm_machine(const struct hv_vm *vm)
+{
+	(void)vm;
+	return "q35";
+}
+
+void hv_event_saved(struct hv_vm *vm, const char *vmm, const char *why)
+{
+	(void)vm;
+	(void)vmm;
+	(void)why;
+}
+
+const struct hv_origin *hv_vm_origin(const struct hv_vm *vm)
+{
+	(void)vm;
+	return NULL;
+}
+
 #define HASH_A "1111111111111111111111111111111111111111111111111111111111111111"
 #define HASH_B "2222222222222222222222222222222222222222222222222222222222222222"
 #define WORDS  "console=ttyS0 panic=-1"
