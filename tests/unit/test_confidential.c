@@ -20,63 +20,7 @@
 #include "hv/driver.h"
 #include "hv/image.h"
 #include "tests/unit/firmware.h"
-
-void hv_event(struct hv_vm *vm, enum hv_event ev, const char *reason)
-{
-	(void)vm;
-	(void)ev;
-	(void)reason;
-}
-
-void hv_event_accel(struct hv_vm *vm, enum hv_accel accel)
-{
-	(void)vm;
-	(void)accel;
-}
-
-void hv_agent_stream(struct hv_vm *vm, int fd)
-{
-	(void)vm;
-	(void)fd;
-}
-
-void hv_agent_here(struct hv_vm *vm)
-{
-	(void)vm;
-}
-
-struct loop *hv_vm_loop(const struct hv_vm *vm)
-{
-	(void)vm;
-	return NULL;
-}
-
-void hv_event_plugged(struct hv_vm *vm, const char *serial, bool there, const char *why)
-{
-	(void)vm;
-	(void)serial;
-	(void)there;
-	(void)why;
-}
-
-const char *hv_vm_machine(const struct hv_vm *vm)
-{
-	(void)vm;
-	return "q35";
-}
-
-void hv_event_saved(struct hv_vm *vm, const char *vmm, const char *why)
-{
-	(void)vm;
-	(void)vmm;
-	(void)why;
-}
-
-const struct hv_origin *hv_vm_origin(const struct hv_vm *vm)
-{
-	(void)vm;
-	return NULL;
-}
+#include "tests/unit/no_hv.h"
 
 #define HASH_A "1111111111111111111111111111111111111111111111111111111111111111"
 #define HASH_B "2222222222222222222222222222222222222222222222222222222222222222"
