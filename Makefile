@@ -68,7 +68,8 @@ CTL      := gateway/ctl/attach.c gateway/ctl/cmd_attach.c gateway/ctl/cmd_exec.c
 GATEWAY  := gateway/api.c gateway/api_ask.c gateway/api_attestation.c gateway/api_host.c gateway/api_invite.c gateway/api_people.c gateway/api_prefs.c gateway/api_preview.c \
             gateway/api_recipe.c gateway/api_record.c gateway/api_download.c gateway/api_files.c gateway/api_upload.c gateway/api_volume.c gateway/fileop.c gateway/api_rules.c gateway/api_secret.c gateway/api_session.c gateway/api_share.c gateway/api_signin.c gateway/api_stream.c gateway/api_token.c gateway/api_vm.c \
             gateway/agent_tie.c gateway/askers.c gateway/attestation.c gateway/attach.c gateway/attach_control.c gateway/attach_hub.c gateway/cast.c gateway/disk_work.c gateway/disks.c gateway/doorman.c gateway/health.c gateway/http.c \
-            gateway/identities.c gateway/invite_text.c gateway/journal.c gateway/listen.c gateway/machine.c gateway/machine_disks.c \
+            gateway/identities.c gateway/invite_text.c gateway/journal.c gateway/listen.c gateway/machine.c gateway/machine_agent.c gateway/machine_aside.c gateway/machine_ask.c gateway/machine_disks.c \
+            gateway/machine_hooks.c gateway/machine_life.c gateway/machine_plug.c gateway/machine_spare.c gateway/machine_tell.c \
             gateway/mailer.c gateway/metrics.c gateway/modes.c gateway/peer.c gateway/pool.c gateway/preview.c gateway/preview_head.c gateway/quota.c gateway/recipe.c gateway/recorder.c gateway/ring.c gateway/ring_dir.c \
             gateway/sched.c gateway/scribe.c gateway/secrets.c gateway/server.c gateway/settings.c gateway/setup.c gateway/sgr.c gateway/shell.c gateway/standby.c gateway/stream.c gateway/ticket.c gateway/tls.c \
             gateway/wire.c

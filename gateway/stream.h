@@ -18,7 +18,7 @@ struct stream;
  * console's FD, outlives every attachment, and a console is served by the scheduler. Knows neither websockets nor
  * users.
  *
- * This header is for the owner of the stream (gateway/machine.c, gateway/shell.c); attachments use
+ * This header is for the owner of the stream (gateway/machine_life.c, gateway/shell.c); attachments use
  * gateway/viewer.h.
  */
 
