@@ -46,9 +46,10 @@ struct secrets {
 	void (*done)(void *arg);
 	void *arg;
 	char asked[AGENT_SECRET_NAME_MAX + 1];
-	bool completing;
+	bool completing, withdrawing;
 	void (*withdrawn)(void *arg, int status);
 	void *withdrawn_arg;
+	struct agent_host *leaves; /* a withdrawal that begins when they have been handed over; NULL without */
 	unsigned scrubs; /* to come before the last request of a withdrawal */
 };
 
@@ -174,10 +175,25 @@ bool secrets_drop(struct secrets *s, const char *name)
 
 static void next(struct secrets *s);
 
+static void begin_withdrawal(struct secrets *s);
+static void end_withdrawal(struct secrets *s, int status);
+
 static void finish(struct secrets *s)
 {
 	s->host = NULL;
 	s->done(s->arg);
+	if (s->leaves)
+		begin_withdrawal(s);
+}
+
+/* The conversation has ended; the next one begins with it again. */
+static void break_off(struct secrets *s)
+{
+	s->host = NULL;
+	if (s->leaves) {
+		s->leaves = NULL;
+		end_withdrawal(s, -ENOTCONN);
+	}
 }
 
 static void on_handed(void *arg, int status, struct agent_in *in)
@@ -186,8 +202,8 @@ static void on_handed(void *arg, int status, struct agent_in *in)
 
 	(void)in;
 	if (status == -ENOTCONN || !s->host) {
-		s->host = NULL;
-		return; /* the next conversation begins with it again */
+		break_off(s);
+		return;
 	}
 	if (status < 0)
 		log_warn("a machine did not take its secret %s: %s", s->asked, strerror(-status));
@@ -246,6 +262,7 @@ void secrets_hand_over(struct secrets *s, struct agent_host *host, void (*done)(
 static void end_withdrawal(struct secrets *s, int status)
 {
 	s->host = NULL;
+	s->withdrawing = false;
 	s->withdrawn(s->withdrawn_arg, status);
 }
 
@@ -278,19 +295,28 @@ static void on_withdrawn(void *arg, int status, struct agent_in *in)
 	withdraw_more(s);
 }
 
+static void begin_withdrawal(struct secrets *s)
+{
+	s->host = s->leaves;
+	s->leaves = NULL;
+	s->scrubs = SCRUB_TURNS;
+	withdraw_more(s);
+}
+
 void secrets_withdraw(struct secrets *s, struct agent_host *host, void (*done)(void *arg, int status), void *arg)
 {
-	int r = s->host ? -EBUSY : agent_host_version(host) < AGENT_VERSION_WITHDRAW ? -EOPNOTSUPP : 0;
+	int r = s->withdrawing ? -EBUSY : agent_host_version(host) < AGENT_VERSION_WITHDRAW ? -EOPNOTSUPP : 0;
 
 	if (r < 0) {
 		done(arg, r);
 		return;
 	}
-	s->host = host;
+	s->withdrawing = true;
 	s->withdrawn = done;
 	s->withdrawn_arg = arg;
-	s->scrubs = SCRUB_TURNS;
-	withdraw_more(s);
+	s->leaves = host;
+	if (!s->host)
+		begin_withdrawal(s);
 }
 
 /* --- looking at them ------------------------------------------------------------------------------------------ */

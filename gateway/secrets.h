@@ -44,8 +44,8 @@ void secrets_hand_over(struct secrets *s, struct agent_host *host, void (*done)(
 
 /**
  * secrets_withdraw() - take all of them out of the machine, whoever put them there, and what its kernel's buffers still have of them; they stay
- * held here
- * @done: always comes; 0, or negative: -EBUSY: they are being handed over, -EOPNOTSUPP: the agent is too old, ...
+ * held here. What is being handed over arrives first
+ * @done: always comes; 0, or negative: -EBUSY: they are being taken out, -EOPNOTSUPP: the agent is too old, ...
  */
 void secrets_withdraw(struct secrets *s, struct agent_host *host, void (*done)(void *arg, int status), void *arg);
 

@@ -58,4 +58,6 @@ export async function sync_prefs(who, server) {
 		timer = setTimeout(save, SAVE_DELAY_MS);
 	});
 	addEventListener("pagehide", () => timer && save());
+	if (noted() === who) /* what the last page said on its way out may not have arrived */
+		await save();
 }
