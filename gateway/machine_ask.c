@@ -94,6 +94,8 @@ static int check_wish(struct machines *ms, const struct machine_wish *w, struct 
 	r = quota_check(w->quota, &use, w->spec, e);
 	if (r == QUOTA_E_MACHINES)
 		*out = machine_next(ms, w->person, NULL);
+	if (r == QUOTA_E_MACHINES && !*out)
+		err_set(e, MACHINE_E_EXISTS, "the machine that you have deleted is still being ended; try again in a moment");
 	if (r)
 		return r == QUOTA_E_MACHINES ? MACHINE_E_EXISTS : MACHINE_E_QUOTA;
 	if (home_taken(ms, w->person, w->spec, NULL, e))

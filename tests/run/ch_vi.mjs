@@ -26,7 +26,15 @@ mkdirSync(`${config}/terrarium`, { recursive: true, mode: 0o700 });
 writeFileSync(`${config}/terrarium/token.json`, JSON.stringify({ server: who.origin, token, email: person, expires_at: "2099-01-01T00:00:00Z" }), { mode: 0o600 });
 const terrarium = (...args) => execFileSync(process.env.TERRARIUM, args, { encoding: "utf8" });
 
-const { id } = JSON.parse(terrarium("vm", "create", "--driver", "cloud-hypervisor", "--name", "reed", "--memory", "160", "--json"));
+/* Who has deleted the only machine that he may have waits for its end. */
+const { id } = await until("a machine", () => {
+	try {
+		return JSON.parse(terrarium("vm", "create", "--driver", "cloud-hypervisor", "--name", "reed", "--memory", "160", "--json"));
+	} catch (e) {
+		assert.match(e.stdout, /still being ended/);
+		return null;
+	}
+}, SOON_MS, 200);
 const shown = () => JSON.parse(terrarium("vm", "show", id, "--json"));
 const vm = await until("it is ready", () => {
 	const now = shown();

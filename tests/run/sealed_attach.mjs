@@ -60,7 +60,9 @@ try {
 	assert.equal(await p.status, 7);
 	ok("who comes back finds the shell and its screen; its end is the guest's word");
 
+	/* Each conversation needs a report, and after the first eight a machine makes one a second. */
 	const attack = async (what, says, arm) => {
+		await new Promise((done) => setTimeout(done, 1100));
 		const pty = attach(...TERMS);
 		await pty.until("[terrarium: sealed: ");
 		await pty.until(/[$#] /);
