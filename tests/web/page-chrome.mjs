@@ -358,6 +358,7 @@ const steps = {
 			await swipe([200, 600], [200, 150]);
 		await sees(page, /^top-2$/m);
 		const selected = () => page.locator(".xterm-selection > div").count();
+		await sleep(1000); /* a tap while the browser still lets the last swipe run out only stops that */
 		await page.tap("#find-open");
 		await page.fill("#find-text", "top-2");
 		await until("a match", async () => await selected() > 0);
