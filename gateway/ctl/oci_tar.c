@@ -349,7 +349,7 @@ static int put_folder(struct tar *t, int dir_fd, const char *path, unsigned dept
 static int put_entry(struct tar *t, int root_fd, const struct buf *entry)
 {
 	static const char *const way[] = { "usr", "usr/lib" };
-	struct item i = { .path = ENTRY_PATH + 1, .type = '0', .mode = 0644, .size = entry->len, .mtime = t->epoch };
+	struct item i = { .path = &ENTRY_PATH[1], .type = '0', .mode = 0644, .size = entry->len, .mtime = t->epoch };
 	struct item folder = { .type = '5', .mode = 0755, .mtime = t->epoch };
 	struct stat st;
 	int r = 0;

@@ -41,11 +41,17 @@ static void console_size(uint16_t cols, uint16_t rows)
 		(void)ioctl(fd, TIOCSWINSZ, &size);
 }
 
-/* Whoever reads the FIFO gets its end; who has not opened it yet finds none. */
+/*
+ * Whoever waits at the FIFO, or is on the way into it, gets a line; who has not looked for it yet finds none. That its window has another size
+ * interrupts the shell's open(), which then begins anew: so it may come after us, and the FIFO stays open for as long as this process lives.
+ */
 static void release(void)
 {
-	_close_ int fd = open(HELD_FIFO, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	int fd = open(HELD_FIFO, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 
+	if (fd < 0)
+		return;
+	(void)fd_write_all(fd, "\n", 1);
 	(void)unlink(HELD_FIFO);
 }
 
