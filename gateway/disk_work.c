@@ -127,7 +127,10 @@ static int set_up(posix_spawn_file_actions_t *fa, posix_spawnattr_t *attr, int d
 	return r == 0 ? posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF) : r;
 }
 
-/* Return: 0 or the errno of posix_spawn(3); -1 for no such program in any of the places. */
+/*
+ * Return: 0 or the errno of posix_spawn(3); ENOENT where none of the places has the program. It is looked for first: not everywhere does the
+ * parent hear what exec(2) said (valgrind).
+ */
 static int start(pid_t *pid, const struct tool *tool, char *const *argv, int dir_fd, int out)
 {
 	static const char *const places[] = { "/usr/sbin", "/sbin", "/usr/bin", "/bin" };
@@ -143,7 +146,8 @@ static int start(pid_t *pid, const struct tool *tool, char *const *argv, int dir
 			char path[64];
 
 			(void)snprintf(path, sizeof(path), "%s/%s", places[i], tool->name);
-			r = posix_spawn(pid, path, &fa, &attr, argv, env);
+			if (access(path, X_OK) == 0)
+				r = posix_spawn(pid, path, &fa, &attr, argv, env);
 		}
 	} else {
 		r = ENOMEM;
