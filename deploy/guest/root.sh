@@ -7,9 +7,16 @@ STANDARD="bash-completion ca-certificates curl file git iproute2 iputils-ping le
 DEV="$STANDARD build-essential gdb htop jq man-db manpages python3 python3-pip python3-venv rsync strace tmux unzip vim zip"
 declare -A PACKAGES=([standard]=$STANDARD [dev]=$DEV)
 
-# Where packages come from: Debian's own mirrors, or a mirror of them.
-MIRROR=${TERRARIUM_MIRROR:-http://deb.debian.org/debian}
-SECURITY=${TERRARIUM_SECURITY_MIRROR:-http://deb.debian.org/debian-security}
+# Lines for apt in the image: the mirrors that this host's own apt knows, or TERRARIUM_MIRROR and TERRARIUM_SECURITY_MIRROR; nothing where it knows none,
+# and mmdebstrap takes Debian's.
+sources() { # sources RELEASE
+	local known mirror security
+	known=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | sed 's|/*$||' | sort -u)
+	mirror=${TERRARIUM_MIRROR:-$(grep -v security <<<"$known" | head -n 1)}
+	security=${TERRARIUM_SECURITY_MIRROR:-$(grep security <<<"$known" | head -n 1)}
+	[ -z "$mirror" ] || printf 'deb %s main\n' "$mirror $1" "$mirror $1-updates"
+	[ -z "$mirror" ] || [ -z "$security" ] || printf 'deb %s main\n' "$security $1-security"
+}
 
 # What the layer's scripts need of busybox, under its names; the root may have nothing of its own.
 APPLETS="sh acpid awk cat chmod cut date dd df echo grep hostname init ip kill mkdir mkfifo modprobe mount nproc printf sed setsid sleep stty sync uevent umount usleep"
@@ -33,8 +40,9 @@ SH
 
 # The content of a tier, as an archive, by mmdebstrap. Packages are kept in the cache; they are checked against the signed lists each time.
 debian_tar() {
-	local release documents=() p
+	local release documents=() lines p
 	release=$(suite)
+	mapfile -t lines < <(sources "$release")
 	command -v mmdebstrap >/dev/null || die "mmdebstrap is missing; deploy/install-deps.sh image installs it"
 	mkdir -p "$cache/root-debs"
 	[ $tier = dev ] || documents=(--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/info/*')
@@ -49,14 +57,14 @@ debian_tar() {
 		--setup-hook="sync-in $cache/root-debs /var/cache/apt/archives" --customize-hook="sync-out /var/cache/apt/archives $cache/root-debs" \
 		--customize-hook="$(customize)" --customize-hook="download /root.packages $work/root.packages" \
 		--customize-hook='rm "$1/root.packages"' \
-		"$release" "$1" "deb $MIRROR $release main" "deb $MIRROR $release-updates main" "deb $SECURITY $release-security main" >&2 ||
+		"$release" "$1" "${lines[@]}" >&2 ||
 		die "mmdebstrap could not make the root of $tier"
 }
 
 # Which root this would be, as far as it is known before it is made: what is asked for and how, not which versions of it there are.
 root_recipe() {
 	{
-		echo "$tier $(suite) $MIRROR $SECURITY ${PACKAGES[$tier]} $with $epoch"
+		echo "$tier $(suite) ${PACKAGES[$tier]} $with $epoch"
 		customize
 		declare -f debian_tar pack_root
 	} | sha256sum | cut -c1-32

@@ -14,6 +14,7 @@
 #include <jansson.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -216,7 +217,7 @@ static void shell_create(const struct peer *p, struct http *h, char stream[STREA
 		errno = 0;
 		if (tries == AGENT_TRIES || strstr(reply, "no_agent") == NULL)
 			die("POST %s: %d %s", path, status, reply);
-		(void)usleep(1000);
+		(void)poll(NULL, 0, 1);
 	}
 	json = json_loads(reply, 0, NULL);
 	(void)snprintf(stream, STREAM_TEXT, "%s", json_string_value(json_object_get(json, "id")));

@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "hv/driver.h"
+#include "tests/unit/no_hv.h"
 
 static struct vm_spec spec;
 static struct netd_slot_info net;
@@ -22,57 +23,7 @@ static struct plan_input in;
 static struct spawn_plan plan;
 static struct buf text;
 
-void hv_event_plugged(struct hv_vm *vm, const char *serial, bool there, const char *why)
-{
-	(void)vm;
-	(void)serial;
-	(void)there;
-	(void)why;
-}
-
-const char *hv_vm_machine(const struct hv_vm *vm)
-{
-	(void)vm;
-	return "q35";
-}
-
-/* A driver reports to hv.c; there is none here. */
-void hv_event(struct hv_vm *vm, enum hv_event ev, const char *reason)
-{
-	(void)vm;
-	(void)ev;
-	(void)reason;
-}
-
-void hv_event_accel(struct hv_vm *vm, enum hv_accel accel)
-{
-	(void)vm;
-	(void)accel;
-}
-
-void hv_agent_stream(struct hv_vm *vm, int fd)
-{
-	(void)vm;
-	(void)fd;
-}
-
-void hv_agent_here(struct hv_vm *vm)
-{
-	(void)vm;
-}
-
-void hv_reach(struct hv_vm *vm, struct helper_call *c)
-{
-	(void)vm;
-	(void)c;
-}
-
-void hv_reach_cancel(struct hv_vm *vm, struct helper_call *c)
-{
-	(void)vm;
-	(void)c;
-}
-
+/* What this driver tells beyond the others. */
 void hv_event_resized(struct hv_vm *vm, const char *why)
 {
 	(void)vm;
@@ -102,12 +53,6 @@ bool hv_vm_landlock(const struct hv_vm *vm)
 {
 	(void)vm;
 	return false;
-}
-
-struct loop *hv_vm_loop(const struct hv_vm *vm)
-{
-	(void)vm;
-	return NULL;
 }
 
 static int setup(void **state)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Disks over the death of the process at any step, with the real tools, and who may open them. */
+#include <poll.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -101,7 +102,7 @@ static void until(struct disk_row *row, enum disk_state state)
 		if (r == 1 ? row->state == state : state == DISK_STATE_COUNT)
 			return;
 		ev_run(loop.ev, EVRUN_NOWAIT);
-		(void)usleep(5000);
+		(void)poll(NULL, 0, 5);
 	}
 	fail_msg("the disk stays in the state %s: %s", disk_state_name(row->state), row->reason);
 }

@@ -61,16 +61,16 @@ static void others_are_refused(void **state)
 	assert_int_equal(entry_decode(&e, "cwd /\n\0", 7), -EINVAL);
 	assert_int_equal(decode("cwd /\n"), 0);
 	/* As many words as there is room for, and one more. */
-	n = (size_t)sprintf(many, "cwd /\n");
+	n = (size_t)snprintf(many, ENTRY_MAX + 2, "cwd /\n");
 	for (int i = 0; i < ENTRY_WORDS_MAX; i++)
-		n += (size_t)sprintf(many + n, "arg %d\n", i);
+		n += (size_t)snprintf(many + n, ENTRY_MAX + 2 - n, "arg %d\n", i);
 	assert_int_equal(decode(many), 0);
 	assert_string_equal(e.argv[ENTRY_WORDS_MAX - 1], "255");
-	(void)sprintf(many + n, "arg x\n");
+	(void)snprintf(many + n, ENTRY_MAX + 2 - n, "arg x\n");
 	assert_int_equal(decode(many), -EINVAL);
-	n = (size_t)sprintf(many, "cwd /\n");
+	n = (size_t)snprintf(many, ENTRY_MAX + 2, "cwd /\n");
 	for (int i = 0; i <= ENTRY_GROUPS_MAX; i++)
-		n += (size_t)sprintf(many + n, "group %d\n", i);
+		n += (size_t)snprintf(many + n, ENTRY_MAX + 2 - n, "group %d\n", i);
 	assert_int_equal(decode(many), -EINVAL);
 	memset(many, 'x', ENTRY_MAX + 1);
 	many[ENTRY_MAX] = '\n';

@@ -38,13 +38,13 @@ static void check(const char *text, struct kconfig_report *r)
 static char *whole(char value)
 {
 	char *text = malloc(ROOM);
-	size_t n = (size_t)sprintf(text, "#\n# Automatically generated file; DO NOT EDIT.\n# Linux/x86 6.1.192-x Kernel Configuration\n#\n");
+	size_t n = (size_t)snprintf(text, ROOM, "#\n# Automatically generated file; DO NOT EDIT.\n# Linux/x86 6.1.192-x Kernel Configuration\n#\n");
 
 	for (size_t i = 0; i < KCONFIG_FEATURES; i++) {
 		for (const char *s = kconfig_features[i].symbols; *s;) {
 			size_t len = strcspn(s, " |");
 
-			n += (size_t)sprintf(text + n, "CONFIG_%.*s=%c\n", (int)len, s, value);
+			n += (size_t)snprintf(text + n, ROOM - n, "CONFIG_%.*s=%c\n", (int)len, s, value);
 			s += len + strspn(s + len, " |");
 		}
 	}
