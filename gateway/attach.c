@@ -300,6 +300,11 @@ static const char *role_text(const struct attach *a)
 	return attach_controls(a) ? "controller" : "viewer";
 }
 
+static json_int_t turn_now(const struct attach *a)
+{
+	return attach_controls(a) ? (json_int_t)a->viewer.turn : 0;
+}
+
 /* The machine as this client may know it: by a share one sees a terminal, not what is behind it. */
 static json_t *vm_json(const struct attach *a)
 {
@@ -330,9 +335,10 @@ static json_t *welcome(const struct attach *a)
 	char epoch[17];
 
 	wire_epoch_text(st.epoch, epoch);
-	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:i, s:i, s:I, s:i, s:b, s:s, s:o, s:I, s:b}", "stream",
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:i, s:i, s:I, s:i, s:b, s:s, s:o, s:I, s:b}", "stream",
 			 stream_id(s), "epoch", epoch, "ring_start", (json_int_t)st.start, "out_offset",
-			 (json_int_t)a->sent, "in_offset", (json_int_t)a->acked, "role", role_text(a), "cols",
+			 (json_int_t)a->sent, "in_offset", (json_int_t)a->acked, "turn", turn_now(a), "typed_turn",
+			 (json_int_t)st.typed_turn, "role", role_text(a), "cols",
 			 (int)st.size.cols, "rows", (int)st.size.rows, "window", (json_int_t)a->viewer.window,
 			 "keepalive_ms", KEEPALIVE_MS, "can_resize", (int)st.pty, "recording", recording_text(&st), "vm", vm_json(a), "viewer",
 			 (json_int_t)a->id, "may_control", (int)attach_may_control(a));
@@ -358,8 +364,8 @@ static json_t *event_role(const struct attach *a)
 {
 	struct stream_state st = stream_state(a->viewer.stream);
 
-	return json_pack("{s:s, s:s, s:I, s:b}", "type", "role", "role", role_text(a), "in_offset",
-			 (json_int_t)st.wanted, "may_control", (int)attach_may_control(a));
+	return json_pack("{s:s, s:s, s:I, s:I, s:b}", "type", "role", "role", role_text(a), "in_offset",
+			 (json_int_t)st.wanted, "turn", turn_now(a), "may_control", (int)attach_may_control(a));
 }
 
 static json_t *event_vm(const struct attach *a)
@@ -564,13 +570,13 @@ static void join(struct attach *a, struct stream *s, const struct wire_hello *h)
 	a->deadline_ms = 0;
 	a->joined_s = (int64_t)time(NULL);
 	a->asked_window = wished_window(h);
-	/* Who comes back sends again what was not written. To others, and to whom cannot know all of what is held, input begins behind that. */
-	a->acked = same_epoch && (!h->has_in || h->in_offset >= st.wanted) ? st.written : st.wanted;
-	a->typed = same_epoch;
 	stream_join(s, &a->viewer);
 	set_window(a, &st);
 	find_start(a, h, &st);
 	attach_begin_control(a, !h->viewer);
+	/* Who comes back sends again what was not written. To others, and to whom cannot know all of what is held, input begins behind that. */
+	a->acked = same_epoch && (!h->has_in || h->in_offset >= st.wanted) ? st.written : st.wanted;
+	a->typed = same_epoch;
 	if (attach_controls(a) && h->size.cols > 0)
 		stream_resize(s, &a->viewer,
 			      (struct ring_size){ h->size.cols, h->size.rows, h->size.xpix, h->size.ypix });
@@ -648,10 +654,16 @@ static void on_input(struct attach *a, const struct wire_msg *m)
 		attach_notice(a, "read_only");
 		return;
 	}
+	attach_is_used(a);
+	if (m->input.turn > a->viewer.turn) {
+		attach_refuse(a, WIRE_CLOSE_MALFORMED, "input of a turn that has not begun");
+		return;
+	}
+	if (m->input.turn < a->viewer.turn)
+		return; /* somebody else has typed, or could have: the news of that is on its way to this client */
 	a->typed = true;
 	a->hub->n.input_bytes += m->input.len;
 	a->bytes_in += m->input.len;
-	attach_is_used(a);
 	switch (stream_input(s, m->input.offset, m->input.data, m->input.len)) {
 	case STREAM_E_AHEAD:
 		if (!a->stale_input)

@@ -59,8 +59,10 @@ static void set_control(struct stream *s, struct attach *a)
 		attach_pause_client(from_viewer(old), false);
 		attach_say(from_viewer(old), SAY_ROLE);
 	}
-	if (a)
+	if (a) {
+		a->acked = stream_state(s).wanted; /* its turn begins there, and what was before concerns others */
 		attach_say(a, SAY_ROLE);
+	}
 	attach_say_to_all(s, SAY_VIEWERS);
 }
 

@@ -69,6 +69,7 @@ struct ring_header {
 	_Atomic uint64_t filled; /* PTY: bytes from end to here are the sentinel */
 	struct ring_slot out[2], in[2];
 	struct ring_snapshot snap[2];
+	_Atomic uint64_t turns; /* struct ring_turns */
 };
 _Static_assert(sizeof(struct ring_header) <= 4096, "the header takes one page");
 
@@ -309,6 +310,20 @@ void ring_set_size(struct ring *r, struct ring_size size)
 
 	memcpy(&v, &size, sizeof(v));
 	atomic_store_explicit(&r->header->size, v, memory_order_relaxed);
+}
+
+/* --- whose turn it is ------------------------------------------------------------------------------------ */
+
+struct ring_turns ring_turns(const struct ring *r)
+{
+	uint64_t v = atomic_load_explicit(&r->header->turns, memory_order_relaxed);
+
+	return (struct ring_turns){ .now = (uint32_t)(v >> 32), .typed = (uint32_t)v };
+}
+
+void ring_set_turns(struct ring *r, struct ring_turns turns)
+{
+	atomic_store_explicit(&r->header->turns, (uint64_t)turns.now << 32 | turns.typed, memory_order_relaxed);
 }
 
 /* --- opening --------------------------------------------------------------------------------------------- */

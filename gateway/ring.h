@@ -84,6 +84,17 @@ uint64_t ring_written(const struct ring *r);
 /** ring_write() - give input to the console. Return: bytes taken, -EAGAIN, -EINTR, or -errno */
 ssize_t ring_write(struct ring *r, int fd, const void *data, size_t len);
 
+/**
+ * struct ring_turns - how often control of the stream has moved (gateway/viewer.h), and in which turn it last took input; zeroes in the beginning
+ */
+struct ring_turns {
+	uint32_t now, typed;
+};
+
+/** ring_turns() - kept for the next process, like the size */
+struct ring_turns ring_turns(const struct ring *r);
+void ring_set_turns(struct ring *r, struct ring_turns turns);
+
 /** ring_set_written() - for RING_GIVEN: input before @offset has reached its reader */
 void ring_set_written(struct ring *r, uint64_t offset);
 

@@ -85,6 +85,7 @@ struct stream {
 	uint32_t untold;    /* bytes of output that the viewers have not been told of */
 	uint64_t quiet_end; /* end of output at the last look of the grace timer */
 	struct ring_size size;
+	struct ring_turns turns; /* kept in the ring as well */
 	bool eof, exited, ended;
 	bool relayed; /* see struct hv_console */
 	bool deaf; /* the console takes no input any more */
@@ -112,6 +113,40 @@ static void tell(struct stream *s, const struct viewer *but, unsigned news)
 	}
 	if (s->recorder)
 		s->recorder->on_news(s->recorder, news);
+}
+
+/* --- whose turn it is ------------------------------------------------------------------------------------ */
+
+static void keep_turns(struct stream *s)
+{
+	if (is_open(s))
+		ring_set_turns(&s->ring, s->turns);
+}
+
+static void begin_turn(struct stream *s)
+{
+	s->controller->turn = ++s->turns.now;
+	keep_turns(s);
+}
+
+static uint64_t epoch_now(const struct stream *s)
+{
+	return is_open(s) ? ring_epoch(&s->ring) : 0;
+}
+
+/* The ring is another one than @before. What it knows of turns, and what was counted until it was found, is over: another one begins. */
+static void find_turns(struct stream *s, uint64_t before)
+{
+	struct ring_turns left = ring_turns(&s->ring);
+	bool typed = s->turns.typed > 0;
+
+	if (epoch_now(s) != before && left.now > 0) {
+		s->turns.now = (left.now > s->turns.now ? left.now : s->turns.now) + 1;
+		s->turns.typed = typed ? s->turns.now : left.typed;
+		if (s->controller)
+			begin_turn(s);
+	}
+	keep_turns(s);
 }
 
 /* --- output ---------------------------------------------------------------------------------------------- */
@@ -343,6 +378,7 @@ int stream_open_asleep(struct stream *s, int ring_fd, uint32_t ring_bytes)
 		return r;
 	s->asleep = true;
 	s->size = ring_size(&s->ring);
+	find_turns(s, 0);
 	tell(s, NULL, VIEWER_EPOCH);
 	return 0;
 }
@@ -522,6 +558,10 @@ int stream_input(struct stream *s, uint64_t offset, const uint8_t *data, size_t 
 		return 0;
 	data += known - offset;
 	len -= known - offset;
+	if (s->controller && s->turns.typed != s->controller->turn) {
+		s->turns.typed = s->controller->turn;
+		keep_turns(s);
+	}
 	if (s->recorder)
 		tell_typed(s, data, len);
 	if (s->line)
@@ -590,6 +630,7 @@ struct stream_state stream_state(const struct stream *s)
 		.written = written(s),
 		.wanted = wanted(s),
 		.held = wanted(s) - written(s),
+		.typed_turn = s->turns.typed,
 		.ended = s->ended,
 		.exit_code = s->exit_code,
 		.exit_signal = s->exit_signal,
@@ -653,11 +694,16 @@ struct viewer *stream_controller(const struct stream *s)
 
 void stream_control(struct stream *s, struct viewer *v)
 {
+	bool moves;
+
 	if (s->controller && !v && (s->fd >= 0 || s->line))
 		linger(s, s->controller->credit);
 	else if (v)
 		ev_timer_stop(s->loop->ev, &s->linger);
+	moves = v && v != s->controller;
 	s->controller = v;
+	if (moves)
+		begin_turn(s);
 	gate(s);
 }
 
@@ -762,7 +808,7 @@ static void forget(struct stream *s)
 
 int stream_open(struct stream *s, const struct hv_console *c)
 {
-	uint64_t before = is_open(s) ? ring_epoch(&s->ring) : 0;
+	uint64_t before = epoch_now(s);
 	int r;
 
 	forget(s);
@@ -778,6 +824,7 @@ int stream_open(struct stream *s, const struct hv_console *c)
 	}
 	if (r == RING_E_FRESH)
 		log_warn("stream %s: the ring that was left behind is damaged: earlier output is lost", s->id);
+	find_turns(s, before);
 	s->fd = c->fd;
 	s->relayed = c->relayed;
 	s->mute = c->mute;
@@ -802,6 +849,7 @@ int stream_open(struct stream *s, const struct hv_console *c)
 
 int stream_open_line(struct stream *s, struct stream_line *line, int ring_fd, uint32_t ring_bytes, bool adopt)
 {
+	uint64_t before = epoch_now(s);
 	int r;
 
 	forget(s);
@@ -816,6 +864,7 @@ int stream_open_line(struct stream *s, struct stream_line *line, int ring_fd, ui
 	s->ring.opaque = line->sealed || line->command;
 	s->size = ring_size(&s->ring);
 	s->given = ring_written(&s->ring);
+	find_turns(s, before);
 	if (adopt || line->command)
 		linger(s, ring_start(&s->ring));
 	return 0;

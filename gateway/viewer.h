@@ -32,6 +32,7 @@ enum viewer_news {
 /**
  * struct viewer - one attachment of a stream; embedded in it
  * @on_news: see above
+ * @turn:    since when it controls, or did: its input is good in this turn only. 0: it never did
  * @on_typed: of the recorder: input that is taken, unless the terminal hides it; may be NULL
  * @credit:  output offset up to which it has consumed; @window: how far output may run ahead of that. Kept
  * by the attachment,
@@ -41,6 +42,7 @@ struct viewer {
 	void (*on_news)(struct viewer *v, unsigned news);
 	void (*on_typed)(struct viewer *v, const uint8_t *data, size_t len);
 	uint64_t credit, window;
+	uint32_t turn;
 	struct stream *stream; /* borrowed; NULL when it has not joined */
 	struct viewer *next, *prev;
 };
@@ -56,6 +58,7 @@ enum stream_recording { STREAM_UNRECORDED, STREAM_RECORDED, STREAM_RECORDED_TYPI
  * @lasting: what is kept from here on is not pushed out by output that is on its way already
  * @written:  input offset up to which the console has taken; @wanted: offset of the next byte that
  * stream_input() takes
+ * @typed_turn: the turn in which input was last taken
  * @held:     wanted - written: taken from clients, and not yet by what reads it
  * @ended:    the last byte has been read and the process has exited with @exit_code or @exit_signal; @why: more
  *            about it, or ""
@@ -73,7 +76,7 @@ struct stream_state {
 	int exit_code, exit_signal;
 	const char *why;
 	struct ring_size size;
-	uint32_t ring_bytes;
+	uint32_t ring_bytes, typed_turn;
 	enum stream_recording recording;
 	const char *recording_end;
 };
@@ -89,7 +92,8 @@ struct viewer *stream_viewers(const struct stream *s);
 
 /**
  * stream_controller() - the viewer that controls, or NULL; stream_control() - @v (which has joined)
- * controls from now on, or nobody
+ * controls from now on, or nobody. Each time that somebody gets control begins a turn: the number in v->turn is greater
+ * than every earlier one of this stream, also over a restart of the gateway
  */
 struct viewer *stream_controller(const struct stream *s);
 void stream_control(struct stream *s, struct viewer *v);

@@ -13,6 +13,11 @@ static uint16_t get16(const uint8_t *p)
 	return (uint16_t)(p[0] << 8 | p[1]);
 }
 
+static uint32_t get32(const uint8_t *p)
+{
+	return (uint32_t)get16(p) << 16 | get16(p + 2);
+}
+
 static uint64_t get64(const uint8_t *p)
 {
 	uint64_t v = 0;
@@ -200,11 +205,12 @@ static const char *get_action(const uint8_t *body, size_t len, struct wire_msg *
 
 static const char *get_input(const uint8_t *body, size_t len, struct wire_msg *out)
 {
-	if (len < 9)
+	if (len < WIRE_INPUT_HEAD)
 		return "INPUT is too short";
 	out->input.offset = get64(body);
-	out->input.data = body + 8;
-	out->input.len = len - 8;
+	out->input.turn = get32(body + 8);
+	out->input.data = body + WIRE_INPUT_HEAD - 1;
+	out->input.len = len - (WIRE_INPUT_HEAD - 1);
 	return out->input.len > UINT64_MAX - out->input.offset ? "INPUT's offset wraps round" : NULL;
 }
 

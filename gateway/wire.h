@@ -14,6 +14,7 @@
 #define WIRE_INPUT_MAX	16384 /* bytes of a message from the browser */
 #define WIRE_HELLO_MAX	4096  /* bytes of its JSON */
 #define WIRE_ACTION_MAX 1024
+#define WIRE_INPUT_HEAD 13   /* bytes in front of INPUT's data */
 #define WIRE_OUTPUT_HEAD 10   /* bytes in front of OUTPUT's data */
 #define WIRE_SIZE_MAX	4096  /* columns or rows */
 #define WIRE_TICKET_TEXT 65
@@ -64,6 +65,7 @@ struct wire_hello {
 /**
  * struct wire_msg - a message from the browser
  * @action: @to: whom WIRE_GIVE gives to
+ * @turn: of INPUT: in which it was typed
  * @offset: of INPUT and CREDIT; @data, @len: of INPUT, in the caller's buffer
  */
 struct wire_msg {
@@ -72,6 +74,7 @@ struct wire_msg {
 		struct wire_hello hello;
 		struct {
 			uint64_t offset;
+			uint32_t turn;
 			const uint8_t *data;
 			size_t len;
 		} input;

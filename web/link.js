@@ -56,7 +56,7 @@ export class Link {
 	 * @param {() => Promise<string>} o.ticket asks the server for a ticket; rejects with {status}
 	 * @param {() => WebSocket} o.socket opens one to the server
 	 * @param {() => {cols: number, rows: number}} o.size of the terminal now
-	 * @param {object} o.on functions: state(state, reason), welcome(json, outcome), output(part, epoch), size, event(json), fault(json),
+	 * @param {object} o.on functions: state(state, reason), welcome(json, outcome), output(part, epoch), size, event(json, another_turn), fault(json),
 	 *        rtt(ms), pending(bytes)
 	 * @param {() => number} [o.now] ms @param {typeof setTimeout} [o.after] @param {() => number} [o.random]
 	 * @param {() => boolean} [o.watched] somebody looks at the page
@@ -279,11 +279,12 @@ export class Link {
 			this.o.on.rtt(Math.max(0, rtt_us / 1000));
 		},
 		event: ({ json }) => {
-			if (json.type === "role")
-				this.session.on_role(json.role, json.in_offset);
+			const anew = json.type === "role" && this.session.on_role(json);
 			if (json.type === "epoch")
 				this.o.on.welcome(json, this.session.welcome(json));
-			this.o.on.event(json);
+			if (anew)
+				this.o.on.pending(this.session.unacknowledged);
+			this.o.on.event(json, anew);
 		},
 		exit: (end) => {
 			this.#exited = true;
@@ -304,7 +305,7 @@ export class Link {
 		if (this.state !== "open" || this.session.role === "viewer")
 			return;
 		for (let part; (part = this.session.next_input()) !== null;)
-			this.#send(wire.encode_input(part.offset, part.bytes));
+			this.#send(wire.encode_input(part.offset, part.turn, part.bytes));
 	}
 
 	#credit(step) {

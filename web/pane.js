@@ -82,8 +82,8 @@ export class Pane {
 				welcome: (welcome, outcome) => this.#on_welcome(welcome, outcome),
 				output: (part, epoch) => this.#on_output(part, epoch),
 				size: ({ cols, rows }) => !this.sealed && this.session.role === "viewer" && this.term.letterbox(cols, rows),
-				event: (event) => {
-					if (event.type === "role")
+				event: (event, another_turn) => {
+					if (another_turn)
 						this.sealed?.role(event.role === "controller");
 					this.on.event(this, event);
 				},

@@ -90,11 +90,11 @@ export class Sealed {
 			this.begin();
 	}
 
-	/** Somebody else types from now on, or this page. */
+	/** Another turn has begun: somebody else types from now on, or this page, and what it had sent before may be gone. */
 	role(types) {
 		if (!types)
 			this.#leave();
-		else if (["away", "closed"].includes(this.state))
+		else if (!["failed", "exited"].includes(this.state))
 			this.begin();
 	}
 

@@ -13,9 +13,11 @@
  * front. After a reconnect, WELCOME names the byte the server wants, the ones before it are dropped and the rest go again: no key is lost and
  * none typed twice.
  *
- * Roles. Who only watches types nothing, now or later: what waits is forgotten with control. It may have been refused, or have come before what
- * the other one types; a lost key is better than one in another's line. Control begins at the offset that comes with it. To whom has control
- * already, that offset says nothing new: it is how far the server has taken input in, not how far the machine has it, so it is no INACK.
+ * Turns. Each time that somebody gets control of the stream, a turn with a number of its own begins, and input is good in the turn only that it
+ * says. Who only watches has none, and types nothing, now or later: what waits is forgotten with the turn, also when control went and came back
+ * before this page heard of it. It may have been refused, or have come before what the other one typed; a lost key is better than one in another's
+ * line. A turn begins at the offset that comes with it. Told again, that offset says nothing new: it is how far the server has taken input in, not
+ * how far the machine has it, so it is no INACK. Over a break of the connection what waits outlives its turn, unless somebody else has typed since.
  *
  * Epochs. Another epoch is another process: its output begins anew, and what was typed for the old one is not typed into it.
  */
@@ -36,6 +38,7 @@ export class Session {
 	received = 0;
 	parsed = 0;
 	role = "controller";
+	turn = 0; /* in which what waits was typed; 0: only watches */
 	#credited = 0;
 	#acked = 0;
 	#sent = 0; /* bytes of the queue that this connection has carried */
@@ -72,8 +75,9 @@ export class Session {
 		const first = this.epoch === null;
 		const fresh = !first && this.epoch !== UNOPENED && w.epoch !== this.epoch;
 		const watches = (w.role ?? this.role) === "viewer";
-		const dropped = fresh || watches ? this.#queue.length : 0;
-		const astray = !first && !fresh && (w.in_offset < this.#acked || w.in_offset > this.#acked + this.#queue.length);
+		const others = !first && w.typed_turn > this.turn;
+		const dropped = fresh || watches || others ? this.#queue.length : 0;
+		const astray = !first && !fresh && (others || w.in_offset < this.#acked || w.in_offset > this.#acked + this.#queue.length);
 		const lost = first || fresh ? 0 : Math.max(0, w.out_offset - this.received);
 		if (dropped > 0)
 			this.#queue = new Uint8Array(0);
@@ -81,6 +85,7 @@ export class Session {
 			this.#reset_next = true;
 		this.epoch = w.epoch;
 		this.role = w.role ?? this.role;
+		this.turn = w.turn;
 		this.#jump(w.out_offset);
 		if (!first && !fresh)
 			this.#cut(w.in_offset);
@@ -160,12 +165,12 @@ export class Session {
 		return true;
 	}
 
-	/** @returns {?{offset: number, bytes: Uint8Array}} the next INPUT to send on this connection; it then counts as sent */
+	/** @returns {?{offset: number, turn: number, bytes: Uint8Array}} the next INPUT to send on this connection; it then counts as sent */
 	next_input() {
 		const end = Math.min(this.#queue.length, IN_FLIGHT_MAX, this.#sent + INPUT_MAX);
 		if (end <= this.#sent)
 			return null;
-		const part = { offset: this.#acked + this.#sent, bytes: this.#queue.slice(this.#sent, end) };
+		const part = { offset: this.#acked + this.#sent, turn: this.turn, bytes: this.#queue.slice(this.#sent, end) };
 		this.#sent = end;
 		return part;
 	}
@@ -180,22 +185,25 @@ export class Session {
 		this.#acked = offset;
 	}
 
-	/** This page may type from now on, beginning at input offset @offset; or it may not any more. Said again, it changes nothing. */
-	on_role(role, offset) {
-		const begins = role === "controller" && this.role === "viewer";
-		this.role = role;
-		if (role === "viewer")
-			this.#queue = new Uint8Array(0);
-		if (begins)
-			this.#acked = offset;
-		if (begins || role === "viewer")
-			this.#sent = 0;
+	/**
+	 * Take in the EVENT `role`: this page may type from now on, or not any more. Said again, it changes nothing.
+	 * @returns {boolean} another turn has begun, or none is left: what waited is forgotten
+	 */
+	on_role({ role, in_offset, turn }) {
+		if (turn === this.turn)
+			return false;
+		Object.assign(this, { role, turn });
+		this.#queue = new Uint8Array(0);
+		this.#sent = 0;
+		if (role === "controller")
+			this.#acked = in_offset;
+		return true;
 	}
 
 	/** @param {number} offset that the saved screen stands for @returns {object} for load(), through JSON */
 	save(offset) {
 		return {
-			stream: this.stream, epoch: this.epoch, out_offset: offset, in_offset: this.#acked, role: this.role,
+			stream: this.stream, epoch: this.epoch, out_offset: offset, in_offset: this.#acked, role: this.role, turn: this.turn,
 			input: Array.from(this.#queue.subarray(0, QUEUE_OFFLINE_MAX)),
 		};
 	}
@@ -204,6 +212,7 @@ export class Session {
 	load(saved) {
 		this.epoch = saved.epoch;
 		this.role = saved.role;
+		this.turn = saved.turn;
 		this.received = this.parsed = this.#credited = saved.out_offset;
 		this.#acked = saved.in_offset;
 		this.#queue = Uint8Array.from(saved.input);

@@ -16,7 +16,7 @@ const FLAGS_KNOWN = FLAG_REPLAY | FLAG_GAP | FLAG_PREAMBLE;
 /** Limits in bytes: one message to the server, its HELLO, one message from the server. */
 export const UP_MAX = 16384, HELLO_MAX = 4096, DOWN_MAX = 65536;
 /** Bytes of terminal input that one INPUT message can carry. */
-export const INPUT_MAX = UP_MAX - 9;
+export const INPUT_MAX = UP_MAX - 13;
 
 /** The subprotocol, which both sides must name. */
 export const SUBPROTOCOL = "terrarium.v1";
@@ -63,13 +63,16 @@ export function encode_hello(hello) {
 	return json_frame(HELLO, hello, HELLO_MAX);
 }
 
-/** @param {number} offset of the first byte @param {Uint8Array} data 1 to INPUT_MAX bytes @returns {Uint8Array} */
-export function encode_input(offset, data) {
+/** @param {number} offset of the first byte @param {number} turn in which it was typed @param {Uint8Array} data 1 to INPUT_MAX bytes @returns {Uint8Array} */
+export function encode_input(offset, turn, data) {
 	if (data.length < 1 || data.length > INPUT_MAX)
 		throw new WireError(`input of ${data.length} bytes, limit ${INPUT_MAX}`);
-	const { bytes, view } = frame(INPUT, 8 + data.length);
+	if (!Number.isInteger(turn) || turn < 0 || turn >= 2 ** 32)
+		throw new WireError(`${turn} is no turn`);
+	const { bytes, view } = frame(INPUT, 12 + data.length);
 	put_u64(view, 0, offset);
-	bytes.set(data, 9);
+	view.setUint32(8, turn);
+	bytes.set(data, 13);
 	return bytes;
 }
 

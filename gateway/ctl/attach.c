@@ -131,7 +131,7 @@ static void send_keys(struct attach *a)
 	while (a->live && ws_room(a->ws) && (n = csession_input(&a->session, &offset, &data)) > 0) {
 		struct buf b = BUF_INIT(WIRE_INPUT_MAX);
 
-		post(a, &b, frame_put_input(&b, offset, data, n));
+		post(a, &b, frame_put_input(&b, offset, a->session.turn, data, n));
 		buf_finish(&b);
 	}
 	if ((!a->sealed || a->sealed->ready) && a->session.queue.len + (a->sealed ? SEALED_ROOM : KEYS_MAX) <= CSESSION_INPUT_MAX)
@@ -372,18 +372,14 @@ static void output(struct attach *a, const struct frame *f)
 
 static void event(struct attach *a, json_t *json)
 {
-	const char *type = json_string_value(json_object_get(json, "type"));
-	json_int_t offset;
+	const char *type = pick_string(json, "type");
 
-	if (!type)
-		return;
 	if (strcmp(type, "epoch") == 0) {
 		welcome(a, json);
 	} else if (strcmp(type, "role") == 0) {
-		if (json_unpack(json, "{s:I}", "in_offset", &offset) < 0 || offset < 0)
+		if (csession_role(&a->session, json) <= 0)
 			return;
-		csession_role(&a->session, strcmp(pick_string(json, "role"), "viewer") == 0, (uint64_t)offset);
-		if (a->sealed && a->session.viewer) {
+		if (a->sealed) {
 			finish_with(a, REFUSED, "somebody else types there now: a sealed terminal has one reader");
 			return;
 		}

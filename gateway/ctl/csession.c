@@ -48,33 +48,55 @@ static void cut(struct csession *s, uint64_t offset)
 	s->acked = offset;
 }
 
+/* What is in WELCOME and in both EVENTs that tell who types. */
+static int unpack_role(json_t *json, const char **role, uint64_t *in, uint32_t *turn)
+{
+	json_int_t in_offset, number;
+
+	if (json_unpack(json, "{s:s, s:I, s:I}", "role", role, "in_offset", &in_offset, "turn", &number) < 0 || in_offset < 0 ||
+	    number < 0 || number > UINT32_MAX)
+		return -EPROTO;
+	*in = (uint64_t)in_offset;
+	*turn = (uint32_t)number;
+	return 0;
+}
+
+static void drop_keys(struct csession *s)
+{
+	s->queue.len = 0;
+	s->sent = 0;
+}
+
 int csession_welcome(struct csession *s, json_t *w, struct csession_news *news)
 {
-	bool first = s->epoch[0] == '\0';
-	const char *epoch, *role = NULL;
-	json_int_t out, in;
+	bool first = s->epoch[0] == '\0', others;
+	const char *epoch, *role;
+	json_int_t out, typed;
+	uint64_t in;
+	uint32_t turn;
 
 	*news = (struct csession_news){ 0 };
-	if (json_unpack(w, "{s:s, s:I, s:I, s?s}", "epoch", &epoch, "out_offset", &out, "in_offset", &in, "role", &role) < 0 ||
-	    strlen(epoch) != 16 || out < 0 || in < 0)
+	if (json_unpack(w, "{s:s, s:I, s:I}", "epoch", &epoch, "out_offset", &out, "typed_turn", &typed) < 0 ||
+	    unpack_role(w, &role, &in, &turn) < 0 || strlen(epoch) != 16 || out < 0)
 		return -EPROTO;
 	news->fresh = !first && strcmp(s->epoch, UNOPENED) != 0 && strcmp(s->epoch, epoch) != 0;
 	if (!first && !news->fresh && (uint64_t)out > s->received)
 		news->lost = (uint64_t)out - s->received;
 	news->first = first;
-	news->astray = !first && !news->fresh && ((uint64_t)in < s->acked || (uint64_t)in - s->acked > s->queue.len);
-	if (news->fresh)
-		s->queue.len = 0;
+	others = !first && typed > (json_int_t)s->turn; /* somebody else has typed since */
+	news->astray = !first && !news->fresh && (others || in < s->acked || in - s->acked > s->queue.len);
+	s->viewer = strcmp(role, "viewer") == 0;
+	if (news->fresh || others || s->viewer) {
+		news->dropped = s->queue.len;
+		drop_keys(s);
+	}
 	if (!first && !news->fresh)
-		cut(s, (uint64_t)in);
+		cut(s, in);
 	memcpy(s->epoch, epoch, sizeof(s->epoch));
 	s->received = s->credited = (uint64_t)out;
-	s->acked = (uint64_t)in;
+	s->acked = in;
+	s->turn = turn;
 	s->sent = 0;
-	if (role)
-		s->viewer = strcmp(role, "viewer") == 0;
-	if (s->viewer)
-		s->queue.len = 0; /* somebody else types: it is not meant for their line */
 	return 0;
 }
 
@@ -118,7 +140,7 @@ int csession_type(struct csession *s, const void *data, size_t len)
 
 size_t csession_input(struct csession *s, uint64_t *offset, const char **data)
 {
-	size_t n = s->queue.len - s->sent, most = WIRE_INPUT_MAX - 9;
+	size_t n = s->queue.len - s->sent, most = WIRE_INPUT_MAX - WIRE_INPUT_HEAD;
 
 	if (n > most)
 		n = most;
@@ -139,14 +161,21 @@ void csession_inack(struct csession *s, uint64_t offset)
 	s->sent = n < s->sent ? s->sent - n : 0;
 }
 
-void csession_role(struct csession *s, bool viewer, uint64_t offset)
+int csession_role(struct csession *s, json_t *event)
 {
+	const char *role;
+	uint64_t in;
+	uint32_t turn;
+
+	if (unpack_role(event, &role, &in, &turn) < 0)
+		return -EPROTO;
 	/* To whom types already, the offset is how far the gateway has taken input in: no INACK, which says how far the machine has it. */
-	if (!viewer && !s->viewer)
-		return;
-	s->queue.len = 0;
-	s->sent = 0;
-	if (!viewer)
-		s->acked = offset;
-	s->viewer = viewer;
+	if (turn == s->turn)
+		return 0;
+	drop_keys(s);
+	s->viewer = strcmp(role, "viewer") == 0;
+	if (!s->viewer)
+		s->acked = in;
+	s->turn = turn;
+	return 1;
 }

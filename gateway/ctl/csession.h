@@ -17,11 +17,13 @@ struct frame;
 /**
  * struct csession - what this client knows of one stream: what output it has had, what input the server has. Outlives connections. Pure; the
  * page's web/session.js does the same
+ * @turn: in which what is queued was typed: the last in which this client had control, 0 when it has none
  * @queue: input from offset @acked on; @sent of its bytes have gone over this connection
  */
 struct csession {
 	char stream[WIRE_STREAM_TEXT], epoch[17];
 	uint64_t received, credited, acked;
+	uint32_t turn;
 	size_t sent;
 	struct buf queue;
 	bool viewer;
@@ -36,10 +38,10 @@ json_t *csession_hello(const struct csession *s, const char *ticket, const struc
 
 /**
  * struct csession_news - what a WELCOME, or the EVENT "epoch", changed. @lost: bytes of output that are gone for good; @fresh: another process;
- * @first: nothing was known before; @astray: the server wants other input than waits here
+ * @first: nothing was known before; @astray: the server wants other input than waits here; @dropped: bytes of input that will not be sent
  */
 struct csession_news {
-	uint64_t lost;
+	uint64_t lost, dropped;
 	bool fresh, first, astray;
 };
 
@@ -63,8 +65,13 @@ int csession_type(struct csession *s, const void *data, size_t len);
 /** csession_input() - the next INPUT to send on this connection. Return: its bytes, 0 when there is nothing */
 size_t csession_input(struct csession *s, uint64_t *offset, const char **data);
 
-/** csession_role() - this client types from now on, beginning at @offset; or not any more: what waited is forgotten. Said again, it changes nothing */
-void csession_role(struct csession *s, bool viewer, uint64_t offset);
+/**
+ * csession_role() - take in the EVENT "role": this client types from now on, or not any more. What waited is forgotten, also when control went and
+ * came back before this was heard of. Said again, it changes nothing
+ *
+ * Return: 1 when something has changed, 0 when not, -EPROTO when something is missing in it.
+ */
+int csession_role(struct csession *s, json_t *event);
 
 /** csession_inack() - the stream has taken everything before @offset */
 void csession_inack(struct csession *s, uint64_t offset);

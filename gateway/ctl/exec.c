@@ -82,6 +82,11 @@ static void send_number(struct exec *x, enum wire_type type, uint64_t number)
 	buf_finish(&b);
 }
 
+static void taken(struct exec *x)
+{
+	finish_with(x, FAILED, "somebody else has taken this command's input");
+}
+
 static void send_input(struct exec *x)
 {
 	uint64_t offset;
@@ -91,7 +96,7 @@ static void send_input(struct exec *x)
 	while (x->live && ws_room(x->ws) && (n = csession_input(&x->session, &offset, &data)) > 0) {
 		struct buf b = BUF_INIT(WIRE_INPUT_MAX);
 
-		post(x, &b, frame_put_input(&b, offset, data, n));
+		post(x, &b, frame_put_input(&b, offset, x->session.turn, data, n));
 		buf_finish(&b);
 	}
 	if (x->live && x->in_over && !x->over_sent && x->session.sent == x->session.queue.len) {
@@ -117,7 +122,7 @@ static void on_stdin(struct ev_loop *ev, ev_io *w, int events)
 	if (n <= 0)
 		x->in_over = true;
 	else if (csession_type(&x->session, in, (size_t)n) < 0)
-		finish_with(x, FAILED, "somebody else has taken this command's input");
+		taken(x);
 	send_input(x);
 }
 
@@ -141,6 +146,10 @@ static void welcome(struct exec *x, json_t *json)
 	}
 	if (news.fresh || news.lost > 0 || (!x->begun && x->session.received > 0)) {
 		finish_with(x, FAILED, "output of the command is gone: the line was away for too long");
+		return;
+	}
+	if (news.dropped > 0) {
+		taken(x);
 		return;
 	}
 	x->begun = x->live = true;
@@ -189,6 +198,15 @@ static void output(struct exec *x, const struct frame *f)
 	}
 }
 
+/* Whether input was on its way then is not known: what a command reads must not have a hole. */
+static void role(struct exec *x, json_t *json)
+{
+	bool unread = x->session.queue.len > 0;
+
+	if (csession_role(&x->session, json) > 0 && unread)
+		taken(x);
+}
+
 static void event(struct exec *x, json_t *json)
 {
 	const char *type = pick_string(json, "type");
@@ -196,7 +214,7 @@ static void event(struct exec *x, json_t *json)
 	if (strcmp(type, "epoch") == 0)
 		welcome(x, json);
 	else if (strcmp(type, "role") == 0)
-		x->session.viewer = strcmp(pick_string(json, "role"), "viewer") == 0;
+		role(x, json);
 }
 
 static void on_message(void *arg, const uint8_t *data, size_t len)

@@ -101,9 +101,9 @@ int frame_put_json(struct buf *out, enum wire_type type, const json_t *json)
 	return put(out, (uint64_t)type, 1) < 0 ? -ENOSPC : buf_add(out, text, len);
 }
 
-int frame_put_input(struct buf *out, uint64_t offset, const void *data, size_t len)
+int frame_put_input(struct buf *out, uint64_t offset, uint32_t turn, const void *data, size_t len)
 {
-	if (put(out, WIRE_INPUT, 1) < 0 || put(out, offset, 8) < 0)
+	if (put(out, WIRE_INPUT, 1) < 0 || put(out, offset, 8) < 0 || put(out, turn, 4) < 0)
 		return -ENOSPC;
 	return buf_add(out, data, len);
 }

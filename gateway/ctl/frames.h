@@ -37,7 +37,7 @@ void frame_finish(struct frame *f);
 
 /* Messages to the server, appended to @out, which is empty before. Return: 0, or -ENOSPC. */
 int frame_put_json(struct buf *out, enum wire_type type, const json_t *json);
-int frame_put_input(struct buf *out, uint64_t offset, const void *data, size_t len);
+int frame_put_input(struct buf *out, uint64_t offset, uint32_t turn, const void *data, size_t len);
 int frame_put_resize(struct buf *out, const struct wire_size *size);
 /** frame_put_number() - CREDIT or PING */
 int frame_put_number(struct buf *out, enum wire_type type, uint64_t number);

@@ -60,6 +60,12 @@ static uint64_t get_be(const uint8_t *p, size_t len)
 	return v;
 }
 
+static void put_be32(uint8_t *p, uint32_t v)
+{
+	for (int i = 0; i < 4; i++)
+		p[i] = (uint8_t)(v >> (24 - 8 * i));
+}
+
 static void put_be64(uint8_t *p, uint64_t v)
 {
 	for (int i = 0; i < 8; i++)
@@ -269,7 +275,7 @@ void term_raw(struct term *t, const void *data, size_t len)
 
 void term_send(struct term *t, const char *data, size_t len)
 {
-	uint8_t buf[9 + 1024];
+	uint8_t buf[13 + 1024];
 	size_t at = 1;
 
 	if (len > 1024)
@@ -278,7 +284,8 @@ void term_send(struct term *t, const char *data, size_t len)
 	if (t->peer->dialect == DIALECT_TERRARIUM) {
 		buf[0] = INPUT;
 		put_be64(buf + 1, t->in_offset);
-		at = 9;
+		put_be32(buf + 9, t->turn);
+		at = 13;
 	}
 	memcpy(buf + at, data, len);
 	t->in_offset += len;
@@ -358,6 +365,7 @@ static void stand(struct term *t)
 		go_on_at(t, offset);
 		(void)snprintf(t->epoch, sizeof(t->epoch), "%s", epoch);
 		t->in_offset = (uint64_t)json_integer_value(json_object_get(json, "in_offset"));
+		t->turn = (uint32_t)json_integer_value(json_object_get(json, "turn"));
 		t->credited = t->offset;
 		t->welcome = true;
 	}

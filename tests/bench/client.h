@@ -65,7 +65,7 @@ enum pace {
  * @viewer:    attaches to look on only
  * @total:     bytes of output since term_open()
  * @offset:    absolute offset of the next output byte; @credited: sent in CREDIT
- * @in_offset: of the next input byte
+ * @in_offset: of the next input byte; @turn: in which it is typed
  * @frames:    messages with output
  * @lost, @repeated: bytes by which OUTPUT's offset jumped
  * @closed:    the server ended the connection; @close_code is its code, 0 without one
@@ -80,6 +80,7 @@ struct term {
 	bool viewer;
 	char stream[STREAM_TEXT], epoch[32];
 	uint64_t total, offset, credited, in_offset, frames, lost, repeated;
+	uint32_t turn;
 	bool welcome, closed, exited;
 	uint16_t close_code;
 	int exit_code;

@@ -22,6 +22,8 @@ static void take(struct csession *s, const uint8_t *data, size_t len)
 		(void)csession_welcome(s, f.json, &news);
 	else if (f.type == WIRE_OUTPUT && csession_output(s, &f, &out, &n) == 0 && (n > f.len || (n > 0 && out + n > data + len)))
 		abort();
+	else if (f.type == WIRE_EVENT)
+		(void)csession_role(s, f.json);
 	else if (f.type == WIRE_INACK)
 		csession_inack(s, f.offset);
 	(void)csession_credit(s, &offset);

@@ -6,10 +6,11 @@ import fs from "node:fs";
 import path from "node:path";
 
 import { Person, sleep, until } from "./client.mjs";
+import { Lossy } from "./lossy.mjs";
 import { Pty } from "./pty.mjs";
 
 const [port, state, pid_file] = process.argv.slice(2);
-const { TERRARIUM, XDG_CONFIG_HOME } = process.env;
+const { SLOW, TERRARIUM, XDG_CONFIG_HOME } = process.env;
 const ok = (what) => console.log(`ok: ${what}`);
 
 const terrarium = (...args) => spawnSync(TERRARIUM, args, { encoding: "utf8" });
@@ -17,8 +18,9 @@ const terrarium = (...args) => spawnSync(TERRARIUM, args, { encoding: "utf8" });
 const ann = await new Person(Number(port)).sign_in(state, "ann@example.org");
 const { body: { token } } = await ann.call("POST", "/api/v1/tokens", { name: "attach", scopes: ["vm"] });
 fs.mkdirSync(path.join(XDG_CONFIG_HOME, "terrarium"), { recursive: true, mode: 0o700 });
-fs.writeFileSync(path.join(XDG_CONFIG_HOME, "terrarium/token.json"),
-	JSON.stringify({ server: `http://localhost:${port}`, token, email: "ann@example.org", expires_at: "2099-01-01T00:00:00Z" }), { mode: 0o600 });
+const log_in_at = (at) => fs.writeFileSync(path.join(XDG_CONFIG_HOME, "terrarium/token.json"),
+	JSON.stringify({ server: `http://localhost:${at}`, token, email: "ann@example.org", expires_at: "2099-01-01T00:00:00Z" }), { mode: 0o600 });
+log_in_at(port);
 const vm = await ann.machine({ name: "greenhouse" });
 await until("the agent", async () => (await ann.state(vm.id)).agent === "ready");
 
@@ -66,6 +68,36 @@ await p.until("[key39:41]");
 for (let i = 0; i < 40; i++)
 	assert.equal(p.screen.split(`[key${i}:${i + 2}]`).length, 2, `key${i}`);
 ok("a killed gateway loses no key and no line, and repeats none");
+
+// Keys of an earlier turn: another window has had control, typed, and given it back, all while they were on their way.
+const slow = new Lossy(Number(port)), lines_up = () => [...slow.connections].map((c) => c.up);
+await slow.listen(Number(SLOW));
+log_in_at(SLOW);
+const q = new Pty("vm", "attach", "greenhouse", "--stream", "first");
+await q.until("[key39:41]");
+await p.until("somebody else types now");
+for (const up of lines_up())
+	up.not_before = Date.now() + 600_000;
+q.type("old\r");
+await until("the keys to be on their way", () => lines_up().some((up) => up.size > 0));
+const other = await ann.attach(items.find((s) => s.name === "first").id);
+other.type("n\r"); /* less than waits on the line: what is behind that would be new, by its offset alone */
+await other.expect("[n:42]");
+other.send(6, Buffer.from('{"do":"release"}'));
+await until("released", () => other.events.some((e) => e.type === "role" && e.role === "viewer"));
+for (const up of lines_up())
+	up.go_on();
+await q.until("you type now");
+q.type("next\r");
+await q.until(/\[next:\d+\]/);
+assert.ok(q.screen.includes("[next:43]"), q.screen.slice(-300)); /* 43: nothing came between */
+other.close();
+q.type("~.");
+assert.equal(await q.status, 0);
+slow.close();
+log_in_at(port);
+await p.until("you type now");
+ok("keys that were on their way while another had control come to nothing");
 
 p.type("\x04");
 await sleep(300);

@@ -146,6 +146,8 @@ export class Attachment {
 		case 0x86: {
 			const e = JSON.parse(data.subarray(1));
 			this.events.push(e);
+			if (e.type === "role")
+				this.role(e);
 			if (e.type === "epoch")
 				this.begin(e);
 			break;
@@ -167,6 +169,11 @@ export class Attachment {
 		}
 		this.epoch = w.epoch;
 		this.in_offset = w.in_offset;
+		this.turn = w.turn;
+	}
+	role(e) {
+		if (e.turn !== this.turn)
+			Object.assign(this, { turn: e.turn, in_offset: e.in_offset });
 	}
 	output(offset, flags, bytes) {
 		if (flags & 4) {
@@ -206,8 +213,9 @@ export class Attachment {
 			this.send(4, b);
 	}
 	type(text, offset = this.in_offset) {
-		const b = Buffer.alloc(8), data = Buffer.from(text);
+		const b = Buffer.alloc(12), data = Buffer.from(text);
 		b.writeBigUInt64BE(BigInt(offset));
+		b.writeUInt32BE(this.turn, 8);
 		this.send(2, Buffer.concat([b, data]));
 		this.in_offset = offset + data.length;
 	}

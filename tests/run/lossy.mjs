@@ -28,6 +28,12 @@ class Way {
 			this.pump();
 		}, ms);
 	}
+	/* What was stalled goes on. */
+	go_on() {
+		clearTimeout(this.timer);
+		Object.assign(this, { timer: null, not_before: 0 });
+		this.pump();
+	}
 	pump() {
 		while (this.queue.length > 0 && !this.dead && !this.timer && !this.to.writableNeedDrain) {
 			const first = this.queue[0], wait = Math.max(this.not_before, first.due) - Date.now();
@@ -120,8 +126,8 @@ export class Lossy {
 			this.on_connection?.(c, client.remotePort);
 		});
 	}
-	listen() {
-		return new Promise((done) => this.server.listen(0, "127.0.0.1", () => done(this.server.address().port)));
+	listen(at = 0) {
+		return new Promise((done) => this.server.listen(at, "127.0.0.1", () => done(this.server.address().port)));
 	}
 	close() {
 		for (const c of this.connections) {

@@ -60,10 +60,7 @@ const action = (a, what, to) => a.send(6, Buffer.from(JSON.stringify({ do: what,
 const last = (a, type) => a.events.findLast((e) => e.type === type);
 const who_is_here = (a) => last(a, "viewers")?.viewers ?? [];
 const here = (a, email) => until(`${email} to be seen`, () => who_is_here(a).find((v) => v.email === email));
-async function role(a, wanted) {
-	await until(`role ${wanted}`, () => (last(a, "role") ?? a.welcome).role === wanted);
-	a.in_offset = last(a, "role")?.in_offset ?? a.in_offset;
-}
+const role = (a, wanted) => until(`role ${wanted}`, () => (last(a, "role") ?? a.welcome).role === wanted);
 async function closed(a, code, ms = 1000) {
 	const begun = Date.now();
 	const end = await Promise.race([a.ended, sleep(5000)]);

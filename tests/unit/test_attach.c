@@ -93,6 +93,7 @@ struct client {
 	char epoch[17], role[16];
 	uint64_t offset, credit, in_offset, inack, window; /* window: 0 = 64 KiB */
 	size_t output, frames, replayed, gaps, preambles, viewers;
+	uint32_t turn, typed_turn;
 	uint16_t cols, rows;
 	int exit_code, exit_signal, exits, pongs, sizes, epochs, vms, errors, idles;
 	bool closing; /* it was told that it will be closed */
@@ -238,6 +239,8 @@ static void got_welcome(struct client *c, const json_t *json)
 	set_text(c->role, sizeof(c->role), json, "role");
 	c->offset = c->credit = number(json, "out_offset");
 	c->inack = number(json, "in_offset");
+	c->turn = (uint32_t)number(json, "turn");
+	c->typed_turn = (uint32_t)number(json, "typed_turn");
 	c->cols = (uint16_t)number(json, "cols");
 	c->rows = (uint16_t)number(json, "rows");
 	assert_string_equal(json_string_value(json_object_get(json, "stream")), STREAM);
@@ -252,7 +255,9 @@ static void got_event(struct client *c, const json_t *json)
 		c->vms++;
 	} else if (strcmp(type, "role") == 0) {
 		set_text(c->role, sizeof(c->role), json, "role");
-		c->in_offset = number(json, "in_offset");
+		if (c->turn != number(json, "turn"))
+			c->in_offset = number(json, "in_offset");
+		c->turn = (uint32_t)number(json, "turn");
 	} else if (strcmp(type, "viewers") == 0) {
 		c->viewers = json_array_size(json_object_get(json, "viewers"));
 	} else if (strcmp(type, "idle") == 0) {
@@ -435,8 +440,10 @@ static void type_at(struct client *c, uint64_t offset, const void *text, size_t 
 	uint8_t m[ATTACH_INPUT_MAX] = { WIRE_INPUT };
 
 	put64(m + 1, offset);
-	memcpy(m + 9, text, len);
-	attach_input(c->a, m, 9 + len);
+	for (int i = 0; i < 4; i++)
+		m[9 + i] = (uint8_t)(c->turn >> (24 - 8 * i));
+	memcpy(m + WIRE_INPUT_HEAD, text, len);
+	attach_input(c->a, m, WIRE_INPUT_HEAD + len);
 }
 
 static void type(struct client *c, const char *text)
@@ -779,6 +786,105 @@ static void roles(void **state)
 	assert_int_equal(v.viewers, 2);
 	close_client(&a);
 	close_client(&v);
+	world_finish(&w);
+}
+
+static void guest_hears_nothing(struct world *w)
+{
+	char c;
+
+	assert_int_equal(read(w->console.far, &c, 1), -1);
+}
+
+/* Control goes and comes back within one round trip: keys that were on their way are of an earlier turn, whatever the offsets say. */
+static void turns_within_a_round_trip(void **state)
+{
+	struct client a = { .credits = true }, b = { .credits = true };
+	struct world w;
+
+	(void)state;
+	world_init(&w, HV_CONSOLE_PTY);
+	world_open(&w, false);
+	attach_client(&a, &w, ROLE_CONTROLLER);
+	settle(&a);
+	assert_int_equal(a.turn, 1);
+	type(&a, "aa");
+	guest_hears(&w, "aa");
+	attach_client(&b, &w, ROLE_CONTROLLER);
+	settle(&b);
+	assert_int_equal(b.turn, 2);
+	assert_int_equal(b.typed_turn, 1);
+	b.in_offset = b.inack;
+	type(&b, "bb");
+	guest_hears(&w, "bb");
+	take(&a, "take");
+	type(&a, "rm -r x"); /* it knows of nothing; its offset is one of what the other has typed */
+	guest_hears_nothing(&w);
+	settle(&a);
+	assert_false(a.closed);
+	assert_string_equal(a.role, "controller");
+	assert_string_equal(a.error, "");
+	assert_int_equal(a.turn, 3);
+	assert_int_equal(a.in_offset, 4);
+	type(&a, "cc");
+	guest_hears(&w, "cc");
+
+	/* Also where the other one has typed nothing: in whose line it would come is not known to who typed it. */
+	take(&b, "take");
+	take(&a, "take");
+	type(&a, "old");
+	type(&a, "er"); /* past what the server wants: no error, for the same reason */
+	guest_hears_nothing(&w);
+	settle(&a);
+	assert_int_equal(a.turn, 5);
+	type(&a, "dd");
+	guest_hears(&w, "dd");
+	assert_false(a.closed);
+	close_client(&b);
+	a.turn++;
+	type(&a, "?");
+	settle(&a);
+	assert_int_equal(a.code, 4400);
+	guest_hears_nothing(&w);
+	close_client(&a);
+	world_finish(&w);
+}
+
+/* Turns go on over a restart, so that who comes back learns whether somebody else has typed meanwhile. */
+static void turns_outlive_the_gateway(void **state)
+{
+	struct client a = { .credits = true }, b = { .credits = true }, early = { .credits = true };
+	struct world w;
+
+	(void)state;
+	world_init(&w, HV_CONSOLE_PTY);
+	world_open(&w, false);
+	attach_client(&a, &w, ROLE_CONTROLLER);
+	settle(&a);
+	type(&a, "aa");
+	attach_client(&b, &w, ROLE_CONTROLLER);
+	settle(&b);
+	close_client(&a);
+	close_client(&b);
+	assert_int_equal(stream_state(the_stream).typed_turn, 1);
+	the_stream = stream_destroy(the_stream);
+	world_stream(&w);
+	attach_client(&early, &w, ROLE_CONTROLLER); /* before its console is found */
+	settle(&early);
+	assert_int_equal(early.turn, 1);
+	world_open(&w, true);
+	settle(&early);
+	assert_int_equal(early.epochs, 1);
+	assert_int_equal(early.turn, 4); /* past all that the former one has counted */
+	assert_int_equal(early.typed_turn, 1);
+	early.in_offset = early.inack;
+	type(&early, "ee");
+	attach_client(&b, &w, ROLE_CONTROLLER);
+	settle(&b);
+	assert_int_equal(b.turn, 5);
+	assert_int_equal(b.typed_turn, 4);
+	close_client(&early);
+	close_client(&b);
 	world_finish(&w);
 }
 
@@ -1414,6 +1520,7 @@ int main(void)
 		cmocka_unit_test(line_and_back), cmocka_unit_test(exits),
 		cmocka_unit_test(faults),	 cmocka_unit_test(refusals),
 		cmocka_unit_test(many_viewers),	 cmocka_unit_test(roles),
+		cmocka_unit_test(turns_within_a_round_trip),	 cmocka_unit_test(turns_outlive_the_gateway),
 		cmocka_unit_test(by_a_share),
 		cmocka_unit_test(watched),	 cmocka_unit_test(watching_ends_with_the_role),	 cmocka_unit_test(widest_windows),
 		cmocka_unit_test(typed_ahead),	 cmocka_unit_test(stuck_input),

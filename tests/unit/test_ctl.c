@@ -151,13 +151,24 @@ static void names_of_a_machine_stay_where_they_are(void **state)
 	json_decref(item);
 }
 
-static void welcomed(struct csession *s, json_int_t in_offset, const char *role)
+static struct csession_news welcomed(struct csession *s, json_int_t in_offset, uint32_t turn, uint32_t typed_turn)
 {
-	json_t *w = json_pack("{s:s, s:i, s:I, s:s}", "epoch", "00000000000000aa", "out_offset", 0, "in_offset", in_offset, "role", role);
+	json_t *w = json_pack("{s:s, s:i, s:I, s:s, s:I, s:i}", "epoch", "00000000000000aa", "out_offset", 0, "in_offset", in_offset, "role",
+			      turn ? "controller" : "viewer", "turn", (json_int_t)turn, "typed_turn", (int)typed_turn);
 	struct csession_news news;
 
 	assert_int_equal(csession_welcome(s, w, &news), 0);
 	json_decref(w);
+	return news;
+}
+
+static int role(struct csession *s, uint32_t turn, json_int_t in_offset)
+{
+	json_t *e = json_pack("{s:s, s:s, s:I, s:I}", "type", "role", "role", turn ? "controller" : "viewer", "in_offset", in_offset, "turn", (json_int_t)turn);
+	int r = csession_role(s, e);
+
+	json_decref(e);
+	return r;
 }
 
 static void sends(struct csession *s, uint64_t offset, const char *text)
@@ -178,27 +189,38 @@ static void a_role_is_no_acknowledgement(void **state)
 
 	(void)state;
 	csession_init(&s, "vm.console", false);
-	welcomed(&s, 0, "controller");
+	(void)welcomed(&s, 0, 1, 0);
 	assert_int_equal(csession_type(&s, "abcdef", 6), 0);
 	sends(&s, 0, "abcdef");
-	csession_role(&s, false, 4); /* the gateway holds four, and dies with them */
+	assert_int_equal(role(&s, 1, 4), 0); /* the gateway holds four, and dies with them */
 	assert_int_equal(csession_type(&s, "g", 1), 0);
 	sends(&s, 6, "g");
-	welcomed(&s, 0, "controller");
+	(void)welcomed(&s, 0, 2, 1);
 	sends(&s, 0, "abcdefg");
 
 	/* Handed over with keys on their way, which come to nothing, and taken back behind what the other one typed. */
-	csession_role(&s, true, 3);
+	assert_int_equal(role(&s, 0, 3), 1);
 	assert_int_equal(csession_type(&s, "x", 1), -ENOSPC);
-	csession_role(&s, false, 9);
+	assert_int_equal(role(&s, 4, 9), 1);
+	assert_int_equal(s.turn, 4);
 	assert_int_equal(csession_type(&s, "z", 1), 0);
 	sends(&s, 9, "z");
 
+	/* Both before this client heard of the first. */
+	assert_int_equal(role(&s, 6, 12), 1);
+	assert_int_equal(s.queue.len, 0);
+	assert_int_equal(csession_type(&s, "y", 1), 0);
+	sends(&s, 12, "y");
+
 	/* Somebody else has it after a break: what waited is not for their line, nor for later. */
-	welcomed(&s, 9, "viewer");
-	csession_role(&s, false, 12);
+	assert_int_equal(welcomed(&s, 12, 0, 6).dropped, 1);
+	assert_int_equal(role(&s, 8, 12), 1);
 	assert_int_equal(csession_type(&s, "ls", 2), 0);
 	sends(&s, 12, "ls");
+
+	/* Somebody else had it during a break, and typed as much as waits here: the offsets alone would not tell. */
+	assert_true(welcomed(&s, 13, 10, 9).astray);
+	assert_int_equal(s.queue.len, 0);
 	csession_finish(&s);
 }
 

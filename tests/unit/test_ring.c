@@ -163,6 +163,8 @@ static void taken_over(void **state)
 	assert_int_equal(open_ring(&r, &c, false), 0);
 	epoch = ring_epoch(&r);
 	ring_set_size(&r, size);
+	assert_true(ring_turns(&r).now == 0 && ring_turns(&r).typed == 0);
+	ring_set_turns(&r, (struct ring_turns){ .now = UINT32_MAX, .typed = 7 });
 	assert_int_equal(ring_write(&r, c.near, "hello", 5), 5);
 	memset(text, 'a', sizeof(text));
 	memcpy(text, "\033[?2004h\033[1;31m", 15);
@@ -180,6 +182,7 @@ static void taken_over(void **state)
 	size = ring_size(&next);
 	assert_int_equal(size.cols, 132);
 	assert_int_equal(size.ypix, 800);
+	assert_true(ring_turns(&next).now == UINT32_MAX && ring_turns(&next).typed == 7);
 	modes_init(&want);
 	for (uint64_t o = 0; o < ring_start(&next); o++)
 		modes_feed(&want, &text[o % sizeof(text)], 1);
@@ -192,6 +195,7 @@ static void taken_over(void **state)
 	assert_true(ring_epoch(&next) != epoch);
 	assert_int_equal(ring_end(&next), 0);
 	assert_int_equal(ring_size(&next).cols, 0);
+	assert_int_equal(ring_turns(&next).now, 0);
 	ring_close(&next);
 	test_console_close(&c);
 }

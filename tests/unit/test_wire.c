@@ -83,6 +83,7 @@ static void check_c2s(const struct wire_msg *m, const json_t *f)
 		uint8_t *want = bytes_of(text(f, "data"), &len);
 
 		assert_int_equal(m->input.offset, u64(f, "in_offset"));
+		assert_int_equal(m->input.turn, number(f, "turn"));
 		assert_int_equal(m->input.len, len);
 		assert_memory_equal(m->input.data, want, len);
 		free(want);

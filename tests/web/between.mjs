@@ -128,7 +128,7 @@ export class Between {
 		const to_far = (data) => far.readyState === WebSocket.OPEN ? far.send(data) : waiting.push(data);
 		far.on("open", () => waiting.splice(0).forEach((data) => far.send(data)));
 		const up = {}, down = {};
-		near.on("message", (data) => this.#change(up, data, INPUT, 9, this.up).forEach(to_far));
+		near.on("message", (data) => this.#change(up, data, INPUT, 13, this.up).forEach(to_far));
 		far.on("message", (data) => this.#change(down, data, OUTPUT, 10, this.down).forEach((changed) => near.send(changed)));
 		for (const [a, b] of [[near, far], [far, near]]) {
 			a.on("error", () => b.terminate());

@@ -69,7 +69,7 @@ function with_u64(type, value, tail = []) {
 	return bytes;
 }
 const output = (offset, content, flags = 0) => with_u64(wire.OUTPUT, offset, [flags, ...content]);
-const welcome = (more) => json(wire.WELCOME, { epoch: EPOCH, out_offset: 0, in_offset: 0, role: "controller", ...more });
+const welcome = (more) => json(wire.WELCOME, { epoch: EPOCH, out_offset: 0, in_offset: 0, role: "controller", turn: 1, typed_turn: 0, ...more });
 const u64 = (message) => Number(new DataView(message.buffer, message.byteOffset).getBigUint64(1));
 
 function bench(more = {}) {
@@ -124,7 +124,7 @@ test("a break: the same stream again from the same byte, the same keys once more
 	b.last().say(welcome({ out_offset: 2, in_offset: 1 }));
 	const [input] = b.last().of_type(wire.INPUT);
 	assert.equal(u64(input), 1);
-	assert.equal(new TextDecoder().decode(input.subarray(9)), "s\r");
+	assert.equal(new TextDecoder().decode(input.subarray(13)), "s\r");
 });
 
 test("back-off: more than five attempts within 2 s, then seldom, and more seldom when nobody looks", async () => {
@@ -298,12 +298,12 @@ test("no PING while nobody looks", async () => {
 });
 
 test("a viewer neither types nor resizes; taking over is an action", async () => {
-	const b = await opened({}, { role: "viewer" });
+	const b = await opened({}, { role: "viewer", turn: 0 });
 	assert.equal(b.link.type(Uint8Array.of(65)), false);
 	b.link.resize({ cols: 10, rows: 10 });
 	b.link.take();
 	assert.deepEqual([wire.INPUT, wire.RESIZE, wire.ACTION].map((type) => b.last().of_type(type).length), [0, 0, 1]);
-	b.last().say(json(wire.EVENT, { type: "role", role: "controller", in_offset: 12 }));
+	b.last().say(json(wire.EVENT, { type: "role", role: "controller", in_offset: 12, turn: 2 }));
 	b.link.type(Uint8Array.of(65));
 	assert.equal(u64(b.last().of_type(wire.INPUT)[0]), 12);
 });

@@ -8,7 +8,8 @@ import { FLAG_GAP, FLAG_PREAMBLE, FLAG_REPLAY, INPUT_MAX, WireError } from "../.
 const bytes = (text) => new TextEncoder().encode(text);
 const text = (part) => part && new TextDecoder().decode(part.bytes);
 const EPOCH = "00000000000000aa", OTHER = "00000000000000bb";
-const welcome = (more) => ({ epoch: EPOCH, out_offset: 0, in_offset: 0, role: "controller", ...more });
+const welcome = (more) => ({ epoch: EPOCH, out_offset: 0, in_offset: 0, role: "controller", turn: 1, typed_turn: 0, ...more });
+const role = (turn, in_offset) => ({ type: "role", role: turn ? "controller" : "viewer", in_offset, turn });
 const out = (offset, content, flags = 0) => ({ offset, flags, bytes: bytes(content) });
 
 function attached(more) {
@@ -86,7 +87,7 @@ test("what was typed before the first WELCOME goes to the offset it names", () =
 	const session = new Session("vm.console");
 	session.type(bytes("early"), QUEUE_MAX);
 	session.welcome(welcome({ in_offset: 57 }));
-	assert.deepEqual(session.next_input(), { offset: 57, bytes: bytes("early") });
+	assert.deepEqual(session.next_input(), { offset: 57, turn: 1, bytes: bytes("early") });
 });
 
 test("a console that is opened while one waits: what was typed stays typed", () => {
@@ -95,7 +96,7 @@ test("a console that is opened while one waits: what was typed stays typed", () 
 	session.type(bytes("early"), QUEUE_MAX);
 	session.next_input();
 	assert.deepEqual(session.welcome(welcome({ in_offset: 3 })), { first: false, fresh: false, lost: 0, dropped: 0, astray: false });
-	assert.deepEqual(session.next_input(), { offset: 3, bytes: bytes("ly") });
+	assert.deepEqual(session.next_input(), { offset: 3, turn: 1, bytes: bytes("ly") });
 });
 
 test("unacknowledged input goes again from where the server wants it", () => {
@@ -105,7 +106,7 @@ test("unacknowledged input goes again from where the server wants it", () => {
 	assert.equal(session.next_input(), null);
 	session.on_inack(2);
 	session.welcome(welcome({ in_offset: 4 }));
-	assert.deepEqual(session.next_input(), { offset: 4, bytes: bytes("ef") });
+	assert.deepEqual(session.next_input(), { offset: 4, turn: 1, bytes: bytes("ef") });
 	session.on_inack(6);
 	assert.equal(session.unacknowledged, 0);
 });
@@ -117,37 +118,37 @@ test("somebody else has typed meanwhile: rather lost than twice", () => {
 	session.welcome(welcome({ in_offset: 90 }));
 	assert.equal(session.next_input(), null);
 	session.type(bytes("z"), QUEUE_MAX);
-	assert.deepEqual(session.next_input(), { offset: 90, bytes: bytes("z") });
+	assert.deepEqual(session.next_input(), { offset: 90, turn: 1, bytes: bytes("z") });
 });
 
 test("becoming the one who types again begins where the other stopped", () => {
 	const session = attached();
-	session.on_role("viewer");
-	session.on_role("controller", 33);
+	session.on_role(role(0, 30));
+	session.on_role(role(3, 33));
 	session.type(bytes("x"), QUEUE_MAX);
-	assert.deepEqual(session.next_input(), { offset: 33, bytes: bytes("x") });
+	assert.deepEqual(session.next_input(), { offset: 33, turn: 3, bytes: bytes("x") });
 });
 
 test("who types and is told so again has typed no less: what the machine has is said by INACK only", () => {
 	const session = attached();
 	session.type(bytes("abcdef"), QUEUE_MAX);
 	session.next_input();
-	session.on_role("controller", 4); /* the server holds four, and dies with them */
+	assert.equal(session.on_role(role(1, 4)), false); /* the server holds four, and dies with them */
 	assert.equal(session.unacknowledged, 6);
 	session.type(bytes("g"), QUEUE_MAX);
-	assert.deepEqual(session.next_input(), { offset: 6, bytes: bytes("g") });
+	assert.deepEqual(session.next_input(), { offset: 6, turn: 1, bytes: bytes("g") });
 	session.welcome(welcome({ in_offset: 0 }));
-	assert.deepEqual(session.next_input(), { offset: 0, bytes: bytes("abcdefg") });
+	assert.deepEqual(session.next_input(), { offset: 0, turn: 1, bytes: bytes("abcdefg") });
 });
 
 test("what waited when somebody else began to type is not typed into their line, nor later", () => {
 	const session = attached();
 	session.type(bytes("rm -r x"), QUEUE_MAX);
-	assert.equal(session.welcome(welcome({ in_offset: 3, role: "viewer" })).dropped, 7);
-	session.on_role("controller", 5);
+	assert.equal(session.welcome(welcome({ in_offset: 3, role: "viewer", turn: 0 })).dropped, 7);
+	session.on_role(role(2, 5));
 	assert.equal(session.next_input(), null);
 	session.type(bytes("ls"), QUEUE_MAX);
-	assert.deepEqual(session.next_input(), { offset: 5, bytes: bytes("ls") });
+	assert.deepEqual(session.next_input(), { offset: 5, turn: 2, bytes: bytes("ls") });
 });
 
 test("handed over with keys on their way, and taken back before the server had more", () => {
@@ -155,10 +156,31 @@ test("handed over with keys on their way, and taken back before the server had m
 	session.type(bytes("abc"), QUEUE_MAX);
 	session.next_input();
 	session.on_inack(1);
-	session.on_role("viewer", 1);
-	session.on_role("controller", 1);
+	session.on_role(role(0, 1));
+	session.on_role(role(3, 1));
 	session.type(bytes("z"), QUEUE_MAX);
-	assert.deepEqual(session.next_input(), { offset: 1, bytes: bytes("z") });
+	assert.deepEqual(session.next_input(), { offset: 1, turn: 3, bytes: bytes("z") });
+});
+
+test("handed over and taken back before this page heard of the first: what was on its way is forgotten", () => {
+	const session = attached();
+	session.type(bytes("abc"), QUEUE_MAX);
+	session.next_input();
+	assert.equal(session.on_role(role(3, 2)), true);
+	assert.equal(session.unacknowledged, 0);
+	session.type(bytes("z"), QUEUE_MAX);
+	assert.deepEqual(session.next_input(), { offset: 2, turn: 3, bytes: bytes("z") });
+});
+
+test("after a break: sent again in the new turn, unless somebody else has typed, though it be as much as waits here", () => {
+	const session = attached();
+	session.type(bytes("abc"), QUEUE_MAX);
+	assert.equal(session.welcome(welcome({ in_offset: 1, turn: 3, typed_turn: 1 })).dropped, 0);
+	assert.deepEqual(session.next_input(), { offset: 1, turn: 3, bytes: bytes("bc") });
+	const { dropped, astray } = session.welcome(welcome({ in_offset: 2, turn: 5, typed_turn: 4 }));
+	assert.deepEqual([dropped, astray], [2, true]);
+	assert.equal(session.next_input(), null);
+	assert.equal(session.turn, 5);
 });
 
 test("no more is in flight than the server takes; a full queue takes nothing", () => {
@@ -201,5 +223,5 @@ test("a reload goes on from the saved offset with the keys that were waiting", (
 	assert.equal(next.hello("t", {}).out_offset, 4);
 	next.welcome(welcome({ out_offset: 4, in_offset: 1 }));
 	assert.equal(text(next.output(out(4, "ef", FLAG_REPLAY))), "ef");
-	assert.deepEqual(next.next_input(), { offset: 1, bytes: bytes("s\r") });
+	assert.deepEqual(next.next_input(), { offset: 1, turn: 1, bytes: bytes("s\r") });
 });

@@ -15,7 +15,7 @@ const out_of_reach = (fields) => [fields.offset, fields.in_offset, fields.clock]
 
 const encoders = {
 	HELLO: (f) => wire.encode_hello(f.json),
-	INPUT: (f) => wire.encode_input(Number(f.in_offset), from_hex(f.data)),
+	INPUT: (f) => wire.encode_input(Number(f.in_offset), f.turn, from_hex(f.data)),
 	RESIZE: (f) => wire.encode_resize(f),
 	CREDIT: (f) => wire.encode_credit(Number(f.offset)),
 	PING: (f) => wire.encode_ping(Number(f.clock)),
@@ -72,9 +72,9 @@ for (const { name, hex, why } of of("s2c", false))
 
 test("limits hold on the way out", () => {
 	assert.throws(() => wire.encode_hello({ ticket: "x".repeat(wire.HELLO_MAX) }), wire.WireError);
-	assert.throws(() => wire.encode_input(0, new Uint8Array(wire.INPUT_MAX + 1)), wire.WireError);
-	assert.throws(() => wire.encode_input(0, new Uint8Array(0)), wire.WireError);
-	assert.equal(wire.encode_input(0, new Uint8Array(wire.INPUT_MAX)).length, wire.UP_MAX);
+	assert.throws(() => wire.encode_input(0, 1, new Uint8Array(wire.INPUT_MAX + 1)), wire.WireError);
+	assert.throws(() => wire.encode_input(0, 1, new Uint8Array(0)), wire.WireError);
+	assert.equal(wire.encode_input(0, 1, new Uint8Array(wire.INPUT_MAX)).length, wire.UP_MAX);
 	assert.throws(() => wire.encode_credit(-1), wire.WireError);
 	assert.throws(() => wire.decode(new Uint8Array(wire.DOWN_MAX + 1).fill(wire.OUTPUT)), wire.WireError);
 });
