@@ -38,8 +38,8 @@ OUTGOING := base/httpc.c
 NETSETUP := netsetup/caller.c netsetup/cgroup.c netsetup/config.c netsetup/ends.c netsetup/net.c netsetup/nft.c \
             netsetup/nl.c netsetup/ops.c netsetup/plan.c netsetup/privs.c netsetup/request.c netsetup/slot.c \
             netsetup/spawn.c netsetup/subnet.c netsetup/sysctl.c netsetup/tap.c netsetup/undertaker.c
-HV       := hv/bootwatch.c hv/change.c hv/ch.c hv/ch_api.c hv/ch_vsock.c hv/cmdline.c hv/confidential.c hv/frames.c hv/helper.c hv/hv.c hv/image.c hv/image_key.c hv/image_list.c hv/landlock.c hv/local.c \
-            hv/plan.c hv/probe.c hv/qemu.c hv/qemu_plug.c hv/qemu_snp.c hv/qmp.c hv/spec.c hv/standby.c hv/sync.c hv/template.c hv/tsc.c hv/vm.c
+HV       := hv/bootwatch.c hv/change.c hv/ch.c hv/ch_api.c hv/ch_vsock.c hv/cmdline.c hv/confidential.c hv/frames.c hv/helper.c hv/hv.c hv/image.c hv/image_key.c hv/image_list.c hv/landlock.c hv/local.c hv/memory.c \
+            hv/plan.c hv/probe.c hv/qemu.c hv/qemu_plug.c hv/qemu_snp.c hv/qmp.c hv/spec.c hv/standby.c hv/sync.c hv/template.c hv/tsc.c hv/turn.c hv/vm.c
 AUTH     := auth/access.c auth/audit.c auth/db.c auth/demo.c auth/disk.c auth/email.c auth/hypha.c auth/identity.c auth/invite.c \
             auth/jwt.c auth/keyset.c auth/oidc.c auth/oidc_device.c auth/oidc_meta.c auth/prefs.c auth/proxy.c auth/recording.c auth/rule_csv.c \
             auth/rule_json.c auth/rulebook.c auth/rules.c auth/secret.c auth/session.c auth/setup.c auth/share.c auth/signin.c auth/store.c \
@@ -57,7 +57,7 @@ LAUNCH   := hv/confidential.c hv/image.c hv/image_key.c hv/image_list.c hv/plan.
 KCONFIG  := hv/kconfig.c
 HOST     := hv/host/check.c hv/host/live.c hv/host/record.c
 CTL      := gateway/ctl/attach.c gateway/ctl/cmd_attach.c gateway/ctl/cmd_exec.c gateway/ctl/csession.c gateway/ctl/exec.c gateway/ctl/frames.c \
-            gateway/ctl/pick.c gateway/ctl/pieces.c gateway/ctl/ws.c gateway/ctl/cmd_audit.c gateway/ctl/cmd_config_check.c gateway/ctl/cmd_host_check.c gateway/ctl/cmd_login.c \
+            gateway/ctl/pick.c gateway/ctl/pieces.c gateway/ctl/ws.c gateway/ctl/cmd_audit.c gateway/ctl/cmd_config_check.c gateway/ctl/cmd_host_check.c gateway/ctl/cmd_host_show.c gateway/ctl/cmd_login.c \
             gateway/ctl/cmd_cp.c gateway/ctl/cmd_image.c gateway/ctl/child.c gateway/ctl/cmd_image_build.c gateway/ctl/cmd_image_check_kernel.c gateway/ctl/cmd_image_delete.c gateway/ctl/cmd_image_import.c gateway/ctl/cmd_image_verify.c gateway/ctl/cmd_recording.c gateway/ctl/cmd_secret.c gateway/ctl/cmd_setup.c gateway/ctl/cp.c gateway/ctl/cmd_snp_fetch.c gateway/ctl/cmd_snp_id_block.c \
             gateway/ctl/cmd_snp_measure.c gateway/ctl/cmd_snp_launch.c gateway/ctl/cmd_snp_owner_key.c gateway/ctl/evidence.c \
             gateway/ctl/owner_key.c gateway/ctl/sealed.c \

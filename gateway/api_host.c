@@ -51,6 +51,14 @@ static json_t *confidential_json(struct machines *ms)
 	return json_pack("{s:b, s:o}", "able", r == 0, "why", why_json(r, &e));
 }
 
+static json_t *starts_json(struct machines *ms)
+{
+	struct hv_turns t;
+
+	machines_turns(ms, &t);
+	return json_pack("{s:i, s:i, s:i}", "at_once", (int)t.at_once, "under_way", (int)t.under_way, "waiting", (int)t.waiting);
+}
+
 void api_host_get(struct http_call *call)
 {
 	const struct api *api = call->app;
@@ -62,11 +70,12 @@ void api_host_get(struct http_call *call)
 		preview = json_sprintf("%s://{vm}-{port}.%s/", strncmp(settings_base_url(api->settings), "https:", 6) == 0 ? "https" : "http", domain);
 	machines_host(api->machines, &h);
 	http_json(call->resp, 200,
-		  json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:o, s:o, s:o}", "driver", h.driver ? h.driver : "", "driver_why",
+		  json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:o, s:o, s:o, s:o, s:o}", "driver", h.driver ? h.driver : "", "driver_why",
 			    h.driver_why ? h.driver_why : "", "accel", h.accel ? h.accel : "",
 			    "accel_reason", h.accel_reason ? h.accel_reason : "", "missing", h.missing ? h.missing : "", "uplink",
 			    h.uplink ? h.uplink : "", "online", h.online, "share_open", (int)api->settings->share_open,
-			    "preview", preview, "drivers", drivers_json(api->machines), "confidential", confidential_json(api->machines)));
+			    "preview", preview, "drivers", drivers_json(api->machines), "confidential", confidential_json(api->machines),
+			    "starts", starts_json(api->machines), "pool", machines_pool_json(api->machines)));
 }
 
 /* Few, and each of them somebody's choice: one page. */

@@ -385,8 +385,9 @@ void api_capacity(struct http_call *call)
 		cpus += (uint32_t)json_integer_value(json_object_get(json, "cpus"));
 		json_decref(json);
 	}
-	http_json(call->resp, 200, json_pack("{s:i, s:i, s:I, s:I, s:I, s:i, s:i}", "slots_used", (int)host.slots_used, "slots_max",
+	http_json(call->resp, 200, json_pack("{s:i, s:i, s:I, s:I, s:I, s:I, s:i, s:i}", "slots_used", (int)host.slots_used, "slots_max",
 					     (int)host.slots_max, "machines", (json_int_t)machines, "memory", (json_int_t)memory,
+					     "memory_used", (json_int_t)host.pss_bytes,
 					     "memory_host", (json_int_t)sysconf(_SC_PHYS_PAGES) * (json_int_t)sysconf(_SC_PAGESIZE), "cpus",
 					     (int)cpus, "cpus_host", (int)sysconf(_SC_NPROCESSORS_ONLN)));
 }

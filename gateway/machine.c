@@ -149,6 +149,11 @@ void machines_host(const struct machines *ms, struct hv_host *out)
 	hv_host(ms->hv, out);
 }
 
+void machines_turns(const struct machines *ms, struct hv_turns *out)
+{
+	hv_turns(ms->hv, out);
+}
+
 json_t *machines_images(const struct machines *ms)
 {
 	return hv_images(ms->hv);

@@ -214,6 +214,12 @@ int machine_shell_open(struct machine *m, const struct shell_wish *wish, struct 
 /** machines_pool() - of the machines that are kept ready */
 void machines_pool(const struct machines *ms, struct pool_state *out);
 
+/** machines_pool_json() - the same for people, by kind: "pool" of GET /host in docs/protocol.md. Return: new reference, or NULL without memory */
+json_t *machines_pool_json(const struct machines *ms);
+
+/** machines_turns() - as hv_turns() */
+void machines_turns(const struct machines *ms, struct hv_turns *out);
+
 /** machines_metrics() - append Prometheus lines */
 struct buf;
 void machines_metrics(const struct machines *ms, struct buf *out);

@@ -91,6 +91,12 @@ static void on_state(void *arg, struct hv_vm *vm)
 		loop_defer(ms->loop, &m->gone, machine_run_gone);
 }
 
+static void on_waiting(void *arg, struct hv_vm *vm)
+{
+	(void)arg;
+	machine_notify(hv_vm_owner(vm));
+}
+
 static void on_console(void *arg, struct hv_vm *vm, const struct hv_console *c)
 {
 	struct machine *m = hv_vm_owner(vm);
@@ -155,5 +161,5 @@ static void on_resized(void *arg, struct hv_vm *vm, const char *why)
 }
 
 const struct hv_hooks machines_hv_hooks = {
-	.on_saved = machine_on_saved, .on_prepare = machine_on_prepare, .on_disks = machine_on_disks, .on_plugged = machine_on_plugged, .on_plug_dir = machine_on_plug_dir, .on_resized = on_resized, .on_state = on_state, .on_console = on_console, .on_agent = machine_on_agent, .on_exit = on_exit_hook, .on_online = on_online, .on_offline = on_offline,
+	.on_saved = machine_on_saved, .on_prepare = machine_on_prepare, .on_disks = machine_on_disks, .on_plugged = machine_on_plugged, .on_plug_dir = machine_on_plug_dir, .on_resized = on_resized, .on_state = on_state, .on_waiting = on_waiting, .on_console = on_console, .on_agent = machine_on_agent, .on_exit = on_exit_hook, .on_online = on_online, .on_offline = on_offline,
 };

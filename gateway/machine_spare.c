@@ -75,7 +75,16 @@ static enum hv_template_state template_of(void *arg, const struct vm_spec *spec,
 	return hv_template(ms->hv, spec, make);
 }
 
-const struct pool_hooks machines_pool_hooks = { .count = count_spares, .make = make_spare, .drop = drop_spare, .template = template_of };
+static bool crowded(void *arg)
+{
+	const struct machines *ms = arg;
+	struct hv_turns t;
+
+	hv_turns(ms->hv, &t);
+	return t.waiting > 0 || t.under_way >= t.at_once;
+}
+
+const struct pool_hooks machines_pool_hooks = { .count = count_spares, .make = make_spare, .drop = drop_spare, .template = template_of, .crowded = crowded };
 
 static void run_spare_gone(struct loop_task *task)
 {
@@ -190,6 +199,41 @@ void machine_reveal(struct machine *m)
 	machine_tell_stream(m, m->console);
 	name_spare(m);
 	machine_notify(m);
+}
+
+struct kinds {
+	const struct machines *ms;
+	json_t *list;
+};
+
+static void add_kind(void *arg, const struct pool_kind_state *k)
+{
+	struct kinds *all = arg;
+	uint64_t bytes = 0;
+
+	for (const struct machine *m = all->ms->spares; m; m = m->next) {
+		struct hv_view view;
+
+		if (strcmp(m->kind, k->kind) != 0)
+			continue;
+		hv_vm_view(m->vm, &view);
+		bytes += view.pss_bytes;
+	}
+	(void)json_array_append_new(all->list, json_pack("{s:s, s:i, s:I, s:s, s:i, s:i, s:i, s:I}", "image", k->spec->image, "cpus", (int)k->spec->cpus,
+							 "memory", (json_int_t)k->spec->memory_bytes, "network", vm_net_name(k->spec->net),
+							 "ready", (int)k->ready, "making", (int)k->making, "wanted", (int)k->wanted,
+							 "memory_used", (json_int_t)bytes));
+}
+
+json_t *machines_pool_json(const struct machines *ms)
+{
+	struct kinds all = { .ms = ms, .list = json_array() };
+	struct pool_state p;
+
+	pool_each(ms->pool, add_kind, &all);
+	pool_state(ms->pool, &p);
+	return json_pack("{s:b, s:I, s:I, s:I, s:o}", "low_memory", p.low, "taken", (json_int_t)p.taken, "missed", (json_int_t)p.missed, "failed",
+			 (json_int_t)p.failed, "kinds", all.list);
 }
 
 void machines_pool(const struct machines *ms, struct pool_state *out)

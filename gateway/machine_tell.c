@@ -76,6 +76,17 @@ static json_t *plugs_json(const struct machine *m)
 	return list;
 }
 
+/* It is placed, but has not begun: null when it has, or need not wait. */
+static json_t *waiting_json(const struct hv_view *v)
+{
+	return v->before < 0 ? json_null() : json_pack("{s:i}", "before", v->before);
+}
+
+static json_t *bytes_or_null(uint64_t bytes)
+{
+	return bytes ? json_integer((json_int_t)bytes) : json_null();
+}
+
 json_t *machine_json(const struct machine *m)
 {
 	struct hv_view v;
@@ -83,7 +94,7 @@ json_t *machine_json(const struct machine *m)
 
 	hv_vm_view(m->vm, &v);
 	time_text(m->created_s, created);
-	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:I, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:I, s:o, s:I, s:o}", "id",
+	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:I, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:I, s:o, s:I, s:o, s:o, s:o}", "id",
 			 m->id_text, "name", m->spec.name, "image", m->spec.image, "cpus", (int)m->spec.cpus, "memory",
 			 (json_int_t)m->spec.memory_bytes, "network", vm_net_name(m->spec.net), "state", hv_state_name(v.state), "state_ms",
 			 (json_int_t)(loop_now_ms() - v.state_since_ms), "reason", text_or_null(v.reason), "driver",
@@ -92,7 +103,8 @@ json_t *machine_json(const struct machine *m)
 			 "agent", agent_word(m), "resize", resize_json(m), "streams", streams_json(m), "confidential", vm_confidential_name(m->spec.confidential), "recipe",
 			 text_or_null(setup_recipe(m->setup)), "setup", setup_json(m->setup, false), "health", health_json(health_of(m)),
 			 "disk", (json_int_t)m->spec.overlay_bytes, "home",
-			 text_or_null(m->spec.home), "data", (json_int_t)m->spec.data_bytes, "disks", plugs_json(m));
+			 text_or_null(m->spec.home), "data", (json_int_t)m->spec.data_bytes, "disks", plugs_json(m),
+			 "waiting", waiting_json(&v), "memory_used", bytes_or_null(v.pss_bytes));
 }
 
 static void agent_metrics(const struct machines *ms, struct buf *out)
@@ -134,6 +146,37 @@ static void health_lines(const struct machines *ms, struct buf *out)
 		}
 	}
 	(void)buf_printf(out, "# TYPE terrarium_machines_without_lines gauge\nterrarium_machines_without_lines %u\n", left_out);
+}
+
+/* What the host gives for them: in all, and to each of the first that are known. */
+static void memory_lines(const struct machines *ms, uint64_t all, struct buf *out)
+{
+	unsigned n = 0;
+
+	(void)buf_printf(out,
+			 "# TYPE terrarium_machines_memory_pss_bytes gauge\nterrarium_machines_memory_pss_bytes %llu\n"
+			 "# TYPE terrarium_machine_memory_pss_bytes gauge\n", (unsigned long long)all);
+	for (const struct machine *m = ms->first; m && n < HEALTH_METRICS_MAX; m = m->next) {
+		struct hv_view v;
+
+		hv_vm_view(m->vm, &v);
+		if (v.pss_bytes == 0)
+			continue;
+		n++;
+		(void)buf_printf(out, "terrarium_machine_memory_pss_bytes{machine=\"%s\"} %llu\n", m->id_text, (unsigned long long)v.pss_bytes);
+	}
+}
+
+static void turn_metrics(const struct machines *ms, struct buf *out)
+{
+	struct hv_turns t;
+
+	hv_turns(ms->hv, &t);
+	(void)buf_printf(out,
+			 "# TYPE terrarium_starts gauge\nterrarium_starts{state=\"under_way\"} %u\nterrarium_starts{state=\"waiting\"} %u\n"
+			 "# TYPE terrarium_starts_at_once gauge\nterrarium_starts_at_once %u\n"
+			 "# TYPE terrarium_starts_overdue_total counter\nterrarium_starts_overdue_total %llu\n",
+			 t.under_way, t.waiting, t.at_once, (unsigned long long)t.overdue);
 }
 
 /* As far as the drivers count: Cloud Hypervisor does. */
@@ -195,5 +238,7 @@ void machines_metrics(const struct machines *ms, struct buf *out)
 			 host.slots_used, host.slots_max);
 	guest_metrics(ms, out);
 	health_lines(ms, out);
+	memory_lines(ms, host.pss_bytes, out);
+	turn_metrics(ms, out);
 	pool_metrics(ms, out);
 }

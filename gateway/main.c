@@ -255,6 +255,7 @@ static int make_machines(struct gateway *g, struct err *e)
 			.accel = s->accel, .state_dir = s->state_dir, .local_command = s->local_command,
 			.local_console = s->local_console, .local_agent = s->local_agent, .ring_bytes = (uint32_t)s->ring_size,
 			.boot_deadline_ms = s->boot_deadline, .stop_deadline_ms = s->stop_deadline,
+			.starts_at_once = (unsigned)s->starts_at_once, .start_wait_ms = s->start_wait,
 			.templates = s->templates },
 		.pool = { .min = (unsigned)s->pool_min, .max = s->templates ? (unsigned)s->pool_max : 0, .reserve_bytes = s->pool_reserve },
 		.disks = g->disks, .ring_dir = ring_dir, .standby_dir = standby_dir, .shells_max = (uint32_t)s->shells_per_machine, .on_event = on_machine, .arg = g,

@@ -139,7 +139,7 @@ static void fill(struct pool *p, struct kind *k)
 
 	if (n.ready > want || (p->low && n.ready > 0 && !has_room(p)))
 		p->hooks->drop(p->arg, k->text);
-	while (n.ready + n.making < want && all_making(p) < AT_ONCE && loop_now_ms() >= k->retry_ms && has_room(p)) {
+	while (n.ready + n.making < want && all_making(p) < AT_ONCE && loop_now_ms() >= k->retry_ms && !p->hooks->crowded(p->arg) && has_room(p)) {
 		/* Who has just asked for the first one boots, and what he boots makes the template: not beside him. */
 		if (p->hooks->template(p->arg, &k->spec, loop_now_ms() - k->wanted_ms > FIRST_MS) != HV_TEMPLATE_READY)
 			return;
@@ -267,5 +267,16 @@ void pool_state(struct pool *p, struct pool_state *out)
 		out->ready += n.ready;
 		out->making += n.making;
 		out->wanted += target(p, &p->kind[i]);
+	}
+}
+
+void pool_each(const struct pool *p, void (*one)(void *arg, const struct pool_kind_state *k), void *arg)
+{
+	for (size_t i = 0; i < p->nkinds; i++) {
+		const struct kind *k = &p->kind[i];
+		struct pool_count n = p->hooks->count(p->arg, k->text);
+		const struct pool_kind_state st = { .spec = &k->spec, .kind = k->text, .ready = n.ready, .making = n.making, .wanted = target(p, k) };
+
+		one(arg, &st);
 	}
 }

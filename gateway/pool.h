@@ -27,12 +27,14 @@ struct pool_count {
  * @make:  begin to make one. Return: 0 or negative
  * @drop:  end one of them, if there is one that is ready
  * @template: as hv_template()
+ * @crowded: those who want a machine now wait for their turn: none is made beside them
  */
 struct pool_hooks {
 	struct pool_count (*count)(void *arg, const char *kind);
 	int (*make)(void *arg, const struct vm_spec *spec, const char *kind);
 	void (*drop)(void *arg, const char *kind);
 	enum hv_template_state (*template)(void *arg, const struct vm_spec *spec, bool make);
+	bool (*crowded)(void *arg);
 };
 
 /**
@@ -68,5 +70,15 @@ struct pool_state {
 /** pool_taken() - one was handed out (@ready), or had to be made */
 void pool_taken(struct pool *p, bool ready);
 void pool_state(struct pool *p, struct pool_state *out);
+
+/** struct pool_kind_state - of one kind; borrowed as long as the call that it is told by */
+struct pool_kind_state {
+	const struct vm_spec *spec;
+	const char *kind;
+	unsigned ready, making, wanted;
+};
+
+/** pool_each() - the kinds that were wanted lately, each with @one */
+void pool_each(const struct pool *p, void (*one)(void *arg, const struct pool_kind_state *k), void *arg);
 
 #endif

@@ -45,6 +45,8 @@ static const struct conf_key keys[] = {
 	KEY(pool_min, CONF_INT, 0, 1000, "0", "machines kept ready of each kind that was wanted within the last hour; with templates = yes"),
 	KEY(pool_max, CONF_INT, 0, 1000, "0", "machines kept ready of each kind at most, as many as were wanted in the last minutes; 0: none"),
 	KEY(pool_reserve, CONF_BYTES, 0, 0x4000000000000, "0", "memory of the host that machines kept ready leave free; 0: an eighth of it"),
+	KEY(starts_at_once, CONF_INT, 0, 1000, "0", "machines that are on their way to a prompt at once, the others wait for their turn; 0: two for each processor, four at least"),
+	KEY(start_wait, CONF_MS, 1000, 86400000, "10m", "time that a machine waits for its turn to start"),
 	KEY(stop_deadline, CONF_MS, 100, 3600000, "10s", "time for each step of stopping a machine"),
 	KEY(per_person, CONF_INT, 1, 1000, "1", "machines that one person may have"),
 	KEY(identity, CONF_STR, 0, 0, "auto", "auto: the [identity ...] sections, or demo without any; demo: one-time links, loopback only"),

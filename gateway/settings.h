@@ -51,8 +51,8 @@ struct identity_settings {
 struct settings {
 	char listen[512], state_dir[256], helper_socket[104], driver[24], cloud_hypervisor_seccomp[8], cloud_hypervisor_landlock[8], snp_firmware[256], snp_kds[256], images[256], image_key[256], machine[16], accel[16], identity[16];
 	char demo_people[2048], hosts[1024], origins[1024], local_command[512], local_console[16], local_agent[24], log_level[16];
-	uint64_t ring_size, session_life, boot_deadline, stop_deadline;
-	int64_t per_person, max_connections, connections_per_address;
+	uint64_t ring_size, session_life, boot_deadline, stop_deadline, start_wait;
+	int64_t per_person, starts_at_once, max_connections, connections_per_address;
 
 	char control_socket[104], bootstrap_admins[1024], allow_file[256], subject_binding[16], on_removal[16], quota_networks[64], quota_images[128];
 	char smtp_url[256], smtp_from[256], smtp_user[128], smtp_password_file[256], smtp_ca_file[256];

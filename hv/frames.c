@@ -21,6 +21,7 @@ static const size_t reply_size[NETD_OP_COUNT] = {
 	[NETD_ADOPT] = sizeof(struct netd_adopt_reply),
 	[NETD_CONNECT] = sizeof(struct netd_head),
 	[NETD_VM_LIMITS] = sizeof(struct netd_head),
+	[NETD_MEMORY] = sizeof(struct netd_head),
 };
 
 static bool is_text(const char *s, size_t size)
@@ -114,7 +115,7 @@ static int check_body(const union helper_frame *f, unsigned op, size_t nfds, str
 		good = is_info(info);
 	if (good && (op == NETD_VM_SPAWN || op == NETD_ADOPT))
 		want = fds_of(info);
-	if (op == NETD_CONNECT)
+	if (op == NETD_CONNECT || op == NETD_MEMORY)
 		want = 1;
 	if (!good || nfds != want)
 		return err_set(e, -EPROTO, "the helper's answer to request %u is malformed (%zu descriptors)", op, nfds);

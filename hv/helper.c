@@ -518,6 +518,16 @@ void helper_limits(struct helper *h, struct helper_call *c, uint32_t slot, uint6
 	submit(h, c);
 }
 
+void helper_memory(struct helper *h, struct helper_call *c, uint32_t slot)
+{
+	struct netd_memory *f = begin(h, c, NETD_MEMORY, sizeof(*f));
+
+	if (!f)
+		return;
+	f->slot = slot;
+	submit(h, c);
+}
+
 void helper_cancel(struct helper *h, struct helper_call *c)
 {
 	if (!c->pending)

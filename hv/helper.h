@@ -95,6 +95,9 @@ void helper_adopt(struct helper *h, struct helper_call *c, uint32_t slot, const 
 /** helper_connect() - the result's one FD leads to the process's own socket */
 void helper_connect(struct helper *h, struct helper_call *c, uint32_t slot);
 
+/** helper_memory() - the result's one FD is the kernel's count of what runs in @slot, to be read (netsetup/proto.h) */
+void helper_memory(struct helper *h, struct helper_call *c, uint32_t slot);
+
 /** helper_limits() - other limits for what runs in @slot; 0 leaves one as it is */
 void helper_limits(struct helper *h, struct helper_call *c, uint32_t slot, uint64_t memory_max, uint32_t cpu_percent);
 

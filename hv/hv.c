@@ -31,10 +31,13 @@ static const struct hv_limits presets = {
 	.probe_wait_ms = 3000, /* then starting without KVM is better than waiting on */
 	.resets_ms = 60000,
 	.resets_gap_ms = 500,
+	.memory_ms = 30000,
+	.memory_gap_ms = 250,
 	.resets = 10,
 };
 #define BOOT_MS 60000 /* 2 s on an idle host, 12 s on a loaded one */
 #define STOP_MS 8000
+#define TURN_MS 600000 /* a hundred cold boots, two at a time, of 12 s each */
 #define LANDLOCK_ABI_MIN 3 /* Cloud Hypervisor ends with an error where there is less */
 
 static const char *const state_names[] = {
@@ -213,8 +216,10 @@ void hv_host(const struct hv *hv, struct hv_host *out)
 	};
 	if (hv->driver->has_guest)
 		out->accel = hv->accel == HV_ACCEL_KVM ? "kvm" : hv->accel == HV_ACCEL_TCG ? "tcg" : "probing";
-	for (const struct hv_vm *vm = hv->first; vm; vm = vm->next)
+	for (const struct hv_vm *vm = hv->first; vm; vm = vm->next) {
 		out->slots_used += vm->has_slot;
+		out->pss_bytes += vm->pss_bytes;
+	}
 }
 
 void hv_set_accel(struct hv *hv, enum hv_accel accel, const char *reason)
@@ -339,6 +344,8 @@ static struct hv_limits limits_of(const struct hv_limits *own)
 	OWN(probe_wait_ms);
 	OWN(resets_ms);
 	OWN(resets_gap_ms);
+	OWN(memory_ms);
+	OWN(memory_gap_ms);
 	OWN(resets);
 #undef OWN
 	return l;
@@ -359,6 +366,9 @@ int hv_create(struct hv **out, struct loop *loop, const struct hv_config *c, con
 	hv->c = *c;
 	hv->c.boot_deadline_ms = c->boot_deadline_ms ? c->boot_deadline_ms : BOOT_MS;
 	hv->c.stop_deadline_ms = c->stop_deadline_ms ? c->stop_deadline_ms : STOP_MS;
+	hv->c.start_wait_ms = c->start_wait_ms ? c->start_wait_ms : TURN_MS;
+	turns_init(hv, c->starts_at_once);
+	gauge_init(hv);
 	hv->limits = limits_of(c->limits);
 	hv->hooks = *hooks;
 	hv->arg = arg;
@@ -401,6 +411,7 @@ struct hv *hv_destroy(struct hv *hv)
 	probe_finish(hv);
 	template_finish_all(hv);
 	helper_cancel(hv->helper, &hv->list);
+	gauge_finish(hv);
 	while (hv->first) {
 		struct hv_vm *vm = hv->first;
 
@@ -410,6 +421,7 @@ struct hv *hv_destroy(struct hv *hv)
 		free(vm);
 	}
 	helper_destroy(hv->helper);
+	turns_finish(hv); /* they went one by one */
 	confidential_host_finish(&hv->confidential);
 	(void)image_key_free(hv->image_key);
 	free(hv);
@@ -507,6 +519,7 @@ void hv_vm_view(const struct hv_vm *vm, struct hv_view *out)
 	*out = (struct hv_view){
 		.state = vm->state, .state_since_ms = vm->since_ms, .reason = vm->reason, .driver = d->name,
 		.accel = d->has_guest ? accels[vm->accel] : "", .can_resize = vm->can_resize, .cloned = vm->origin.begin == HV_BEGIN_CLONE, .wakes = vm->origin.begin == HV_BEGIN_WAKE,
+		.before = turn_before(vm), .pss_bytes = vm->pss_bytes,
 	};
 	if (!vm->has_slot)
 		return;

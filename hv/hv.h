@@ -71,6 +71,8 @@ struct hv_disk {
 
 /* All hooks get @arg of hv_create(). They may call any hv_ function except hv_destroy() and hv_vm_destroy(). */
 struct hv_hooks {
+	/* Optional: its place among those that wait for their turn to start has changed; at most once a second */
+	void (*on_waiting)(void *arg, struct hv_vm *vm);
 	/* The state changed; hv_vm_view() has the details. */
 	void (*on_state)(void *arg, struct hv_vm *vm);
 	/* A console to serve; comes before the first on_state(booting). Consumes the FDs. Until on_end or a newer console, the receiver drains it. */
@@ -129,6 +131,8 @@ enum hv_accel { HV_ACCEL_AUTO, HV_ACCEL_KVM, HV_ACCEL_TCG };
  * @ch_seccomp:  what Cloud Hypervisor does on a forbidden system call: "true" (end), "log" or "errno"; NULL = true
  * @ch_landlock: "auto": where the kernel has it; or "off"; NULL = auto
  * @templates: machines that can begin as clones of one that has booted do so
+ * @starts_at_once: so many machines are on their way to a prompt; the others wait for their turn. 0: as the processors can do
+ * @start_wait_ms: so long they wait; 0 = 10 min
  * @limits: shorter waits for tests; NULL = the presets
  */
 struct hv_config {
@@ -136,7 +140,8 @@ struct hv_config {
 		*local_agent;
 	const char *ch_seccomp, *ch_landlock;
 	uint32_t ring_bytes;
-	uint64_t boot_deadline_ms, stop_deadline_ms;
+	uint64_t boot_deadline_ms, stop_deadline_ms, start_wait_ms;
+	unsigned starts_at_once;
 	bool templates;
 	const struct hv_limits *limits;
 };
@@ -150,11 +155,12 @@ struct hv_config {
  * @save_ms: to write a machine that is put aside
  * @clone_ms: from the start of the process to ready, for a machine that is cloned or woken; then it boots
  * @probe_ms: for a guest to boot under KVM; @probe_wait_ms: how long a machine waits for that before it starts without KVM
+ * @memory_ms: between two readings of one machine's memory; @memory_gap_ms: of any two
  * @resets, @resets_ms: so many reboots within that time, without reaching ready, are a reboot loop
  * @resets_gap_ms: resets that follow one another quicker are one reboot (q35's firmware resets up to ten times for one)
  */
 struct hv_limits {
-	uint64_t call_ms, retry_ms, start_ms, quit_ms, term_ms, kill_ms, clone_ms, save_ms, probe_ms, probe_wait_ms, resets_ms, resets_gap_ms;
+	uint64_t call_ms, retry_ms, start_ms, quit_ms, term_ms, kill_ms, clone_ms, save_ms, probe_ms, probe_wait_ms, resets_ms, resets_gap_ms, memory_ms, memory_gap_ms;
 	uint32_t resets;
 };
 
@@ -278,6 +284,8 @@ int hv_vm_confidential(const struct hv_vm *vm, struct confidential *out, struct 
  * @cloned: this life of it began as a clone: it has yet to be told who it is when its agent answers for the first time
  * @wakes: this life of it goes on from hv_vm_wake(): all that it knew it knows
  * @can_resize: the guest learns the terminal's size (a PTY); false on a bare serial line
+ * @pss_bytes: of the host's memory, pages that others share counted by its share; a reading of the last minutes. 0: not known
+ * @before: in placing, so many have their turn to start before it; -1 when it does not wait
  * @ip4, @ip6, @gw4: textual, empty without a network
  */
 struct hv_view {
@@ -288,8 +296,9 @@ struct hv_view {
 	uint8_t mac_bytes[6];
 	char ip4[16], gw4[16], ip6[46], gw6[46], mac[18];
 	uint8_t prefix4, prefix6;
+	uint64_t pss_bytes;
 	uint32_t slot;
-	int pid;
+	int pid, before;
 };
 
 /** hv_vm_view() - a snapshot; the strings live until the next call into hv */
@@ -344,16 +353,26 @@ struct hv_counters {
 /** hv_counters() - of all machines together since this program started, as far as their drivers count; never falls */
 void hv_counters(const struct hv *hv, struct hv_counters *out);
 
+/** struct hv_turns - @under_way: machines on their way to a prompt, at most @at_once; @waiting: for their turn; @overdue: waited too long, ever */
+struct hv_turns {
+	unsigned at_once, under_way, waiting;
+	uint64_t overdue;
+};
+
+void hv_turns(const struct hv *hv, struct hv_turns *out);
+
 /**
  * struct hv_host - what the host gives; for /readyz, the page and `terrarium host check`
  * @accel: "kvm", "tcg" or "probing"; @accel_reason: why KVM is not used, or empty
  * @driver_why: why this driver, and what is missing for a better one, in words
  * @missing: confinement the helper could not give, comma-separated, or empty
+ * @pss_bytes: of its memory, all machines together as far as it is known, those that are nobody's too
  */
 struct hv_host {
 	bool online;
 	const char *driver, *driver_why, *accel, *accel_reason, *missing, *uplink;
 	uint32_t slots_used, slots_max;
+	uint64_t pss_bytes;
 };
 
 void hv_host(const struct hv *hv, struct hv_host *out);

@@ -64,6 +64,8 @@ void vm_enter(struct hv_vm *vm, enum hv_state state)
 	log_debug("machine %s (%s): %s%s%s", id, vm->spec.name, hv_state_name(state), vm->reason[0] ? ": " : "", vm->reason);
 	vm->state = state;
 	vm->since_ms = loop_now_ms();
+	if (state != HV_PLACING && state != HV_STARTING && state != HV_BOOTING)
+		turn_left(vm);
 	vm->hooks->on_state(vm->hooks_arg, vm);
 }
 
@@ -104,6 +106,7 @@ static void let_go(struct hv_vm *vm)
 	free(vm->instance);
 	vm->instance = NULL;
 	vm->running = false;
+	vm->pss_bytes = vm->pss_ms = 0;
 	vm->agent_fd = fd_close(vm->agent_fd);
 	vm->console_given = vm->agent_due = false;
 }
@@ -119,6 +122,7 @@ static void finish(struct hv_vm *vm)
 		return;
 	}
 	vm->again = false;
+	vm->ticket = 0;
 	vm_enter(vm, vm->end);
 }
 
@@ -566,9 +570,6 @@ static void on_placed(struct helper_call *c, const struct helper_result *r)
 
 void vm_place(struct hv_vm *vm)
 {
-	static const enum netd_net nets[VM_NET_COUNT] = {
-		[VM_NET_NAT] = NETD_NET_NAT, [VM_NET_ISOLATED] = NETD_NET_ISOLATED, [VM_NET_NONE] = NETD_NET_NONE,
-	};
 	const struct hv *hv = vm->hv;
 
 	if (vm->driver->has_guest && !vm->probe) {
@@ -580,6 +581,20 @@ void vm_place(struct hv_vm *vm)
 	deadline_in(vm, hv->limits.start_ms);
 	if (vm->preparing)
 		return;
+	if (turn_take(vm))
+		vm_go(vm);
+	else
+		deadline_in(vm, hv->c.start_wait_ms);
+}
+
+void vm_go(struct hv_vm *vm)
+{
+	static const enum netd_net nets[VM_NET_COUNT] = {
+		[VM_NET_NAT] = NETD_NET_NAT, [VM_NET_ISOLATED] = NETD_NET_ISOLATED, [VM_NET_NONE] = NETD_NET_NONE,
+	};
+	const struct hv *hv = vm->hv;
+
+	deadline_in(vm, hv->limits.start_ms);
 	vm->calling = CALL_ALLOC;
 	vm->call.done = on_placed;
 	helper_net_alloc(hv->helper, &vm->call, vm->id, nets[vm->spec.net]);
@@ -608,6 +623,8 @@ void vm_begin(struct hv_vm *vm)
 	vm->reset_asked = false;
 	vm->can_resize = vm->lived = false;
 	vm->memory_limit = vm->cpu_limit = 0;
+	if (vm->ticket == 0)
+		vm->ticket = ++hv->turns.tickets;
 	vm_log_begin(vm);
 	vm->accel = vm->probe ? HV_ACCEL_KVM : HV_ACCEL_AUTO;
 	vm->waits_for_probe = vm->driver->has_guest && !vm->probe && hv->accel == HV_ACCEL_AUTO;
@@ -648,12 +665,14 @@ static void now_ready(struct hv_vm *vm)
 	no_deadline(vm);
 	vm->resets = 0;
 	vm->boots = false;
+	vm->ticket = 0;
 	vm->lived = true;
 	vm_enter(vm, HV_READY);
 	if (vm->origin.begin == HV_BEGIN_CLONE)
 		template_proved(vm);
 	if (vm->state == HV_READY)
 		template_booted(vm);
+	gauge_wake(vm->hv);
 }
 
 /* It runs. What is left is to be told who it is, for which there is as much time again. */
@@ -926,6 +945,10 @@ static void on_deadline(struct ev_loop *ev, ev_timer *w, int events)
 	if (vm->state == HV_PLACING && vm->waits_for_probe) {
 		vm->waits_for_probe = false;
 		vm_place(vm);
+	} else if (vm->waits_for_turn) {
+		vm->hv->turns.overdue++;
+		vm_fail(vm, "its turn to start did not come within %llu s: %d others were to start before it, %u at a time; start it again",
+			(unsigned long long)(hv->c.start_wait_ms / 1000), turn_before(vm), hv->turns.at_once);
 	} else if (vm->state == HV_PLACING || vm->state == HV_STARTING) {
 		vm_fail(vm, "it could not be started within %llu s: %s", (unsigned long long)(hv->limits.start_ms / 1000),
 			vm->preparing ? "its disks are not made yet; start it again" : helper_up(hv->helper) ? "the helper does not answer" : "the helper terrarium-netd is away");
@@ -1006,6 +1029,7 @@ void hv_vm_recall(struct hv_vm *vm, enum hv_state state, const char *reason)
 void vm_drop(struct hv_vm *vm)
 {
 	no_deadline(vm);
+	turn_left(vm);
 	if (vm->hv->helper)
 		helper_cancel(vm->hv->helper, &vm->call);
 	vm->resizing = false; /* nobody is told any more */

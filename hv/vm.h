@@ -18,7 +18,9 @@
 #include "hv/helper.h"
 #include "hv/hv.h"
 #include "hv/image.h"
+#include "hv/memory.h"
 #include "hv/tsc.h"
+#include "hv/turn.h"
 
 /* Rungs of the stop ladder, in the order they are climbed. */
 enum rung { RUNG_NONE, RUNG_ASK, RUNG_QUIT, RUNG_TERM, RUNG_KILL, RUNG_GIVE_UP };
@@ -76,12 +78,16 @@ struct hv_vm {
 	uint64_t memory_limit;
 	uint32_t cpu_limit; /* as the helper was told last; 0 = not by us */
 	struct hv_counters counted; /* as the driver said last */
+	uint64_t pss_bytes, pss_ms; /* memory.c: the last reading, and when it was asked for; 0: never */
 	unsigned resets;
 	uint64_t resets_since_ms, reset_ms; /* of the first and the last one that counts */
 	bool reset_asked;
 
 	ev_timer deadline; /* of the state */
 	bool waits_for_probe, preparing; /* preparing: on_prepare() said so */
+	bool waits_for_turn, has_turn;	 /* turn.c */
+	struct hv_vm *turn_next;	 /* borrowed: the line */
+	uint64_t ticket;		 /* its place in the line; 0: it gets one with its next start */
 	enum rung rung, rung_done;
 	enum hv_state end; /* stopped or failed: where stopping leads */
 	enum hv_state recalled; /* the same, in an earlier process; counts for who is not adopted, and reason with it */
@@ -99,6 +105,20 @@ struct probe {
 	ev_io console;
 	struct loop_task end;
 	bool ran, booted;
+};
+
+/**
+ * struct turns - who may start (turn.h)
+ * @first: borrowed: the line, first comes first; @waiting: so long it is; @under_way: hold a turn
+ * @overdue: gave it up
+ */
+struct turns {
+	struct loop *loop; /* borrowed */
+	struct hv_vm *first;
+	unsigned at_once, under_way, waiting;
+	uint64_t tickets, overdue;
+	struct loop_task next;
+	ev_timer tell;
 };
 
 struct hv {
@@ -124,6 +144,8 @@ struct hv {
 	struct helper_call list;
 	struct probe probe;
 	struct template *templates; /* owned */
+	struct turns turns;
+	struct gauge gauge;
 };
 
 /* hv.c */
@@ -149,6 +171,8 @@ struct hv_vm *vm_create(struct hv *hv, const uint8_t id[16], const struct vm_spe
 void vm_begin(struct hv_vm *vm);
 /** vm_place() - in placing: ask for a slot, unless the probe must be waited for */
 void vm_place(struct hv_vm *vm);
+/** vm_go() - in placing, it is its turn: ask for a slot */
+void vm_go(struct hv_vm *vm);
 /** vm_attach() - a process runs: hand its console out -> booting or ready, or down the ladder if it makes no sense */
 void vm_attach(struct hv_vm *vm, const struct netd_slot_info *info, int *fds, bool adopted);
 /** vm_fail() - any state -> failed, by way of stopping when something has to be cleared away */

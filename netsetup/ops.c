@@ -183,6 +183,22 @@ static void do_vm_limits(struct ops *o, union netd_request *rq, struct slot *s)
 	caller_send(o->caller, &f);
 }
 
+static void do_memory(struct ops *o, union netd_request *rq, struct slot *s)
+{
+	struct caller_frame f;
+	struct err e = { 0 };
+	_close_ int fd = slot_memory(s);
+
+	if (fd < 0) {
+		err_set(&e, fd, "MEMORY: slot %u: %s", s->plan.slot, strerror(-fd));
+		caller_refuse(o->caller, &rq->head, &e);
+		return;
+	}
+	begin_reply(&f, &rq->head, sizeof(f.head));
+	f.fds[f.nfds++] = fd;
+	caller_send(o->caller, &f);
+}
+
 #define HAS_PROCESS (SLOT_IN(SLOT_RUNNING) | SLOT_IN(SLOT_ENDING))
 
 /*
@@ -205,6 +221,7 @@ static const struct permit {
 	[NETD_ADOPT] = { HAS_PROCESS | SLOT_IN(SLOT_EXITED), -ESRCH, do_adopt },
 	[NETD_CONNECT] = { SLOT_IN(SLOT_RUNNING), -ESRCH, do_connect },
 	[NETD_VM_LIMITS] = { SLOT_IN(SLOT_RUNNING), -ESRCH, do_vm_limits },
+	[NETD_MEMORY] = { SLOT_IN(SLOT_RUNNING), -ESRCH, do_memory },
 };
 
 static uint32_t slot_number(const union netd_request *rq)
@@ -222,6 +239,8 @@ static uint32_t slot_number(const union netd_request *rq)
 		return rq->connect.slot;
 	case NETD_VM_LIMITS:
 		return rq->vm_limits.slot;
+	case NETD_MEMORY:
+		return rq->memory.slot;
 	default:
 		return 0;
 	}

@@ -14,7 +14,7 @@
  *
  * One gateway is connected at a time. When it goes, machines run on and their FDs are kept; the next one LISTs and ADOPTs.
  */
-#define NETD_VERSION	 2
+#define NETD_VERSION	 3
 #define NETD_SLOTS_MAX	 4096
 #define NETD_FDS_MAX	 8     /* entries of want[] in one VM_SPAWN */
 #define NETD_FILES_MAX	 6     /* descriptors that come with one VM_SPAWN */
@@ -34,6 +34,7 @@ enum netd_op {
 	NETD_ADOPT,
 	NETD_CONNECT,
 	NETD_VM_LIMITS,
+	NETD_MEMORY,
 	NETD_OP_COUNT,
 	NETD_EXITED = 0x40, /* helper to gateway, unasked: the process of a slot has ended */
 };
@@ -233,6 +234,15 @@ struct netd_adopt_reply {
 
 /* CONNECT: a connection to the socket that the running process listens on in its DIR; one FD rides along. -ENOENT, -ECONNREFUSED: not yet */
 struct netd_connect {
+	struct netd_head head;
+	uint32_t slot, reserved;
+};
+
+/*
+ * MEMORY: the kernel's count of what the running process takes, /proc/PID/smaps_rollup, opened to be read as its user; one FD rides along. The helper reads
+ * none of it. To read it takes the kernel as long as there are pages, so the asker does it where it may wait.
+ */
+struct netd_memory {
 	struct netd_head head;
 	uint32_t slot, reserved;
 };

@@ -170,6 +170,14 @@ static enum request_verdict check_vm_limits(const union netd_request *rq, const 
 	return check_slot(rq->vm_limits.slot, lim, e);
 }
 
+static enum request_verdict check_memory(const union netd_request *rq, const struct request_limits *lim,
+					 struct err *e)
+{
+	if (rq->memory.reserved)
+		return broken(e, "MEMORY: reserved field is not zero");
+	return check_slot(rq->memory.slot, lim, e);
+}
+
 /* @size: exact, without the tail that only VM_SPAWN has. */
 static const struct shape {
 	const char *name;
@@ -185,6 +193,7 @@ static const struct shape {
 	[NETD_ADOPT] = { "ADOPT", sizeof(struct netd_adopt), check_adopt },
 	[NETD_CONNECT] = { "CONNECT", sizeof(struct netd_connect), check_connect },
 	[NETD_VM_LIMITS] = { "VM_LIMITS", sizeof(struct netd_vm_limits), check_vm_limits },
+	[NETD_MEMORY] = { "MEMORY", sizeof(struct netd_memory), check_memory },
 };
 
 const char *request_op_name(unsigned op)

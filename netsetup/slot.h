@@ -139,6 +139,9 @@ int slot_kill(struct slot *s, enum netd_kill how);
 /** slot_limits() - other limits for what runs; 0 leaves one as it is. In RUNNING. Return: 0, or negative with @e */
 int slot_limits(struct slot *s, uint64_t memory_max, uint32_t cpu_percent, struct err *e);
 
+/** slot_memory() - the kernel's count of what runs, to be read by the asker. In RUNNING. Return: FD or -errno */
+int slot_memory(const struct slot *s);
+
 /** slot_info() - what the gateway may know */
 void slot_info(const struct slot *s, struct netd_slot_info *out);
 

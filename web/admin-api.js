@@ -35,6 +35,8 @@ export const watch_ticket = async (stream) => (await request("POST", `admin/stre
 export const all_machines = (q) => request("GET", `admin/vms${query({ limit: PAGE, ...q })}`);
 export const stop_machine = (id, force) => request("POST", `admin/vms/${in_path(id)}/stop`, { force });
 export const capacity = () => request("GET", "capacity");
+/** How machines start, and what is kept ready. */
+export const host = () => request("GET", "host");
 
 /** @param {{actor: string, action: string, object: string, since: ?string, until: ?string, cursor: ?string}} q */
 export const audit = (q) => request("GET", `audit${query({ limit: PAGE, ...q })}`);

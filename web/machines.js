@@ -6,6 +6,7 @@ import { go } from "./leaving.js";
 import { OFF_STATES } from "./machine.js";
 import { size_words } from "./new-machine-form.js";
 import { NO_MACHINE, way_to } from "./which.js";
+import { waiting_words } from "./waiting.js";
 import { t, word } from "./words.js";
 
 const LOOK_EVERY_MS = 2_000;
@@ -71,7 +72,7 @@ export class Machines {
 
 	/* Buttons stay where they are as long as nothing has changed. */
 	#show(list) {
-		const now = JSON.stringify(list.map(({ id, name, state, reason, cpus, memory }) => [id, name, state, reason, cpus, memory]));
+		const now = JSON.stringify(list.map(({ id, name, state, reason, cpus, memory, waiting }) => [id, name, state, reason, cpus, memory, waiting?.before]));
 		if (now === this.#shown)
 			return;
 		const held = document.activeElement?.closest("#machines-list li") ? [document.activeElement.ariaLabel, document.activeElement.closest("li").dataset.id] : null;
@@ -92,7 +93,7 @@ export class Machines {
 		state.dataset.tone = TONES[vm.state] ?? "busy";
 		const dot = document.createElement("span");
 		dot.className = "dot";
-		state.append(dot, word("state", vm.state));
+		state.append(dot, waiting_words(vm) || word("state", vm.state));
 		state.title = vm.reason ?? "";
 		facts.className = "machine-facts";
 		facts.textContent = [vm.image, size_words(vm), word("machines.network", vm.network), vm.confidential !== "none" && word("machines.confidential", vm.confidential),

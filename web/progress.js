@@ -2,12 +2,13 @@
 /** The strip that shows how far the machine has come. The boot itself is to be seen in the terminal. */
 import { $, put, show } from "./dom.js";
 import { BOOT_STATES } from "./machine.js";
+import { waiting_words } from "./waiting.js";
 import { t, word } from "./words.js";
 
 const TICK_MS = 100;
 const LINGER_MS = 1_600; /* "ready" is worth a glance */
 
-const time_words = ({ state, boot_s }) => t("progress.time", { state: word("state", state), seconds: boot_s.toFixed(1) });
+const time_words = ({ vm, state, boot_s }) => t("progress.time", { state: waiting_words(vm) || word("state", state), seconds: boot_s.toFixed(1) });
 
 export class Progress {
 	#timer = 0;

@@ -43,8 +43,9 @@ int cmd_vm_list(int argc, char **argv)
 	static const struct table_column columns[] = {
 		{ "ID", "id" },		{ "OWNER", "owner" }, { "NAME", "name" },
 		{ "STATE", "state" },	{ "IMAGE", "image" }, { "CPUS", "cpus" },
-		{ "MEMORY", "memory" }, { "IP", "ip4" },      { "SETUP", "setup.state" },
-		{ "LOAD", "health.load" }, { "FREE", "health.memory_available" },
+		{ "MEMORY", "memory" TABLE_BYTES }, { "IP", "ip4" },      { "SETUP", "setup.state" },
+		{ "WAITS BEHIND", "waiting.before" }, { "USED", "memory_used" TABLE_BYTES },
+		{ "LOAD", "health.load" }, { "FREE", "health.memory_available" TABLE_BYTES },
 		{ "CREATED", "created_at" },
 	};
 	struct options o = { 0 };
@@ -60,12 +61,18 @@ int cmd_vm_list(int argc, char **argv)
 /* Say what came of it: the machine as JSON, or its id and state. */
 static int show(const char *command, const struct options *o, int r, json_t *vm, const struct err *e)
 {
+	const json_t *waiting;
+
 	if (r < 0)
 		return ctl_refuse(command, o->json, e);
 	if (o->json)
 		return ctl_print_json(vm);
-	r = printf("%s %s\n", json_string_value(json_object_get(vm, "id")),
-		   json_string_value(json_object_get(vm, "state")));
+	waiting = json_object_get(json_object_get(vm, "waiting"), "before");
+	r = printf("%s %s", json_string_value(json_object_get(vm, "id")), json_string_value(json_object_get(vm, "state")));
+	if (r > 0 && waiting)
+		r = printf(", waiting, %lld before it", (long long)json_integer_value(waiting));
+	if (r > 0)
+		r = printf("\n");
 	json_decref(vm);
 	return r > 0 && fflush(stdout) == 0 ? CLI_OK : CLI_REFUSED;
 }

@@ -12,6 +12,7 @@ struct err;
 /* The commands, one file each; results are those of base/cli.h. */
 int cmd_config_check(int argc, char **argv);
 int cmd_host_check(int argc, char **argv);
+int cmd_host_show(int argc, char **argv);
 int cmd_image_check_kernel(int argc, char **argv);
 int cmd_image_delete(int argc, char **argv);
 int cmd_image_import(int argc, char **argv);

@@ -13,6 +13,7 @@
 static const struct cli_command commands[] = {
 	{ "config check", "[-c FILE]", "check the gateway's configuration, as it would read it", cmd_config_check },
 	{ "host check", "[--snp]", "what this host can run, and what to do about the rest", cmd_host_check },
+	{ "host show", "", "how machines run there, who waits to start, what is kept ready", cmd_host_show },
 	{ "image import", "NAME SOURCE ...", "make an image of a container image (oci:DIR[:TAG] or oci-archive:FILE)", cmd_image_import },
 	{ "image delete", "NAME [--version V]", "delete an image that no machine uses", cmd_image_delete },
 	{ "image check-kernel", "CONFIG [--for USER] ...", "what a guest kernel lacks, by its configuration", cmd_image_check_kernel },

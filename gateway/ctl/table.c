@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define CELL_BYTES 120
-#define COLUMNS_MAX 12
+#define COLUMNS_MAX 16
 
 static const json_t *find(const json_t *item, const char *member)
 {
@@ -19,13 +19,29 @@ static const json_t *find(const json_t *item, const char *member)
 	return find(json_object_get(item, first), dot + 1);
 }
 
-static void cell(const json_t *item, const char *member, char out[CELL_BYTES])
+void table_size(uint64_t bytes, char out[TABLE_SIZE_BYTES])
 {
-	const json_t *v = find(item, member);
+	if (bytes < 1 << 20)
+		(void)snprintf(out, TABLE_SIZE_BYTES, "%llu KiB", (unsigned long long)((bytes + 1023) >> 10));
+	else
+		(void)snprintf(out, TABLE_SIZE_BYTES, "%.1f %s", (double)bytes / (double)(bytes < 1 << 30 ? 1 << 20 : 1 << 30),
+			       bytes < 1 << 30 ? "MiB" : "GiB");
+}
 
+static void cell(const json_t *item, const struct table_column *column, char out[CELL_BYTES])
+{
+	const char *unit = strstr(column->member, TABLE_BYTES);
+	char size[TABLE_SIZE_BYTES], member[64];
+	const json_t *v;
+
+	(void)snprintf(member, sizeof(member), "%.*s", (int)(unit ? (size_t)(unit - column->member) : strlen(column->member)), column->member);
+	v = find(item, member);
 	if (json_is_string(v))
 		(void)snprintf(out, CELL_BYTES, "%s", json_string_value(v));
-	else if (json_is_integer(v))
+	else if (json_is_integer(v) && unit && json_integer_value(v) >= 0) {
+		table_size((uint64_t)json_integer_value(v), size);
+		(void)snprintf(out, CELL_BYTES, "%s", size);
+	} else if (json_is_integer(v))
 		(void)snprintf(out, CELL_BYTES, "%lld", (long long)json_integer_value(v));
 	else if (json_is_real(v))
 		(void)snprintf(out, CELL_BYTES, "%.2f", json_real_value(v));
@@ -49,7 +65,7 @@ void table_print(const json_t *items, const struct table_column *columns, size_t
 	for (size_t c = 0; c < count && c < COLUMNS_MAX; c++) {
 		width[c] = strlen(columns[c].head);
 		json_array_foreach(items, i, item) {
-			cell(item, columns[c].member, text);
+			cell(item, &columns[c], text);
 			width[c] = strlen(text) > width[c] ? strlen(text) : width[c];
 		}
 	}
@@ -57,7 +73,7 @@ void table_print(const json_t *items, const struct table_column *columns, size_t
 		printf("%-*s%s", c + 1 < count ? (int)width[c] : 0, columns[c].head, c + 1 < count ? "  " : "\n");
 	json_array_foreach(items, i, item)
 		for (size_t c = 0; c < count && c < COLUMNS_MAX; c++) {
-			cell(item, columns[c].member, text);
+			cell(item, &columns[c], text);
 			printf("%-*s%s", c + 1 < count ? (int)width[c] : 0, text, c + 1 < count ? "  " : "\n");
 		}
 }

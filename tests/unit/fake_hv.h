@@ -334,7 +334,13 @@ int hv_vm_confidential(const struct hv_vm *vm, struct confidential *out, struct 
 
 void hv_vm_view(const struct hv_vm *vm, struct hv_view *out)
 {
-	*out = (struct hv_view){ .state = vm->state, .reason = vm->reason, .driver = "local", .accel = "", .ip4 = "10.0.0.2" };
+	*out = (struct hv_view){ .state = vm->state, .reason = vm->reason, .driver = "local", .accel = "", .ip4 = "10.0.0.2", .before = -1 };
+}
+
+void hv_turns(const struct hv *hv, struct hv_turns *out)
+{
+	(void)hv;
+	*out = (struct hv_turns){ .at_once = 4 };
 }
 
 void hv_host(const struct hv *hv, struct hv_host *out)

@@ -272,9 +272,22 @@ static void net_hello(const struct netd_hello *q)
 	net_reply(&q->head, &f, sizeof(f), NULL, 0);
 }
 
+/* As the kernel writes it. */
+static void net_memory(const struct netd_head *h)
+{
+	static const char text[] = "55d0c2a00000-7ffd3b9fe000 ---p 00000000 00:00 0                          [rollup]\n"
+				   "Rss:               40960 kB\nPss:               24000 kB\nPss_Anon:          10000 kB\n";
+	int fd = memfd_create("rollup", MFD_CLOEXEC);
+
+	assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	net_reply(h, &(struct netd_head){ 0 }, sizeof(struct netd_head), &fd, 1);
+	(void)fd_close(fd);
+}
+
 static void net_request(const struct netd_head *h, size_t len)
 {
-	static const char letters[NETD_OP_COUNT] = { 'H', 'H', 'A', 'F', 'S', 'K', 'L', 'D', 'C', 'M' };
+	static const char letters[NETD_OP_COUNT] = { 'H', 'H', 'A', 'F', 'S', 'K', 'L', 'D', 'C', 'M', 'P' };
 	size_t n = strlen(net.ops);
 	char letter = letters[h->op];
 
@@ -308,6 +321,9 @@ static void net_request(const struct netd_head *h, size_t len)
 		net.memory_max = ((const struct netd_vm_limits *)h)->memory_max;
 		net.cpu_percent = ((const struct netd_vm_limits *)h)->cpu_percent;
 		net_reply(h, &(struct netd_head){ 0 }, sizeof(struct netd_head), NULL, 0);
+		break;
+	case NETD_MEMORY:
+		net_memory(h);
 		break;
 	case NETD_LIST:
 		net_list((const struct netd_list *)h);
@@ -493,6 +509,7 @@ static struct {
 	int agent_fd;
 	int exit_code, exit_signal;
 	bool restart_in_hook, stop_in_exit;
+	unsigned waited;
 } t;
 
 static void hook_state(void *arg, struct hv_vm *vm)
@@ -565,7 +582,18 @@ static void hook_resized(void *arg, struct hv_vm *vm, const char *why)
 	(void)snprintf(t.resized, sizeof(t.resized), "%s", why ? why : "done");
 }
 
+static void hook_waiting(void *arg, struct hv_vm *vm)
+{
+	struct hv_view v;
+
+	(void)arg;
+	hv_vm_view(vm, &v);
+	assert_true(v.before >= 0);
+	t.waited++;
+}
+
 static const struct hv_hooks hooks = {
+	.on_waiting = hook_waiting,
 	.on_resized = hook_resized,
 	.on_state = hook_state, .on_console = hook_console, .on_agent = hook_agent, .on_exit = hook_exit, .on_online = hook_online,
 	.on_offline = hook_offline,
@@ -639,7 +667,7 @@ static int setup(void **state)
 	start_net();
 	t.limits = (struct hv_limits){ .call_ms = 400, .retry_ms = 10, .start_ms = 3000, .quit_ms = 30, .term_ms = 30, .kill_ms = 30,
 				       .probe_ms = 3000, .probe_wait_ms = 3000, .resets_ms = 5000,
-				       .resets_gap_ms = 1, .resets = 4 };
+				       .resets_gap_ms = 1, .resets = 4, .memory_gap_ms = 3600000 };
 	t.c = (struct hv_config){ .helper_socket = t.socket, .driver = "auto", .images = t.images, .machine = "microvm", .accel = "tcg",
 				  .state_dir = t.dir, .local_command = "/bin/sh -i", .local_console = "pty", .ring_bytes = RING,
 				  .boot_deadline_ms = 5000, .stop_deadline_ms = 5000, .limits = &t.limits };
@@ -1926,11 +1954,191 @@ static void bad_configuration_is_refused(void **state)
 	assert_int_equal(hv_create(&t.hv, &t.loop, &t.c, &hooks, &t, NULL), -EINVAL);
 }
 
+/* --- many at once ---------------------------------------------------------------------------------------------------------- */
+
+static int before(const struct hv_vm *vm)
+{
+	struct hv_view v;
+
+	hv_vm_view(vm, &v);
+	return v.before;
+}
+
+static enum hv_state state_of(const struct hv_vm *vm)
+{
+	struct hv_view v;
+
+	hv_vm_view(vm, &v);
+	return v.state;
+}
+
+static struct hv_vm *vm_b, *vm_c;
+
+static bool b_boots(void)
+{
+	return state_of(vm_b) == HV_BOOTING;
+}
+
+static bool c_boots(void)
+{
+	return state_of(vm_c) == HV_BOOTING;
+}
+
+static bool told(void)
+{
+	return t.waited > 0;
+}
+
+/* One starts at a time; b and c stand behind it. */
+static void go_in_line(void)
+{
+	t.c.starts_at_once = 1;
+	go_booting();
+	vm_b = make(id_b);
+	vm_c = make(id_c);
+	assert_int_equal(hv_vm_start(vm_b, NULL), 0);
+	assert_int_equal(hv_vm_start(vm_c, NULL), 0);
+}
+
+static void starts_in_the_order_of_arrival(void **state)
+{
+	struct hv_turns turns;
+
+	(void)state;
+	go_in_line();
+	turn_for(30);
+	assert_int_equal(before(t.vm), -1);
+	assert_int_equal(before(vm_b), 0);
+	assert_int_equal(before(vm_c), 1);
+	assert_int_equal(state_of(vm_c), HV_PLACING);
+	assert_string_equal(net.ops, "LAS");
+	hv_turns(t.hv, &turns);
+	assert_int_equal(turns.under_way, 1);
+	assert_int_equal(turns.waiting, 2);
+	say(READY);
+	assert_true(until(b_boots));
+	assert_int_equal(before(vm_c), 0);
+	assert_true(until(told));
+	/* A turn ends with its machine, too. */
+	exit_slot(slot_of(id_b), 1, 0, false);
+	assert_true(until(c_boots));
+	assert_int_equal(before(vm_c), -1);
+	hv_turns(t.hv, &turns);
+	assert_int_equal(turns.under_way, 1);
+	assert_int_equal(turns.waiting, 0);
+}
+
+static void who_leaves_the_line_is_not_waited_for(void **state)
+{
+	struct hv_turns turns;
+
+	(void)state;
+	go_in_line();
+	assert_int_equal(hv_vm_stop(vm_b, HV_STOP_ASK, NULL), 0);
+	assert_int_equal(state_of(vm_b), HV_STOPPED);
+	assert_int_equal(before(vm_c), 0);
+	assert_int_equal(hv_vm_start(vm_b, NULL), 0);
+	assert_int_equal(before(vm_b), 1); /* at the end */
+	assert_int_equal(hv_vm_stop(vm_c, HV_STOP_ASK, NULL), 0);
+	vm_c = hv_vm_destroy(vm_c);
+	say(READY);
+	assert_true(until(b_boots));
+	/* Ready, its reboot needs no turn. */
+	hv_vm_console_seen(vm_b, (const uint8_t *)READY, strlen(READY));
+	assert_int_equal(hv_vm_reset(t.vm, NULL), 0);
+	assert_int_equal(state_of(t.vm), HV_BOOTING);
+	hv_turns(t.hv, &turns);
+	assert_int_equal(turns.under_way, 0);
+}
+
+static bool b_failed(void)
+{
+	return state_of(vm_b) == HV_FAILED;
+}
+
+static void waits_no_longer_than_it_may(void **state)
+{
+	struct hv_turns turns;
+	struct hv_view v;
+
+	(void)state;
+	t.c.start_wait_ms = 30;
+	go_in_line();
+	assert_true(until(b_failed));
+	hv_vm_view(vm_b, &v);
+	assert_non_null(strstr(v.reason, "its turn to start did not come"));
+	hv_turns(t.hv, &turns);
+	assert_true(turns.overdue >= 1);
+	assert_int_equal(state_of(t.vm), HV_BOOTING);
+}
+
+static void the_line_outlives_the_helper(void **state)
+{
+	(void)state;
+	go_in_line();
+	stop_net();
+	assert_true(until(is_offline));
+	start_net();
+	assert_true(until(is_online));
+	assert_int_equal(before(vm_b), 0);
+	assert_int_equal(before(vm_c), 1);
+	say(READY);
+	assert_true(until(b_boots));
+}
+
+static bool memory_known(void)
+{
+	struct hv_view v;
+
+	hv_vm_view(t.vm, &v);
+	return v.pss_bytes > 0;
+}
+
+static void memory_is_read_and_forgotten(void **state)
+{
+	struct hv_host h;
+	struct hv_view v;
+
+	(void)state;
+	t.limits.memory_gap_ms = 1;
+	t.limits.memory_ms = 3600000;
+	go_ready();
+	assert_true(until(memory_known));
+	hv_vm_view(t.vm, &v);
+	assert_int_equal(v.pss_bytes, 24000 * 1024);
+	hv_host(t.hv, &h);
+	assert_int_equal(h.pss_bytes, v.pss_bytes);
+	turn_for(30);
+	assert_string_equal(net.ops, "LASP"); /* once, until it is due again */
+	assert_int_equal(hv_vm_stop(t.vm, HV_STOP_KILL, NULL), 0);
+	assert_true(until(is_stopped));
+	assert_false(memory_known());
+}
+
+static void memory_may_be_refused(void **state)
+{
+	(void)state;
+	t.limits.memory_gap_ms = 1;
+	t.limits.memory_ms = 20;
+	net.refuse = 1U << NETD_MEMORY;
+	go_ready();
+	turn_for(60);
+	assert_false(memory_known());
+	net.refuse = 0;
+	assert_true(until(memory_known)); /* it asks again */
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(starts_in_the_order_of_arrival),
+		T(who_leaves_the_line_is_not_waited_for),
+		T(waits_no_longer_than_it_may),
+		T(the_line_outlives_the_helper),
+		T(memory_is_read_and_forgotten),
+		T(memory_may_be_refused),
 		T(boots_and_stops),
 		T(starts_again_from_the_hook),
 		T(start_needs_the_helper),

@@ -202,6 +202,8 @@ static void bad_slots_are_refused(void **state)
 	f.adopt.info.want[0] = NETD_FD_RING;
 	refused(sizeof(f.adopt), 0); /* a descriptor is missing */
 	refused(sizeof(f.adopt), 2);
+	make(NETD_MEMORY | NETD_REPLY, sizeof(f.head));
+	refused(sizeof(f.head), 0);
 }
 
 /* --- tsc --- */

@@ -76,6 +76,12 @@ static void good_ones(void **state)
 	expect(REQUEST_OK, 0);
 	((struct netd_connect *)begin(NETD_CONNECT, sizeof(struct netd_connect)))->reserved = 1;
 	expect(REQUEST_BROKEN, -EPROTO);
+	((struct netd_memory *)begin(NETD_MEMORY, sizeof(struct netd_memory)))->slot = 100;
+	expect(REQUEST_OK, 0);
+	((struct netd_memory *)begin(NETD_MEMORY, sizeof(struct netd_memory)))->slot = 101;
+	expect(REQUEST_REFUSED, -ENOENT);
+	((struct netd_memory *)begin(NETD_MEMORY, sizeof(struct netd_memory)))->reserved = 1;
+	expect(REQUEST_BROKEN, -EPROTO);
 }
 
 static void sizes(void **state)

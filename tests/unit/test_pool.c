@@ -18,6 +18,7 @@ static struct pool *pool;
 static struct pool_count have;
 static enum hv_template_state template_state;
 static int made, dropped, make_result;
+static bool crowded;
 
 static struct pool_count count(void *arg, const char *kind)
 {
@@ -52,7 +53,13 @@ static enum hv_template_state template_of(void *arg, const struct vm_spec *spec,
 	return template_state;
 }
 
-static const struct pool_hooks hooks = { .count = count, .make = make, .drop = drop, .template = template_of };
+static bool is_crowded(void *arg)
+{
+	(void)arg;
+	return crowded;
+}
+
+static const struct pool_hooks hooks = { .count = count, .make = make, .drop = drop, .template = template_of, .crowded = is_crowded };
 
 static void begin(unsigned min, unsigned max, uint64_t reserve)
 {
@@ -155,6 +162,38 @@ static void none_without_a_template(void **state)
 	assert_int_equal(made, 2);
 }
 
+struct seen {
+	unsigned kinds, wanted;
+	char image[64];
+};
+
+static void see(void *arg, const struct pool_kind_state *k)
+{
+	struct seen *seen = arg;
+
+	seen->kinds++;
+	seen->wanted += k->wanted;
+	(void)snprintf(seen->image, sizeof(seen->image), "%s", k->spec->image);
+}
+
+static void none_beside_those_who_wait(void **state)
+{
+	struct seen seen = { 0 };
+
+	(void)state;
+	begin(2, 4, 1);
+	crowded = true;
+	want(3);
+	assert_int_equal(made, 0);
+	pool_each(pool, see, &seen);
+	assert_int_equal(seen.kinds, 1);
+	assert_int_equal(seen.wanted, 3);
+	assert_string_equal(seen.image, "micro");
+	crowded = false;
+	want(0);
+	assert_int_equal(made, 2);
+}
+
 static void none_when_memory_is_short(void **state)
 {
 	struct pool_state s;
@@ -204,6 +243,7 @@ int main(void)
 		cmocka_unit_test(a_kind_has_no_name),
 		cmocka_unit_test_teardown(follows_the_demand, end),
 		cmocka_unit_test_teardown(none_without_a_template, end),
+		cmocka_unit_test_teardown(none_beside_those_who_wait, end),
 		cmocka_unit_test_teardown(none_when_memory_is_short, end),
 		cmocka_unit_test_teardown(pauses_after_a_failure, end),
 		cmocka_unit_test_teardown(switched_off, end),

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation
+ *
+ *   vm_place() -> turn_take() -> holds a turn ----------------------------> vm_enter(ready, stopping, ...) -> turn_left()
+ *                             -> in the line -> run_next(): holds a turn, vm_go()      the same leaves the line
+ *
+ * The line is ordered by vm->ticket, which a machine gets when it is asked to start and keeps while it only tries another way to begin: who could not be
+ * cloned boots without standing at the end again. Who holds a turn is counted, and the next one is let in at the end of the loop's turn, never from within a
+ * hook. Those who wait are told of their place once a second at most: a hundred pages that ask at each step would be the burst once more.
+ */
+#include "hv/turn.h"
+
+#include <sched.h>
+#include <stddef.h>
+
+#include "base/log.h"
+#include "hv/vm.h"
+
+#define PER_PROCESSOR 2 /* half of a start is waiting: for the helper, the VMM, the disk */
+#define AT_ONCE_MIN   4
+#define TELL_S	      1.
+
+static unsigned processors(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+}
+
+static void on_tell(struct ev_loop *ev, ev_timer *w, int events)
+{
+	struct turns *t = w->data;
+
+	(void)ev;
+	(void)events;
+	for (struct hv_vm *vm = t->first; vm; vm = vm->turn_next)
+		if (vm->hooks->on_waiting)
+			vm->hooks->on_waiting(vm->hooks_arg, vm);
+}
+
+static void run_next(struct loop_task *task)
+{
+	struct turns *t = container_of(task, struct turns, next);
+	bool moved = false;
+
+	while (t->first && t->under_way < t->at_once) {
+		struct hv_vm *vm = t->first;
+
+		t->first = vm->turn_next;
+		t->waiting--;
+		vm->waits_for_turn = false;
+		vm->has_turn = true;
+		t->under_way++;
+		moved = true;
+		vm_go(vm);
+	}
+	if (moved && t->first && !ev_is_active(&t->tell))
+		ev_timer_start(t->loop->ev, &t->tell);
+}
+
+static void look(struct turns *t)
+{
+	if (t->first && t->under_way < t->at_once)
+		loop_defer(t->loop, &t->next, run_next);
+}
+
+void turns_init(struct hv *hv, unsigned at_once)
+{
+	struct turns *t = &hv->turns;
+	unsigned n = PER_PROCESSOR * processors();
+
+	t->loop = hv->loop;
+	t->at_once = at_once ? at_once : n < AT_ONCE_MIN ? AT_ONCE_MIN : n;
+	ev_timer_init(&t->tell, on_tell, TELL_S, 0.);
+	t->tell.data = t;
+}
+
+void turns_finish(struct hv *hv)
+{
+	loop_cancel(hv->loop, &hv->turns.next);
+	ev_timer_stop(hv->loop->ev, &hv->turns.tell);
+}
+
+bool turn_take(struct hv_vm *vm)
+{
+	struct turns *t = &vm->hv->turns;
+	struct hv_vm **at = &t->first;
+
+	if (vm->has_turn || vm->probe || vm->template)
+		return true;
+	if (vm->waits_for_turn)
+		return false;
+	if (!t->first && t->under_way < t->at_once) {
+		vm->has_turn = true;
+		t->under_way++;
+		return true;
+	}
+	while (*at && (*at)->ticket <= vm->ticket)
+		at = &(*at)->turn_next;
+	vm->turn_next = *at;
+	*at = vm;
+	vm->waits_for_turn = true;
+	t->waiting++;
+	look(t);
+	return false;
+}
+
+void turn_left(struct hv_vm *vm)
+{
+	struct turns *t = &vm->hv->turns;
+
+	if (vm->waits_for_turn) {
+		struct hv_vm **at = &t->first;
+
+		while (*at != vm)
+			at = &(*at)->turn_next;
+		*at = vm->turn_next;
+		t->waiting--;
+	}
+	if (vm->has_turn)
+		t->under_way--;
+	vm->waits_for_turn = vm->has_turn = false;
+	look(t);
+}
+
+int turn_before(const struct hv_vm *vm)
+{
+	int n = 0;
+
+	if (!vm->waits_for_turn)
+		return -1;
+	for (const struct hv_vm *other = vm->hv->turns.first; other != vm; other = other->turn_next)
+		n++;
+	return n;
+}
+
+void hv_turns(const struct hv *hv, struct hv_turns *out)
+{
+	const struct turns *t = &hv->turns;
+
+	*out = (struct hv_turns){ .at_once = t->at_once, .under_way = t->under_way, .waiting = t->waiting, .overdue = t->overdue };
+}
