@@ -71,7 +71,7 @@ struct hv_disk {
 
 /* All hooks get @arg of hv_create(). They may call any hv_ function except hv_destroy() and hv_vm_destroy(). */
 struct hv_hooks {
-	/* Optional: its place among those that wait for their turn to start has changed; at most once a second */
+	/* Optional: its place among those that wait for their turn to start has changed; at most once a second. It may only look */
 	void (*on_waiting)(void *arg, struct hv_vm *vm);
 	/* The state changed; hv_vm_view() has the details. */
 	void (*on_state)(void *arg, struct hv_vm *vm);

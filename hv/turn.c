@@ -28,15 +28,31 @@ static unsigned processors(void)
 	return sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
 }
 
+/* The line has moved: at once if it has not been told for a while. */
+static void tell(struct turns *t)
+{
+	t->untold = true;
+	if (ev_is_active(&t->tell))
+		return;
+	t->untold = false;
+	for (struct hv_vm *vm = t->first; vm; vm = vm->turn_next)
+		if (vm->hooks->on_waiting)
+			vm->hooks->on_waiting(vm->hooks_arg, vm);
+	if (!t->first)
+		return;
+	ev_now_update(t->loop->ev);
+	ev_timer_set(&t->tell, TELL_S, 0.);
+	ev_timer_start(t->loop->ev, &t->tell);
+}
+
 static void on_tell(struct ev_loop *ev, ev_timer *w, int events)
 {
 	struct turns *t = w->data;
 
 	(void)ev;
 	(void)events;
-	for (struct hv_vm *vm = t->first; vm; vm = vm->turn_next)
-		if (vm->hooks->on_waiting)
-			vm->hooks->on_waiting(vm->hooks_arg, vm);
+	if (t->untold)
+		tell(t);
 }
 
 static void run_next(struct loop_task *task)
@@ -55,8 +71,8 @@ static void run_next(struct loop_task *task)
 		moved = true;
 		vm_go(vm);
 	}
-	if (moved && t->first && !ev_is_active(&t->tell))
-		ev_timer_start(t->loop->ev, &t->tell);
+	if (moved)
+		tell(t);
 }
 
 static void look(struct turns *t)
@@ -72,7 +88,7 @@ void turns_init(struct hv *hv, unsigned at_once)
 
 	t->loop = hv->loop;
 	t->at_once = at_once ? at_once : n < AT_ONCE_MIN ? AT_ONCE_MIN : n;
-	ev_timer_init(&t->tell, on_tell, TELL_S, 0.);
+	ev_init(&t->tell, on_tell);
 	t->tell.data = t;
 }
 

@@ -119,6 +119,7 @@ struct turns {
 	uint64_t tickets, overdue;
 	struct loop_task next;
 	ev_timer tell;
+	bool untold; /* the line has moved since it was told */
 };
 
 struct hv {

@@ -41,6 +41,13 @@ esac
 [[ $ANSWER == *CapEff:0000000000000000/*CapBnd:00000000000010e0/* ]] || fail "capabilities: $ANSWER"
 ok "a process has the uid and gid of its slot, its terminal too, and no capability"
 
+ask "memory 1"; expect "pss *"
+pss=${ANSWER#pss } want=$(awk '/^Pss:/ { print $2 }' "/proc/$ann/smaps_rollup")
+[ "${pss% kB}" -gt 0 ] && [ $((${pss% kB} - want)) -lt 512 ] && [ $((want - ${pss% kB})) -lt 512 ] || fail "the kernel counts $want kB, not: $ANSWER"
+ask "memory 2"; expect "error ESRCH*"
+[ $((0x$(status CapEff) & ~0x10e0)) = 0 ] && [ "$(status Uid)" = "0	0	0	0" ] && [ "$(status Gid)" = "0	0	0	0" ] || fail "the helper is somebody else afterwards"
+ok "what a process takes of the memory is counted, without a right to more"
+
 ask "spawn 2 shell stdio ^bash^-c^kill -0 $ann || echo safe; kill -0 $NETD_PID || echo safe; ls /proc/$ann/fd || echo safe; cat /proc/$ann/environ || echo safe; touch /probe || echo safe"
 expect "slot=2*"
 ask "end 2 0 5000"

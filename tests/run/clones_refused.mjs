@@ -95,20 +95,79 @@ const template = await until("the template's process", () => readdirSync("/proc"
 		return false;
 	}
 })()), 60000, 10);
+const meanwhile = ["gum", "hazel"].map((name) => start(name, 160 * MIB));
 process.kill(Number(template), "SIGKILL");
 await until("its end is told", () => /no template of "micro": .*signal 9/.test(log()), 20000, 20);
-await end(await start("fir", 160 * MIB));
-ok("a template that was killed is not used, and machines boot");
+await Promise.all((await Promise.all(meanwhile)).map(end));
+ok("a template that was killed is not used, and machines boot, those too that came meanwhile");
 
 /* --- many at once --- */
-const t0 = performance.now();
-const all = await Promise.all(Array.from({ length: burst }, (_, i) => start(`b${i}`)));
-console.log(`${burst} at once: all have a prompt after ${(performance.now() - t0).toFixed(0)} ms`);
-const names = await Promise.all(all.map(async ({ a }, i) => {
-	a.type("echo I-am-$(hostname)-$(cat /etc/machine-id)\n");
-	return (await a.expect(new RegExp(`I-am-b${i}-([0-9a-f]{32})`), 60000))[1];
-}));
-assert.equal(new Set(names).size, burst);
-ok(`${burst} arrivals at once: each has a prompt and is somebody of its own`);
-await Promise.all(all.map(end));
+const host = async () => (await ann.call("GET", "/api/v1/host")).body;
+const t0 = performance.now(), since = () => Math.round(performance.now() - t0);
+const asked = await Promise.all(Array.from({ length: burst }, (_, i) => ann.call("POST", "/api/v1/vms", { name: `b${i}`, memory: 128 * MIB })));
+const refused = asked.filter(({ status }) => status !== 201), vms = asked.filter(({ status }) => status === 201).map(({ body }) => body);
+for (const { status, body } of refused)
+	assert.ok(status >= 400 && status < 600 && body.detail, `no clear answer: ${status} ${JSON.stringify(body)}`);
+const { starts } = await host();
+assert.ok(starts.under_way <= starts.at_once, JSON.stringify(starts));
+console.log(`${burst} at once: ${vms.length} made, ${refused.length} refused, all answered after ${since()} ms; ${starts.under_way} of ${starts.at_once} start, ${starts.waiting} wait`);
+
+/* Each is looked at until it has come to a prompt or to an end: its place in the line never falls back. */
+const place = new Map(), done = new Map();
+let most = 0, busiest = 0;
+while (done.size < vms.length && since() < 1_200_000) {
+	for (let path = "/api/v1/vms?limit=200", page; path; path = page.next && `/api/v1/vms?limit=200&cursor=${page.next}`) {
+		page = (await ann.call("GET", path)).body;
+		busiest = Math.max(busiest, page.items.filter(({ state, waiting }) => ["placing", "starting", "booting"].includes(state) && !waiting).length);
+		for (const vm of page.items) {
+			const before = vm.waiting?.before ?? -1;
+			assert.ok(before < 0 || vm.state === "placing", `${vm.name} waits and is ${vm.state}`);
+			assert.ok(!place.has(vm.id) || before <= place.get(vm.id), `${vm.name} has fallen back from ${place.get(vm.id)} to ${before}`);
+			place.set(vm.id, before);
+			most = Math.max(most, before + 1);
+			if ((vm.state === "ready" || vm.state === "failed") && !done.has(vm.id))
+				done.set(vm.id, { ms: since(), state: vm.state, reason: vm.reason });
+		}
+	}
+	await new Promise((r) => setTimeout(r, 100));
+}
+assert.equal(done.size, vms.length, "somebody waits for ever");
+const ready = vms.filter(({ id }) => done.get(id).state === "ready");
+for (const [id, { state, reason }] of done)
+	assert.ok(state === "ready" || reason, `${id} failed without a reason`);
+const times = [...done.values()].map(({ ms }) => ms).sort((a, b) => a - b);
+console.log(`${ready.length} ready, ${vms.length - ready.length} failed (${[...new Set([...done.values()].map(({ reason }) => reason).filter(Boolean))].join("; ")}); ` +
+	`to a prompt: first ${times[0]} ms, median ${times[times.length >> 1]} ms, last ${times.at(-1)} ms; ${most} in the line at most, ${busiest} seen under way`);
+assert.ok(ready.length + refused.length > 0 && (burst > 20 || ready.length === burst), "few arrivals, and not all are served");
+assert.ok(busiest <= starts.at_once + 1, `${busiest} start at once`); /* one may have got its turn between two pages */
+assert.ok(most > 0, "nobody waited: nothing is shown about the line");
+ok(`${burst} arrivals at once: a prompt or a clear answer for each, in the order of arrival`);
+
+/* What is ready is used: by so many at a time as a person would. */
+const seen = new Set();
+for (let i = 0; i < ready.length; i += 10)
+	await Promise.all(ready.slice(i, i + 10).map(async (vm) => {
+		const a = await ann.attach(vm.streams[0].id);
+		await a.expect(/[#$] $/, 60000);
+		a.type("echo I-am-$(hostname)-$(cat /etc/machine-id)\n");
+		seen.add((await a.expect(new RegExp(`I-am-${vm.name}-([0-9a-f]{32})`), 60000))[1]);
+		await a.close();
+	}));
+assert.equal(seen.size, ready.length);
+ok("each is somebody of its own");
+
+/* --- what they take --- */
+const used = await until("the memory of one", async () => (await ann.state(ready[0].id)).memory_used, 60000 + 1000 * burst, 200);
+assert.ok(used > 4 * MIB && used < 128 * MIB, `${used} bytes`);
+const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+assert.match(metrics, new RegExp(`terrarium_machine_memory_pss_bytes\\{machine="${ready[0].id}"\\} \\d+`));
+assert.match(metrics, /terrarium_starts\{state="waiting"\} 0\n/);
+const { pool } = await host();
+assert.ok(pool.kinds.some(({ image, wanted, ready: n, making }) => image === "micro" && wanted > 0 && n + making <= 3), JSON.stringify(pool));
+console.log(`PSS of one: ${(used / MIB).toFixed(1)} MiB; pool: ${JSON.stringify(pool)}`);
+ok("what a machine takes of the memory is known, and what is kept ready");
+
+const ended = await Promise.all(vms.map(({ id }) => ann.call("DELETE", `/api/v1/vms/${id}`)));
+assert.deepEqual(ended.filter(({ status }) => status >= 300).map(({ body }) => body.detail), []);
+await until("all are gone", async () => (await ann.call("GET", "/api/v1/vms")).body.items.length === 0, 300000, 200);
 process.exit(0);

@@ -411,6 +411,26 @@ static void cmd_adopt(char *args)
 	print_info(&f.adopt.info);
 }
 
+/* memory SLOT: what the kernel counts of its process */
+static void cmd_memory(char *args)
+{
+	struct netd_memory rq = { .head.op = NETD_MEMORY, .slot = slot_arg(&args) };
+	char text[2048];
+	union frame f;
+	struct ipc_msg msg;
+	const char *pss;
+	ssize_t n;
+
+	send_frame(&rq, sizeof(rq));
+	if (!answer(&f, &msg))
+		return;
+	n = msg.nfds == 1 ? read(msg.fds[0], text, sizeof(text) - 1) : -1;
+	text[n > 0 ? n : 0] = '\0';
+	pss = strstr(text, "\nPss:");
+	printf("pss %lu kB\n", pss ? strtoul(pss + 5, NULL, 10) : 0);
+	ipc_msg_finish(&msg);
+}
+
 /* Afterwards the FD is number 7 of the slot. */
 static void cmd_reach(char *args)
 {
@@ -659,7 +679,7 @@ static const struct {
 } commands[] = {
 	{ "connect", cmd_connect }, { "hello", cmd_hello }, { "alloc", cmd_alloc },   { "rush", cmd_rush },
 	{ "free", cmd_free },	    { "spawn", cmd_spawn }, { "kill", cmd_kill },     { "list", cmd_list },
-	{ "reach", cmd_reach }, { "adopt", cmd_adopt },	    { "read", cmd_read },   { "end", cmd_end },	      { "write", cmd_write },
+	{ "reach", cmd_reach }, { "memory", cmd_memory }, { "adopt", cmd_adopt },	    { "read", cmd_read },   { "end", cmd_end },	      { "write", cmd_write },
 	{ "exited", cmd_exited },   { "raw", cmd_raw },	    { "sendfd", cmd_sendfd }, { "closed", cmd_closed },
 	{ "file", cmd_file }, { "flood", cmd_flood },	    { "sleep", cmd_sleep }, { "cycle", cmd_cycle },   { "bench", cmd_bench },
 };
