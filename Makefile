@@ -262,7 +262,7 @@ fuzz: $(FUZZ:%=$F/%)
 	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) tests/runner fuzz $(FUZZ:%=$F/%)
 
 tidy:
-	$(Q)mkdir -p build && tests/tidy $(sort $(LIB_SRC) gateway/main.c gateway/ctl/main.c netsetup/main.c hv/agent/guest.c)
+	$(Q)mkdir -p build && tests/tidy $(sort $(LIB_SRC) gateway/main.c gateway/ctl/main.c netsetup/main.c hv/agent/guest.c $(wildcard tests/unit/*.c))
 
 # The same unit tests without sanitizers, under valgrind; of the objects that the programs are made of.
 P := build/plain

@@ -216,6 +216,27 @@ int api_limit(struct http_call *call, int64_t *out)
 	return -EINVAL;
 }
 
+int api_part(struct http_call *call, struct api_part *out)
+{
+	char text[24], *end = text;
+	int r = http_query(call->req, "cursor", text, sizeof(text));
+
+	out->cursor = r == 0 ? strtoll(text, &end, 10) : 0;
+	if (r != -ENOENT && (r < 0 || out->cursor <= 0 || *end != '\0')) {
+		http_problem(call->resp, 400, "bad_cursor", "The cursor is wrong; begin again without one.");
+		return -EINVAL;
+	}
+	return api_limit(call, &out->limit);
+}
+
+json_t *api_next(int64_t last, bool more)
+{
+	char text[24];
+
+	(void)snprintf(text, sizeof(text), "%lld", (long long)last);
+	return more ? json_string(text) : json_null();
+}
+
 _Static_assert(HTTP_EXTRA_MAX >= 2 * IDENTITIES_MAX, "room for the headers of every proxy");
 
 static void want_header(struct http_app *app, struct api *api, const char *name)

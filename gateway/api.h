@@ -75,6 +75,20 @@ void api_app(struct http_app *app, struct api *api);
 /** api_limit() - ?limit= of a list. Return: 0, or -EINVAL after a refusal */
 int api_limit(struct http_call *call, int64_t *out);
 
+/**
+ * struct api_part - the part of a list of numbered rows that is asked for: ?limit= and ?cursor=
+ * @cursor: the number of the last row before it, 0 = from the beginning
+ */
+struct api_part {
+	int64_t limit, cursor;
+};
+
+/** api_part() - Return: 0, or -EINVAL after a refusal */
+int api_part(struct http_call *call, struct api_part *out);
+
+/** api_next() - "next" of an answer: the cursor behind row @last, or null where there is no @more */
+json_t *api_next(int64_t last, bool more);
+
 /** api_proxy_header() - value of a header in which a proxy speaks, NULL when absent. @name: as configured */
 const char *api_proxy_header(const struct http_call *call, const char *name);
 

@@ -75,45 +75,28 @@ static int add_row(void *arg, const struct recording_row *row)
 	return json_array_append_new(l->items, recording_json(l->api, row, l->with_owner));
 }
 
-static int read_cursor(struct http_call *call, int64_t *below)
-{
-	char text[24], *end;
-	int r = http_query(call->req, "cursor", text, sizeof(text));
-
-	*below = 0;
-	if (r == -ENOENT)
-		return 0;
-	*below = r == 0 ? strtoll(text, &end, 10) : 0;
-	if (r == 0 && *below > 0 && *end == '\0')
-		return 0;
-	http_problem(call->resp, 400, "bad_cursor", "The cursor is wrong; begin again without one.");
-	return -EINVAL;
-}
-
 /* @owner: 0 = everybody's */
 static void list(struct http_call *call, int64_t owner, bool with_owner)
 {
 	const struct api *api = call->app;
 	struct listing l = { .api = api, .items = json_array(), .with_owner = with_owner };
-	int64_t limit = 0, below = 0;
+	struct api_part part;
 	struct err e = { 0 };
-	char next[24];
 	bool more = false;
 	int r;
 
-	if (!l.items || api_limit(call, &limit) < 0 || read_cursor(call, &below) < 0) {
+	if (!l.items || api_part(call, &part) < 0) {
 		json_decref(l.items);
 		return;
 	}
-	r = recording_list(store_db(api->store), owner, below, limit, add_row, &l, &more, &e);
+	r = recording_list(store_db(api->store), owner, part.cursor, part.limit, add_row, &l, &more, &e);
 	if (r < 0) {
 		json_decref(l.items);
 		http_failed(call->resp, &e);
 		return;
 	}
-	(void)snprintf(next, sizeof(next), "%lld", (long long)l.last);
 	http_json(call->resp, 200,
-		  json_pack("{s:o, s:o, s:s}", "items", l.items, "next", more ? json_string(next) : json_null(), "mode",
+		  json_pack("{s:o, s:o, s:s}", "items", l.items, "next", api_next(l.last, more), "mode",
 			    record_mode_name(recorder_mode(api->recorder))));
 }
 

@@ -94,21 +94,6 @@ static int add_row(void *arg, const struct disk_row *row)
 	return json_array_append_new(l->items, volume_json(l->api, row));
 }
 
-static int read_cursor(struct http_call *call, int64_t *after)
-{
-	char text[24], *end;
-	int r = http_query(call->req, "cursor", text, sizeof(text));
-
-	*after = 0;
-	if (r == -ENOENT)
-		return 0;
-	*after = r == 0 ? strtoll(text, &end, 10) : 0;
-	if (r == 0 && *after > 0 && *end == '\0')
-		return 0;
-	http_problem(call->resp, 400, "bad_cursor", "The cursor is wrong; begin again without one.");
-	return -EINVAL;
-}
-
 static bool read_quota(struct http_call *call, struct grant *g)
 {
 	const struct api *api = call->app;
@@ -123,28 +108,26 @@ void api_volume_list(struct http_call *call)
 {
 	const struct api *api = call->app;
 	struct listing l = { .api = api };
-	int64_t limit = 0, after = 0;
+	struct api_part part;
 	uint64_t used = 0;
 	struct err e = { 0 };
 	struct grant g;
-	char next[24];
 	bool more = false;
 	int r;
 
-	if (no_disks(call) || !read_quota(call, &g) || api_limit(call, &limit) < 0 || read_cursor(call, &after) < 0)
+	if (no_disks(call) || !read_quota(call, &g) || api_part(call, &part) < 0)
 		return;
 	l.items = json_array();
 	r = disk_used(disks_db(api->disks), call->who.person, "", &used, &e);
 	if (r == 0)
-		r = disk_list(disks_db(api->disks), call->who.person, after, limit, add_row, &l, &more, &e);
+		r = disk_list(disks_db(api->disks), call->who.person, part.cursor, part.limit, add_row, &l, &more, &e);
 	if (r < 0) {
 		json_decref(l.items);
 		http_failed(call->resp, &e);
 		return;
 	}
-	(void)snprintf(next, sizeof(next), "%lld", (long long)l.last);
 	http_json(call->resp, 200,
-		  json_pack("{s:o, s:o, s:I, s:o}", "items", l.items, "next", more ? json_string(next) : json_null(), "used", (json_int_t)used,
+		  json_pack("{s:o, s:o, s:I, s:o}", "items", l.items, "next", api_next(l.last, more), "used", (json_int_t)used,
 			    "quota", g.quota.disk_bytes ? json_integer((json_int_t)g.quota.disk_bytes) : json_null()));
 }
 

@@ -16,9 +16,23 @@ T=$(mktemp -d /tmp/terrarium-test.XXXXXX)
 chmod 755 "$T"
 STARTED=()
 NETD_PID= GATEWAY_PID= UPLINK_PID=
-# One story may run beside another: each takes a port that is free when it begins.
-PORT=${PORT:-$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })')}
 PASSED=0
+
+# free_ports NAME...: exports each of them, a port that is free now. One story may run beside another
+free_ports() {
+	local name ports
+	read -ra ports < <(node -e '
+		const net = require("net"), all = Array.from({ length: process.argv[1] }, () => net.createServer().listen(0, "127.0.0.1"));
+		Promise.all(all.map((s) => new Promise((done) => s.on("listening", done)))).then(() => {
+			console.log(all.map((s) => s.address().port).join(" "));
+			all.forEach((s) => s.close());
+		});' $#)
+	for name; do
+		export "$name=${ports[0]}"
+		ports=("${ports[@]:1}")
+	done
+}
+[ -n "${PORT:-}" ] || free_ports PORT
 
 say() { printf '%s\n' "$*"; }
 

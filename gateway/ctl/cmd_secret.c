@@ -21,12 +21,6 @@ struct options {
 	bool json;
 };
 
-#define COMMON_OPTIONS(o) \
-	{ .name = "socket", .text = &(o).socket, .value = "PATH", .help = "control socket of the gateway" }, \
-	{ \
-		.name = "json", .flag = &(o).json, .help = "print JSON" \
-	}
-
 /* VM KEY and options, in this order or KEY last. */
 static int read_operands(const char *command, const struct ctl_option *table, struct options *o, int argc, char **argv)
 {
@@ -87,7 +81,7 @@ int cmd_vm_secret_set(int argc, char **argv)
 		{ .name = "file", .text = &o.file, .value = "F", .help = "the value is what is in this file; else it is read from standard input" },
 		{ .name = "mode", .text = &o.mode, .value = "MODE", .help = "of the file in the machine; 0400 unless given" },
 		{ .name = "owner", .text = &o.owner, .value = "USER", .help = "whose it is in the machine; root unless given" },
-		COMMON_OPTIONS(o),
+		CTL_COMMON_OPTIONS(o),
 		{ 0 },
 	};
 	static uint8_t value[AGENT_DATA_MAX + 1];
@@ -119,7 +113,7 @@ int cmd_vm_secret_set(int argc, char **argv)
 int cmd_vm_secret_rm(int argc, char **argv)
 {
 	struct options o = { 0 };
-	const struct ctl_option table[] = { COMMON_OPTIONS(o), { 0 } };
+	const struct ctl_option table[] = { CTL_COMMON_OPTIONS(o), { 0 } };
 	char path[REST_PATH_BYTES];
 	struct rest_request req = { .method = "DELETE", .path = path };
 	json_t *answer = NULL;
@@ -142,7 +136,7 @@ int cmd_vm_secret_list(int argc, char **argv)
 {
 	static const struct table_column columns[] = { { "NAME", "name" }, { "SIZE", "size" }, { "MODE", "mode" }, { "OWNER", "owner" }, { "SET", "set_at" }, { "HELD", "held" } };
 	struct options o = { 0 };
-	const struct ctl_option table[] = { COMMON_OPTIONS(o), { 0 } };
+	const struct ctl_option table[] = { CTL_COMMON_OPTIONS(o), { 0 } };
 	char path[REST_PATH_BYTES];
 	struct err e = { 0 };
 	int r = ctl_operand("vm secret list", "VM", table, argc, argv, &o.vm);

@@ -18,19 +18,13 @@ struct options {
 	bool json, again;
 };
 
-#define COMMON_OPTIONS(o) \
-	{ .name = "socket", .text = &(o).socket, .value = "PATH", .help = "control socket of the gateway" }, \
-	{ \
-		.name = "json", .flag = &(o).json, .help = "print JSON" \
-	}
-
 int cmd_recipe_list(int argc, char **argv)
 {
 	static const struct table_column columns[] = {
 		{ "NAME", "name" }, { "IMAGE", "image" }, { "CPUS", "cpus" }, { "MEMORY", "memory" }, { "AVAILABLE", "available" }, { "DESCRIPTION", "description" },
 	};
 	struct options o = { 0 };
-	const struct ctl_option table[] = { COMMON_OPTIONS(o), { 0 } };
+	const struct ctl_option table[] = { CTL_COMMON_OPTIONS(o), { 0 } };
 	int r = ctl_options("recipe list", table, argc, argv);
 
 	return r != CTL_GO ? r : list_show("recipe list", o.socket, o.json, "/api/v1/recipes", columns, sizeof(columns) / sizeof(columns[0]));
@@ -59,7 +53,7 @@ int cmd_vm_setup(int argc, char **argv)
 	struct options o = { 0 };
 	const struct ctl_option table[] = {
 		{ .name = "again", .flag = &o.again, .help = "do it once more" },
-		COMMON_OPTIONS(o),
+		CTL_COMMON_OPTIONS(o),
 		{ 0 },
 	};
 	char path[REST_PATH_BYTES], id[PICK_ID_BYTES];

@@ -20,12 +20,6 @@ struct options {
 	bool json, open;
 };
 
-#define COMMON_OPTIONS(o) \
-	{ .name = "socket", .text = &(o).socket, .value = "PATH", .help = "control socket of the gateway" }, \
-	{ \
-		.name = "json", .flag = &(o).json, .help = "print JSON" \
-	}
-
 /* "90s", "30m", "8h", "7d". Return: 0 or -EINVAL with @e. */
 static int read_life(const char *text, json_int_t *seconds, struct err *e)
 {
@@ -69,7 +63,7 @@ int cmd_share_create(int argc, char **argv)
 		{ .name = "for", .text = &o.life, .value = "TIME", .help = "it ends after 30m, 8h, 7d, ...; an hour unless given" },
 		{ .name = "email", .text = &o.email, .value = "EMAIL", .help = "for that person only" },
 		{ .name = "open", .flag = &o.open, .help = "for people without an account, too, where the server allows that" },
-		COMMON_OPTIONS(o),
+		CTL_COMMON_OPTIONS(o),
 		{ 0 },
 	};
 	char path[REST_PATH_BYTES];
@@ -105,7 +99,7 @@ int cmd_share_list(int argc, char **argv)
 		{ "HERE", "viewers" }, { "UNTIL", "expires_at" }, { "LAST USED", "last_used" },
 	};
 	struct options o = { 0 };
-	const struct ctl_option table[] = { COMMON_OPTIONS(o), { 0 } };
+	const struct ctl_option table[] = { CTL_COMMON_OPTIONS(o), { 0 } };
 	char path[REST_PATH_BYTES];
 	struct err e = { 0 };
 	int r = ctl_operand("share list", "TERMINAL", table, argc, argv, &o.operand);
@@ -120,7 +114,7 @@ int cmd_share_list(int argc, char **argv)
 int cmd_share_revoke(int argc, char **argv)
 {
 	struct options o = { 0 };
-	const struct ctl_option table[] = { COMMON_OPTIONS(o), { 0 } };
+	const struct ctl_option table[] = { CTL_COMMON_OPTIONS(o), { 0 } };
 	char path[REST_PATH_BYTES];
 	struct rest_request req = { .method = "DELETE", .path = path };
 	json_t *answer = NULL;

@@ -22,11 +22,6 @@ struct options {
 	bool json, force, all;
 };
 
-#define COMMON_OPTIONS(o) \
-	{ .name = "socket", .text = &(o).socket, .value = "PATH", .help = "control socket of the gateway" }, \
-	{ \
-		.name = "json", .flag = &(o).json, .help = "print JSON" \
-	}
 #define ALL_OPTION(o) \
 	{ \
 		.name = "all", .flag = &(o).all, \
@@ -49,7 +44,7 @@ int cmd_vm_list(int argc, char **argv)
 		{ "CREATED", "created_at" },
 	};
 	struct options o = { 0 };
-	const struct ctl_option table[] = { ALL_OPTION(o), COMMON_OPTIONS(o), { 0 } };
+	const struct ctl_option table[] = { ALL_OPTION(o), CTL_COMMON_OPTIONS(o), { 0 } };
 	int r = ctl_options("vm list", table, argc, argv);
 
 	return r != CTL_GO ?
@@ -155,7 +150,7 @@ int cmd_vm_create(int argc, char **argv)
 		{ .name = "host-data", .text = &o.host_data, .value = "HEX", .help = "HOST_DATA of a confidential machine; your account's unless given" },
 		{ .name = "id-block", .text = &o.id_block, .value = "F", .help = "what you have signed to be launched, of snp id-block" },
 		{ .name = "id-auth", .text = &o.id_auth, .value = "F", .help = "and the signature" },
-		COMMON_OPTIONS(o),
+		CTL_COMMON_OPTIONS(o),
 		{ 0 },
 	};
 	struct rest_request req = { .method = "POST", .path = "/api/v1/vms" };
@@ -195,7 +190,7 @@ int cmd_vm_create(int argc, char **argv)
 int cmd_vm_show(int argc, char **argv)
 {
 	struct options o = { 0 };
-	const struct ctl_option table[] = { COMMON_OPTIONS(o), { 0 } };
+	const struct ctl_option table[] = { CTL_COMMON_OPTIONS(o), { 0 } };
 	char path[REST_PATH_BYTES];
 	struct rest_request req = { .method = "GET", .path = path };
 	json_t *answer = NULL;
@@ -230,7 +225,7 @@ static int act(const char *command, const char *method, const char *suffix, stru
 int cmd_vm_start(int argc, char **argv)
 {
 	struct options o = { 0 };
-	const struct ctl_option table[] = { COMMON_OPTIONS(o), { 0 } };
+	const struct ctl_option table[] = { CTL_COMMON_OPTIONS(o), { 0 } };
 	int r = ctl_operand("vm start", "ID", table, argc, argv, &o.id);
 
 	return r != CTL_GO ? r : act("vm start", "POST", "/start", &o, NULL);
@@ -239,7 +234,7 @@ int cmd_vm_start(int argc, char **argv)
 int cmd_vm_suspend(int argc, char **argv)
 {
 	struct options o = { 0 };
-	const struct ctl_option table[] = { COMMON_OPTIONS(o), { 0 } };
+	const struct ctl_option table[] = { CTL_COMMON_OPTIONS(o), { 0 } };
 	int r = ctl_operand("vm suspend", "ID", table, argc, argv, &o.id);
 
 	return r != CTL_GO ? r : act("vm suspend", "POST", "/suspend", &o, NULL);
@@ -248,7 +243,7 @@ int cmd_vm_suspend(int argc, char **argv)
 int cmd_vm_wake(int argc, char **argv)
 {
 	struct options o = { 0 };
-	const struct ctl_option table[] = { COMMON_OPTIONS(o), { 0 } };
+	const struct ctl_option table[] = { CTL_COMMON_OPTIONS(o), { 0 } };
 	int r = ctl_operand("vm wake", "ID", table, argc, argv, &o.id);
 
 	return r != CTL_GO ? r : act("vm wake", "POST", "/start", &o, NULL);
@@ -257,7 +252,7 @@ int cmd_vm_wake(int argc, char **argv)
 int cmd_vm_pause(int argc, char **argv)
 {
 	struct options o = { 0 };
-	const struct ctl_option table[] = { COMMON_OPTIONS(o), { 0 } };
+	const struct ctl_option table[] = { CTL_COMMON_OPTIONS(o), { 0 } };
 	int r = ctl_operand("vm pause", "ID", table, argc, argv, &o.id);
 
 	return r != CTL_GO ? r : act("vm pause", "POST", "/pause", &o, NULL);
@@ -266,7 +261,7 @@ int cmd_vm_pause(int argc, char **argv)
 int cmd_vm_resume(int argc, char **argv)
 {
 	struct options o = { 0 };
-	const struct ctl_option table[] = { COMMON_OPTIONS(o), { 0 } };
+	const struct ctl_option table[] = { CTL_COMMON_OPTIONS(o), { 0 } };
 	int r = ctl_operand("vm resume", "ID", table, argc, argv, &o.id);
 
 	return r != CTL_GO ? r : act("vm resume", "POST", "/resume", &o, NULL);
@@ -278,7 +273,7 @@ int cmd_vm_resize(int argc, char **argv)
 	const struct ctl_option table[] = {
 		{ .name = "cpus", .text = &o.cpus, .value = "N", .help = "processors" },
 		{ .name = "memory", .text = &o.memory, .value = "MIB", .help = "memory in MiB" },
-		COMMON_OPTIONS(o),
+		CTL_COMMON_OPTIONS(o),
 		{ 0 },
 	};
 	json_t *body;
@@ -302,7 +297,7 @@ int cmd_vm_stop(int argc, char **argv)
 	const struct ctl_option table[] = {
 		{ .name = "force", .flag = &o.force, .help = "without asking the guest" },
 		ALL_OPTION(o),
-		COMMON_OPTIONS(o),
+		CTL_COMMON_OPTIONS(o),
 		{ 0 }
 	};
 	json_t *body;
@@ -319,7 +314,7 @@ int cmd_vm_stop(int argc, char **argv)
 int cmd_vm_delete(int argc, char **argv)
 {
 	struct options o = { 0 };
-	const struct ctl_option table[] = { COMMON_OPTIONS(o), { 0 } };
+	const struct ctl_option table[] = { CTL_COMMON_OPTIONS(o), { 0 } };
 	int r = ctl_operand("vm delete", "ID", table, argc, argv, &o.id);
 
 	return r != CTL_GO ? r : act("vm delete", "DELETE", "", &o, NULL);
@@ -330,7 +325,7 @@ int cmd_vm_delete(int argc, char **argv)
 int cmd_vm_plug(int argc, char **argv)
 {
 	struct options o = { 0 };
-	const struct ctl_option table[] = { VOLUME_OPTION(o), COMMON_OPTIONS(o), { 0 } };
+	const struct ctl_option table[] = { VOLUME_OPTION(o), CTL_COMMON_OPTIONS(o), { 0 } };
 	json_t *body;
 	int r = ctl_operand("vm plug", "ID", table, argc, argv, &o.id);
 
@@ -345,7 +340,7 @@ int cmd_vm_plug(int argc, char **argv)
 int cmd_vm_unplug(int argc, char **argv)
 {
 	struct options o = { 0 };
-	const struct ctl_option table[] = { VOLUME_OPTION(o), COMMON_OPTIONS(o), { 0 } };
+	const struct ctl_option table[] = { VOLUME_OPTION(o), CTL_COMMON_OPTIONS(o), { 0 } };
 	char suffix[REST_PATH_BYTES] = "/disks";
 	struct err e = { 0 };
 	int r = ctl_operand("vm unplug", "ID", table, argc, argv, &o.id);

@@ -17,12 +17,6 @@ struct options {
 	bool json;
 };
 
-#define COMMON_OPTIONS(o) \
-	{ .name = "socket", .text = &(o).socket, .value = "PATH", .help = "control socket of the gateway" }, \
-	{ \
-		.name = "json", .flag = &(o).json, .help = "print JSON" \
-	}
-
 int cmd_volume_list(int argc, char **argv)
 {
 	static const struct table_column columns[] = {
@@ -30,7 +24,7 @@ int cmd_volume_list(int argc, char **argv)
 		{ "VM", "vm" },	    { "CREATED", "created_at" }, { "REASON", "reason" },
 	};
 	struct options o = { 0 };
-	const struct ctl_option table[] = { COMMON_OPTIONS(o), { 0 } };
+	const struct ctl_option table[] = { CTL_COMMON_OPTIONS(o), { 0 } };
 	int r = ctl_options("volume list", table, argc, argv);
 
 	return r != CTL_GO ? r : list_show("volume list", o.socket, o.json, "/api/v1/volumes", columns, sizeof(columns) / sizeof(columns[0]));
@@ -70,7 +64,7 @@ int cmd_volume_create(int argc, char **argv)
 	const struct ctl_option table[] = {
 		{ .name = "size", .text = &o.size, .value = "MIB", .help = "size in MiB" },
 		{ .name = "from", .text = &o.from, .value = "VOLUME", .help = "make it a copy of this one, which nobody may be using" },
-		COMMON_OPTIONS(o),
+		CTL_COMMON_OPTIONS(o),
 		{ 0 },
 	};
 	struct err e = { 0 };
@@ -94,7 +88,7 @@ int cmd_volume_grow(int argc, char **argv)
 	struct options o = { 0 };
 	const struct ctl_option table[] = {
 		{ .name = "size", .text = &o.size, .value = "MIB", .help = "new size in MiB", .needed = true },
-		COMMON_OPTIONS(o),
+		CTL_COMMON_OPTIONS(o),
 		{ 0 },
 	};
 	char path[REST_PATH_BYTES];
@@ -115,7 +109,7 @@ int cmd_volume_grow(int argc, char **argv)
 int cmd_volume_rm(int argc, char **argv)
 {
 	struct options o = { 0 };
-	const struct ctl_option table[] = { COMMON_OPTIONS(o), { 0 } };
+	const struct ctl_option table[] = { CTL_COMMON_OPTIONS(o), { 0 } };
 	char path[REST_PATH_BYTES];
 	struct err e = { 0 };
 	int r = ctl_operand("volume rm", "VOLUME", table, argc, argv, &o.volume);

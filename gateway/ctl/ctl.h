@@ -108,6 +108,13 @@ struct ctl_option {
 	bool needed;
 };
 
+/** CTL_COMMON_OPTIONS() - of a command that asks the gateway. @o: has its @socket and @json */
+#define CTL_COMMON_OPTIONS(o) \
+	{ .name = "socket", .text = &(o).socket, .value = "PATH", .help = "control socket of the gateway" }, \
+	{ \
+		.name = "json", .flag = &(o).json, .help = "print JSON" \
+	}
+
 #define CTL_OPTIONS_MAX 24
 #define CTL_LIST_MAX	64
 

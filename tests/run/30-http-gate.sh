@@ -4,7 +4,6 @@
 # Alone: it looks at the clock.
 . "$(dirname "$0")/../lib.sh"
 needs node curl
-PORT=17600
 
 start_gateway # without a helper: the door must hold on its own
 node tests/run/http_gate.mjs "$PORT" "$(demo_token ann@example.org)" || fail "the gate"

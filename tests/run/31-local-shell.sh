@@ -4,7 +4,6 @@
 # Alone: it looks at the clock.
 . "$(dirname "$0")/../lib.sh"
 needs node curl perl
-PORT=17601
 
 start_netd --network=off
 start_gateway --driver=local --local-command="/bin/bash --norc --noediting -i"

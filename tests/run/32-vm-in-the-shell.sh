@@ -4,7 +4,6 @@
 # Alone: it looks at the clock.
 . "$(dirname "$0")/../lib.sh"
 needs node curl qemu-system-x86_64
-PORT=17602
 [ -f build/images/micro/manifest.json ] || skip "no guest image: make image"
 
 start_netd

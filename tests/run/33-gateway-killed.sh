@@ -5,7 +5,6 @@
 # Alone: it looks at the clock.
 . "$(dirname "$0")/../lib.sh"
 needs node curl
-PORT=17603
 
 start_netd --network=off
 for console in pty socket; do

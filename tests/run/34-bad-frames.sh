@@ -4,7 +4,6 @@
 # wrong: port, disk, settings, helper, QEMU, kernel. Each gives a clear error for the one whom it concerns.
 . "$(dirname "$0")/../lib.sh"
 needs node curl
-PORT=17604
 
 # refused TEXT PATTERN OPTIONS...: the gateway must end at once, with status 1 or 2 and this pattern in what it says
 refused() {

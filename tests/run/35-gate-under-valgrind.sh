@@ -4,7 +4,6 @@
 # it is used in the way that its examples show.
 . "$(dirname "$0")/../lib.sh"
 needs node curl valgrind
-PORT=17606
 
 mkdir "$T/bin"
 cat >"$T/bin/terrariumd" <<SH

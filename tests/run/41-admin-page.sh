@@ -6,8 +6,7 @@
 . tests/signin.sh
 needs_modules oidc-provider playwright-core axe-core
 [ -x /usr/bin/chromium ] || skip "Chromium is not installed"
-PORT=18100
-export IDP_PORT=18101
+free_ports IDP_PORT
 
 printf 'a client secret for tests only\n' >"$T/client-secret"
 identity campus "type = oidc" "title = Campus login" "issuer = http://127.0.0.1:$IDP_PORT" "client_id = terrarium" \

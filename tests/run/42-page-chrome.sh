@@ -8,8 +8,8 @@ needs node
 [ -x /usr/bin/chromium ] || skip "Chromium is not installed"
 
 start_netd --network=off
-export STATE=$T/state WIRE
-WIRE=$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })')
+export STATE=$T/state
+free_ports WIRE
 start_gateway --driver=local --local-command="/bin/bash --norc --noprofile -i" --hosts="localhost:$WIRE localhost:$PORT 127.0.0.1:$PORT"
 wait_until 5 ready || fail "not ready"
 export PORT

@@ -5,8 +5,7 @@
 . tests/signin.sh
 needs_modules oidc-provider ws
 needs curl
-PORT=18000
-export IDP_PORT=18001
+free_ports IDP_PORT
 
 oidc_identity corp "http://127.0.0.1:$IDP_PORT"
 start_identity_gateway --on-removal=stop

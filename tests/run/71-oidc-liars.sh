@@ -6,8 +6,7 @@
 . tests/signin.sh
 needs_modules oauth2-mock-server ws
 needs curl
-PORT=18010
-export IDP_PORT=18011
+free_ports IDP_PORT
 
 for policy in require not_false ignore; do
 	identity "${policy/_/-}" "type = oidc" "issuer = http://127.0.0.1:$IDP_PORT" "client_id = terrarium" "email_verified = $policy" "api_audience = term-api"

@@ -5,8 +5,7 @@
 . tests/signin.sh
 needs_modules ws
 needs curl
-PORT=18020
-export HYPHA_PORT=18021
+free_ports HYPHA_PORT
 
 identity hypha "type = hypha" "title = Hypha" "server_url = http://127.0.0.1:$HYPHA_PORT/" "login_timeout = 10s"
 identity programs "type = hypha" "server_url = http://127.0.0.1:$HYPHA_PORT" "allow_child_tokens = yes"

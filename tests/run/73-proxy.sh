@@ -5,8 +5,8 @@
 . tests/signin.sh
 needs_modules ws
 needs curl
-PORT=18030
-export KEYS_PORT=18031 SECRET_FILE=$T/proxy-secret
+free_ports KEYS_PORT
+export SECRET_FILE=$T/proxy-secret
 
 printf 'a secret between two programs\n' >"$SECRET_FILE"
 chmod 600 "$SECRET_FILE"

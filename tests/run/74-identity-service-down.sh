@@ -6,8 +6,7 @@
 . tests/signin.sh
 needs_modules ws
 needs curl
-PORT=18040
-export IDP_PORT=18041 DEAD_PORT=18042 HYPHA_PORT=18043 KEYS_PORT=18044
+free_ports IDP_PORT DEAD_PORT HYPHA_PORT KEYS_PORT
 
 identity corp "type = oidc" "issuer = http://127.0.0.1:$IDP_PORT" "client_id = terrarium"
 identity dead "type = oidc" "issuer = http://127.0.0.1:$DEAD_PORT" "client_id = terrarium"

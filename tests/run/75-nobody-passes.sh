@@ -6,8 +6,7 @@
 . tests/signin.sh
 needs_modules ws
 needs curl
-PORT=18050
-export KEYS_PORT=18051
+free_ports KEYS_PORT
 
 identity edge "type = proxy" "issuer = https://edge.example.org" "audience = term" "jwks_url = http://127.0.0.1:$KEYS_PORT/keys" \
 	"assertion_header = X-Assertion"

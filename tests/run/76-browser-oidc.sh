@@ -6,8 +6,7 @@
 . tests/signin.sh
 needs_modules oidc-provider playwright-core ws
 [ -x /usr/bin/chromium ] || skip "Chromium is not installed"
-PORT=18060
-export IDP_PORT=18061 HYPHA_PORT=18062
+free_ports IDP_PORT HYPHA_PORT
 
 oidc_identity corp "http://127.0.0.1:$IDP_PORT"
 identity hypha "type = hypha" "title = Hypha" "server_url = http://127.0.0.1:$HYPHA_PORT"

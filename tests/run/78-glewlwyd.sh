@@ -5,8 +5,7 @@
 . tests/signin.sh
 needs_modules ws
 needs curl sqlite3
-PORT=18070
-export GLEWLWYD_PORT=18071
+free_ports GLEWLWYD_PORT
 CACHE=$ROOT/build/glewlwyd
 
 # Its package brings a service and a database server along when it is installed; unpacking leaves the machine as it is.

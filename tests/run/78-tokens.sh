@@ -6,8 +6,8 @@
 . tests/signin.sh
 needs_modules oidc-provider ws
 needs curl
-PORT=18300
-export IDP_PORT=18301 TERRARIUM=$BUILD/terrarium XDG_CONFIG_HOME=$T/config
+free_ports IDP_PORT
+export TERRARIUM=$BUILD/terrarium XDG_CONFIG_HOME=$T/config
 unset TERRARIUM_CONTROL_SOCKET
 
 oidc_identity corp "http://127.0.0.1:$IDP_PORT"

@@ -5,8 +5,8 @@
 . tests/signin.sh
 needs_modules ws
 needs curl
-PORT=18310
-export KEYS_PORT=18311 ALLOW_FILE=$T/allow
+free_ports KEYS_PORT
+export ALLOW_FILE=$T/allow
 
 echo "carl@example.org" >"$ALLOW_FILE"
 identity edge "type = proxy" "issuer = https://edge.example.org" "audience = term" "jwks_url = http://127.0.0.1:$KEYS_PORT/keys" \

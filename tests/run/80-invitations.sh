@@ -5,8 +5,8 @@
 . tests/signin.sh
 needs_modules oidc-provider smtp-server ws
 needs curl
-PORT=18320
-export IDP_PORT=18321 SMTP_PORT=18322 TERRARIUM=$BUILD/terrarium TERRARIUM_CONTROL_SOCKET=$T/state/control.sock
+free_ports IDP_PORT SMTP_PORT
+export TERRARIUM=$BUILD/terrarium TERRARIUM_CONTROL_SOCKET=$T/state/control.sock
 
 oidc_identity corp "http://127.0.0.1:$IDP_PORT"
 printf 'a mail password for tests\n' >"$T/mail-password"

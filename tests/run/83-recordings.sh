@@ -4,7 +4,6 @@
 # a full disk and a used-up quota end them in words while the terminal goes on; age deletes them.
 . "$(dirname "$0")/../lib.sh"
 needs node curl
-PORT=17638
 SHELL_LINE="/bin/bash --norc --noediting -i"
 command -v unshare >/dev/null || skip "unshare is not installed"
 

@@ -48,6 +48,14 @@ export class Person {
 			this.cookie = set.split(";")[0];
 		return { status: r.status, headers: r.headers, body: text ? JSON.parse(text) : null };
 	}
+	/* The body of an answer that must have this status, and this detail. @path: below /api/v1/ */
+	async must(method, path, body, status, detail) {
+		const r = await this.call(method, `/api/v1/${path}`, body);
+		assert.equal(r.status, status, `${method} ${path} ${JSON.stringify(body)}: ${JSON.stringify(r.body)}`);
+		if (detail)
+			assert.match(r.body.detail, detail);
+		return r.body;
+	}
 	async sign_in(state_dir, email) {
 		const r = await this.call("POST", "/api/v1/session", { provider: "demo", token: demo_token(state_dir, email) });
 		assert.equal(r.status, 201, JSON.stringify(r.body));

@@ -9,14 +9,7 @@ const [port, state, pid_file, netd] = process.argv.slice(2);
 const MIB = 1 << 20, dir = `${state}/disks`;
 const ok = (what) => console.log(`ok: ${what}`);
 const ann = await new Person(Number(port)).sign_in(state, "ann@example.org"), bob = await new Person(Number(port)).sign_in(state, "bob@example.org");
-
-async function call(who, method, path, body, status, pattern) {
-	const r = await who.call(method, `/api/v1/${path}`, body);
-	assert.equal(r.status, status, `${method} ${path} ${JSON.stringify(body)}: ${JSON.stringify(r.body)}`);
-	if (pattern)
-		assert.match(r.body.detail, pattern);
-	return r.body;
-}
+const call = (who, ...asked) => who.must(...asked);
 const is_ready = (name, who = ann) => until(`the volume ${name}`, async () => {
 	const v = (await who.call("GET", `/api/v1/volumes/${name}`)).body;
 	assert.notEqual(v.state, "failed", v.reason);

@@ -8,14 +8,7 @@ const [port, state, pid_file] = process.argv.slice(2);
 const MIB = 1 << 20, dir = `${state}/disks`;
 const ok = (what) => console.log(`ok: ${what}`);
 const ann = await new Person(Number(port)).sign_in(state, "ann@example.org");
-
-async function call(method, path, body, status, pattern) {
-	const r = await ann.call(method, `/api/v1/${path}`, body);
-	assert.equal(r.status, status, `${method} ${path} ${JSON.stringify(body)}: ${JSON.stringify(r.body)}`);
-	if (pattern)
-		assert.match(r.body.detail, pattern);
-	return r.body;
-}
+const call = (...asked) => ann.must(...asked);
 
 /* "home": true makes one for who has none. */
 const fern = await call("POST", "vms", { name: "fern", memory: 192 * MIB, home: true, data: 16 * MIB, network: "none" }, 201);

@@ -9,14 +9,7 @@ const [port, state, pid_file] = process.argv.slice(2);
 const MIB = 1 << 20, dir = `${state}/disks`;
 const ok = (what) => console.log(`ok: ${what}`);
 const ann = await new Person(Number(port)).sign_in(state, "ann@example.org");
-
-async function call(method, path, body, status, pattern) {
-	const r = await ann.call(method, `/api/v1/${path}`, body);
-	assert.equal(r.status, status, `${method} ${path} ${JSON.stringify(body)}: ${JSON.stringify(r.body)}`);
-	if (pattern)
-		assert.match(r.body.detail, pattern);
-	return r.body;
-}
+const call = (...asked) => ann.must(...asked);
 const volumes = ["seeds", "bulbs"];
 for (const name of volumes)
 	await call("POST", "volumes", { name, size: 16 * MIB }, 201);

@@ -156,12 +156,14 @@ static bool has(const char *arg)
 
 static void the_command_line(void **state)
 {
+	static const char sev_guest[] = "sev-snp-guest,id=sev0,cbitpos=51,reduced-phys-bits=1,policy=0x30000,kernel-hashes=on,host-data=" HOST_DATA_AB;
+	static const char append[] = WORDS " terrarium.sealed";
 	static const char *const want[] = {
 		"-no-reboot", "-M", "q35,confidential-guest-support=sev0,memory-backend=ram,usb=off,smbus=off,sata=off,vmport=off", "-object",
 		"memory-backend-memfd,id=ram,size=256M,share=true,prealloc=false", "-object",
-		"sev-snp-guest,id=sev0,cbitpos=51,reduced-phys-bits=1,policy=0x30000,kernel-hashes=on,host-data=" HOST_DATA_AB, "-accel", "kvm",
+		sev_guest, "-accel", "kvm",
 		"-cpu", "EPYC-v4", "-smp", "2", "-m", "256M", "-bios", firmware_path, "-kernel", "/img/vmlinuz", "-initrd", "/img/initrd", "-append",
-		WORDS " terrarium.sealed",
+		append,
 	};
 	size_t at = 0;
 

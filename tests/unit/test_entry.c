@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,6 +101,13 @@ static void what_would_be_refused_is_not_written(void **state)
 	buf_finish(&out);
 }
 
+static bool env_is(const char *name, const char *want)
+{
+	const char *value = getenv(name);
+
+	return value && strcmp(value, want) == 0;
+}
+
 /* As root: a child that becomes somebody cannot come back. */
 static void a_process_becomes_it(void **state)
 {
@@ -114,12 +122,14 @@ static void a_process_becomes_it(void **state)
 	pid = fork();
 	if (pid == 0) {
 		gid_t groups[4];
+		const char *shell;
 		int bad = entry_enter(&e) != 0;
 
 		bad |= getuid() != 65534 || geteuid() != 65534 || getgid() != 65533 || getgroups(4, groups) < 1 || groups[0] != 65532;
 		bad |= setuid(0) == 0 || setgid(0) == 0;
-		bad |= strcmp(getenv("HOME"), "/elsewhere") != 0 || strcmp(getenv("X"), "y") != 0 || strcmp(getenv("USER"), "nobody") != 0;
-		bad |= access(getenv("SHELL"), X_OK) != 0;
+		bad |= !env_is("HOME", "/elsewhere") || !env_is("X", "y") || !env_is("USER", "nobody");
+		shell = getenv("SHELL");
+		bad |= !shell || access(shell, X_OK) != 0;
 		_exit(bad);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);

@@ -488,7 +488,7 @@ static void failures_slow_an_address_down(void **state)
 		peer_limit_charge(l, &p, 200000 + (uint64_t)i);
 	}
 	assert_int_equal(peer_limit_wait_ms(l, &a, 200000), 0);
-	l = peer_limit_destroy(l);
+	assert_null(peer_limit_destroy(l));
 }
 
 /* A text that quotes what somebody sent, cut inside of a character, is told all the same. */

@@ -90,8 +90,7 @@ static void bad_values(void **state)
 		"--binaries=a=/bin/sh a=/bin/sh",
 		"--binaries=",
 		"--binaries=a=/etc/passwd",
-		"--binaries=a=/bin/sh b=/bin/sh c=/bin/sh d=/bin/sh e=/bin/sh f=/bin/sh g=/bin/sh h=/bin/sh "
-		"i=/bin/sh",
+		"--binaries=a=/bin/sh b=/bin/sh c=/bin/sh d=/bin/sh e=/bin/sh f=/bin/sh g=/bin/sh h=/bin/sh i=/bin/sh",
 		"--binaries=a-name-that-is-too-long-x=/bin/sh",
 		"--uid-base=100",
 		"--memory-max=lots",

@@ -51,19 +51,20 @@ static void others_are_refused(void **state)
 		"{\"process\": {\"user\": {\"uid\": 0, \"gid\": 0}, \"args\": [\"\\u0000\"]}}", "{\"process\": {\"user\": {\"uid\": 0, \"gid\": 0, \"uid\": 1}}}",
 	};
 	struct buf out = BUF_INIT(2 * ENTRY_MAX);
-	_free_ char *many = calloc(1, 8192);
+	struct buf many = BUF_INIT(8192);
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		assert_true(process(bad[i], &out) < 0);
 		buf_finish(&out);
 	}
-	(void)strcpy(many, "{\"process\": {\"user\": {\"uid\": 0, \"gid\": 0}, \"args\": [\"\"");
+	assert_int_equal(buf_printf(&many, "{\"process\": {\"user\": {\"uid\": 0, \"gid\": 0}, \"args\": [\"\""), 0);
 	for (int i = 0; i < ENTRY_WORDS_MAX; i++)
-		(void)strcat(many, ",\"x\"");
-	(void)strcat(many, "]}}");
-	assert_int_equal(process(many, &out), -E2BIG);
+		assert_int_equal(buf_printf(&many, ",\"x\""), 0);
+	assert_int_equal(buf_printf(&many, "]}}"), 0);
+	assert_int_equal(process(many.data, &out), -E2BIG);
 	buf_finish(&out);
+	buf_finish(&many);
 }
 
 static int digest(const char *text, char out[OCI_DIGEST_TEXT])

@@ -8,16 +8,10 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "auth/store.h"
@@ -28,10 +22,8 @@
 #include "gateway/recipe.h"
 #include "gateway/secrets.h"
 #include "gateway/setup.h"
-#include "hv/agent/guest.h"
 #include "hv/agent/host.h"
-
-#define WAIT_MS 60000
+#include "tests/unit/agent_child.h"
 
 static const uint8_t machine[16] = { 0xab, 1, 2, 3 };
 
@@ -41,77 +33,14 @@ struct world {
 	struct setup *setup;
 	struct agent_tie *tie;
 	char dir[64], db[96];
-	int near_fd;
-	pid_t agent;
+	struct agent_child agent;
 	unsigned ready, changes, handed;
 	uint8_t boot[16];
 };
 
 static struct world w;
 
-static _Noreturn void serve(int fd)
-{
-	static struct guest g;
-	struct loop loop;
-
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (loop_init(&loop) < 0 || guest_init(&g, &loop, "/") < 0)
-		_exit(1);
-	g.console.pid = getpid(); /* it stands for no machine: nothing is mounted or named */
-	guest_use(&g, fd, true);
-	loop_run(&loop);
-	guest_finish(&g);
-	loop_finish(&loop);
-	_exit(0);
-}
-
-static void start_agent(void)
-{
-	int pair[2];
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	w.near_fd = pair[0];
-	w.agent = fork();
-	if (w.agent == 0) {
-		char fd[16], self[4096] = "";
-
-		if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
-			_exit(1);
-		(void)snprintf(fd, sizeof(fd), "%d", fcntl(pair[1], F_DUPFD, 3));
-		(void)setenv("SHELL", "/bin/sh", 1);
-		(void)setenv("HOME", "/", 1);
-		(void)execl(self, "test_setup", "agent", fd, (char *)NULL);
-		_exit(1);
-	}
-	(void)close(pair[1]);
-}
-
-static void stop_agent(int signal)
-{
-	assert_int_equal(kill(w.agent, signal), 0);
-	assert_int_equal(waitpid(w.agent, NULL, 0), w.agent);
-	w.near_fd = fd_close(w.near_fd);
-}
-
-static void on_tick(struct ev_loop *ev, ev_timer *t, int events)
-{
-	(void)ev;
-	(void)t;
-	(void)events;
-}
-
-/* Turns the loop until @what or WAIT_MS. */
-#define WAIT_FOR(what) \
-	do { \
-		uint64_t wait_until_ms = loop_now_ms() + WAIT_MS; \
-		ev_timer tick; \
-		ev_timer_init(&tick, on_tick, .02, .02); \
-		ev_timer_start(w.loop.ev, &tick); \
-		while (!(what) && loop_now_ms() < wait_until_ms) \
-			ev_run(w.loop.ev, EVRUN_ONCE); \
-		ev_timer_stop(w.loop.ev, &tick); \
-		assert_true(what); \
-	} while (0)
+#define WAIT_FOR(what) WAIT_IN(w.loop.ev, what)
 
 static void on_state(void *arg)
 {
@@ -121,9 +50,9 @@ static void on_state(void *arg)
 static int renew(void *arg)
 {
 	(void)arg;
-	if (w.near_fd < 0)
+	if (w.agent.near_fd < 0)
 		return -ENOTCONN;
-	agent_tie_use(w.tie, fcntl(w.near_fd, F_DUPFD_CLOEXEC, 0));
+	agent_tie_use(w.tie, fcntl(w.agent.near_fd, F_DUPFD_CLOEXEC, 0));
 	return 0;
 }
 
@@ -172,37 +101,25 @@ static void back(void)
 
 static int begin(void **state)
 {
-	struct vm_row row = { .spec = "{}" };
-
 	(void)state;
 	memset(&w, 0, sizeof(w));
 	(void)snprintf(w.dir, sizeof(w.dir), "/tmp/test_setup.XXXXXX");
 	if (!mkdtemp(w.dir) || loop_init(&w.loop) < 0)
 		return -1;
 	(void)snprintf(w.db, sizeof(w.db), "%s/db", w.dir);
-	memcpy(row.id, machine, sizeof(row.id));
 	assert_int_equal(store_open(&w.store, w.db, NULL), 0);
-	assert_int_equal(store_person_seen(w.store, "i", "s", "a@x.org", 1, &row.owner, NULL), 0);
-	assert_int_equal(store_vm_put(w.store, &row, NULL), 0);
-	start_agent();
+	put_machine(w.store, machine);
+	agent_child_start(&w.agent);
 	return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where)
-{
-	(void)st;
-	(void)kind;
-	(void)where;
-	return remove(path);
 }
 
 static int end(void **state)
 {
 	(void)state;
 	vanish();
-	stop_agent(SIGTERM);
+	agent_child_stop(&w.agent, SIGTERM);
 	loop_finish(&w.loop);
-	return nftw(w.dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return remove_tree(w.dir);
 }
 
 /* @script has one %s: the directory of this test. */
@@ -344,8 +261,8 @@ static void does_not_begin_again_in_another_life(void **state)
 	meet();
 	WAIT_FOR(there("count"));
 	vanish();
-	stop_agent(SIGKILL);
-	start_agent();
+	agent_child_stop(&w.agent, SIGKILL);
+	agent_child_start(&w.agent);
 	back();
 	meet();
 	assert_true(STATE("failed"));
@@ -420,7 +337,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(secrets_are_bounded_and_handed_over, begin, end),
 	};
 
-	if (argc == 3 && strcmp(argv[1], "agent") == 0)
-		serve(atoi(argv[2]));
+	agent_child_run(argc, argv);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,15 +7,9 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "auth/store.h"
@@ -28,10 +22,8 @@
 #include "gateway/shell.h"
 #include "gateway/stream.h"
 #include "gateway/viewer.h"
-#include "hv/agent/guest.h"
 #include "hv/agent/host.h"
-
-#define WAIT_MS 20000
+#include "tests/unit/agent_child.h"
 
 static const uint8_t machine[16] = { 0xab, 1, 2, 3 };
 #define MACHINE "ab010203000000000000000000000000"
@@ -43,75 +35,13 @@ struct world {
 	struct shells_shared shared;
 	struct shells *shells;
 	struct agent_tie *tie;
-	int near_fd;
-	pid_t agent;
+	struct agent_child agent;
 	unsigned ready, changes, streams;
 };
 
 static struct world w;
 
-static _Noreturn void serve(int fd)
-{
-	static struct guest g;
-	struct loop loop;
-
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (loop_init(&loop) < 0 || guest_init(&g, &loop, "/") < 0)
-		_exit(1);
-	guest_use(&g, fd, true);
-	loop_run(&loop);
-	guest_finish(&g);
-	loop_finish(&loop);
-	_exit(0);
-}
-
-static void start_agent(void)
-{
-	int pair[2];
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	w.near_fd = pair[0];
-	w.agent = fork();
-	if (w.agent == 0) {
-		char fd[16], self[4096] = "";
-
-		if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
-			_exit(1);
-		(void)snprintf(fd, sizeof(fd), "%d", fcntl(pair[1], F_DUPFD, 3));
-		(void)setenv("SHELL", "/bin/sh", 1);
-		(void)setenv("HOME", "/", 1);
-		(void)execl(self, "test_shell", "agent", fd, (char *)NULL);
-		_exit(1);
-	}
-	(void)close(pair[1]);
-}
-
-static void stop_agent(int signal)
-{
-	assert_int_equal(kill(w.agent, signal), 0);
-	assert_int_equal(waitpid(w.agent, NULL, 0), w.agent);
-	w.near_fd = fd_close(w.near_fd);
-}
-
-static void on_tick(struct ev_loop *ev, ev_timer *t, int events)
-{
-	(void)ev;
-	(void)t;
-	(void)events;
-}
-
-/* Turns the loop until @what or WAIT_MS. */
-#define WAIT_FOR(what) \
-	do { \
-		uint64_t wait_until_ms = loop_now_ms() + WAIT_MS; \
-		ev_timer tick; \
-		ev_timer_init(&tick, on_tick, .02, .02); \
-		ev_timer_start(w.loop.ev, &tick); \
-		while (!(what) && loop_now_ms() < wait_until_ms) \
-			ev_run(w.loop.ev, EVRUN_ONCE); \
-		ev_timer_stop(w.loop.ev, &tick); \
-		assert_true(what); \
-	} while (0)
+#define WAIT_FOR(what) WAIT_IN(w.loop.ev, what)
 
 static void on_state(void *arg)
 {
@@ -121,9 +51,9 @@ static void on_state(void *arg)
 static int renew(void *arg)
 {
 	(void)arg;
-	if (w.near_fd < 0)
+	if (w.agent.near_fd < 0)
 		return -ENOTCONN;
-	agent_tie_use(w.tie, fcntl(w.near_fd, F_DUPFD_CLOEXEC, 0));
+	agent_tie_use(w.tie, fcntl(w.agent.near_fd, F_DUPFD_CLOEXEC, 0));
 	return 0;
 }
 
@@ -181,8 +111,6 @@ static void vanish(void)
 
 static int setup(void **state)
 {
-	struct vm_row row = { .spec = "{}" };
-
 	(void)state;
 	memset(&w, 0, sizeof(w));
 	(void)snprintf(w.dir, sizeof(w.dir), "/tmp/test_shell.XXXXXX");
@@ -192,33 +120,23 @@ static int setup(void **state)
 	w.shared = (struct shells_shared){ .loop = &w.loop, .sched = w.sched, .ring_bytes = shell_ring_bytes(1), .max = 3 };
 	(void)snprintf(w.shared.ring_dir, sizeof(w.shared.ring_dir), "%s/rings", w.dir);
 	assert_int_equal(ring_dir_prepare(w.shared.ring_dir, NULL), 0);
-	memcpy(row.id, machine, sizeof(row.id));
 	assert_int_equal(store_open(&w.shared.store, w.db, NULL), 0);
-	assert_int_equal(store_person_seen(w.shared.store, "i", "s", "a@x.org", 1, &row.owner, NULL), 0);
-	assert_int_equal(store_vm_put(w.shared.store, &row, NULL), 0);
+	put_machine(w.shared.store, machine);
 	w.shared.store = store_close(w.shared.store);
-	start_agent();
+	agent_child_start(&w.agent);
 	begin();
 	meet();
 	return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where)
-{
-	(void)st;
-	(void)kind;
-	(void)where;
-	return remove(path);
 }
 
 static int teardown(void **state)
 {
 	(void)state;
 	vanish();
-	stop_agent(SIGTERM);
+	agent_child_stop(&w.agent, SIGTERM);
 	w.sched = sched_destroy(w.sched);
 	loop_finish(&w.loop);
-	return nftw(w.dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return remove_tree(w.dir);
 }
 
 static struct shell *open_shell(const char *name)
@@ -343,8 +261,8 @@ static void agent_is_another_one(void **state)
 	(void)state;
 	type(sh, "echo a-$((1+1))\n");
 	WAIT_FOR(has(sh, "a-2"));
-	stop_agent(SIGKILL);
-	start_agent();
+	agent_child_stop(&w.agent, SIGKILL);
+	agent_child_start(&w.agent);
 	WAIT_FOR(ended(sh)); /* the tie finds out and asks for another way by itself */
 	assert_int_equal(stream_state(shell_stream(sh)).exit_code, -1);
 	assert_non_null(strstr(stream_state(shell_stream(sh)).why, "anew"));
@@ -354,8 +272,8 @@ static void agent_is_another_one(void **state)
 	WAIT_FOR(has(sh, "b-2"));
 	/* Nobody was there to see it. */
 	vanish();
-	stop_agent(SIGKILL);
-	start_agent();
+	agent_child_stop(&w.agent, SIGKILL);
+	agent_child_start(&w.agent);
 	begin();
 	meet();
 	WAIT_FOR(shells_open_count(w.shells) == 0);
@@ -538,7 +456,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(what_is_in_front, setup, teardown),
 	};
 
-	if (argc == 3 && strcmp(argv[1], "agent") == 0)
-		serve(atoi(argv[2]));
+	agent_child_run(argc, argv);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
