@@ -13,6 +13,8 @@
 #include "auth/signin.h"
 #include "auth/store.h"
 #include "auth/token.h"
+#include "base/err.h"
+#include "gateway/quota.h"
 #include "gateway/settings.h"
 
 #define LIST_LIMIT_DEFAULT 50
@@ -214,6 +216,11 @@ int api_limit(struct http_call *call, int64_t *out)
 		return 0;
 	http_problem(call->resp, 400, "bad_limit", "limit is a number from 1 to %d.", LIST_LIMIT_MAX);
 	return -EINVAL;
+}
+
+void api_over_quota(struct http_call *call, const struct err *e)
+{
+	http_problem_with(call->resp, 403, "quota", json_pack("{s:s*}", "field", quota_field(e->code)), "%s.", e->msg);
 }
 
 int api_part(struct http_call *call, struct api_part *out)

@@ -72,6 +72,9 @@ void api_app(struct http_app *app, struct api *api);
 #define API_PIECE_MAX	      (1 << 20) /* of an uploaded file, in one request */
 #define API_IMPORT_MAX	      (6 << 20) /* a spreadsheet inside JSON */
 
+/** api_over_quota() - 403 with the "field" that does not fit. @e: of gateway/quota.h */
+void api_over_quota(struct http_call *call, const struct err *e);
+
 /** api_limit() - ?limit= of a list. Return: 0, or -EINVAL after a refusal */
 int api_limit(struct http_call *call, int64_t *out);
 

@@ -52,7 +52,7 @@ static void not_done(struct http_call *call, int r, const struct err *e)
 	else if (r == MACHINE_E_OFFLINE)
 		offline(call, e);
 	else if (r == MACHINE_E_QUOTA)
-		http_problem(call->resp, 403, "quota", "%s.", e->msg);
+		api_over_quota(call, e);
 	else
 		http_failed(call->resp, e);
 }

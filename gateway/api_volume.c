@@ -168,7 +168,7 @@ static int read_wish(struct http_call *call, struct disk_row *row, struct err *e
 }
 
 /* Return: true if it fits; refused otherwise. */
-static bool fits(struct http_call *call, uint64_t bytes, uint64_t less, const char *key)
+static bool fits(struct http_call *call, uint64_t bytes, uint64_t less, enum quota_refusal what)
 {
 	const struct api *api = call->app;
 	uint64_t used = 0;
@@ -181,9 +181,9 @@ static bool fits(struct http_call *call, uint64_t bytes, uint64_t less, const ch
 		http_failed(call->resp, &e);
 		return false;
 	}
-	if (quota_disk(&g.quota, used - less, bytes, key, &e) == 0)
+	if (quota_disk(&g.quota, used - less, bytes, what, &e) == 0)
 		return true;
-	http_problem(call->resp, 403, "quota", "%s.", e.msg);
+	api_over_quota(call, &e);
 	return false;
 }
 
@@ -202,7 +202,7 @@ void api_volume_make(struct http_call *call)
 		http_problem(call->resp, 400, "bad_spec", "%s.", e.msg);
 	else if (r < 0)
 		http_failed(call->resp, &e);
-	if (r < 0 || !fits(call, row.bytes, 0, row.source[0] ? "from" : "size"))
+	if (r < 0 || !fits(call, row.bytes, 0, row.source[0] ? QUOTA_E_FROM : QUOTA_E_SIZE))
 		return;
 	r = disks_make(api->disks, &row, &e);
 	if (r != 0) {
@@ -242,7 +242,7 @@ void api_volume_edit(struct http_call *call)
 			     "size: a volume can grow, not shrink");
 		return;
 	}
-	if (!fits(call, bytes, row.bytes, "size"))
+	if (!fits(call, bytes, row.bytes, QUOTA_E_SIZE))
 		return;
 	r = disks_grow(api->disks, &row, bytes, &e);
 	if (r != 0) {

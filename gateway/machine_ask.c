@@ -88,7 +88,7 @@ static int check_wish(struct machines *ms, const struct machine_wish *w, struct 
 		return r == -ENOENT ? MACHINE_E_CANNOT : r;
 	if (ms->disks && disk_used(disks_db(ms->disks), w->person, "", &use.disk_bytes, e) < 0)
 		return -EIO;
-	if (quota_disk(w->quota, use.disk_bytes, home, "home", e))
+	if (quota_disk(w->quota, use.disk_bytes, home, QUOTA_E_HOME, e))
 		return MACHINE_E_QUOTA;
 	use.disk_bytes += home;
 	r = quota_check(w->quota, &use, w->spec, e);

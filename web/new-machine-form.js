@@ -45,13 +45,8 @@ export function spec_of(v) {
 	};
 }
 
-/* The words of a refused quota name no member. */
-const QUOTAS = [["cpus", /\bprocessors?\b/], ["memory", /\bmemory\b/], ["image", /\bthe image\b/], ["network", /\bthe network\b/]];
-
-/** @param {{code: string, detail?: string}} problem of the answer @returns {?string} the field that it is about */
-export function field_of({ code, detail = "" }) {
-	const first = /^[a-z_]+(?=[: ])/.exec(detail)?.[0];
-	if (FIELDS.includes(first))
-		return first;
-	return code === "quota" ? QUOTAS.find(([, words]) => words.test(detail))?.[0] ?? null : null;
+/** @param {{field?: string, detail?: string}} problem of the answer @returns {?string} the field that it is about */
+export function field_of({ field, detail = "" }) {
+	const name = field ?? /^[a-z_]+(?=[: ])/.exec(detail)?.[0];
+	return FIELDS.includes(name) ? name : null;
 }

@@ -184,7 +184,7 @@ export class NewMachine {
 
 	/* A refused request has made nothing: the next one is another. */
 	#refused(error) {
-		const name = field_of({ code: error.code, detail: error.body?.detail });
+		const name = field_of(error.body ?? {});
 		if (error.status >= 400 && error.status < 500)
 			this.#key = crypto.randomUUID();
 		this.#fault(name ?? "", error.message);

@@ -32,9 +32,10 @@ async function enter(email) {
 	return v;
 }
 const make = (v, spec = {}) => v.call("POST", "/api/v1/vms", spec);
-async function refused(r, status, code, words) {
+async function refused(r, status, code, words, field) {
 	assert.equal(r.status, status, JSON.stringify(r.body));
 	assert.equal(r.body.code, code);
+	assert.equal(r.body.field, field);
 	assert.match(r.body.detail, words);
 }
 
@@ -42,12 +43,12 @@ async function refused(r, status, code, words) {
 const quota = { machines: 2, cpus: 3, memory: 640 * MIB, networks: ["nat"], images: "micro" };
 await admin.allow("ann@example.org", { quota });
 const ann = await enter("ann@example.org");
-await refused(await make(ann, { network: "none" }), 403, "quota", /may not have the network none; you may have: nat/);
-await refused(await make(ann, { image: "debian" }), 403, "quota", /may not have the image debian; you may have: micro/);
-await refused(await make(ann, { cpus: 4 }), 403, "quota", /needs 4 processors; your others have 0, and you may have 3 in all/);
+await refused(await make(ann, { network: "none" }), 403, "quota", /may not have the network none; you may have: nat/, "network");
+await refused(await make(ann, { image: "debian" }), 403, "quota", /may not have the image debian; you may have: micro/, "image");
+await refused(await make(ann, { cpus: 4 }), 403, "quota", /needs 4 processors; your others have 0, and you may have 3 in all/, "cpus");
 const first = (await make(ann, { cpus: 2, memory: 256 * MIB })).body;
-await refused(await make(ann, { cpus: 2 }), 403, "quota", /needs 2 processors; your others have 2, and you may have 3/);
-await refused(await make(ann, { memory: 512 * MIB }), 403, "quota", /needs 512 MiB of memory; your others have 256, and you may have 640/);
+await refused(await make(ann, { cpus: 2 }), 403, "quota", /needs 2 processors; your others have 2, and you may have 3/, "cpus");
+await refused(await make(ann, { memory: 512 * MIB }), 403, "quota", /needs 512 MiB of memory; your others have 256, and you may have 640/, "memory");
 const second = (await make(ann, { memory: 256 * MIB })).body;
 assert.ok(second.id);
 const third = await make(ann);
@@ -59,7 +60,7 @@ await ann.wait_state(second.id, "ready");
 assert.equal((await ann.call("POST", `/api/v1/vms/${second.id}/stop`, { force: true })).status, 202);
 await ann.wait_state(second.id, "stopped");
 await admin.allow("ann@example.org", { quota: { ...quota, cpus: 2 } });
-await refused(await ann.call("POST", `/api/v1/vms/${second.id}/start`), 403, "quota", /your others have 2, and you may have 2/);
+await refused(await ann.call("POST", `/api/v1/vms/${second.id}/start`), 403, "quota", /your others have 2, and you may have 2/, "cpus");
 assert.equal((await ann.call("DELETE", `/api/v1/vms/${second.id}`)).status, 202);
 ok("a smaller quota counts at the next start");
 

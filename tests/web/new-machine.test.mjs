@@ -21,10 +21,9 @@ test("a form says what was chosen and leaves out what was not", () => {
 test("an answer is told at the field that it is about", () => {
 	assert.equal(field_of({ code: "bad_spec", detail: "memory must be a multiple of 1 MiB (1048576 bytes)." }), "memory");
 	assert.equal(field_of({ code: "bad_spec", detail: "unknown member \"x\"" }), null);
-	assert.equal(field_of({ code: "quota", detail: "this machine needs 4 processors; your others have 0, and you may have 2 in all." }), "cpus");
-	assert.equal(field_of({ code: "quota", detail: "this machine needs 512 MiB of memory; your others have 0, and you may have 256 in all." }), "memory");
-	assert.equal(field_of({ code: "quota", detail: "you may not have the image big; you may have: micro." }), "image");
-	assert.equal(field_of({ code: "quota", detail: "data: this needs 1024 MiB of disk; you have 32 already, and may have 160 in all." }), "data");
+	assert.equal(field_of({ code: "quota", field: "cpus", detail: "this machine needs 4 processors; your others have 0, and you may have 2 in all." }), "cpus");
+	assert.equal(field_of({ code: "quota", field: "data", detail: "data: this needs 1024 MiB of disk; you have 32 already, and may have 160 in all." }), "data");
+	assert.equal(field_of({ code: "quota", field: "size", detail: "size: this needs 1024 MiB of disk." }), null);
 	assert.equal(field_of({ code: "not_possible", detail: "home: the volume home is in use by den." }), "home");
 	assert.equal(field_of({ code: "vm_exists", detail: "you have 3 of 3 machines." }), null);
 });
