@@ -35,8 +35,8 @@ endif
 # --- sources, by layer -------------------------------------------------------------------------------------------------
 BASE     := base/buf.c base/cli.c base/conf.c base/err.c base/fd.c base/hex.c base/ipc.c base/log.c base/loop.c base/when.c
 OUTGOING := base/httpc.c
-NETSETUP := netsetup/caller.c netsetup/cgroup.c netsetup/config.c netsetup/ends.c netsetup/net.c netsetup/nft.c \
-            netsetup/nl.c netsetup/ops.c netsetup/plan.c netsetup/privs.c netsetup/request.c netsetup/slot.c \
+NETSETUP := netsetup/caller.c netsetup/cgroup.c netsetup/config.c netsetup/ends.c netsetup/inner.c netsetup/net.c \
+            netsetup/nft.c netsetup/nl.c netsetup/ops.c netsetup/plan.c netsetup/privs.c netsetup/request.c netsetup/slot.c \
             netsetup/spawn.c netsetup/subnet.c netsetup/sysctl.c netsetup/tap.c netsetup/undertaker.c
 HV       := hv/bootwatch.c hv/change.c hv/ch.c hv/ch_api.c hv/ch_vsock.c hv/cmdline.c hv/confidential.c hv/frames.c hv/helper.c hv/hv.c hv/image.c hv/image_key.c hv/image_list.c hv/landlock.c hv/local.c hv/memory.c \
             hv/plan.c hv/probe.c hv/qemu.c hv/qemu_plug.c hv/qemu_snp.c hv/qmp.c hv/spec.c hv/standby.c hv/sync.c hv/template.c hv/tsc.c hv/turn.c hv/vm.c

@@ -26,7 +26,7 @@ __attribute__((format(printf, 2, 3))) static void word(struct cmdline *t, const 
 	t->len += n > 0 ? (size_t)n : 0;
 }
 
-static void network_words(struct cmdline *t, const struct netd_slot_info *net)
+static void network_words(struct cmdline *t, const struct netd_slot_info *net, bool is_template)
 {
 	char ip[INET6_ADDRSTRLEN], gw[INET6_ADDRSTRLEN];
 
@@ -35,7 +35,7 @@ static void network_words(struct cmdline *t, const struct netd_slot_info *net)
 		inet_ntop(AF_INET, &net->gw4, gw, sizeof(gw));
 		word(t, "terrarium.ip4=%s/%u terrarium.gw4=%s terrarium.dns=%s", ip, net->prefix4, gw, gw);
 	}
-	if (net->prefix6 != 0) {
+	if (net->prefix6 != 0 && !is_template) {
 		inet_ntop(AF_INET6, net->ip6, ip, sizeof(ip));
 		inet_ntop(AF_INET6, net->gw6, gw, sizeof(gw));
 		word(t, "terrarium.ip6=%s/%u terrarium.gw6=%s", ip, net->prefix6, gw);
@@ -56,8 +56,9 @@ int cmdline_build(struct cmdline *out, const struct plan_input *in, const char *
 		word(out, "terrarium.template"); /* nobody in particular */
 	else
 		word(out, "terrarium.host=%s", in->spec->name);
-	if (plan_has_tap(in) && in->begin != HV_BEGIN_TEMPLATE)
-		network_words(out, in->net);
+	/* A template has what all have. */
+	if (plan_has_tap(in) && (in->begin != HV_BEGIN_TEMPLATE || in->net->ip4 != in->net->slot4))
+		network_words(out, in->net, in->begin == HV_BEGIN_TEMPLATE);
 	if (in->spec->cols != 0 && in->spec->rows != 0 && in->begin != HV_BEGIN_TEMPLATE)
 		word(out, "terrarium.size=%ux%u", in->spec->cols, in->spec->rows);
 	if (out->len >= sizeof(out->s))

@@ -500,6 +500,7 @@ static void view_addresses(const struct netd_slot_info *i, struct hv_view *out)
 	if (i->ip4 != 0) {
 		inet_ntop(AF_INET, &i->ip4, out->ip4, sizeof(out->ip4));
 		inet_ntop(AF_INET, &i->gw4, out->gw4, sizeof(out->gw4));
+		inet_ntop(AF_INET, &i->slot4, out->slot4, sizeof(out->slot4));
 		out->prefix4 = i->prefix4;
 	}
 	if (i->prefix6 != 0) {

@@ -286,7 +286,8 @@ int hv_vm_confidential(const struct hv_vm *vm, struct confidential *out, struct 
  * @can_resize: the guest learns the terminal's size (a PTY); false on a bare serial line
  * @pss_bytes: of the host's memory, pages that others share counted by its share; a reading of the last minutes. 0: not known
  * @before: in placing, so many have their turn to start before it; -1 when it does not wait
- * @ip4, @ip6, @gw4: textual, empty without a network
+ * @ip4, @ip6, @gw4: what the guest has, textual, empty without a network; @slot4: as which it is known outside, another than @ip4 where all
+ *           have the same
  */
 struct hv_view {
 	enum hv_state state;
@@ -294,7 +295,7 @@ struct hv_view {
 	const char *reason, *driver, *accel;
 	bool can_resize, cloned, wakes;
 	uint8_t mac_bytes[6];
-	char ip4[16], gw4[16], ip6[46], gw6[46], mac[18];
+	char ip4[16], gw4[16], slot4[16], ip6[46], gw6[46], mac[18];
 	uint8_t prefix4, prefix6;
 	uint64_t pss_bytes;
 	uint32_t slot;

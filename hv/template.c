@@ -42,6 +42,7 @@
  * @key:     what it depends on, in words
  * @spec:    of the machines that may be cloned from it
  * @state_fd: of its devices; @memory_fd: both owned, memfds
+ * @net:     what its guest has on its interface: 0, or what every guest has (common_net())
  * @vm:      while it is being made; owned by the hv as any other
  * @why:     it failed
  */
@@ -52,7 +53,7 @@ struct template {
 	char key[KEY_BYTES], vmm[HV_VMM_BYTES], why[256];
 	struct vm_spec spec;
 	int memory_fd, state_fd;
-	uint64_t used_ms, failed_ms;
+	uint64_t used_ms, failed_ms, net;
 	unsigned late; /* clones in a row that were not ready in time */
 
 	struct hv_vm *vm;
@@ -63,6 +64,12 @@ struct template {
 	bool is_held, answers, saving, saved;
 	struct loop_task end;
 };
+
+/* The address that a slot's guest has in common with all others; 0 where each has its own. */
+static uint64_t common_net(const struct netd_slot_info *i)
+{
+	return i->ip4 == i->slot4 ? 0 : (uint64_t)i->prefix4 << 32 | i->ip4;
+}
 
 void origin_drop(struct hv_origin *o)
 {
@@ -217,6 +224,7 @@ void template_saved(struct hv_vm *vm, const char *vmm, const char *why)
 		return;
 	}
 	t->saved = true;
+	t->net = common_net(&vm->info);
 	(void)snprintf(t->vmm, sizeof(t->vmm), "%s", vmm);
 	(void)hv_vm_stop(vm, HV_STOP_KILL, NULL);
 }
@@ -455,6 +463,11 @@ void template_lend(struct hv_vm *vm)
 	t = find(vm->hv, key);
 	if (!t || t->state != HV_TEMPLATE_READY)
 		return;
+	if (t->net != common_net(&vm->info)) {
+		log_info("the template of \"%s\" is thrown away: guests' addresses are others now", t->spec.image);
+		drop(t);
+		return;
+	}
 	t->used_ms = loop_now_ms();
 	vm->origin.kind = digest(key);
 	vm->origin.memory_fd = fcntl(t->memory_fd, F_DUPFD_CLOEXEC, 0);

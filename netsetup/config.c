@@ -34,6 +34,8 @@ static const struct conf_key keys[] = {
 	KEY(ifname, CONF_STR, 0, 0, "trm", "letters that names of bridges and TAPs begin with"),
 	KEY(subnet4, CONF_STR, 0, 0, "10.213.0.0/19", "IPv4 range of the guests"),
 	KEY(subnet6, CONF_STR, 0, 0, "fd7a:7272:6d00::/64", "IPv6 range of the guests; empty = no IPv6"),
+	KEY(inner_subnet4, CONF_STR, 0, 0, "",
+	    "range whose second address every guest has, its gateway the first, each behind a translation of its own; empty = own addresses"),
 	KEY(dns, CONF_STR, 0, 0, "",
 	    "resolvers of the guests, an IPv4 and an IPv6 one; empty = from /etc/resolv.conf"),
 	KEY(deny, CONF_STR, 0, 0, "", "address ranges that guests may not reach"),
@@ -201,6 +203,9 @@ static int set_plan(struct config *c, struct err *e)
 	r = c->subnet6[0] ? subnet_parse(c->subnet6, &c->plan.net6, e) : 0;
 	if (r < 0)
 		return err_prefix(e, "subnet6");
+	r = c->inner_subnet4[0] ? subnet_parse(c->inner_subnet4, &c->plan.inner4, e) : 0;
+	if (r < 0)
+		return err_prefix(e, "inner_subnet4");
 	c->rules.plan = &c->plan;
 	c->rules.bridges = plan_bridges((uint32_t)c->slots);
 	return plan_check(&c->plan, (uint32_t)c->slots, e);

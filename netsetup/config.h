@@ -26,7 +26,7 @@ struct config {
 	/* As in the file. */
 	char socket[108], gateway_user[64], log_level[8], binary_list[1024];
 	char network[16], ifname[PLAN_PREFIX_MAX + 1];
-	char subnet4[32], subnet6[64], dns[128], deny[1024];
+	char subnet4[32], subnet6[64], inner_subnet4[32], dns[128], deny[1024];
 	bool use_cgroups;
 	int64_t slots, uid_base, start_rate, cpu_max, pids_max;
 	uint64_t memory_max;

@@ -98,6 +98,8 @@ static int check_subnets(struct net *net, struct err *e)
 		r = err_set(e, n, "cannot list addresses and routes: %s", strerror(-n));
 	if (r == 0)
 		r = subnet_check(&net->plan->net4, "subnet4", used, (size_t)n, e);
+	if (r == 0 && net->plan->inner4.family)
+		r = subnet_check(&net->plan->inner4, "inner_subnet4", used, (size_t)n, e);
 	if (r == 0 && net->plan->net6.family)
 		r = subnet_check(&net->plan->net6, "subnet6", used, (size_t)n, e);
 	free(used);
@@ -187,6 +189,8 @@ static int add_base_rules(struct net *net, const struct nft_config *rules, struc
 	nft_base_text(&text, rules);
 	r = nft_run(net->nft, &text, e);
 	buf_finish(&text);
+	if (r < 0 && net->plan->inner4.family)
+		return err_prefix(e, "with inner_subnet4, which needs Linux 5.16 and its egress hook");
 	return r;
 }
 

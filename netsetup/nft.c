@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "netsetup/inner.h"
 
 /*
  * Theory of operation
@@ -52,6 +53,10 @@ static void put_gateways(struct buf *out, const struct nft_config *c, int family
 		plan_bridge(c->plan, i, &b);
 		(void)inet_ntop(family, family == AF_INET ? (const void *)&b.gw4 : b.gw6, text, sizeof(text));
 		(void)buf_printf(out, "%s %s", i ? "," : "{", text);
+		if (i == 0 && family == AF_INET && b.inner_gw4) {
+			(void)inet_ntop(AF_INET, &b.inner_gw4, text, sizeof(text));
+			(void)buf_printf(out, ", %s", text);
+		}
 	}
 	(void)buf_printf(out, " }");
 }
@@ -119,6 +124,7 @@ void nft_base_text(struct buf *out, const struct nft_config *c)
 	char net4[SUBNET_TEXT], net6[SUBNET_TEXT];
 
 	subnet_text(&c->plan->net4, net4);
+	inner_base_text(out, c->plan->inner4.family != 0);
 	(void)buf_printf(out, "add table inet terrarium\ndelete table inet terrarium\ntable inet terrarium {\n");
 	put_input(out, c);
 	put_forward(out, c);
@@ -164,7 +170,8 @@ void nft_slot_text(struct buf *out, const struct plan_slot *s, enum netd_net net
 	char ip4[INET_ADDRSTRLEN], gw4[INET_ADDRSTRLEN];
 
 	(void)inet_ntop(AF_INET, &s->ip4, ip4, sizeof(ip4));
-	(void)inet_ntop(AF_INET, &s->bridge.gw4, gw4, sizeof(gw4));
+	(void)inet_ntop(AF_INET, &s->guest.gw4, gw4, sizeof(gw4));
+	inner_slot_text(out, s);
 	(void)buf_printf(out,
 			 "table inet terrarium {\n\tchain %s {\n"
 			 "\t\ttype filter hook ingress device \"%s\" priority filter; policy accept;\n"
@@ -181,6 +188,7 @@ void nft_slot_text(struct buf *out, const struct plan_slot *s, enum netd_net net
 
 void nft_slot_delete_text(struct buf *out, const struct plan_slot *s)
 {
+	inner_slot_delete_text(out, s);
 	(void)buf_printf(out, "flush chain inet terrarium %s\ndelete chain inet terrarium %s\n", s->chain,
 			 s->chain);
 }
@@ -223,5 +231,6 @@ int nft_run(struct nft *nft, const struct buf *text, struct err *e)
 
 void nft_remove(struct nft *nft)
 {
-	(void)nft_run_cmd_from_buffer(nft->ctx, "add table inet terrarium\ndelete table inet terrarium\n");
+	(void)nft_run_cmd_from_buffer(nft->ctx, "add table netdev terrarium\ndelete table netdev terrarium\n"
+						"add table inet terrarium\ndelete table inet terrarium\n");
 }

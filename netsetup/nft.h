@@ -12,7 +12,10 @@ struct buf;
 struct err;
 struct nft;
 
-/* One table, `inet terrarium`: base chains that are the same for all, and one chain per slot. */
+/*
+ * One table, `inet terrarium`: base chains that are the same for all, and one chain per slot. With plan.inner4 also what inner.h adds for
+ * each slot, in the same transactions.
+ */
 
 #define NFT_DENY_MAX 32
 

@@ -207,6 +207,8 @@ void nl_bridge_up(struct nl *nl, uint32_t index, const struct plan_bridge *b)
 	set_up(h);
 	end(nl, h);
 	put_address(nl, index, AF_INET, b->len4, &b->gw4, sizeof(b->gw4));
+	if (b->inner_gw4)
+		put_address(nl, index, AF_INET, 32, &b->inner_gw4, sizeof(b->inner_gw4));
 	if (b->len6)
 		put_address(nl, index, AF_INET6, b->len6, b->gw6, sizeof(b->gw6));
 }

@@ -46,6 +46,12 @@ int plan_check(const struct plan *p, uint32_t slots, struct err *e)
 	/* The suggestion and the plan both keep to the last 64 bits of IPv6. */
 	if (p->net6.family && (p->net6.family != AF_INET6 || p->net6.len < 8 || p->net6.len > 64))
 		return err_set(e, -ERANGE, "subnet6 must be empty or an IPv6 range from /8 to /64");
+	if (p->inner4.family && (p->inner4.family != AF_INET || p->inner4.len < 8 || p->inner4.len > 30))
+		return err_set(e, -ERANGE, "inner_subnet4 must be empty or an IPv4 range from /8 to /30");
+	if (p->inner4.family && (p->inner4.addr[0] == 0 || p->inner4.addr[0] == 127 || p->inner4.addr[0] >= 224))
+		return err_set(e, -ERANGE, "inner_subnet4 must be a range that hosts can have");
+	if (subnet_overlaps(&p->inner4, &p->net4))
+		return err_set(e, -EINVAL, "inner_subnet4 and subnet4 overlap: one is inside the guests, the other outside");
 	if (p->uid_base && (p->uid_base < 65536 || p->uid_base > INT32_MAX - NETD_SLOTS_MAX))
 		return err_set(e, -ERANGE, "uid_base must be 0 or from 65536 to %d", INT32_MAX - NETD_SLOTS_MAX);
 	return 0;
@@ -65,16 +71,40 @@ static void address(const struct plan *p, uint32_t host, uint32_t *ip4, uint8_t 
 	memcpy(ip6 + 12, &low, sizeof(low));
 }
 
+/* Address number @host of the range that all guests have in common. */
+static uint32_t inner_address(const struct plan *p, uint32_t host)
+{
+	uint32_t base;
+
+	memcpy(&base, p->inner4.addr, sizeof(base));
+	return htonl(ntohl(base) + host);
+}
+
 void plan_bridge(const struct plan *p, unsigned number, struct plan_bridge *out)
 {
 	assert(number < PLAN_BRIDGES_MAX);
 	memset(out, 0, sizeof(*out));
 	(void)snprintf(out->name, sizeof(out->name), "%sbr%u", p->prefix, number);
-	/* Locally administered; the same after a restart, so that guests' neighbour tables stay true. */
-	memcpy(out->mac, (const uint8_t[]){ 0x02, 0x74, 0x72, 0x00, 0x00, (uint8_t)(number + 1) }, 6);
+	/*
+	 * Locally administered; the same after a restart, so that guests' neighbour tables stay true. So do those of guests that were cloned
+	 * with their table, if all bridges have the same.
+	 */
+	memcpy(out->mac, (const uint8_t[]){ 0x02, 0x74, 0x72, 0x00, 0x00, (uint8_t)(p->inner4.family ? 1 : number + 1) }, 6);
 	out->len4 = 32 - PLAN_BRIDGE_BITS;
 	out->len6 = p->net6.family ? 128 - PLAN_BRIDGE_BITS : 0;
 	address(p, (number << PLAN_BRIDGE_BITS) + 1, &out->gw4, out->gw6);
+	out->inner_gw4 = p->inner4.family ? inner_address(p, 1) : 0;
+}
+
+static void plan_guest(const struct plan *p, const struct plan_slot *s, struct plan_guest *out)
+{
+	*out = (struct plan_guest){ .ip4 = s->ip4, .gw4 = s->bridge.gw4, .len4 = s->bridge.len4 };
+	memcpy(out->mac, s->mac, sizeof(out->mac));
+	if (!p->inner4.family)
+		return;
+	*out = (struct plan_guest){ .ip4 = inner_address(p, 2), .gw4 = s->bridge.inner_gw4, .len4 = p->inner4.len };
+	/* That of slot 0, which does not exist. */
+	memcpy(out->mac, (const uint8_t[]){ 0x02, 0x74, 0x72, 0x6d, 0, 0 }, 6);
 }
 
 void plan_slot(const struct plan *p, uint32_t slot, struct plan_slot *out)
@@ -90,5 +120,7 @@ void plan_slot(const struct plan *p, uint32_t slot, struct plan_slot *out)
 	(void)snprintf(out->cgroup, sizeof(out->cgroup), "slot-%u", slot);
 	memcpy(out->mac, (const uint8_t[]){ 0x02, 0x74, 0x72, 0x6d, (uint8_t)(slot >> 8), (uint8_t)slot }, 6);
 	address(p, (number << PLAN_BRIDGE_BITS) + 2 + port, &out->ip4, out->ip6);
+	plan_guest(p, out, &out->guest);
+	out->is_translated = p->inner4.family != 0;
 	out->uid = p->uid_base ? p->uid_base + slot : 0;
 }

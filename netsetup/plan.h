@@ -2,6 +2,7 @@
 #ifndef NETSETUP_PLAN_H
 #define NETSETUP_PLAN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -23,22 +24,34 @@
  * struct plan - what the addresses are derived from
  * @prefix:   of interface names
  * @net4, @net6: of all slots together; family 0 of @net6: no IPv6
+ * @inner4:   family 0, or every guest has the second address of this range and the first as its gateway (inner.h)
  * @uid_base: slot n runs as uid_base + n; 0 = all as the helper itself
  */
 struct plan {
 	char prefix[PLAN_PREFIX_MAX + 1];
-	struct subnet net4, net6;
+	struct subnet net4, net6, inner4;
 	uid_t uid_base;
 };
 
-/** struct plan_bridge - one bridge; addresses in network byte order */
+/** struct plan_bridge - one bridge; addresses in network byte order; @inner_gw4: 0, or the gateway that guests know */
 struct plan_bridge {
 	char name[16];
 	uint8_t mac[6], len4, len6;
-	uint32_t gw4;
+	uint32_t gw4, inner_gw4;
 	uint8_t gw6[16];
 };
 
+/** struct plan_guest - what a guest has itself: what its slot has, or what all guests have */
+struct plan_guest {
+	uint32_t ip4, gw4;
+	uint8_t len4, mac[6];
+};
+
+/**
+ * struct plan_slot - one slot
+ * @ip4, @ip6, @mac: as which it is known outside its TAP
+ * @is_translated: @guest differs from that
+ */
 struct plan_slot {
 	uint32_t slot;
 	char ifname[16], chain[16], cgroup[16];
@@ -46,6 +59,8 @@ struct plan_slot {
 	uint8_t mac[6];
 	uint32_t ip4;
 	uint8_t ip6[16];
+	struct plan_guest guest;
+	bool is_translated;
 	uid_t uid;
 };
 

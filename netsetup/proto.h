@@ -105,7 +105,9 @@ struct netd_net_alloc {
  * @pid:   of the process in its pid namespace of the helper; 0 when none
  * @exit_code, @exit_signal: valid in NETD_SLOT_EXITED: status, or the signal that ended it
  * @want:  the kinds given at VM_SPAWN, in that order; @nwant of them
- * @ip4, @gw4: network byte order; @prefix4 bits. @ip6, @gw6, @prefix6 likewise
+ * @mac: of the guest's interface
+ * @ip4, @gw4: what the guest has, in network byte order; @prefix4 bits. @ip6, @gw6, @prefix6 likewise
+ * @slot4: as which it is known outside its TAP; another than @ip4 where all guests have the same inside
  */
 struct netd_slot_info {
 	uint8_t vm_id[16];
@@ -116,7 +118,7 @@ struct netd_slot_info {
 	uint32_t nwant, ring_bytes;
 	char ifname[16];
 	uint8_t mac[6], prefix4, prefix6;
-	uint32_t ip4, gw4;
+	uint32_t ip4, gw4, slot4;
 	uint8_t ip6[16], gw6[16];
 };
 
@@ -254,6 +256,6 @@ struct netd_exited {
 
 _Static_assert(sizeof(struct netd_head) == 16, "frame head");
 _Static_assert(sizeof(struct netd_vm_spawn) == 72, "VM_SPAWN has no hidden padding");
-_Static_assert(sizeof(struct netd_slot_info) == 128, "slot info has no hidden padding");
+_Static_assert(sizeof(struct netd_slot_info) == 132, "slot info has no hidden padding");
 
 #endif

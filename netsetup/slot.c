@@ -538,11 +538,12 @@ void slot_info(const struct slot *s, struct netd_slot_info *out)
 	if (s->net == NETD_NET_NONE)
 		return;
 	memcpy(out->ifname, s->plan.ifname, sizeof(out->ifname));
-	memcpy(out->mac, s->plan.mac, sizeof(out->mac));
-	out->prefix4 = s->plan.bridge.len4;
+	memcpy(out->mac, s->plan.guest.mac, sizeof(out->mac));
+	out->prefix4 = s->plan.guest.len4;
 	out->prefix6 = s->plan.bridge.len6;
-	out->ip4 = s->plan.ip4;
-	out->gw4 = s->plan.bridge.gw4;
+	out->ip4 = s->plan.guest.ip4;
+	out->gw4 = s->plan.guest.gw4;
+	out->slot4 = s->plan.ip4;
 	memcpy(out->ip6, s->plan.ip6, sizeof(out->ip6));
 	memcpy(out->gw6, s->plan.bridge.gw6, sizeof(out->gw6));
 }

@@ -107,7 +107,7 @@ export class Bar {
 		const facts = {
 			name: vm.name, state: vm.reason ? `${state}: ${vm.reason}` : state, image: vm.image,
 			cpus: vm.cpus, memory: vm.memory && gib(vm.memory), network: vm.network,
-			addresses: [vm.ip4, vm.ip6].filter(Boolean).join("\n"), gateway: vm.gateway4,
+			addresses: [vm.ip4, vm.ip6].filter(Boolean).join("\n"), inner_address: vm.inner_ip4, gateway: vm.gateway4,
 			runs_by: [vm.driver || host.driver, emulated ? t("bar.emulated") : vm.accel].filter(Boolean).join(", "),
 			why: emulated ? host.accel_reason : "", missing,
 			recipe: vm.recipe, ...health_facts(vm.health),

@@ -4,7 +4,9 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -80,6 +82,16 @@ static int set_link(int fd, unsigned index, bool up, const uint8_t *mac)
 	if (mac)
 		add(&q, IFLA_ADDRESS, mac, 6);
 	return ask(fd, &q);
+}
+
+bool mac_is(const char *interface, const uint8_t mac[6])
+{
+	_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq q;
+
+	memset(&q, 0, sizeof(q));
+	(void)snprintf(q.ifr_name, sizeof(q.ifr_name), "%s", interface);
+	return fd >= 0 && ioctl(fd, SIOCGIFHWADDR, &q) == 0 && memcmp(q.ifr_hwaddr.sa_data, mac, 6) == 0;
 }
 
 int mac_apply(const char *interface, const uint8_t mac[6])

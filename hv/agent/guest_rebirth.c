@@ -59,7 +59,10 @@ int rebirth_apply(const struct agent_rebirth *r)
 {
 	static const uint8_t none[6];
 
-	return memcmp(r->mac, none, sizeof(none)) != 0 ? mac_apply(r->interface, r->mac) : 0;
+	/* To give an interface an address it has to be taken down: what has it already, as where all have the same, stays up. */
+	if (memcmp(r->mac, none, sizeof(none)) == 0 || mac_is(r->interface, r->mac))
+		return 0;
+	return mac_apply(r->interface, r->mac);
 }
 
 void rebirth_release(const struct agent_rebirth *r)

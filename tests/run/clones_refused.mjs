@@ -144,17 +144,26 @@ assert.ok(most > 0, "nobody waited: nothing is shown about the line");
 ok(`${burst} arrivals at once: a prompt or a clear answer for each, in the order of arrival`);
 
 /* What is ready is used: by so many at a time as a person would. */
-const seen = new Set();
+const seen = new Set(), known = await Promise.all(ready.map(({ id }) => ann.state(id)));
+for (const vm of known)
+	assert.ok(vm.inner_ip4 === "10.0.99.2" && vm.gateway4 === "10.0.99.1" && vm.ip4.startsWith("10.213."), JSON.stringify(vm));
+assert.equal(new Set(known.map(({ ip4 }) => ip4)).size, ready.length);
 for (let i = 0; i < ready.length; i += 10)
-	await Promise.all(ready.slice(i, i + 10).map(async (vm) => {
+	await Promise.all(ready.slice(i, i + 10).map(async (vm, j) => {
+		const other = known[(i + j + 1) % ready.length].ip4;
 		const a = await ann.attach(vm.streams[0].id);
 		await a.expect(/[#$] $/, 60000);
 		a.type("echo I-am-$(hostname)-$(cat /etc/machine-id)\n");
 		seen.add((await a.expect(new RegExp(`I-am-${vm.name}-([0-9a-f]{32})`), 60000))[1]);
+		a.type("ip -4 -o addr show dev eth0 | grep -c 'inet 10.0.99.2/30 '; cat /sys/class/net/eth0/address; ping -c1 -W9 10.0.99.1 >/dev/null && echo reaches-$((40 + 2))\n");
+		await a.expect(/[\r\n]1\r?\n02:74:72:6d:00:00\r?\n[^]*reaches-42/, 60000);
+		a.type(`ping -c1 -W1 ${other} >/dev/null || echo alone-$((40 + 2))\n`);
+		await a.expect("alone-42", 60000);
 		await a.close();
 	}));
 assert.equal(seen.size, ready.length);
 ok("each is somebody of its own");
+ok("all have the same address and hardware address inside, each reaches its gateway, and none another at the address it is known by");
 
 /* --- what they take --- */
 const used = await until("the memory of one", async () => (await ann.state(ready[0].id)).memory_used, 60000 + 1000 * burst, 200);

@@ -136,10 +136,11 @@ static void print_info(const struct netd_slot_info *i)
 {
 	static const char *const states[] = { "free", "allocated", "running", "exited" };
 	static const char *const nets[] = { "none", "nat", "isolated" };
-	char ip4[16], gw4[16], ip6[46], gw6[46];
+	char ip4[16], gw4[16], slot4[16], ip6[46], gw6[46];
 
 	(void)inet_ntop(AF_INET, &i->ip4, ip4, sizeof(ip4));
 	(void)inet_ntop(AF_INET, &i->gw4, gw4, sizeof(gw4));
+	(void)inet_ntop(AF_INET, &i->slot4, slot4, sizeof(slot4));
 	(void)inet_ntop(AF_INET6, i->ip6, ip6, sizeof(ip6));
 	(void)inet_ntop(AF_INET6, i->gw6, gw6, sizeof(gw6));
 	printf("slot=%u state=%s net=%s vm=%.16s uid=%u pid=%d", i->slot, states[i->state & 3], nets[i->net % 3],
@@ -148,6 +149,8 @@ static void print_info(const struct netd_slot_info *i)
 		printf(" if=%s mac=%02x:%02x:%02x:%02x:%02x:%02x ip4=%s/%u gw4=%s ip6=%s/%u gw6=%s", i->ifname,
 		       i->mac[0], i->mac[1], i->mac[2], i->mac[3], i->mac[4], i->mac[5], ip4, i->prefix4, gw4,
 		       ip6, i->prefix6, gw6);
+	if (i->slot4 != i->ip4)
+		printf(" slot4=%s", slot4);
 	printf("\n");
 }
 

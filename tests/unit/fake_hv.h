@@ -334,7 +334,7 @@ int hv_vm_confidential(const struct hv_vm *vm, struct confidential *out, struct 
 
 void hv_vm_view(const struct hv_vm *vm, struct hv_view *out)
 {
-	*out = (struct hv_view){ .state = vm->state, .reason = vm->reason, .driver = "local", .accel = "", .ip4 = "10.0.0.2", .before = -1 };
+	*out = (struct hv_view){ .state = vm->state, .reason = vm->reason, .driver = "local", .accel = "", .ip4 = "10.0.0.2", .slot4 = "10.0.0.2", .before = -1 };
 }
 
 void hv_turns(const struct hv *hv, struct hv_turns *out)

@@ -67,7 +67,7 @@ static int setup(void **state)
 	net.net = NETD_NET_NAT;
 	(void)snprintf(net.ifname, sizeof(net.ifname), "t7");
 	memcpy(net.mac, "\x02\x54\x00\x00\x00\x07", 6);
-	net.ip4 = htonl(0x0a4d0008);
+	net.ip4 = net.slot4 = htonl(0x0a4d0008);
 	net.gw4 = htonl(0x0a4d0001);
 	net.prefix4 = 24;
 	in = (struct plan_input){ .spec = &spec, .net = &net, .kernel = "/img/vmlinux", .initrd = "/img/initrd",

@@ -129,7 +129,7 @@ static struct slot *new_slot(const uint8_t id[16], uint32_t kind)
 		s->net = kind;
 		if (kind != NETD_NET_NONE) {
 			(void)snprintf(s->ifname, sizeof(s->ifname), "t%u", i);
-			s->ip4 = htonl(0x0a4d0002 + i);
+			s->ip4 = s->slot4 = htonl(0x0a4d0002 + i);
 			s->gw4 = htonl(0x0a4d0001);
 			s->prefix4 = 24;
 		}
@@ -866,6 +866,7 @@ static void boots_and_stops(void **state)
 	assert_int_equal(state_now(), HV_READY);
 	hv_vm_view(t.vm, &v);
 	assert_string_equal(v.ip4, "10.77.0.3");
+	assert_string_equal(v.slot4, "10.77.0.3");
 	assert_string_equal(v.gw4, "10.77.0.1");
 	assert_string_equal(v.accel, "tcg");
 	assert_string_equal(v.driver, "qemu");

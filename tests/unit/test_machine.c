@@ -442,7 +442,7 @@ static void hooks_reach_the_stream(void **state)
 static void json_says_it_all(void **state)
 {
 	static const char *const members[] = { "id",   "name",	 "image",  "cpus", "memory",	 "network", "state",	  "state_ms", "reason",
-					       "driver", "accel", "can_resize", "ip4",  "ip6", "gateway4", "created_at", "agent", "resize", "streams",
+					       "driver", "accel", "can_resize", "ip4", "inner_ip4", "ip6", "gateway4", "created_at", "agent", "resize", "streams",
 					       "confidential", "recipe", "setup", "health", "disk", "home", "data", "disks", "waiting", "memory_used" };
 	struct machine *m = make(ann, "");
 	struct buf text = BUF_INIT(65536);
@@ -460,6 +460,7 @@ static void json_says_it_all(void **state)
 	assert_true(json_is_null(json_object_get(json, "ip6")));
 	assert_true(json_is_null(json_object_get(json, "waiting")));
 	assert_true(json_is_null(json_object_get(json, "memory_used")));
+	assert_true(json_is_null(json_object_get(json, "inner_ip4")));
 	json_decref(json);
 	machines_metrics(ms, &text);
 	assert_non_null(strstr(text.data, "terrarium_machines{state=\"failed\"} 1\n"));

@@ -75,6 +75,9 @@ static void bad_values(void **state)
 		"--subnet4=10.0.0.0",
 		"--subnet4=x",
 		"--subnet6=10.0.0.0/8",
+		"--inner-subnet4=x",
+		"--inner-subnet4=10.0.99.2/30",
+		"--inner-subnet4=10.213.0.0/30",
 		"--dns=192.0.2.1 192.0.2.2",
 		"--dns=192.0.2.0/24",
 		"--deny=192.0.2.1/24",
@@ -168,11 +171,98 @@ static void rules(void **state)
 	buf_finish(&b);
 }
 
+/* Words of a chain as it is when the packet comes, in the order they must have: no address is looked at that is still the inner one. */
+static void in_order(const char *chain, const char *const *words)
+{
+	for (size_t i = 0; words[i]; i++) {
+		const char *at = strstr(chain, words[i]);
+
+		if (!at)
+			fail_msg("after the others there is no: %s", words[i]);
+		chain = at + strlen(words[i]);
+	}
+}
+
+/* The sum of 16-bit words that a checksum is made of. */
+static uint32_t folded(uint32_t sum)
+{
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum % 0xffff;
+}
+
+static uint32_t hex_behind(const char *s, const char *words)
+{
+	const char *at = strstr(s, words);
+
+	assert_non_null(at);
+	return (uint32_t)strtoul(at + strlen(words), NULL, 16);
+}
+
+/* What is changed in the head that an ICMP error quotes leaves the sum over it as it was. */
+static void is_balanced(const char *chain, const char *match, const char *set)
+{
+	uint32_t from = hex_behind(chain, match), to = hex_behind(chain, set), balance = hex_behind(chain, "@th,32,16 set ");
+
+	assert_int_equal(folded((from >> 16) + (from & 0xffff)), folded((to >> 16) + (to & 0xffff) + balance));
+}
+
+static void inner_rules(void **state)
+{
+	static const char *const in[] = { "ether saddr != 02:74:72:6d:00:00 counter drop\n", "ether saddr set 02:74:72:6d:03:e9\n", "arp saddr ip set 10.213.4.2 accept\n",
+					  "nd-neighbor-solicit ip6 saddr fe80::/10 ip6 saddr set fd7a:7272:6d00::402\n", "ip saddr != 10.0.99.2 counter drop\n",
+					  "@th,192,32 set 0x0ad50402", "ip saddr set 10.213.4.2 accept\n", NULL };
+	static const char *const outward[] = { "ether daddr set 02:74:72:6d:00:00\n", "arp daddr ip set 10.0.99.2 accept\n", "ip daddr != 10.213.4.2 accept\n",
+					       "@th,160,32 set 0x0a006302", "ip daddr set 10.0.99.2\n", NULL };
+	struct buf b = BUF_INIT(1 << 16);
+	struct plan_slot s;
+	const char *out;
+
+	(void)state;
+	assert_int_equal(read_options("--inner-subnet4=10.0.99.0/30", "--slots=1500"), 0);
+	nft_base_text(&b, &c.rules);
+	assert_non_null(strstr(text(&b), "table netdev terrarium {\n"));
+	assert_non_null(strstr(text(&b), "icmp type echo-request ip daddr { 10.213.0.1, 10.0.99.1, 10.213.4.1 } accept"));
+	buf_finish(&b);
+
+	plan_slot(&c.plan, 1001, &s);
+	nft_slot_text(&b, &s, NETD_NET_NAT);
+	out = strstr(text(&b), "chain slot1001_out {");
+	assert_non_null(out);
+	in_order(text(&b), in);
+	in_order(out, outward);
+	is_balanced(text(&b), "@th,192,32 ", "@th,192,32 set ");
+	is_balanced(out, "@th,160,32 ", "@th,160,32 set ");
+	/* And then it is judged as what it has become. */
+	in_order(text(&b), (const char *const[]){ "chain slot1001 {", "ether saddr != 02:74:72:6d:03:e9 counter drop\n", "ip saddr 10.213.4.2 meta mark set", "counter drop\n", NULL });
+	buf_finish(&b);
+	nft_slot_text(&b, &s, NETD_NET_ISOLATED);
+	assert_non_null(strstr(text(&b), "ip saddr 10.213.4.2 ip daddr 10.0.99.1 counter accept"));
+	buf_finish(&b);
+	nft_slot_delete_text(&b, &s);
+	in_order(text(&b), (const char *const[]){ "delete chain netdev terrarium slot1001_in\n", "delete chain netdev terrarium slot1001_out\n",
+						  "delete chain inet terrarium slot1001\n", NULL });
+	buf_finish(&b);
+
+	/* Without it there is no such table, also not one that was left behind. */
+	assert_int_equal(read_options(NULL, NULL), 0);
+	plan_slot(&c.plan, 3, &s);
+	nft_base_text(&b, &c.rules);
+	assert_non_null(strstr(text(&b), "delete table netdev terrarium\n"));
+	assert_null(strstr(text(&b), "table netdev terrarium {"));
+	buf_finish(&b);
+	nft_slot_text(&b, &s, NETD_NET_NAT);
+	nft_slot_delete_text(&b, &s);
+	assert_null(strstr(text(&b), "netdev"));
+	buf_finish(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(presets),   cmocka_unit_test(values), cmocka_unit_test(bad_values),
 		cmocka_unit_test(resolvers), cmocka_unit_test(rules),
+		cmocka_unit_test(inner_rules),
 	};
 
 	return cmocka_run_group_tests_name("netd_config", tests, NULL, NULL);

@@ -135,6 +135,39 @@ static void all_differ(void **state)
 	free(seen);
 }
 
+/* Where all guests have the same inside, a slot is known by its own outside, and behind every bridge there is the one gateway. */
+static void the_same_inside(void **state)
+{
+	struct plan p = preset();
+	struct plan_slot s, first;
+	struct plan_bridge b;
+
+	(void)state;
+	plan_slot(&p, 1001, &s);
+	assert_false(s.is_translated);
+	assert_int_equal(s.guest.ip4, s.ip4);
+	assert_int_equal(s.guest.gw4, s.bridge.gw4);
+	assert_int_equal(s.guest.len4, 22);
+	assert_memory_equal(s.guest.mac, s.mac, 6);
+	assert_int_equal(s.bridge.inner_gw4, 0);
+
+	assert_int_equal(subnet_parse("10.0.99.0/30", &p.inner4, NULL), 0);
+	assert_int_equal(plan_check(&p, 4096, NULL), 0);
+	plan_slot(&p, 1, &first);
+	plan_slot(&p, 4096, &s);
+	assert_true(s.is_translated);
+	assert_string_equal(text4(s.guest.ip4), "10.0.99.2");
+	assert_string_equal(text4(s.guest.gw4), "10.0.99.1");
+	assert_int_equal(s.guest.len4, 30);
+	assert_string_equal(text4(s.ip4), "10.213.16.97");
+	assert_memory_equal(&s.guest, &first.guest, sizeof(s.guest));
+	assert_memory_equal(s.guest.mac, "\x02\x74\x72\x6d\x00\x00", 6);
+	assert_memory_not_equal(s.mac, s.guest.mac, 6);
+	plan_bridge(&p, 4, &b);
+	assert_string_equal(text4(b.inner_gw4), "10.0.99.1");
+	assert_memory_equal(b.mac, first.bridge.mac, 6);
+}
+
 static void without_ipv6_and_uids(void **state)
 {
 	static const uint8_t none[16];
@@ -188,13 +221,42 @@ static void checks(void **state)
 	}
 }
 
+static void checks_of_the_inside(void **state)
+{
+	static const struct {
+		const char *range;
+		int result;
+	} rows[] = {
+		{ "10.0.99.0/30", 0 },
+		{ "192.168.0.0/16", 0 },
+		{ "10.213.31.252/30", -EINVAL },
+		{ "10.0.0.0/8", -EINVAL },
+		{ "10.0.99.0/31", -ERANGE },
+		{ "fd01::/64", -ERANGE },
+		{ "127.0.0.0/30", -ERANGE },
+		{ "224.0.0.0/24", -ERANGE },
+	};
+	struct plan p = preset();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct err e = { 0 };
+
+		assert_int_equal(subnet_parse(rows[i].range, &p.inner4, NULL), 0);
+		assert_int_equal(plan_check(&p, 4096, &e), rows[i].result);
+		assert_int_equal(e.msg[0] != '\0', rows[i].result < 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(slots),
 		cmocka_unit_test(all_differ),
+		cmocka_unit_test(the_same_inside),
 		cmocka_unit_test(without_ipv6_and_uids),
 		cmocka_unit_test(checks),
+		cmocka_unit_test(checks_of_the_inside),
 	};
 
 	return cmocka_run_group_tests_name("netd_plan", tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -260,6 +261,7 @@ static void a_whole_life(void **state)
 	assert_int_equal(info.pid, 4242);
 	assert_int_equal(info.nwant, 3);
 	assert_string_equal(info.ifname, "trm1");
+	assert_int_equal(info.slot4, info.ip4);
 	assert_int_equal(slot_kill(s, NETD_KILL_TERM), 0);
 	assert_int_equal(fake.last_signal, SIGTERM);
 	end_process(5);
@@ -277,6 +279,25 @@ static void a_whole_life(void **state)
 	assert_int_equal(next_due(), DUE_FREED);
 	assert_int_equal(slots_used(slots), 0);
 	assert_int_equal(next_due(), 0);
+}
+
+/* A guest that has what all have is told that, and the gateway also which slot it is. */
+static void the_same_inside(void **state)
+{
+	struct netd_slot_info info;
+	struct slot *s;
+
+	(void)state;
+	assert_int_equal(subnet_parse("10.0.99.0/30", &config.plan.inner4, NULL), 0);
+	open_slots(true, false, 1000);
+	s = alloc(1, NETD_NET_NAT, NULL);
+	slot_info(s, &info);
+	assert_int_equal(info.ip4, htonl(0x0a006302));
+	assert_int_equal(info.gw4, htonl(0x0a006301));
+	assert_int_equal(info.prefix4, 30);
+	assert_int_equal(info.slot4, htonl(0x0ad50002));
+	assert_memory_equal(info.mac, "\x02\x74\x72\x6d\x00\x00", 6);
+	do_job(0, -1, -EBUSY);
 }
 
 static void network_fails(void **state)
@@ -443,6 +464,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_whole_life, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_same_inside, setup, teardown),
 		cmocka_unit_test_setup_teardown(network_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(freed_while_joining, setup, teardown),
 		cmocka_unit_test_setup_teardown(ending_takes_time, setup, teardown),

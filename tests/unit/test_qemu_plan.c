@@ -33,7 +33,7 @@ static int setup(void **state)
 	net.net = NETD_NET_NAT;
 	(void)snprintf(net.ifname, sizeof(net.ifname), "t7");
 	memcpy(net.mac, "\x02\x54\x00\x00\x00\x07", 6);
-	net.ip4 = htonl(0x0a4d0008);
+	net.ip4 = net.slot4 = htonl(0x0a4d0008);
 	net.gw4 = htonl(0x0a4d0001);
 	net.prefix4 = 24;
 	inet_pton(AF_INET6, "fd77::8", net.ip6);
@@ -112,6 +112,12 @@ static void template_and_clone(void **state)
 	assert_null(strstr(lines(), "-incoming"));
 	assert_int_equal(plan.nfile, 1);
 	assert_int_equal(plan.file[0], 77);
+	/* Where all guests have the same address it has that, too, and what is a slot's own it has not. */
+	memset(&plan, 0, sizeof(plan));
+	net.slot4 = htonl(0x0ad50005);
+	assert_int_equal(hv_driver_qemu.plan(&in, &plan, NULL), 0);
+	assert_non_null(strstr(lines(), "terrarium.template terrarium.ip4=10.77.0.8/24 terrarium.gw4=10.77.0.1 terrarium.dns=10.77.0.1\n"));
+	net.slot4 = net.ip4;
 	memset(&plan, 0, sizeof(plan));
 	in.begin = HV_BEGIN_CLONE;
 	assert_int_equal(hv_driver_qemu.plan(&in, &plan, NULL), 0);
