@@ -398,6 +398,10 @@ build/bench/bare: $(BENCH_BARE:%.c=build/obj/%.o)
 	$(SAY) LINK $@
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK) -o $@ $^ $(shell $(PKG_CONFIG) --libs jansson)
+build/bench/awake: build/obj/tests/bench/awake.o
+	$(SAY) LINK $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK) -o $@ $^
 BENCH_SNP := tests/bench/snp.c hv/agent/report_test.c $(SNP) base/buf.c base/err.c base/fd.c base/hex.c base/httpc.c base/log.c base/loop.c
 build/bench/snp: $(BENCH_SNP:%.c=build/obj/%.o)
 	$(SAY) LINK $@
@@ -408,7 +412,7 @@ N ?= 50
 density: all image build/tests-web.stamp
 	$(Q)$(NODE) tests/bench/starts.mjs density $(N)
 
-bench: all build/bench/load build/bench/child build/bench/agent build/bench/bare build/bench/snp build/tests-web.stamp
+bench: all build/bench/awake build/bench/load build/bench/child build/bench/agent build/bench/bare build/bench/snp build/tests-web.stamp
 	$(Q)TTYD='$(TTYD)' QUICK=$(QUICK) $(NODE) tests/bench/bench.mjs; figures=$$?; $(NODE) tests/bench/page.mjs && exit $$figures
 
 # Three levels of folders: base/, hv/snp/ or tests/unit/, and below each of the build's own.

@@ -398,9 +398,33 @@ static void on_wake(struct ev_loop *ev, ev_async *async, int events)
 	}
 }
 
+static int start_thread(struct disk_work *w, struct err *e)
+{
+	sigset_t all, old;
+	int r;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_BLOCK, &all, &old);
+	r = pthread_create(&w->thread, NULL, work, w);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	w->started = r == 0;
+	return r == 0 ? 0 : err_set(e, -r, "cannot start the thread for disks: %s", strerror(r));
+}
+
+/* The first job starts the thread: where no machine has a disk, there is none. */
 void disk_work_add(struct disk_work *w, struct disk_job *job)
 {
+	struct err e = { 0 };
+
 	job->next = NULL;
+	if (!w->started && start_thread(w, &e) < 0) {
+		job->status = -EAGAIN;
+		(void)snprintf(job->why, sizeof(job->why), "%.*s", (int)sizeof(job->why) - 1, e.msg);
+		*w->finished_last = job;
+		w->finished_last = &job->next;
+		ev_async_send(w->loop->ev, &w->wake);
+		return;
+	}
 	(void)pthread_mutex_lock(&w->mutex);
 	*w->todo_last = job;
 	w->todo_last = &job->next;
@@ -438,19 +462,6 @@ static int open_dir(struct disk_work *w, struct err *e)
 	return 0;
 }
 
-static int start_thread(struct disk_work *w, struct err *e)
-{
-	sigset_t all, old;
-	int r;
-
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_BLOCK, &all, &old);
-	r = pthread_create(&w->thread, NULL, work, w);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	w->started = r == 0;
-	return r == 0 ? 0 : err_set(e, -r, "cannot start the thread for disks: %s", strerror(r));
-}
-
 int disk_work_create(struct disk_work **out, struct loop *loop, const char *dir, void (*done)(void *arg, struct disk_job *job), void *arg,
 		     struct err *e)
 {
@@ -472,8 +483,6 @@ int disk_work_create(struct disk_work **out, struct loop *loop, const char *dir,
 	w->wake.data = w;
 	ev_async_start(loop->ev, &w->wake);
 	r = open_dir(w, e);
-	if (r == 0)
-		r = start_thread(w, e);
 	if (r < 0) {
 		(void)disk_work_destroy(w);
 		return r;

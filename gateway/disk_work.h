@@ -39,7 +39,7 @@ struct disk_job {
 };
 
 /**
- * disk_work_create() - sweep @dir, which is made when it is missing, and start the thread
+ * disk_work_create() - sweep @dir, which is made when it is missing; the first job starts a thread
  * @done: in the loop; consumes @job
  */
 int disk_work_create(struct disk_work **out, struct loop *loop, const char *dir, void (*done)(void *arg, struct disk_job *job), void *arg,

@@ -140,7 +140,7 @@ int machine_suspend(struct machine *m, struct err *e)
 	/* Meanwhile another machine may use it, and what this one remembers of it would be wrong. */
 	if (m->spec.home[0])
 		return err_set(e, MACHINE_E_CANNOT, "a machine with a home that other machines can use cannot be put aside");
-	for (size_t i = 0; i < PLUGS_MAX; i++)
+	for (size_t i = 0; m->plugs && i < PLUGS_MAX; i++)
 		if (m->plugs[i].volume[0] && m->plugs[i].state != PLUG_REFUSED)
 			return err_set(e, MACHINE_E_CANNOT, "a machine with a volume that was plugged in cannot be put aside; unplug %s first", m->plugs[i].volume);
 	if (!m->ms->standby_dir[0])

@@ -67,6 +67,8 @@ void machine_free(struct machine *m)
 	m->secrets = secrets_destroy(m->secrets);
 	m->console = stream_destroy(m->console);
 	spec_finish(&m->spec);
+	free(m->plugs);
+	free(m->kind);
 	free(m);
 }
 

@@ -19,10 +19,18 @@ struct mdisks machine_disks_of(const struct machine *m)
 /* The place of a volume that was plugged in, or of "" a free one. */
 static struct plug *find_plug(const struct machine *m, const char *volume)
 {
-	for (size_t i = 0; i < PLUGS_MAX; i++)
+	for (size_t i = 0; m->plugs && i < PLUGS_MAX; i++)
 		if (strcmp(m->plugs[i].volume, volume) == 0)
-			return (struct plug *)(uintptr_t)&m->plugs[i];
+			return &m->plugs[i];
 	return NULL;
+}
+
+/* Most machines never have one. NULL: no memory, or all are taken. */
+static struct plug *free_plug(struct machine *m)
+{
+	if (!m->plugs)
+		m->plugs = calloc(PLUGS_MAX, sizeof(*m->plugs));
+	return find_plug(m, "");
 }
 
 static bool has_plugged(const struct machine *m, const char *volume)
@@ -95,11 +103,11 @@ static struct plug *plug_of(struct machine *m, const char *serial)
 	struct plug *p = NULL;
 	bool more;
 
-	for (size_t i = 0; i < PLUGS_MAX; i++)
+	for (size_t i = 0; m->plugs && i < PLUGS_MAX; i++)
 		if (m->plugs[i].volume[0] && strcmp(m->plugs[i].serial, serial) == 0)
 			return &m->plugs[i];
 	if (m->ms->disks && disk_list(disks_db(m->ms->disks), m->owner, 0, INT32_MAX, is_serial, &s, &more, NULL) == 1)
-		p = find_plug(m, "");
+		p = free_plug(m);
 	if (p) {
 		(void)snprintf(p->volume, sizeof(p->volume), "%s", s.found.name);
 		(void)snprintf(p->serial, sizeof(p->serial), "%s", serial);
@@ -127,10 +135,11 @@ void machine_on_plugged(void *arg, struct hv_vm *vm, const char *serial, bool in
 
 void machine_forget_plugs(struct machine *m)
 {
-	for (size_t i = 0; i < PLUGS_MAX; i++)
+	for (size_t i = 0; m->plugs && i < PLUGS_MAX; i++)
 		if (m->plugs[i].volume[0] && m->ms->disks)
 			disks_plug_unlink(m->ms->disks, m->id_text, m->plugs[i].serial);
-	memset(m->plugs, 0, sizeof(m->plugs));
+	free(m->plugs);
+	m->plugs = NULL;
 }
 
 /* A disk has been made, or not: who waits for it? */
@@ -176,7 +185,7 @@ int machine_plug(struct machine *m, const struct disk_row *row, struct err *e)
 		return r;
 	if (user)
 		return err_set(e, MACHINE_E_CANNOT, "volume: %s is being used by your machine %s", row->name, user->spec.name);
-	p = p ? p : find_plug(m, "");
+	p = p ? p : free_plug(m);
 	if (!p)
 		return err_set(e, MACHINE_E_CANNOT, "the machine has %d disks more than it was made with, and can have no more", PLUGS_MAX);
 	serial_of(row, disk.serial);

@@ -39,7 +39,7 @@ struct plug {
  * @found:    it ran already when this gateway started
  * @aside:    put aside, or woken and not ready yet: its shells are there still
  * @rouse:    somebody uses it: it is woken
- * @spare:    nobody's yet, kept ready: then in another list; @spare_ready: it can be handed out; @kind: of it, as pool_kind()
+ * @spare:    nobody's yet, kept ready: then in another list; @spare_ready: it can be handed out; @kind: owned, of a spare: as pool_kind()
  * @gone:     the free that is put off, for hv's hooks must not destroy a machine
  */
 struct machine {
@@ -59,13 +59,14 @@ struct machine {
 	int64_t owner, created_s;
 	char refused[256];
 	struct vm_size asked;
-	struct plug plugs[PLUGS_MAX];
+	struct plug *plugs; /* PLUGS_MAX; NULL until there is one */
 	uint64_t used_ms; /* loop_now_ms() of the last use */
 	bool deleting, up, was_ready, recalled, unnamed, found, spare, spare_ready, aside;
 	int memory_fd; /* owned: it is being written to; -1 without */
 	struct loop_task rouse;
-	char kind[POOL_KIND_BYTES];
+	char *kind;
 };
+_Static_assert(sizeof(struct machine) <= 1024, "each idle machine has one: what few need is kept by pointer");
 
 struct machines {
 	struct loop *loop;   /* borrowed */

@@ -37,7 +37,11 @@ static int make_spare(void *arg, const struct vm_spec *spec, const char *kind)
 	if (!m)
 		return -ENOMEM;
 	m->spare = true;
-	(void)snprintf(m->kind, sizeof(m->kind), "%s", kind);
+	m->kind = strdup(kind);
+	if (!m->kind) {
+		machine_free(m);
+		return -ENOMEM;
+	}
 	m->next = ms->spares;
 	ms->spares = m;
 	r = hv_vm_start(m->vm, &e);

@@ -66,7 +66,7 @@ static json_t *plugs_json(const struct machine *m)
 {
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < PLUGS_MAX; i++) {
+	for (size_t i = 0; m->plugs && i < PLUGS_MAX; i++) {
 		const struct plug *p = &m->plugs[i];
 
 		if (p->volume[0])

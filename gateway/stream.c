@@ -13,8 +13,8 @@
  * and the oldest bytes go. Viewers read from the ring as fast as they can; who falls behind finds his
  * offset gone and goes on at stream_safe().
  *
- * What a flood gives is told to the attachments in pieces of GATHER_BYTES, or when it rests: no byte waits
- * for one that is not on its way.
+ * What a flood gives is told to the attachments in pieces of GATHER_BYTES, or when it has rested for GATHER_S; what
+ * is no flood at once.
  *
  * The end has two parts that come in either order: the process exits (stream_exit()) and the console has no
  * more bytes. A console may stay open in the hands of a grandchild, so after the exit, silence for GRACE_S
@@ -48,6 +48,7 @@
 #define PACE_S	 0.005
 #define GRACE_S	      0.1
 #define GATHER_BYTES  32768u /* output of a flood that makes a frame: sending costs 10 us, be it 4 KiB or 32 */
+#define GATHER_S      0.001  /* a tenth of a frame of the screen */
 #define LINGER_S      5. /* a page is back within 2 s of a restart; nobody's job should rest for much longer than a page needs */
 #define ROOM_LEAST    4096u /* smaller gaps in the window are not worth a read */
 #define SHORT_READ    1024u /* a PTY that gives less has nothing more, as a rule */
@@ -75,7 +76,7 @@ struct stream {
 	struct sched_source source;
 	ev_io writer; /* runs while input is held and the console is open */
 	ev_timer pacer; /* of a relayed console: runs while it has enough to swallow */
-	ev_timer grace, linger;
+	ev_timer grace, linger, gather;
 	struct viewer *viewers, *controller, *recorder; /* borrowed */
 	enum stream_recording recording;
 	char recording_end[24];
@@ -164,10 +165,27 @@ static uint64_t room(const struct stream *s)
 
 static void tell_output(struct stream *s)
 {
+	ev_timer_stop(s->loop->ev, &s->gather);
 	if (s->untold == 0)
 		return;
 	s->untold = 0;
 	tell(s, NULL, VIEWER_OUTPUT);
+}
+
+static void on_gather(struct ev_loop *ev, ev_timer *timer, int events)
+{
+	(void)ev;
+	(void)events;
+	tell_output(container_of(timer, struct stream, gather));
+}
+
+/* A flood that rests gives more at once, as a rule: what has come waits a moment for it. */
+static void gather(struct stream *s)
+{
+	if (ev_is_active(&s->gather))
+		return;
+	ev_timer_set(&s->gather, GATHER_S, 0.);
+	ev_timer_start(s->loop->ev, &s->gather);
 }
 
 /* How far a line may send: one window less than there is room for, for that is on its way; but never nothing. */
@@ -222,6 +240,7 @@ static void let_go(struct stream *s)
 {
 	s->line = NULL;
 	ev_timer_stop(s->loop->ev, &s->linger);
+	ev_timer_stop(s->loop->ev, &s->gather);
 	if (s->fd < 0)
 		return;
 	sched_source_shut(&s->source);
@@ -298,8 +317,10 @@ static enum sched_rest on_serve(struct sched_source *src, size_t quantum, size_t
 	s->untold += (uint32_t)*got;
 	if (*got > 0 && s->hooks->on_output)
 		s->hooks->on_output(s->arg, ring_at(&s->ring, from), *got);
-	if (!more || !src->flooding || s->untold >= GATHER_BYTES)
+	if (!src->flooding || s->untold >= GATHER_BYTES || (n <= 0 && n != -EAGAIN))
 		tell_output(s);
+	else if (!more)
+		gather(s);
 	if (n == 0 || (n < 0 && n != -EAGAIN)) {
 		on_eof(s, n);
 		return SCHED_SHUT;
@@ -755,6 +776,7 @@ int stream_create(struct stream **out, struct loop *loop, struct sched *sched, c
 	ev_io_init(&s->writer, on_writable, -1, EV_WRITE);
 	ev_init(&s->pacer, on_pace);
 	ev_timer_init(&s->grace, on_grace, 0., GRACE_S);
+	ev_timer_init(&s->gather, on_gather, GATHER_S, 0.);
 	ev_timer_init(&s->linger, on_linger, 0., LINGER_S);
 	*out = s;
 	return 0;

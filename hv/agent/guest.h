@@ -46,7 +46,7 @@ struct guest_connect {
 
 /**
  * struct guest_job - a program, from OPEN to CLOSE
- * @in:       input that waits for the program; @in_taken counts what came, @in_limit what was allowed
+ * @in:       input that waits for the program; @in_taken counts what came, @in_limit what was allowed, @in_told as far as the host knows
  * @attached: this conversation has asked for it
  * @cutoff:   the program has ended a while ago: whoever else holds its pipes is not waited for
  */
@@ -64,7 +64,7 @@ struct guest_job {
 	struct guest_connect connect;
 	struct guest_source out[2];
 	struct buf in;
-	uint64_t in_taken, in_limit;
+	uint64_t in_taken, in_limit, in_told;
 	bool in_end, credit_due, attached, reaped, cutoff, closing, exit_sent;
 	int status, signal;
 };

@@ -137,6 +137,13 @@ static void judge_flood(struct guest_source *src, ev_tstamp now, size_t n)
 	src->floods = src->floods || src->lately > FLOOD_BYTES;
 }
 
+/* What comes next may be the answer to what was typed: it does not wait, and many answers are no flood. A sealed one is a hundred times its key. */
+static void source_answers(struct guest_source *src)
+{
+	src->floods = false;
+	src->lately = 0;
+}
+
 /* A flood may be gathered: nobody waits for one piece of it. */
 static void output_came(struct guest_source *src)
 {
@@ -249,28 +256,35 @@ static void announce(struct guest_job *j)
 {
 	j->in_limit = j->in_taken + AGENT_INPUT_BYTES - j->in.len;
 	j->credit_due = true;
-	guest_wake(j->g);
+	if (j->in_told - j->in_taken > AGENT_INPUT_BYTES / 2)
+		guest_wake_soon(j->g); /* with the answer, as a rule: the host may go on without this */
+	else
+		guest_wake(j->g);
 }
 
 /* Writes what waits. A program that has closed its input gets no more; what still comes is counted and dropped. */
-static void on_input(struct ev_loop *ev, ev_io *w, int events)
+static void input_write(struct guest_job *j)
 {
-	struct guest_job *j = w->data;
 	ssize_t n = j->in.len > 0 ? write(j->in_fd, j->in.data, j->in.len) : 0;
 
-	(void)events;
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n < 0)
-		input_close(j);
-	else
+	if (n >= 0)
 		buf_eat(&j->in, (size_t)n);
-	if (j->in.len == 0) {
-		ev_io_stop(ev, &j->on_input);
-		if (j->in_end)
-			input_close(j);
-	}
+	else if (errno != EAGAIN && errno != EINTR)
+		input_close(j);
+	if (j->in.len == 0 && j->in_end)
+		input_close(j);
+	if (j->in_fd >= 0 && j->in.len > 0)
+		ev_io_start(j->g->loop->ev, &j->on_input);
+	else
+		ev_io_stop(j->g->loop->ev, &j->on_input);
 	announce(j);
+}
+
+static void on_input(struct ev_loop *ev, ev_io *w, int events)
+{
+	(void)ev;
+	(void)events;
+	input_write(w->data);
 }
 
 static struct guest_job *job_alloc(struct guest *g, const struct agent_open *o)
@@ -286,7 +300,7 @@ static struct guest_job *job_alloc(struct guest *g, const struct agent_open *o)
 	j->rows = o->rows ? o->rows : 24;
 	j->pid_fd = j->in_fd = j->connect.fd = j->out[0].fd = j->out[1].fd = -1;
 	j->in = BUF_INIT(AGENT_INPUT_BYTES);
-	j->in_limit = AGENT_INPUT_BYTES;
+	j->in_limit = j->in_told = AGENT_INPUT_BYTES;
 	ev_init(&j->on_exit, on_exit_of_program);
 	ev_init(&j->on_input, on_input);
 	ev_timer_init(&j->deadline, on_deadline, o->timeout_ms / 1000., 0.);
@@ -414,6 +428,7 @@ int job_attach(struct guest_job *j, const uint64_t from[2])
 	}
 	j->attached = true;
 	j->exit_sent = false;
+	j->in_told = j->in_taken; /* whoever attaches knows of no room */
 	announce(j);
 	return 0;
 }
@@ -532,10 +547,13 @@ bool job_on_data(struct guest_job *j, struct agent_in *body)
 	if (j->in_fd >= 0 && !j->in_end) { /* a gateway that came later does not know of a command's end of input: the rest is dropped */
 		if (buf_add(&j->in, body->at, body->left) < 0)
 			return false; /* no memory: it was not taken, the host has it still */
-		ev_io_start(j->g->loop->ev, &j->on_input);
 	}
 	j->in_taken += body->left;
-	announce(j);
+	if (j->in_fd >= 0 && !ev_is_active(&j->on_input))
+		input_write(j);
+	else
+		announce(j);
+	source_answers(&j->out[0]);
 	return true;
 }
 
@@ -609,8 +627,10 @@ static void send_credit(struct guest_job *j)
 
 	agent_put_u64(&j->g->link.out, j->in_taken);
 	agent_put_u64(&j->g->link.out, j->in_limit);
-	if (guest_end(j->g, start) == 0)
-		j->credit_due = false;
+	if (guest_end(j->g, start) < 0)
+		return;
+	j->credit_due = false;
+	j->in_told = j->in_limit;
 }
 
 static void send_exit(struct guest_job *j)

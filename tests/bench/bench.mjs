@@ -4,9 +4,13 @@
 // Only figures of one run compare: the machine is never alone, and what is idle wakes up slower than what is busy. So the
 // servers take turns within each round, medians are taken over rounds, and the targets are ratios where a ratio makes sense.
 //
-// Environment: TTYD=/path, QUICK=1, BENCH_ONLY=names (comma-separated), BENCH_PORT (default 17900), BENCH_IMAGES (guest images).
+// Nor are figures of a machine whose processors fall asleep between two bytes of much use: waking one costs more than what is
+// measured. awake.c keeps them from it, for everybody, except where a scenario says awake: false; BENCH_AWAKE=0 leaves them alone.
+//
+// Environment: TTYD=/path, QUICK=1, BENCH_ONLY=names (comma-separated), BENCH_PORT (default 17900), BENCH_IMAGES (guest images),
+// BENCH_AWAKE=0.
 
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -23,6 +27,7 @@ const build = path.resolve("build");
 const options = {
 	quick: process.env.QUICK === "1",
 	only: process.env.BENCH_ONLY?.split(",") ?? null,
+	awake: process.env.BENCH_AWAKE !== "0",
 	ttyd: process.env.TTYD || null,
 	images: process.env.BENCH_IMAGES ?? path.join(build, "images"),
 	load: path.join(build, "bench/load"),
@@ -34,11 +39,21 @@ let port = Number(process.env.BENCH_PORT ?? 17900);
 
 const run = promisify(execFile);
 
-// Share of the machine that nobody used in the last 200 ms: how far a figure may be believed.
+// Start awake.c. Return: how to end it.
+async function keepAwake() {
+	const keeper = spawn(path.join(build, "bench/awake"), { stdio: ["pipe", "ignore", "inherit"] });
+	const ended = new Promise((resolve) => keeper.once("close", resolve));
+	return async () => {
+		keeper.stdin.end();
+		await ended;
+	};
+}
+
+// Share of the machine that nobody used in the last 200 ms, or only what gives way to everybody: how far a figure may be believed.
 async function idleShare() {
 	const read = () => {
 		const v = fs.readFileSync("/proc/stat", "utf8").split("\n")[0].trim().split(/\s+/).slice(1).map(Number);
-		return { idle: v[3] + v[4], all: v.reduce((a, b) => a + b, 0) };
+		return { idle: v[1] + v[3] + v[4], all: v.reduce((a, b) => a + b, 0) };
 	};
 	const a = read();
 	await sleep(200);
@@ -70,6 +85,7 @@ async function runOnce(scenario, source) {
 
 async function measure(scenario, sources, failures) {
 	const runs = Object.fromEntries(sources.map((s) => [s, []]));
+	const letSleep = options.awake && scenario.awake !== false ? await keepAwake() : async () => {};
 	for (let round = 0; round < scenario.rounds; round++) {
 		for (const source of sources) {
 			process.stderr.write(`${scenario.name} ${scenario.args[0] ?? ""} ${source} ${round + 1}/${scenario.rounds}\n`);
@@ -82,6 +98,7 @@ async function measure(scenario, sources, failures) {
 			}
 		}
 	}
+	await letSleep();
 	return runs;
 }
 
@@ -161,7 +178,7 @@ async function main() {
 		rows.push(...await starts());
 	const idle = raw.flatMap((s) => Object.values(s.runs).flat()).map((r) => r.idle_before);
 	const result = {
-		date: started.toISOString(), seconds: Math.round((Date.now() - started) / 1000), quick: options.quick,
+		date: started.toISOString(), seconds: Math.round((Date.now() - started) / 1000), quick: options.quick, awake: options.awake,
 		machine: { cpus: os.cpus().length, model: os.cpus()[0].model, kernel: os.release(), memory_mib: Math.round(os.totalmem() / 2 ** 20),
 			idle_before_median: median(idle), idle_before_least: Math.min(...idle) },
 		rows, failures, raw,

@@ -4,6 +4,8 @@
 //
 // quiet: what needs both processors for itself, of a figure or of one target; it is judged only when the machine was idle.
 //
+// awake: false where it takes milliseconds and what runs is one process's own work: the processors may fall asleep (bench.mjs).
+//
 // programs: sources that are no server but a program of their own, with its arguments.
 //
 // Sources of ours: "bare" (the least loop that carries a PTY's output: bare.c), "pty" and "socket" (the local driver's console), "agent" (shells that the agent opens in the local driver's machines, whose
@@ -51,7 +53,7 @@ function echo(quick, floods, keys, targets) {
 // Confidential machines: processor time, which holds on a busy machine too.
 function snp(quick) {
 	return {
-		name: "snp", programs: { snp: () => ["snp", quick ? 10 : 40] }, args: [], sources: ["snp"], rounds: quick ? 1 : 3,
+		name: "snp", awake: false, programs: { snp: () => ["snp", quick ? 10 : 40] }, args: [], sources: ["snp"], rounds: quick ? 1 : 3,
 		figures: [
 			{ what: "judging an attestation report, CPU", unit: "ms", pick: (r) => r.verify_ms, targets: { snp: { max: 10 } }, ours: true },
 			{ what: "launch digest, 4 MiB firmware, 20 MiB initrd, CPU", unit: "ms", pick: (r) => r.digest_ms, targets: { snp: { max: 100 } }, ours: true },
@@ -160,7 +162,7 @@ function others(quick) {
 			],
 		},
 		{
-			name: "boot", args: [], sources: ["vm", "vm-small"], rounds: quick ? 1 : 3,
+			name: "boot", awake: false, args: [], sources: ["vm", "vm-small"], rounds: quick ? 1 : 3,
 			figures: [
 				{ what: "click to first console byte", unit: "ms", pick: (r) => r.first_byte_ms },
 				{ what: "click to prompt, cold (vm: Debian's kernel, vm-small: the small one)", unit: "ms", quiet: true, pick: (r) => r.prompt_ms,
