@@ -122,7 +122,7 @@ function rowsOf(scenario, runs) {
 				verdict.met = "busy";
 			rows.push({
 				scenario: scenario.name, args: scenario.args, what: figure.what, source, unit: figure.unit, ours, ttyd: theirs,
-				ratio: verdict.ratio, target: verdict.text, met: verdict.met, by: verdict.by,
+				ratio: verdict.ratio, target: verdict.text, met: verdict.met,
 				runs: Object.fromEntries([source, "ttyd"].filter((s) => runs[s] && !(figure.ours && s === "ttyd"))
 					.map((s) => [s, runs[s].map(figure.pick)])),
 			});
