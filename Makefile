@@ -333,6 +333,11 @@ STORY ?=
 story-long: all image build/tests-web.stamp build/tests/hv_boot
 	$(Q)COUNT=500 SEED=$${SEED:-$$$$} STORY_LIMIT=900 tests/runner story tests/run/28-cloud-hypervisor-at-random.sh
 
+# A hundred people who come at once; CI lets a dozen come.
+.PHONY: burst
+burst: all image build/tests-web.stamp
+	$(Q)BURST=$${BURST:-100} STORY_LIMIT=1800 tests/runner story tests/run/94-clones-refused.sh
+
 # All tiers built twice and asked from inside, when something has changed that goes into them.
 story-images: build/story-images.stamp
 build/story-images.stamp: build/images/standard/manifest.json $(GUEST_SRC) $(wildcard tests/images/*) build/terrarium-agent build/terrarium-verity build/tests-web.stamp | all

@@ -17,7 +17,7 @@ const standard = ["bash --version", "git --version", "curl --version", "ssh -V",
 	"ip -V", "ping -V", "wget --version", "xz --version", "file --version", "ps --version", "apt-get --version", "update-ca-certificates --help"];
 const dev = [...standard, "vim --version", "strace --version", "htop --version", "tmux -V", "gcc --version", "g++ --version", "make --version", "gdb --version",
 	"jq --version", "rsync --version", "python3 --version", "pip --version", "man --version", "zip -v", "unzip -v"];
-const tools = { micro, standard, dev };
+const tools = { micro, standard, dev, "standard+python3": [...standard, "python3 --version"] };
 
 const ann = await new Person(Number(port)).sign_in(state, "ann@example.org");
 const { body: { token } } = await ann.call("POST", "/api/v1/tokens", { name: "tiers", scopes: ["vm"] });
@@ -26,8 +26,9 @@ fs.writeFileSync(path.join(XDG_CONFIG_HOME, "terrarium/token.json"),
 	JSON.stringify({ server: `http://localhost:${port}`, token, email: "ann@example.org", expires_at: "2099-01-01T00:00:00Z" }), { mode: 0o600 });
 const exec = (vm, script, timeout = 120000) => spawnSync(TERRARIUM, ["vm", "exec", vm, "--", "sh", "-c", script], { encoding: "utf8", timeout });
 
-for (const tier of tiers) {
-	const made = await ann.call("POST", "/api/v1/vms", { name: tier, image: tier, memory: 512 << 20, network: "none" });
+for (const wanted of tiers) {
+	const [image] = wanted.split("+"), tier = wanted.replace("+", "-");
+	const made = await ann.call("POST", "/api/v1/vms", { name: tier, image, memory: 512 << 20, network: "none" });
 	assert.equal(made.status, 201, JSON.stringify(made.body));
 	const { id } = made.body;
 	await until(`the agent of ${tier}`, async () => {
@@ -35,7 +36,7 @@ for (const tier of tiers) {
 		assert.notEqual(vm.state, "failed", vm.reason);
 		return vm.agent === "ready";
 	}, BOOT_MS, 200);
-	for (const ask of tools[tier]) {
+	for (const ask of tools[wanted]) {
 		const r = exec(tier, `${ask} </dev/null 2>&1 | head -n 1; command -v ${ask.split(" ")[0]} >/dev/null`);
 		assert.equal(r.status, 0, `${tier}: ${ask}: ${r.stdout}${r.stderr}`);
 		assert.match(r.stdout, /\w/, `${tier}: ${ask} says nothing`);

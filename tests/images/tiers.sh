@@ -47,3 +47,10 @@ export XDG_CONFIG_HOME=$T/config TERRARIUM=$terrarium
 unset TERRARIUM_CONTROL_SOCKET
 # shellcheck disable=SC2086 # one word for each
 node tests/images/tiers.mjs "$PORT" "$T/state" $TIERS || fail "tools"
+
+# More of Debian's on request: another version of the same image, which new machines get.
+if [ -e "$T/one/standard/manifest.json" ]; then
+	"$terrarium" image build standard --with python3 --images "$T/one" --cache build/cache >"$T/build-with.log" 2>&1 || fail "image build --with"
+	grep 'MiB in all' "$T/build-with.log"
+	node tests/images/tiers.mjs "$PORT" "$T/state" standard+python3 || fail "tools on request"
+fi

@@ -13,7 +13,7 @@ start_uplink
 
 # The story starts and kills the gateway itself.
 export STATE=$T WIRE=17761 PORT=17760
-TERRARIUMD=$(printf '["%s/terrariumd","--listen=127.0.0.1:%s","--hosts=localhost:%s localhost:%s","--state-dir=%s","--helper-socket=%s","--images=build/images","--ring-size=256K"]' \
+TERRARIUMD=$(printf '["%s/terrariumd","--listen=127.0.0.1:%s","--hosts=localhost:%s localhost:%s","--state-dir=%s","--helper-socket=%s","--images=build/images","--ring-size=256K","--starts-at-once=1","--demo-people=demo@localhost,bob@localhost"]' \
 	"$BUILD" $PORT $WIRE $PORT "$T" "$T/netd.sock")
 export TERRARIUMD
 node tests/web/story.mjs || fail "the story in the browser"

@@ -10,6 +10,7 @@
 import assert from "node:assert/strict";
 import { copyFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Person } from "../run/client.mjs";
 import { Browser, Gateway, SCREENS, Wire, demo_link, pixels, screen, sees, types, until, whole_text } from "./stage.mjs";
 
 const { STATE, SCREENSHOT } = process.env;
@@ -20,7 +21,7 @@ const browser = new Browser();
 const home = `http://localhost:${wire_port}/`;
 const PROMPT = /^root@[a-z0-9-]+:~# ?$/m;
 const FLOOD_LINES = 4000;
-let person, page, address;
+let person, page, address, other, theirs;
 
 /* Of the flood: the number of the last line that shows. */
 const last_line = (text) => Number([...text.matchAll(/^line (\d+) of/gm)].at(-1)?.[1]);
@@ -47,14 +48,24 @@ const steps = {
 	},
 
 	async "the one-time link opens it and leaves the address bar"() {
+		/* Somebody else's machine starts, and here one starts at a time. */
+		other = await new Person(port).sign_in(STATE, "bob@localhost");
+		theirs = (await other.call("POST", "/api/v1/vms", { name: "other" })).body.id;
 		await page.goto("about:blank");
 		await page.goto(await demo_link(STATE, wire_port));
 		await page.waitForSelector("#room:not([hidden])");
 		assert.equal(page.url(), home);
 	},
 
+	async "who has to wait for others to start sees its place"() {
+		await until("its place", async () => /^waiting to start, next in line · \d+\.\d s$/.test(await page.textContent("#progress-text")), 5_000);
+		await page.screenshot({ path: `${SCREENS}/waiting-dark.png` });
+		assert.equal((await other.call("POST", `/api/v1/vms/${theirs}/stop`, { force: true })).status, 202);
+	},
+
 	async "the boot is to be seen, with how far it is"() {
 		await page.waitForSelector("#progress:not([hidden])");
+		await until("how far it is", async () => !/waiting/.test(await page.textContent("#progress-text")));
 		assert.match(await page.textContent("#progress-text"), /(requested|placing|starting|booting|ready) · \d+\.\d s/);
 		await sees(page, /Linux/);
 		await page.screenshot({ path: `${SCREENS}/boot-dark.png` });
