@@ -90,6 +90,20 @@ static void introduce_clone(struct machine *m, const struct hv_view *view)
 	agent_tie_identify(m->tie, m->spec.name, m->id, view, &r);
 }
 
+/*
+ * It knows all but how late it is, and where it is now: its slot is another one than before. Its name stays, for that would write files of its owner's
+ * anew.
+ */
+static void introduce_woken(struct machine *m, const struct hv_view *view)
+{
+	struct agent_rebirth r = { .interface = "eth0" };
+	bool knows_how = agent_host_version(agent_tie_host(m->tie)) >= AGENT_VERSION_REBIRTH;
+
+	memcpy(r.boot_id, m->boot_id, sizeof(r.boot_id));
+	memcpy(r.mac, view->mac_bytes, sizeof(r.mac));
+	agent_tie_identify(m->tie, "", m->id, knows_how ? view : NULL, knows_how ? &r : NULL);
+}
+
 /* A guest that has just booted, or a clone of one, is told who it is. */
 static void introduce(struct machine *m, const struct hv_view *view, const uint8_t boot_id[AGENT_BOOT_BYTES])
 {
@@ -99,8 +113,8 @@ static void introduce(struct machine *m, const struct hv_view *view, const uint8
 	m->unnamed = false;
 	if (store_vm_boot(m->ms->store, m->id, before, &e) == 0 && memcmp(before, boot_id, sizeof(before)) == 0) {
 		memcpy(m->boot_id, boot_id, sizeof(m->boot_id));
-		if (view->wakes) /* it knows all but how late it is */
-			agent_tie_identify(m->tie, m->spec.name, m->id, NULL, NULL);
+		if (view->wakes)
+			introduce_woken(m, view);
 		return;
 	}
 	if (view->cloned || (m->found && agent_host_version(agent_tie_host(m->tie)) >= AGENT_VERSION_REBIRTH &&

@@ -195,7 +195,7 @@ int identity_apply(int root_fd, const struct agent_identity *i);
 /** mac_is() - does the interface have this hardware address? */
 bool mac_is(const char *interface, const uint8_t mac[6]);
 
-/** mac_apply() - give an interface another hardware address; it is down while that happens. Return: 0 or -errno */
+/** mac_apply() - give an interface another hardware address; it loses its others, and is down while that happens. Return: 0 or -errno */
 int mac_apply(const char *interface, const uint8_t mac[6]);
 
 /* A clone of another guest. */

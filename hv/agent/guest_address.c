@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "hv/agent/guest.h"
 
+#define OLD_ADDRESSES_MAX 16
 #define NETLINK_WAIT_S 2 /* the kernel answers at once */
 
 /* One request: a head, a body of its kind, attributes. */
@@ -94,6 +95,22 @@ bool mac_is(const char *interface, const uint8_t mac[6])
 	return fd >= 0 && ioctl(fd, SIOCGIFHWADDR, &q) == 0 && memcmp(q.ifr_hwaddr.sa_data, mac, 6) == 0;
 }
 
+/* Those of a place where it is not any more: it would go on to speak in their name. Those of IPv6 go when the interface goes down. */
+static void forget_addresses(const char *interface)
+{
+	_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq q;
+
+	memset(&q, 0, sizeof(q));
+	(void)snprintf(q.ifr_name, sizeof(q.ifr_name), "%s", interface);
+	for (int i = 0; fd >= 0 && i < OLD_ADDRESSES_MAX && ioctl(fd, SIOCGIFADDR, &q) == 0; i++) {
+		memset(&q.ifr_addr, 0, sizeof(q.ifr_addr));
+		q.ifr_addr.sa_family = AF_INET;
+		if (ioctl(fd, SIOCSIFADDR, &q) < 0)
+			return;
+	}
+}
+
 int mac_apply(const char *interface, const uint8_t mac[6])
 {
 	unsigned index = if_nametoindex(interface);
@@ -105,6 +122,7 @@ int mac_apply(const char *interface, const uint8_t mac[6])
 	fd = open_netlink();
 	if (fd < 0)
 		return fd;
+	forget_addresses(interface);
 	r = set_link(fd, index, false, NULL);
 	return r < 0 ? r : set_link(fd, index, false, mac);
 }

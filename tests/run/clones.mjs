@@ -86,6 +86,11 @@ ok("a keystroke wakes it: same shell, same screen, same open file");
 assert.equal(await said(sh, "echo $y; date -u +%Y"), `too\r\n${new Date().getUTCFullYear()}`);
 sh.a.sound();
 ok("a shell of its agent is the same, too");
+const place = (await ann.state(id)).ip4;
+assert.notEqual(place, one.vm.ip4, "it has woken in the same slot: nothing is shown");
+await until("its network", async () => /reaches-42/.test(await said(sleeper, `ping -c1 -W2 ${one.vm.gateway4} >/dev/null && echo reaches-$((40 + 2))`)), 20000);
+assert.match(await said(sleeper, "ip -4 -o addr show dev eth0"), new RegExp(`^[^\\n]*inet ${place.replaceAll(".", "\\.")}/[^\\n]*$`));
+ok("and it has its network where it is now, and no address of where it was");
 
 /* --- and over the gateway's death; its clock is right --- */
 await suspend();
