@@ -16,6 +16,10 @@
  * a poll costs 1 us, a read of a PTY 20 to 40 us for 4 KiB whatever its buffer, and where the kernel gets
  * time between two reads to fill that buffer again, reading is even cheaper (measured: 3.2 ms per MiB
  * instead of 5, and half as much again in throughput). Reads are gathered into frames by the stream.
+ *
+ * Each read of a flood also lets its program run, on the processor that the one who was typed to needs. So after a
+ * keystroke no flood is read until its answer is there, or for ANSWER_S; after that at least BETWEEN floods are served
+ * before the next keystroke may hold them up.
  */
 #include "gateway/sched.h"
 
@@ -29,12 +33,17 @@
 #define QUIET_QUANTUM 16384u
 #define QUANTUM_BYTES 65520u /* one frame of the websocket */
 #define QUIET_PRIORITY 1 /* websockets have 0 */
+#define ANSWER_S      0.0005 /* the loop makes up to a millisecond of it */
+#define BETWEEN	      2u
 
 struct sched {
 	struct loop *loop; /* borrowed */
 	ev_prepare turn;   /* runs while there is a queue; so does awake, which keeps the loop from sleeping */
 	ev_idle awake;
 	struct sched_source *first, **last;
+	const struct sched_source *awaited; /* typed to, and has not answered; NULL = none */
+	ev_timer patience;		    /* then floods go on without its answer */
+	unsigned served;		    /* floods since they last waited */
 };
 
 static void on_turn(struct ev_loop *ev, ev_prepare *turn, int events);
@@ -44,6 +53,22 @@ static void on_awake(struct ev_loop *ev, ev_idle *awake, int events)
 	(void)ev;
 	(void)awake;
 	(void)events;
+}
+
+static void answered(struct sched *s)
+{
+	s->awaited = NULL;
+	s->served = 0;
+	ev_timer_stop(s->loop->ev, &s->patience);
+	if (s->first)
+		ev_idle_start(s->loop->ev, &s->awake);
+}
+
+static void on_patience(struct ev_loop *ev, ev_timer *timer, int events)
+{
+	(void)ev;
+	(void)events;
+	answered(container_of(timer, struct sched, patience));
 }
 
 int sched_create(struct sched **out, struct loop *loop)
@@ -57,6 +82,7 @@ int sched_create(struct sched **out, struct loop *loop)
 	ev_prepare_init(&s->turn, on_turn);
 	ev_set_priority(&s->turn, EV_MINPRI); /* after the loop's own, which runs deferred tasks */
 	ev_idle_init(&s->awake, on_awake);
+	ev_timer_init(&s->patience, on_patience, ANSWER_S, 0.);
 	*out = s;
 	return 0;
 }
@@ -65,6 +91,7 @@ static void rest(struct sched *s)
 {
 	ev_prepare_stop(s->loop->ev, &s->turn);
 	ev_idle_stop(s->loop->ev, &s->awake);
+	ev_timer_stop(s->loop->ev, &s->patience);
 }
 
 struct sched *sched_destroy(struct sched *s)
@@ -85,7 +112,8 @@ static void enqueue(struct sched_source *src)
 	*s->last = src;
 	s->last = &src->next;
 	ev_prepare_start(s->loop->ev, &s->turn);
-	ev_idle_start(s->loop->ev, &s->awake);
+	if (!s->awaited)
+		ev_idle_start(s->loop->ev, &s->awake);
 }
 
 static struct sched_source *dequeue(struct sched *s)
@@ -131,6 +159,18 @@ static void count(struct sched_source *src, size_t got)
 		src->flooding = true;
 }
 
+void sched_source_typed(struct sched_source *src)
+{
+	struct sched *s = src->sched;
+
+	if (!s->first || !src->open || src->flooding || s->awaited || s->served < BETWEEN)
+		return;
+	s->awaited = src;
+	ev_timer_set(&s->patience, ANSWER_S, 0.);
+	ev_timer_start(s->loop->ev, &s->patience);
+	ev_idle_stop(s->loop->ev, &s->awake); /* the loop sleeps meanwhile: the processor is the answer's */
+}
+
 /* Serve once, then put the source where it belongs. */
 static void serve(struct sched_source *src, size_t quantum)
 {
@@ -156,8 +196,12 @@ static void on_turn(struct ev_loop *ev, ev_prepare *turn, int events)
 
 	(void)ev;
 	(void)events;
-	if (s->first)
+	if (s->awaited)
+		return;
+	if (s->first) {
+		s->served++;
 		serve(dequeue(s), QUANTUM_BYTES);
+	}
 	if (!s->first)
 		rest(s);
 }
@@ -168,6 +212,8 @@ static void on_readable(struct ev_loop *ev, ev_io *io, int events)
 
 	(void)ev;
 	(void)events;
+	if (src->sched->awaited == src)
+		answered(src->sched);
 	count(src, 0);
 	if (src->flooding)
 		enqueue(src);
@@ -199,6 +245,8 @@ void sched_source_shut(struct sched_source *src)
 	if (!src->open)
 		return;
 	src->open = false;
+	if (src->sched->awaited == src)
+		answered(src->sched);
 	if (src->queued)
 		unqueue(src);
 	ev_io_stop(src->sched->loop->ev, &src->io);

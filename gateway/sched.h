@@ -51,6 +51,9 @@ void sched_source_init(struct sched_source *src, struct sched *s, int fd,
 /** sched_source_open() - begin or go on reading. Never serves before it returns. Cheap when already open */
 void sched_source_open(struct sched_source *src);
 
+/** sched_source_typed() - its program was given input: floods wait a moment, so that the answer need not */
+void sched_source_typed(struct sched_source *src);
+
 /** sched_source_shut() - stop reading; the source may then be freed, or its FD be closed */
 void sched_source_shut(struct sched_source *src);
 

@@ -598,8 +598,10 @@ int stream_input(struct stream *s, uint64_t offset, const uint8_t *data, size_t 
 		return STREAM_E_FULL;
 	if (s->held.len > 0 && s->fd >= 0 && !s->mute && !ev_is_active(&s->pacer))
 		ev_io_start(s->loop->ev, &s->writer);
-	if (n > 0)
+	if (n > 0) {
+		sched_source_typed(&s->source);
 		tell(s, NULL, VIEWER_INPUT);
+	}
 	return 0;
 }
 

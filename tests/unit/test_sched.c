@@ -145,6 +145,42 @@ static void quiet_first(void **state)
 	fake_close(&quiet);
 }
 
+/* After a keystroke no flood is read before its answer, or before a moment has passed; nor can keystrokes starve floods. */
+static void answer_first(void **state)
+{
+	unsigned before;
+
+	(void)state;
+	for (int i = 0; i < FLOODS; i++)
+		fake_open(&flood[i], sched, true);
+	fake_open(&quiet, sched, false);
+	turns(200);
+	before = order;
+	sched_source_typed(&quiet.source);
+	turns(1);
+	assert_int_equal(order, before);
+	assert_int_equal(write(quiet.far, "e", 1), 1);
+	while (quiet.serves == 0)
+		turns(1);
+	before = order;
+	sched_source_typed(&quiet.source); /* too soon: it holds up nobody */
+	turns(2);
+	assert_int_equal(order, before + 2);
+	before = order;
+	sched_source_typed(&quiet.source); /* and this one is never answered */
+	while (order == before)
+		(void)ev_run(loop.ev, EVRUN_ONCE);
+	turns(2);
+	assert_true(order >= before + 2);
+	sched_source_typed(&quiet.source); /* nor this one: its program ends */
+	fake_close(&quiet);
+	before = order;
+	turns(1);
+	assert_int_equal(order, before + 1);
+	for (int i = 0; i < FLOODS; i++)
+		fake_close(&flood[i]);
+}
+
 /* A flood that stops is quiet again after a while. */
 static void calms_down(void **state)
 {
@@ -191,6 +227,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(fair, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(quiet_first, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(answer_first, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(calms_down, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shuts, set_up, tear_down),
 	};
