@@ -28,11 +28,10 @@ static unsigned processors(void)
 	return sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
 }
 
-/* The line has moved: at once if it has not been told for a while. */
+/* At once if nothing has been told for a while. */
 static void tell(struct turns *t)
 {
-	t->untold = true;
-	if (ev_is_active(&t->tell))
+	if (!t->untold || ev_is_active(&t->tell))
 		return;
 	t->untold = false;
 	for (struct hv_vm *vm = t->first; vm; vm = vm->turn_next)
@@ -51,14 +50,12 @@ static void on_tell(struct ev_loop *ev, ev_timer *w, int events)
 
 	(void)ev;
 	(void)events;
-	if (t->untold)
-		tell(t);
+	tell(t);
 }
 
 static void run_next(struct loop_task *task)
 {
 	struct turns *t = container_of(task, struct turns, next);
-	bool moved = false;
 
 	while (t->first && t->under_way < t->at_once) {
 		struct hv_vm *vm = t->first;
@@ -68,11 +65,10 @@ static void run_next(struct loop_task *task)
 		vm->waits_for_turn = false;
 		vm->has_turn = true;
 		t->under_way++;
-		moved = true;
+		t->untold = true;
 		vm_go(vm);
 	}
-	if (moved)
-		tell(t);
+	tell(t);
 }
 
 static void look(struct turns *t)
@@ -118,7 +114,8 @@ bool turn_take(struct hv_vm *vm)
 	*at = vm;
 	vm->waits_for_turn = true;
 	t->waiting++;
-	look(t);
+	t->untold = true;
+	loop_defer(t->loop, &t->next, run_next);
 	return false;
 }
 

@@ -2,7 +2,7 @@
 /* What clones must not do. Usage: clones_refused.mjs PORT DIR GATEWAY_PID HELPER_PID BURST */
 import assert from "node:assert/strict";
 import { closeSync, openSync, readFileSync, readSync, readdirSync, readlinkSync, utimesSync, writeFileSync } from "node:fs";
-import { Person, until } from "./client.mjs";
+import { Attachment, Person, until } from "./client.mjs";
 
 const port = Number(process.argv[2]), dir = process.argv[3], gateway = process.argv[4], helper = process.argv[5], burst = Number(process.argv[6]);
 const MIB = 1 << 20;
@@ -112,9 +112,12 @@ const { starts } = await host();
 assert.ok(starts.under_way <= starts.at_once, JSON.stringify(starts));
 console.log(`${burst} at once: ${vms.length} made, ${refused.length} refused, all answered after ${since()} ms; ${starts.under_way} of ${starts.at_once} start, ${starts.waiting} wait`);
 
-/* Each is looked at until it has come to a prompt or to an end: its place in the line never falls back. */
+/* Each is looked at until it has come to a prompt or to an end: its place in the line never falls back, and who is at its terminal is told. */
 const place = new Map(), done = new Map();
 let most = 0, busiest = 0;
+const last = vms.toSorted((a, b) => (a.waiting?.before ?? -1) - (b.waiting?.before ?? -1)).at(-1).streams[0].id, looker = new Attachment(ann.socket());
+await looker.opened;
+looker.hello({ ticket: await ann.ticket(last), stream: last, cols: 80, rows: 24 });
 while (done.size < vms.length && since() < 1_200_000) {
 	for (let path = "/api/v1/vms?limit=200", page; path; path = page.next && `/api/v1/vms?limit=200&cursor=${page.next}`) {
 		page = (await ann.call("GET", path)).body;
@@ -141,6 +144,8 @@ console.log(`${ready.length} ready, ${vms.length - ready.length} failed (${[...n
 assert.ok(ready.length + refused.length > 0 && (burst > 20 || ready.length === burst), "few arrivals, and not all are served");
 assert.ok(busiest <= starts.at_once + 1, `${busiest} start at once`); /* one may have got its turn between two pages */
 assert.ok(most > 0, "nobody waited: nothing is shown about the line");
+assert.ok(looker.events.some(({ vm }) => vm?.waiting), `who is at the terminal of one that waits is not told: ${JSON.stringify(looker.events)}`);
+await looker.close();
 ok(`${burst} arrivals at once: a prompt or a clear answer for each, in the order of arrival`);
 
 /* What is ready is used: by so many at a time as a person would. */
