@@ -34,7 +34,10 @@ route add default via $OUT6
 END
 # The outside sends back what it is told, with who it thinks has said it. The helper's host has a server that must not be reached.
 cat >"$T/outside.mjs" <<END
+import dgram from "node:dgram";
 import net from "node:net";
+const resolver = dgram.createSocket("udp4").on("message", (m, from) => resolver.send("name is known\n", from.port, from.address));
+resolver.bind(53, "$OUT4");
 const echo = net.createServer((c) => {
 	let text = "";
 	c.on("data", (d) => { text += d; if (text.includes("\n")) c.end(\`\${c.remoteAddress} \${text}\`); }).on("error", () => {});
@@ -42,26 +45,26 @@ const echo = net.createServer((c) => {
 echo.listen(8000, "$OUT4", 128, () => console.log("serves"));
 END
 background outside.log node "$T/outside.mjs"
-background socat.log socat UDP4-RECVFROM:53,reuseaddr,fork SYSTEM:'read -r x; echo name is known'
 background socat.log nsenter -t "$NETD_PID" -U -n --preserve-credentials socat TCP6-LISTEN:8080,reuseaddr,fork SYSTEM:'echo helper host'
 background sink.log socat -u TCP4-LISTEN:8001,reuseaddr,bind=$OUT4 CREATE:"$T/got"
 
-# --- fifty guests -----------------------------------------------------------------------------------------------------------
-for ((i = 1; i <= N; i++)); do
+# --- fifty guests, and one that is isolated -----------------------------------------------------------------------------------------------------------
+for ((i = 1; i <= N + 1; i++)); do
 	background guests.log unshare -n "$ROOT/build/tests/tapwire" outer eth0 "$T/$i.wire"
 	GUEST[i]=$!
 done
 netdc_open
 ask hello
-for ((i = 1; i <= N; i++)); do
-	ask "alloc guest-$i nat"
-	expect "slot=$i state=allocated net=nat * mac=$MAC ip4=$INNER/30 gw4=$GW ip6=* slot4=10.213.0.$((i + 1))"
+for ((i = 1; i <= N + 1; i++)); do
+	kind=$([ $i -le $N ] && echo nat || echo isolated)
+	ask "alloc guest-$i $kind"
+	expect "slot=$i state=allocated net=$kind * mac=$MAC ip4=$INNER/30 gw4=$GW ip6=* slot4=10.213.0.$((i + 1))"
 	IP6[i]=$(field ip6) GW6=$(field gw6)
 	wait_until 5 test -S "$T/$i.wire" || fail "no wire for guest $i"
 	ask "spawn $i wire tap,stdio ^wire^inner^3^$T/$i.wire"; expect "slot=$i state=running*"
 done
 in_guest() { local pid=${GUEST[$1]}; shift; nsenter -t "$pid" -n "$@"; }
-for ((i = 1; i <= N; i++)); do
+for ((i = 1; i <= N + 1; i++)); do
 	in_guest "$i" ip -batch - <<END || fail "guest $i has no network"
 link set lo up
 link set eth0 address $MAC up
@@ -95,7 +98,7 @@ wait_until 10 grep -q serves "$T/outside.log" || fail "the outside does not serv
 in_all "exec 3<>/dev/null; echo \"I am \$1\" | timeout 20 socat -t 10 - TCP4:$OUT4:8000,sourceport=4000"
 all_said "$UP4 I am @"
 ok "each reaches the outside from the same address and port at once, and gets its own answer"
-in_all "ping -q -c 1 -W 5 $GW >/dev/null && ping -q -c 1 -W 5 $OUT6 >/dev/null && echo pings; echo who | timeout 5 socat -T2 - UDP4:$GW:53"
+in_all "ping -q -c 1 -W 9 $GW >/dev/null && ping -q -c 1 -W 9 $OUT6 >/dev/null && echo pings; exec 3<>/dev/udp/$GW/53; echo who >&3; timeout 9 head -n 1 <&3"
 all_said "pings"
 all_said "name is known"
 ok "each reaches its gateway, the resolver behind it, and the outside by IPv6"
@@ -103,6 +106,11 @@ for i in 1 $N; do
 	in_netd ping -q -c 1 -W 3 "10.213.0.$((i + 1))" >/dev/null || fail "the helper's host does not reach guest $i at its slot's address"
 done
 ok "each is known by its slot's address outside"
+pings() { in_guest $((N + 1)) timeout 1 ping -q -c 4 -i 0.2 -W 1 "$1" >/dev/null 2>&1; }
+pings $GW || fail "the isolated one does not reach its gateway"
+pings $OUT4 && fail "the isolated one reaches the outside"
+in_guest $((N + 1)) bash -c "exec 3<>/dev/udp/$GW/53; echo who >&3; timeout 1 head -n 1 <&3" | grep -q name && fail "the isolated one reaches the resolver"
+ok "one that is isolated reaches its gateway and nothing else"
 
 # What an ICMP error quotes is translated as well: the guest knows the packet as its own, and so does the outside.
 in_guest 7 node -e '
@@ -113,7 +121,7 @@ node -e '
 	s.bind(7000, "'$OUT4'", () => console.log("bound")).once("message", (m, from) => setTimeout(() => s.connect(from.port, from.address, () => s.send("late")), 300));
 	setTimeout(() => process.exit(1), 8000)' >"$T/late" &
 late=$!
-STARTED+=($late)
+STARTED+=("$late")
 wait_until 5 grep -q bound "$T/late" || fail "the outside does not listen"
 echo x | in_guest 7 socat -u - UDP4:$OUT4:7000
 wait $late
@@ -128,23 +136,24 @@ ok "errors find whom they are for: a closed port both ways, and the path MTU"
 
 # --- and nothing else --------------------------------------------------------------------------------------------------------------
 # Every guest to every other, first by its gateway, then on the link at hardware addresses that it has guessed. What comes to a port where nobody listens is counted.
-no_ports() { awk '/^Udp:/ && $3 ~ /^[0-9]+$/ { print $3 }' "/proc/${GUEST[$1]}/net/snmp"; }
-tell_all="for ((j = 2; j <= $((N + 1)); j++)); do [ \$j = \$((\$1 + 1)) ] || { echo I am \$1 >/dev/udp/10.213.0.\$j/9999; } 2>/dev/null; done"
-for ((i = 1; i <= N; i++)); do BEFORE[i]=$(no_ports "$i"); done
+no_ports() { awk '/^Udp:/ && $3 ~ /^[0-9]+$/ { n += $3 } /^Udp6NoPorts/ { n += $2 } END { print n }' "/proc/${GUEST[$1]}/net/snmp" "/proc/${GUEST[$1]}/net/snmp6"; }
+tell_all="for ((j = 2; j <= $((N + 2)); j++)); do [ \$j = \$((\$1 + 1)) ] || for to in 10.213.0.\$j ${GW6%1}\$(printf %x \$j); do { echo I am \$1 >/dev/udp/\$to/9999; } 2>/dev/null; done; done"
+for ((i = 1; i <= N + 1; i++)); do BEFORE[i]=$(no_ports "$i"); done
 in_all "$tell_all; echo x >/dev/udp/$INNER/9998; echo told"
 all_said "told"
-in_all "for ((j = 2; j <= $((N + 1)); j++)); do echo \"neigh replace 10.213.0.\$j lladdr 02:74:72:6d:00:\$(printf %02x \$((j - 1))) dev eth0\"; done >$T/near.\$1
+in_all "for ((j = 2; j <= $((N + 2)); j++)); do for to in 10.213.0.\$j ${GW6%1}\$(printf %x \$j); do
+		echo \"neigh replace \$to lladdr 02:74:72:6d:00:\$(printf %02x \$((j - 1))) dev eth0\"; done; done >$T/near.\$1
 	ip route add 10.213.0.0/24 dev eth0 && ip -batch $T/near.\$1 && { $tell_all; echo told; }"
 all_said "told"
 # The one that it counts is from itself: the counter works, and in this order.
-for ((i = 1; i <= N; i++)); do
-	got=$(($(no_ports "$i") - BEFORE[i] - 1))
+for ((i = 1; i <= N + 1; i++)); do
+	got=$(($(no_ports "$i") - BEFORE[i] - (i <= N)))
 	[ $got = 0 ] || fail "guest $i got $got packets of others"
 done
-in_netd bash -c 'echo hello >/dev/udp/10.213.0.21/9999'
-counted() { [ $(($(no_ports 20) - BEFORE[20])) = 2 ]; }
-wait_until 5 counted || fail "a packet that does arrive is not counted"
-ok "no guest reaches any other: $((N * (N - 1))) pairs, by the gateway and on the link"
+in_netd bash -c "echo hello >/dev/udp/10.213.0.21/9999; echo hello >/dev/udp/${GW6%1}15/9999"
+counted() { [ $(($(no_ports 20) - BEFORE[20])) = 3 ]; }
+wait_until 5 counted || fail "packets that do arrive are not counted"
+ok "no guest reaches any other: $((N * N)) pairs, IPv4 and IPv6, by the gateway and on the link"
 
 [ "$(socat -T2 - TCP4:$UP4:8080 </dev/null)" = "helper host" ] || fail "the server beside the helper does not work"
 in_all "for to in $GW 10.213.0.1 $UP4; do timeout 1 bash -c \"exec 3<>/dev/tcp/\$to/8080 && cat <&3\"; done; ping -q -c 1 -W 1 $UP4; echo asked"
@@ -177,7 +186,7 @@ ok "lies about addresses lead nowhere, and take nothing from anybody"
 
 # --- the end ------------------------------------------------------------------------------------------------------------------------
 in_netd nft list table netdev terrarium >"$T/rules"
-[ "$(grep -c 'hook ingress' "$T/rules")" = $N ] && [ "$(grep -c 'hook egress' "$T/rules")" = $N ] || fail "the translations are not there"
+[ "$(grep -c 'hook ingress\|hook egress' "$T/rules")" = $((2 * N + 2)) ] || fail "the translations are not there"
 for i in 4 5; do
 	ask "kill $i hard"; expect "killed"
 	ask "exited $i 5000"; expect "exited*"
