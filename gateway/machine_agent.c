@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "gateway/secrets.h"
 #include "gateway/setup.h"
+#include "gateway/stream.h"
 #include "hv/agent/host.h"
 
 struct agent_host *machine_agent(const struct machine *m)
@@ -141,6 +142,7 @@ static void on_introduced(void *arg)
 	if (!m->unnamed)
 		return;
 	m->unnamed = false;
+	stream_speak(m->console);
 	agent_here(m, m->boot_id);
 }
 

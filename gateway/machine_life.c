@@ -69,14 +69,17 @@ void machine_free(struct machine *m)
 	spec_finish(&m->spec);
 	free(m->plugs);
 	free(m->kind);
+	free(m->held);
 	free(m);
 }
 
 static void on_output(void *arg, const uint8_t *data, size_t len)
 {
-	const struct machine *m = arg;
+	struct machine *m = arg;
 
 	hv_vm_console_seen(m->vm, data, len);
+	if (m->spare)
+		machine_spare_said(m, data, len);
 }
 
 static const struct stream_hooks stream_hooks = { .on_output = on_output };

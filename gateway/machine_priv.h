@@ -9,6 +9,7 @@
 #include "gateway/machine.h"
 #include "gateway/machine_disks.h"
 #include "gateway/shell.h"
+#include "hv/bootwatch.h"
 
 #define CONSOLE_SUFFIX ".console"
 
@@ -40,6 +41,7 @@ struct plug {
  * @aside:    put aside, or woken and not ready yet: its shells are there still
  * @rouse:    somebody uses it: it is woken
  * @spare:    nobody's yet, kept ready: then in another list; @spare_ready: it can be handed out; @kind: owned, of a spare: as pool_kind()
+ * @introduced: the spare has all but a name; @rehearsed: and its shell has gone the way to its prompt once. @held: owned: looks for that; else NULL
  * @gone:     the free that is put off, for hv's hooks must not destroy a machine
  */
 struct machine {
@@ -61,10 +63,11 @@ struct machine {
 	struct vm_size asked;
 	struct plug *plugs; /* PLUGS_MAX; NULL until there is one */
 	uint64_t used_ms; /* loop_now_ms() of the last use */
-	bool deleting, up, was_ready, recalled, unnamed, found, spare, spare_ready, aside;
+	bool deleting, up, was_ready, recalled, unnamed, found, spare, spare_ready, introduced, rehearsed, aside;
 	int memory_fd; /* owned: it is being written to; -1 without */
 	struct loop_task rouse;
 	char *kind;
+	struct marker *held;
 };
 _Static_assert(sizeof(struct machine) <= 1024, "each idle machine has one: what few need is kept by pointer");
 
@@ -163,9 +166,11 @@ int machine_take_spare(struct machines *ms, struct machine *m, const struct vm_r
 void machine_reveal(struct machine *m);
 /** machine_on_spare_state() - one that is nobody's is in another state */
 void machine_on_spare_state(struct machine *m, const struct hv_view *view);
-/** machine_introduce_spare() - its agent answers; machine_spare_introduced() - and has all but a name: it can be handed out */
+/** machine_introduce_spare() - its agent answers; machine_spare_introduced() - and has all but a name */
 void machine_introduce_spare(struct machine *m, const struct hv_view *view, const uint8_t boot_id[AGENT_BOOT_BYTES]);
 void machine_spare_introduced(struct machine *m);
+/** machine_spare_said() - of one that is nobody's: it says when its shell has rehearsed */
+void machine_spare_said(struct machine *m, const uint8_t *data, size_t len);
 
 /* --- machine_ask.c --- */
 

@@ -4,12 +4,14 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "auth/secret.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "gateway/stream.h"
+#include "hv/agent/host.h"
 
 static struct pool_count count_spares(void *arg, const char *kind)
 {
@@ -38,10 +40,12 @@ static int make_spare(void *arg, const struct vm_spec *spec, const char *kind)
 		return -ENOMEM;
 	m->spare = true;
 	m->kind = strdup(kind);
-	if (!m->kind) {
+	m->held = malloc(sizeof(*m->held));
+	if (!m->kind || !m->held) {
 		machine_free(m);
 		return -ENOMEM;
 	}
+	marker_init(m->held, AGENT_HELD, strlen(AGENT_HELD));
 	m->next = ms->spares;
 	ms->spares = m;
 	r = hv_vm_start(m->vm, &e);
@@ -131,11 +135,28 @@ void machine_introduce_spare(struct machine *m, const struct hv_view *view, cons
 	agent_tie_identify(m->tie, "", m->id, view, &r);
 }
 
+static void ready_if_both(struct machine *m)
+{
+	if (m->spare_ready || m->deleting || !m->introduced || !m->rehearsed)
+		return;
+	m->spare_ready = true;
+	pool_changed(m->ms->pool, m->kind, false);
+}
+
 void machine_spare_introduced(struct machine *m)
 {
-	m->spare_ready = true;
+	m->introduced = true;
+	m->rehearsed = m->rehearsed || agent_host_version(agent_tie_host(m->tie)) < AGENT_VERSION_REHEARSE;
 	hv_vm_agent_seen(m->vm);
-	pool_changed(m->ms->pool, m->kind, false);
+	ready_if_both(m);
+}
+
+void machine_spare_said(struct machine *m, const uint8_t *data, size_t len)
+{
+	if (m->rehearsed || marker_feed(m->held, data, len) == 0)
+		return;
+	m->rehearsed = true;
+	ready_if_both(m);
 }
 
 /* It has all of a machine but a name. */
@@ -198,7 +219,6 @@ void machine_reveal(struct machine *m)
 
 	hv_vm_view(m->vm, &view);
 	m->was_ready = true;
-	stream_speak(m->console);
 	machine_note_state(m, &view);
 	machine_tell_stream(m, m->console);
 	name_spare(m);

@@ -82,8 +82,11 @@ static void plan_devices(const struct plan_input *in, bool microvm, struct spawn
 	(void)plan_arg(p, "-netdev");
 	(void)plan_arg(p, "tap,id=net,fd=%d,vhost=off", plan_want(p, NETD_FD_TAP));
 	(void)plan_arg(p, "-device");
-	/* No boot ROM: nothing boots from this card, and its file may not be installed. */
-	(void)plan_arg(p, "%s,netdev=net,mac=%02x:%02x:%02x:%02x:%02x:%02x", microvm ? "virtio-net-device" : "virtio-net-pci,romfile=",
+	/*
+	 * No boot ROM: nothing boots from this card, and its file may not be installed. One that was restored does not announce itself: its address
+	 * is what it was, or is about to be another one.
+	 */
+	(void)plan_arg(p, "%s,netdev=net,guest_announce=off,mac=%02x:%02x:%02x:%02x:%02x:%02x", microvm ? "virtio-net-device" : "virtio-net-pci,romfile=",
 		       mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
 }
 

@@ -34,7 +34,6 @@
 #define LATE_MAX       8
 #define RETRY_MS       600000 /* after a failure: an image whose agent is too old, say */
 #define KEY_BYTES      2816
-#define HELD_MARKER    "\033]7717;held\007"
 #define BOOT_MS        120000
 
 /**
@@ -419,7 +418,7 @@ static void make(struct hv *hv, const struct vm_spec *spec, const char *key)
 	(void)snprintf(t->key, sizeof(t->key), "%s", key);
 	t->used_ms = loop_now_ms();
 	t->memory_fd = t->state_fd = t->console_fd = -1;
-	marker_init(&t->held, HELD_MARKER, strlen(HELD_MARKER));
+	marker_init(&t->held, AGENT_HELD, strlen(AGENT_HELD));
 	t->next = hv->templates;
 	hv->templates = t;
 	log_info("making a template of \"%s\"", spec->image);

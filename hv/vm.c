@@ -927,7 +927,8 @@ void hv_vm_console_seen(struct hv_vm *vm, const uint8_t *data, size_t len)
 	}
 	vm->tail_len = 0;
 	sign = bootwatch_feed(&vm->watch, data, len);
-	if (sign == BOOT_READY)
+	/* A clone's prompt comes before its agent has told it all. */
+	if (sign == BOOT_READY && (vm->lived || vm->origin.begin != HV_BEGIN_CLONE))
 		now_ready(vm);
 	else if (sign == BOOT_PANIC)
 		vm_panicked(vm, vm->watch.words);

@@ -192,7 +192,8 @@ struct agent_address {
  * struct agent_rebirth - for a clone of another guest: what it must not have in common with it (AGENT_VERSION_REBIRTH)
  * @boot_id: of the agent from now on
  * @mac:     of @interface; all zero = leave it
- * @release: the console's shell, which waits since before the guest was cloned, may go on; @cols, @rows: of its terminal, 0 = leave it
+ * @release: the console's shell, which waits since before the guest was cloned, may go on; without, it rehearses (AGENT_VERSION_REHEARSE).
+ *           @cols, @rows: of its terminal, 0 = leave it
  */
 struct agent_rebirth {
 	uint8_t boot_id[16], mac[6];

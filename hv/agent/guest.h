@@ -95,8 +95,17 @@ struct guest_console {
 	bool ended, asked;
 };
 
+/**
+ * struct guest_held - what a guest needs when it goes on as a clone, open since before: finding it costs more than using it
+ * @fifo: where the console's shell waits; -1: it does not, and this is no guest that others begin as. @tty: of the console; @random: all owned, -1 without
+ */
+struct guest_held {
+	int fifo, tty, random;
+};
+
 struct guest {
 	struct loop *loop; /* borrowed: outlives it */
+	struct guest_held held;
 	struct guest_console console;
 	struct guest_link link;
 	struct guest_job *jobs; /* owned */
@@ -190,7 +199,7 @@ int health_take(const struct guest *g, struct agent_health *h);
 int secret_apply(int root_fd, const struct agent_secret *s);
 
 /** identity_apply() - hostname, addresses, clock, entropy, machine id and host keys. Tries all. Return: 0 or the first -errno */
-int identity_apply(int root_fd, const struct agent_identity *i);
+int identity_apply(struct guest *g, const struct agent_identity *i);
 
 /** mac_is() - does the interface have this hardware address? */
 bool mac_is(const char *interface, const uint8_t mac[6]);
@@ -203,8 +212,12 @@ int mac_apply(const char *interface, const uint8_t mac[6]);
 int rebirth_apply(const struct agent_rebirth *r);
 /** rebirth_name() - the name where files have it; @address: its own, "127.0.1.1" without. Return: 0 or -errno */
 int rebirth_name(const char *hostname, const char *address);
-/** rebirth_release() - all is set: the console's size, and its shell may go on */
-void rebirth_release(const struct agent_rebirth *r);
+/** rebirth_hold() - if this is a guest that others begin as: open what they need, and step back behind every other process */
+void rebirth_hold(struct guest_held *h);
+/** rebirth_drop() - close it, and step back no more; idempotent */
+void rebirth_drop(struct guest_held *h);
+/** rebirth_release() - the console's size; and its shell goes on, or rehearses */
+void rebirth_release(struct guest_held *h, const struct agent_rebirth *r);
 
 /** address_apply() - give an interface an address, bring it up, route through a gateway. Return: 0 or -errno */
 int address_apply(const struct agent_address *a);

@@ -17,7 +17,7 @@
 #define NS_PER_S 1000000000U
 
 /* A guest that was cloned or resumed must not repeat the numbers of another: mixed in, credited, and the generator seeded anew. */
-static int add_entropy(const uint8_t *data, size_t len)
+static int add_entropy(int held_fd, const uint8_t *data, size_t len)
 {
 	union {
 		struct rand_pool_info head;
@@ -30,8 +30,10 @@ static int add_entropy(const uint8_t *data, size_t len)
 	pool.head.entropy_count = (int)len * 8;
 	pool.head.buf_size = (int)len;
 	memcpy(pool.room + sizeof(struct rand_pool_info), data, len);
-	fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || ioctl(fd, RNDADDENTROPY, &pool) < 0 || ioctl(fd, RNDRESEEDCRNG) < 0)
+	fd = held_fd < 0 ? open("/dev/urandom", O_WRONLY | O_CLOEXEC) : -1;
+	if (held_fd < 0)
+		held_fd = fd;
+	if (held_fd < 0 || ioctl(held_fd, RNDADDENTROPY, &pool) < 0 || ioctl(held_fd, RNDRESEEDCRNG) < 0)
 		r = -errno;
 	explicit_bzero(&pool, sizeof(pool));
 	return r;
@@ -127,19 +129,6 @@ static int host_keys(int root_fd)
 	_exit(0);
 }
 
-static int be_this_machine(int root_fd, const uint8_t id[16])
-{
-	_close_ int etc_fd = openat(root_fd, "etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r;
-
-	if (etc_fd < 0)
-		return is_no_place(errno) ? 0 : -errno;
-	r = machine_id(etc_fd, id);
-	if (wants_host_keys(etc_fd))
-		keep_first(&r, host_keys(root_fd));
-	return r;
-}
-
 /* Where its own name leads. */
 static const char *own_address(const struct agent_identity *i, char text[INET_ADDRSTRLEN])
 {
@@ -149,29 +138,66 @@ static const char *own_address(const struct agent_identity *i, char text[INET_AD
 	return "127.0.1.1";
 }
 
-int identity_apply(int root_fd, const struct agent_identity *i)
+/* What the first prompt shows, and what is drawn from the random generator. */
+static int apply_first(int random_fd, const struct agent_identity *i)
 {
-	struct timespec clock = { .tv_sec = (time_t)(i->clock_ns / NS_PER_S), .tv_nsec = (long)(i->clock_ns % NS_PER_S) };
-	char text[INET_ADDRSTRLEN];
 	int r = 0;
 
 	if (i->entropy_len > 0)
-		keep_first(&r, add_entropy(i->entropy, i->entropy_len));
-	if (i->clock_ns > 0 && clock_settime(CLOCK_REALTIME, &clock) < 0)
-		keep_first(&r, -errno);
-	if (i->reborn)
-		keep_first(&r, rebirth_apply(&i->rebirth));
+		keep_first(&r, add_entropy(random_fd, i->entropy, i->entropy_len));
 	if (i->hostname[0] && sethostname(i->hostname, strlen(i->hostname)) < 0)
 		keep_first(&r, -errno);
+	return r;
+}
+
+static int apply_clock(uint64_t clock_ns)
+{
+	struct timespec clock = { .tv_sec = (time_t)(clock_ns / NS_PER_S), .tv_nsec = (long)(clock_ns % NS_PER_S) };
+
+	return clock_ns > 0 && clock_settime(CLOCK_REALTIME, &clock) < 0 ? -errno : 0;
+}
+
+static int apply_network(const struct agent_identity *i)
+{
+	int r = i->reborn ? rebirth_apply(&i->rebirth) : 0;
+
 	for (size_t n = 0; n < i->addresses; n++)
 		keep_first(&r, address_apply(&i->address[n]));
 	name_server(i);
-	if (i->has_machine)
-		keep_first(&r, be_this_machine(root_fd, i->machine));
+	return r;
+}
+
+static int apply_files(int root_fd, const struct agent_identity *i)
+{
+	_close_ int etc_fd = openat(root_fd, "etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char text[INET_ADDRSTRLEN];
+	int r = etc_fd < 0 && !is_no_place(errno) ? -errno : 0;
+
+	if (i->has_machine && etc_fd >= 0)
+		keep_first(&r, machine_id(etc_fd, i->machine));
 	if (i->reborn && i->hostname[0])
 		keep_first(&r, rebirth_name(i->hostname, own_address(i, text)));
+	if (i->has_machine && etc_fd >= 0 && wants_host_keys(etc_fd))
+		keep_first(&r, host_keys(root_fd));
+	return r;
+}
+
+/*
+ * A person waits for the prompt: so the shell of a clone goes on as soon as it can. This process, which has stepped back behind it in rebirth_hold(),
+ * does the rest, of which the network takes most. Nothing runs meanwhile that somebody has asked for: the host keeps back what is typed until it has
+ * the answer.
+ */
+int identity_apply(struct guest *g, const struct agent_identity *i)
+{
+	int r = apply_first(g->held.random, i);
+
 	if (i->reborn)
-		rebirth_release(&i->rebirth);
+		rebirth_release(&g->held, &i->rebirth);
+	keep_first(&r, apply_clock(i->clock_ns));
+	keep_first(&r, apply_files(g->root_fd, i));
+	keep_first(&r, apply_network(i));
+	if (i->reborn && i->rebirth.release)
+		rebirth_drop(&g->held);
 	return r;
 }
 

@@ -316,6 +316,7 @@ int guest_init(struct guest *g, struct loop *loop, const char *root)
 	memset(g, 0, sizeof(*g));
 	g->loop = loop;
 	l->fd = l->listen_fd = g->console.pid_fd = -1;
+	g->held = (struct guest_held){ -1, -1, -1 };
 	ev_init(&l->on_read, on_read);
 	ev_init(&l->on_write, on_write);
 	ev_init(&l->on_accept, on_accept);
@@ -339,5 +340,6 @@ void guest_finish(struct guest *g)
 	ev_timer_stop(g->loop->ev, &g->link.gather);
 	loop_cancel(g->loop, &g->link.pump);
 	loop_cancel(g->loop, &g->link.flush);
+	rebirth_drop(&g->held);
 	g->root_fd = fd_close(g->root_fd);
 }

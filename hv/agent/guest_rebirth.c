@@ -6,9 +6,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -17,6 +20,7 @@
 
 #define HELD_FIFO    "/run/held"
 #define CONSOLE_FILE "/run/console"
+#define SEED_MASK    0x7fffffffU /* of a shell's $RANDOM */
 
 static int write_file(const char *path, const char *text)
 {
@@ -25,34 +29,63 @@ static int write_file(const char *path, const char *text)
 	return fd < 0 ? -errno : fd_write_all(fd, text, strlen(text));
 }
 
-static void console_size(uint16_t cols, uint16_t rows)
+static int open_console(void)
 {
-	struct winsize size = { .ws_col = cols, .ws_row = rows };
 	char name[32] = "/dev/", *end;
-	_close_ int fd = -1;
+	int fd;
 
-	if (cols == 0 || rows == 0 || fd_read_file(AT_FDCWD, CONSOLE_FILE, name + strlen(name), sizeof(name) - strlen(name)) <= 0)
-		return;
+	if (fd_read_file(AT_FDCWD, CONSOLE_FILE, name + strlen(name), sizeof(name) - strlen(name)) <= 0)
+		return -1;
 	end = strchr(name, '\n');
 	if (end)
 		*end = '\0';
 	fd = open(name, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-	if (fd >= 0)
-		(void)ioctl(fd, TIOCSWINSZ, &size);
+	return fd;
+}
+
+void rebirth_hold(struct guest_held *h)
+{
+	static const struct sched_param none;
+
+	h->fifo = open(HELD_FIFO, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (h->fifo < 0)
+		return;
+	h->tty = open_console();
+	h->random = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
+	(void)sched_setscheduler(0, SCHED_IDLE, &none);
+}
+
+void rebirth_drop(struct guest_held *h)
+{
+	static const struct sched_param none;
+
+	if (h->fifo < 0)
+		return;
+	h->fifo = fd_close(h->fifo);
+	h->tty = fd_close(h->tty);
+	h->random = fd_close(h->random);
+	(void)sched_setscheduler(0, SCHED_OTHER, &none);
 }
 
 /*
- * Whoever waits at the FIFO, or is on the way into it, gets a line; who has not looked for it yet finds none. That its window has another size
- * interrupts the shell's open(), which then begins anew: so it may come after us, and the FIFO stays open for as long as this process lives.
+ * A line for the shell that waits, or is on the way to it: its name, and a seed that no other clone has; without a name, the wish to rehearse.
+ * What is written waits, for the FIFO is open here.
  */
-static void release(void)
+void rebirth_release(struct guest_held *h, const struct agent_rebirth *r)
 {
-	int fd = open(HELD_FIFO, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	const struct winsize size = { .ws_col = r->cols, .ws_row = r->rows };
+	char name[HOST_NAME_MAX + 1] = "", line[HOST_NAME_MAX + 32] = "\n";
+	uint32_t seed = 0;
 
-	if (fd < 0)
+	if (h->fifo < 0)
 		return;
-	(void)fd_write_all(fd, "\n", 1);
-	(void)unlink(HELD_FIFO);
+	if (h->tty >= 0 && r->cols > 0 && r->rows > 0)
+		(void)ioctl(h->tty, TIOCSWINSZ, &size);
+	if (r->release && gethostname(name, sizeof(name) - 1) == 0 && getrandom(&seed, sizeof(seed), 0) == (ssize_t)sizeof(seed))
+		(void)snprintf(line, sizeof(line), "%s %u\n", name[0] ? name : "localhost", (unsigned)(seed & SEED_MASK));
+	(void)fd_write_all(h->fifo, line, strlen(line));
+	if (r->release)
+		(void)unlink(HELD_FIFO);
 }
 
 int rebirth_apply(const struct agent_rebirth *r)
@@ -63,13 +96,6 @@ int rebirth_apply(const struct agent_rebirth *r)
 	if (memcmp(r->mac, none, sizeof(none)) == 0 || mac_is(r->interface, r->mac))
 		return 0;
 	return mac_apply(r->interface, r->mac);
-}
-
-void rebirth_release(const struct agent_rebirth *r)
-{
-	console_size(r->cols, r->rows);
-	if (r->release)
-		release();
 }
 
 /* As /etc/rc has it for a guest that is told by its command line. */

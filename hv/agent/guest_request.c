@@ -196,7 +196,7 @@ static int on_identity(struct guest *g, struct agent_frame *f, struct buf *out)
 		return -EPERM;
 	if (i.reborn)
 		memcpy(g->boot_id, i.rebirth.boot_id, sizeof(g->boot_id));
-	return identity_apply(g->root_fd, &i);
+	return identity_apply(g, &i);
 }
 
 /* The bytes stay where the request was read, which is wiped: see guest_link.c. */

@@ -32,8 +32,8 @@
  */
 
 /* 2: AGENT_FRONT, and what is unknown is answered -EOPNOTSUPP; 3: AGENT_KIND_COMMAND, AGENT_KIND_PORT; 4: AGENT_SECRET, the machine id in IDENTITY, more HEALTH;
- * 5: agent_rebirth in IDENTITY */
-#define AGENT_VERSION	  6
+ * 5: agent_rebirth in IDENTITY; 7: the console's shell of a clone rehearses */
+#define AGENT_VERSION	  7
 #define AGENT_VERSION_LOWEST 1
 #define AGENT_VERSION_FRONT  2
 #define AGENT_VERSION_COMMAND 3
@@ -42,6 +42,8 @@
 #define AGENT_VERSION_MACHINE 4
 #define AGENT_VERSION_REBIRTH 5
 #define AGENT_VERSION_WITHDRAW 6 /* AGENT_SECRET_ALL */
+#define AGENT_VERSION_REHEARSE 7 /* and says AGENT_HELD on its console when it waits again */
+#define AGENT_HELD	  "\033]7717;held\007"
 #define AGENT_MAGIC	  "terrAGNT" /* 8 bytes, no NUL */
 #define AGENT_PAD	  0xffU
 #define AGENT_HEAD_BYTES  16U

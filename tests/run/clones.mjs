@@ -11,11 +11,13 @@ const log = () => readFileSync(`${dir}/gateway.log`, "utf8");
 const ann = await new Person(port).sign_in(`${dir}/state`, "ann@example.org");
 
 const MEMORY = 128 << 20;
-const start = async (name) => {
+const start = async (name, ahead = "") => {
 	const t0 = performance.now();
 	const { status, body: vm } = await ann.call("POST", "/api/v1/vms", { name, memory: MEMORY, cols: 100, rows: 30 });
 	assert.equal(status, 201, JSON.stringify(vm));
 	const a = await ann.attach(vm.streams[0].id);
+	if (ahead)
+		a.type(ahead);
 	await a.expect(/[#$] $/, 60000);
 	const ms = performance.now() - t0;
 	return { a, ms, vm: await ann.wait_state(vm.id, "ready", 60000) };
@@ -24,9 +26,13 @@ const start = async (name) => {
 const first = await start("birch");
 console.log(`boots: click to prompt ${first.ms.toFixed(0)} ms`);
 await until("a template", () => /a template of "micro" is ready/.test(log()), 60000, 50);
-const one = await start("cedar"), two = await start("dogwood");
+const AHEAD = "echo ahead-$(cat /etc/hostname)-$(ip -4 addr show dev eth0 | grep -c inet)-$(wc -c </etc/machine-id)\n";
+const one = await start("cedar"), two = await start("dogwood", AHEAD);
 console.log(`clones: click to prompt ${one.ms.toFixed(0)} and ${two.ms.toFixed(0)} ms`);
 ok("two clones have a prompt");
+
+await two.a.expect("ahead-dogwood-1-33", 20000);
+ok("what was typed ahead ran when it was all told who it is");
 
 /* What a command prints, from the console's shell: what was there before all clones. */
 const said = async ({ a }, command) => {
@@ -54,11 +60,13 @@ ok("each has its network, and none reaches the other");
 /* --- kept ready --- */
 const metric = async (name) => Number(new RegExp(`^${name.replace(/[{}]/g, "\\$&")} (.*)$`, "m").exec((await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()))?.[1]);
 await until("one that is kept ready", async () => (await metric('terrarium_pool_machines{state="ready"}')) >= 1, 60000, 50);
-const taken = await start("elm");
+const taken = await start("elm", AHEAD);
 console.log(`kept ready: click to prompt ${taken.ms.toFixed(0)} ms`);
 assert.match(log(), /which was kept ready/);
+await taken.a.expect("ahead-elm-1-33", 20000);
 assert.equal(await said(taken, "hostname"), "elm");
 assert.match(taken.a.text, /root@elm/);
+assert.doesNotMatch(taken.a.text, /root@(?!elm)/);
 ok("one that was kept ready has a prompt, and its name");
 
 /* --- put aside and woken: the same shell, the same screen, the same open files, in the console and in a shell of the agent --- */

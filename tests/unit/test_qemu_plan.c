@@ -89,7 +89,7 @@ static void microvm_with_tcg(void **state)
 					  "-kernel\n/img/vmlinux\n-initrd\n/img/initrd\n-append\n"
 					  "console=ttyS0 quiet tsc_early_khz=2299998 tsc=reliable " NET_WORDS RNG
 					  "virtio-rng-device,rng=rng\n" CHANNELS AGENT("device") "-netdev\ntap,id=net,fd=6,vhost=off\n"
-					  "-device\nvirtio-net-device,netdev=net,mac=02:54:00:00:00:07\n-object\nmemory-backend-ram,id=ram0,size=256M\n");
+					  "-device\nvirtio-net-device,netdev=net,guest_announce=off,mac=02:54:00:00:00:07\n-object\nmemory-backend-ram,id=ram0,size=256M\n");
 	assert_int_equal(plan.nwant, sizeof(want));
 	assert_memory_equal(plan.want, want, sizeof(want));
 	assert_int_equal(plan.ring_bytes, 1 << 20);
@@ -144,7 +144,7 @@ static void q35_with_kvm(void **state)
 	assert_string_equal(lines(), HEAD "-M\nq35,usb=off,smbus=off,sata=off,vmport=off,mem-merge=off,memory-backend=ram0\n-accel\nkvm\n-cpu\nhost\n-smp\n4\n-m\n1024M\n"
 					  "-kernel\n/img/vmlinux\n-initrd\n/img/initrd\n-append\nconsole=ttyS0 quiet " NET_WORDS RNG
 					  "virtio-rng-pci,rng=rng\n" CHANNELS AGENT("pci") "-netdev\ntap,id=net,fd=6,vhost=off\n"
-					  "-device\nvirtio-net-pci,romfile=,netdev=net,mac=02:54:00:00:00:07\n-object\nmemory-backend-ram,id=ram0,size=1024M\n" PORT("1") PORT("2") PORT("3") PORT("4"));
+					  "-device\nvirtio-net-pci,romfile=,netdev=net,guest_announce=off,mac=02:54:00:00:00:07\n-object\nmemory-backend-ram,id=ram0,size=1024M\n" PORT("1") PORT("2") PORT("3") PORT("4"));
 	assert_int_equal(plan.cpu_percent, 450);
 }
 
