@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a clone of another guest must not have in common with it, beside what every guest is told (guest_identity.c): its hardware address, and its
- * name where files have it. And its console's shell, which has waited in /etc/profile since before the guest was
- * cloned, goes on.
+ * name where files have it. And its console's shell, which has waited at its prompt (/etc/profile) since before the guest was cloned, goes on.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,15 +31,13 @@ static int write_file(const char *path, const char *text)
 static int open_console(void)
 {
 	char name[32] = "/dev/", *end;
-	int fd;
 
 	if (fd_read_file(AT_FDCWD, CONSOLE_FILE, name + strlen(name), sizeof(name) - strlen(name)) <= 0)
 		return -1;
 	end = strchr(name, '\n');
 	if (end)
 		*end = '\0';
-	fd = open(name, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-	return fd;
+	return open(name, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 }
 
 void rebirth_hold(struct guest_held *h)
