@@ -46,7 +46,7 @@ netdc_open
 ask "hello 99"
 expect "error EPROTONOSUPPORT*"
 ask "hello"
-expect "hello version=2 *slots=0/3*binaries=shell"
+expect "hello version=3 *slots=0/3*binaries=shell"
 ok "another version is refused, ours is taken; a missing program is not offered"
 
 ask "alloc a bad"; expect "error EINVAL*"
