@@ -38,7 +38,7 @@ OUTGOING := base/httpc.c
 NETSETUP := netsetup/caller.c netsetup/cgroup.c netsetup/config.c netsetup/ends.c netsetup/inner.c netsetup/net.c \
             netsetup/nft.c netsetup/nl.c netsetup/ops.c netsetup/plan.c netsetup/privs.c netsetup/request.c netsetup/slot.c \
             netsetup/spawn.c netsetup/subnet.c netsetup/sysctl.c netsetup/tap.c netsetup/undertaker.c
-HV       := hv/bootwatch.c hv/change.c hv/ch.c hv/ch_api.c hv/ch_vsock.c hv/cmdline.c hv/confidential.c hv/frames.c hv/helper.c hv/hv.c hv/image.c hv/image_key.c hv/image_list.c hv/landlock.c hv/local.c hv/memory.c \
+HV       := hv/bootwatch.c hv/card.c hv/change.c hv/ch.c hv/ch_api.c hv/ch_handover.c hv/ch_vsock.c hv/cmdline.c hv/confidential.c hv/frames.c hv/helper.c hv/hv.c hv/image.c hv/image_key.c hv/image_list.c hv/landlock.c hv/local.c hv/memory.c \
             hv/plan.c hv/probe.c hv/qemu.c hv/qemu_plug.c hv/qemu_snp.c hv/qmp.c hv/spec.c hv/standby.c hv/sync.c hv/template.c hv/tsc.c hv/turn.c hv/vm.c
 AUTH     := auth/access.c auth/audit.c auth/db.c auth/demo.c auth/disk.c auth/email.c auth/hypha.c auth/identity.c auth/invite.c \
             auth/jwt.c auth/keyset.c auth/oidc.c auth/oidc_device.c auth/oidc_meta.c auth/prefs.c auth/proxy.c auth/recording.c auth/rule_csv.c \
@@ -69,7 +69,7 @@ GATEWAY  := gateway/api.c gateway/api_ask.c gateway/api_attestation.c gateway/ap
             gateway/api_recipe.c gateway/api_record.c gateway/api_download.c gateway/api_files.c gateway/api_upload.c gateway/api_volume.c gateway/fileop.c gateway/api_rules.c gateway/api_secret.c gateway/api_session.c gateway/api_share.c gateway/api_signin.c gateway/api_stream.c gateway/api_token.c gateway/api_vm.c \
             gateway/agent_tie.c gateway/askers.c gateway/attestation.c gateway/attach.c gateway/attach_control.c gateway/attach_hub.c gateway/cast.c gateway/disk_work.c gateway/disks.c gateway/doorman.c gateway/health.c gateway/http.c \
             gateway/identities.c gateway/invite_text.c gateway/journal.c gateway/listen.c gateway/machine.c gateway/machine_agent.c gateway/machine_aside.c gateway/machine_ask.c gateway/machine_disks.c \
-            gateway/machine_hooks.c gateway/machine_life.c gateway/machine_plug.c gateway/machine_spare.c gateway/machine_tell.c \
+            gateway/machine_card.c gateway/machine_hooks.c gateway/machine_life.c gateway/machine_plug.c gateway/machine_spare.c gateway/machine_tell.c \
             gateway/mailer.c gateway/metrics.c gateway/modes.c gateway/peer.c gateway/pool.c gateway/preview.c gateway/preview_head.c gateway/quota.c gateway/recipe.c gateway/recorder.c gateway/ring.c gateway/ring_dir.c \
             gateway/sched.c gateway/scribe.c gateway/secrets.c gateway/server.c gateway/settings.c gateway/setup.c gateway/sgr.c gateway/shell.c gateway/standby.c gateway/stream.c gateway/ticket.c gateway/tls.c \
             gateway/wire.c
@@ -321,7 +321,7 @@ build/tests/chaos_guest: build/obj/tests/run/chaos_guest.o
 	$(Q)$(CC) $(LINK) -o $@ $^ -lmbedcrypto
 
 # What stories about the helper are told with: a gateway in miniature, and a stand-in for a guest.
-build/tests/netdc build/tests/tapwire: build/tests/%: build/obj/tests/run/%.o $(BASE:%.c=build/obj/%.o)
+build/tests/netdc build/tests/tapwire build/tests/ch_front: build/tests/%: build/obj/tests/run/%.o $(BASE:%.c=build/obj/%.o)
 	$(SAY) LINK $@
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK) -o $@ $^ -lev -linih
@@ -345,7 +345,7 @@ build/story-images.stamp: build/images/standard/manifest.json $(GUEST_SRC) $(wil
 	$(Q)STORY_LIMIT=3600 tests/runner story tests/images/tiers.sh tests/images/packages.sh
 	@touch $@
 
-story: all image build/tests-web.stamp build/tests/netdc build/tests/tapwire build/tests/hv_boot build/tests/terrarium-agent-test build/tests/chaos_guest
+story: all image build/tests-web.stamp build/tests/netdc build/tests/tapwire build/tests/ch_front build/tests/hv_boot build/tests/terrarium-agent-test build/tests/chaos_guest
 	$(Q)tests/runner story $(sort $(wildcard tests/run/$(STORY)*.sh))
 
 # 10 GiB into a machine and out of it, over deaths of the gateway; needs 24 GiB in LARGE_DIR (/tmp).

@@ -70,6 +70,8 @@ static const struct http_route routes[] = {
 	FOR(USER, POST, "/api/v1/vms/{id}/setup", api_setup_again, VM),
 	FOR(USER, POST, "/api/v1/vms/{id}/disks", api_vm_plug, VM),
 	FOR(USER, DELETE, "/api/v1/vms/{id}/disks", api_vm_unplug, VM),
+	FOR(USER, POST, "/api/v1/vms/{id}/cards", api_vm_card_plug, VM),
+	FOR(USER, DELETE, "/api/v1/vms/{id}/cards", api_vm_card_unplug, VM),
 	FOR(USER, GET, "/api/v1/vms/{id}/streams", api_stream_list, VM),
 	FOR(USER, POST, "/api/v1/vms/{id}/streams", api_stream_open, VM),
 	FOR(USER, GET, "/api/v1/vms/{id}/files", api_file_list, VM),

@@ -198,6 +198,8 @@ void api_vm_resume(struct http_call *call);
 void api_vm_edit(struct http_call *call);
 void api_vm_bootlog(struct http_call *call);
 void api_vm_delete(struct http_call *call);
+void api_vm_card_plug(struct http_call *call);
+void api_vm_card_unplug(struct http_call *call);
 void api_vm_plug(struct http_call *call);
 void api_vm_unplug(struct http_call *call);
 void api_volume_list(struct http_call *call);

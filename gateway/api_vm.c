@@ -301,6 +301,49 @@ void api_vm_pause(struct http_call *call)
 		after(call, m, "vm.pause", machine_pause(m, &e), &e);
 }
 
+/* Begun: how it ends, the machine tells. */
+static void card_answer(struct http_call *call, const struct machine *m, int r, const char *action, unsigned number, const struct err *e)
+{
+	char note[16];
+
+	if (r != 0) {
+		not_done(call, r, e);
+		return;
+	}
+	(void)snprintf(note, sizeof(note), "card %u", number);
+	api_note(call, action, machine_id(m), note);
+	http_json(call->resp, 202, machine_json(m));
+}
+
+void api_vm_card_plug(struct http_call *call)
+{
+	struct machine *m = find(call);
+	unsigned number = 0;
+	struct err e = { 0 };
+
+	if (m && json_object_size(call->json) > 0)
+		http_problem(call->resp, 400, "bad_spec", "A network card is asked for without any settings.");
+	else if (m)
+		card_answer(call, m, machine_card_plug(m, &number, &e), "vm.card.add", number, &e);
+}
+
+void api_vm_card_unplug(struct http_call *call)
+{
+	struct machine *m = find(call);
+	unsigned number;
+	char text[4];
+	struct err e = { 0 };
+
+	if (!m)
+		return;
+	if (http_query(call->req, "card", text, sizeof(text)) != 0 || text[0] < '1' || text[0] > '9' || text[1] != '\0') {
+		http_problem(call->resp, 400, "bad_spec", "card: which one is it? Its number stands in the machine's cards.");
+		return;
+	}
+	number = (unsigned)(text[0] - '0');
+	card_answer(call, m, machine_card_unplug(m, number, &e), "vm.card.remove", number, &e);
+}
+
 void api_vm_resume(struct http_call *call)
 {
 	struct machine *m = find(call);

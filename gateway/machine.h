@@ -167,6 +167,13 @@ int machine_delete(struct machine *m, struct err *e);
 /** machine_volume_user() - the machine that is up with this volume of @person, as its home or plugged in, but for @except (may be NULL); NULL for none */
 struct machine *machine_volume_user(struct machines *ms, int64_t person, const char *volume, const struct machine *except);
 
+/**
+ * machine_card_plug(), machine_card_unplug() - a network card more while it runs, in @number from 1, or that one less; machine_json() tells what
+ * comes of it. Return: 0, MACHINE_E_* or negative with @e
+ */
+int machine_card_plug(struct machine *m, unsigned *number, struct err *e);
+int machine_card_unplug(struct machine *m, unsigned number, struct err *e);
+
 /** machine_plug(), machine_unplug() - a volume of its owner, while it runs; machine_json() tells what comes of it. Return: 0, MACHINE_E_* or negative with @e */
 int machine_plug(struct machine *m, const struct disk_row *row, struct err *e);
 int machine_unplug(struct machine *m, const struct disk_row *row, struct err *e);

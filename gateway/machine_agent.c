@@ -73,6 +73,7 @@ static void agent_here(struct machine *m, const uint8_t boot_id[AGENT_BOOT_BYTES
 	else
 		machine_on_handed_over(m);
 	hv_vm_agent_seen(m->vm);
+	machine_tell_cards(m);
 }
 
 /*

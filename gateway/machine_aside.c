@@ -143,6 +143,8 @@ int machine_suspend(struct machine *m, struct err *e)
 	for (size_t i = 0; m->plugs && i < PLUGS_MAX; i++)
 		if (m->plugs[i].volume[0] && m->plugs[i].state != PLUG_REFUSED)
 			return err_set(e, MACHINE_E_CANNOT, "a machine with a volume that was plugged in cannot be put aside; unplug %s first", m->plugs[i].volume);
+	if (machine_has_card(m))
+		return err_set(e, MACHINE_E_CANNOT, "a machine with a network card that was plugged in cannot be put aside; unplug it first");
 	if (!m->ms->standby_dir[0])
 		return err_set(e, MACHINE_E_CANNOT, "there is no directory for machines that are put aside");
 	if (machine_offline(m, e))

@@ -46,6 +46,7 @@ static void programs_gone(struct machine *m, const char *why)
 static void guest_gone(struct machine *m, const char *why)
 {
 	machine_forget_plugs(m);
+	machine_forget_cards(m);
 	if (m->tie)
 		agent_tie_rest(m->tie);
 	m->aside = false;

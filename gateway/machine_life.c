@@ -58,6 +58,7 @@ void machine_free(struct machine *m)
 {
 	loop_cancel(m->ms->loop, &m->gone);
 	loop_cancel(m->ms->loop, &m->rouse);
+	machine_forget_cards(m);
 	m->memory_fd = fd_close(m->memory_fd);
 	if (m->vm)
 		m->vm = hv_vm_destroy(m->vm);

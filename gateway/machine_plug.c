@@ -118,9 +118,15 @@ static struct plug *plug_of(struct machine *m, const char *serial)
 void machine_on_plugged(void *arg, struct hv_vm *vm, const char *serial, bool in, const char *why)
 {
 	struct machine *m = hv_vm_owner(vm);
-	struct plug *p = plug_of(m, serial);
+	unsigned card = hv_card_number(serial);
+	struct plug *p;
 
 	(void)arg;
+	if (card) {
+		machine_on_card(m, card, in, why);
+		return;
+	}
+	p = plug_of(m, serial);
 	if (m->ms->disks)
 		disks_plug_unlink(m->ms->disks, m->id_text, serial);
 	if (!p)

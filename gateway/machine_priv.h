@@ -23,6 +23,20 @@ struct plug {
 	enum plug_state state;
 };
 
+/** struct card - a network card that came while it runs; its state only where it is @used; @told: the guest has its addresses */
+struct card {
+	bool used, told;
+	enum plug_state state;
+	char reason[160];
+	unsigned tries;
+};
+
+/** struct cards - all of a machine's; @again runs while the guest has not seen one yet */
+struct cards {
+	struct card card[HV_CARDS_MAX];
+	ev_timer again;
+};
+
 /**
  * struct machine - one row of the store, one machine of hv/, one console
  * @next:     in the registry, oldest first
@@ -62,6 +76,7 @@ struct machine {
 	char refused[256];
 	struct vm_size asked;
 	struct plug *plugs; /* PLUGS_MAX; NULL until there is one */
+	struct cards *cards; /* owned; NULL until there is one */
 	uint64_t used_ms; /* loop_now_ms() of the last use */
 	bool deleting, up, was_ready, recalled, unnamed, found, spare, spare_ready, introduced, rehearsed, aside;
 	int memory_fd; /* owned: it is being written to; -1 without */
@@ -153,6 +168,21 @@ int machine_on_plug_dir(void *arg, struct hv_vm *vm);
 void machine_on_plugged(void *arg, struct hv_vm *vm, const char *serial, bool in, const char *why);
 /** machines_on_disk() - @arg, machines: a disk has been made, or not */
 void machines_on_disk(void *arg, const struct disk_row *row);
+
+/* --- machine_card.c --- */
+
+/** machine_forget_cards() - all are out, or it is freed */
+void machine_forget_cards(struct machine *m);
+/** machine_on_card() - the hook on_plugged() about card @number */
+void machine_on_card(struct machine *m, unsigned number, bool in, const char *why);
+/** machine_tell_cards() - its agent answers: the guest gets the addresses of its cards */
+void machine_tell_cards(struct machine *m);
+/** machine_cards_json() - Return: new reference */
+json_t *machine_cards_json(const struct machine *m);
+/** machine_has_card() - is any plugged in, or about to be? */
+bool machine_has_card(const struct machine *m);
+/** machine_plug_word() - the word of @s in REST */
+const char *machine_plug_word(enum plug_state s);
 
 /* --- machine_spare.c --- */
 

@@ -87,6 +87,11 @@ static json_t *bytes_or_null(uint64_t bytes)
 	return bytes ? json_integer((json_int_t)bytes) : json_null();
 }
 
+const char *machine_plug_word(enum plug_state s)
+{
+	return plug_names[s];
+}
+
 json_t *machine_json(const struct machine *m)
 {
 	struct hv_view v;
@@ -94,7 +99,7 @@ json_t *machine_json(const struct machine *m)
 
 	hv_vm_view(m->vm, &v);
 	time_text(m->created_s, created);
-	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:I, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:I, s:o, s:I, s:o, s:o, s:o}", "id",
+	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:I, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:I, s:o, s:I, s:o, s:o, s:o, s:o}", "id",
 			 m->id_text, "name", m->spec.name, "image", m->spec.image, "cpus", (int)m->spec.cpus, "memory",
 			 (json_int_t)m->spec.memory_bytes, "network", vm_net_name(m->spec.net), "state", hv_state_name(v.state), "state_ms",
 			 (json_int_t)(loop_now_ms() - v.state_since_ms), "reason", text_or_null(v.reason), "driver",
@@ -103,7 +108,7 @@ json_t *machine_json(const struct machine *m)
 			 "agent", agent_word(m), "resize", resize_json(m), "streams", streams_json(m), "confidential", vm_confidential_name(m->spec.confidential), "recipe",
 			 text_or_null(setup_recipe(m->setup)), "setup", setup_json(m->setup, false), "health", health_json(health_of(m)),
 			 "disk", (json_int_t)m->spec.overlay_bytes, "home",
-			 text_or_null(m->spec.home), "data", (json_int_t)m->spec.data_bytes, "disks", plugs_json(m),
+			 text_or_null(m->spec.home), "data", (json_int_t)m->spec.data_bytes, "disks", plugs_json(m), "cards", machine_cards_json(m),
 			 "waiting", waiting_json(&v), "memory_used", bytes_or_null(v.pss_bytes));
 }
 

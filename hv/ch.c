@@ -28,6 +28,7 @@
  * A change of size: vm.resize is only a request, 204 or not. It is done when vm.info shows it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <ev.h>
 #include <signal.h>
 #include <stdio.h>
@@ -333,12 +334,26 @@ static void check_size(struct instance *in, const json_t *info)
 	}
 }
 
+static void look_at_cards(struct instance *in, const json_t *net)
+{
+	uint32_t cards = 0;
+	size_t i;
+	json_t *card;
+
+	json_array_foreach(net, i, card) {
+		const char *id = json_string_value(json_object_get(card, "id"));
+		unsigned number = id ? hv_card_number(id) : 0;
+
+		cards |= number ? 1U << (number - 1) : 0;
+	}
+	hv_event_cards(in->vm, cards);
+}
+
 static void look_at_disks(struct instance *in, const json_t *disks)
 {
 	size_t i;
 	json_t *disk;
 
-	in->looked = true;
 	json_array_foreach(disks, i, disk) {
 		const char *id = json_string_value(json_object_get(disk, "id"));
 
@@ -354,8 +369,11 @@ static void check_info(struct instance *in, const struct ch_answer *a)
 	if (!check_config(in, json_object_get(a->data, "config")) || !in->attached)
 		return;
 	check_size(in, a->data);
-	if (in->adopted && !in->looked)
+	if (in->adopted && !in->looked) {
+		in->looked = true;
 		look_at_disks(in, json_object_get(json_object_get(a->data, "config"), "disks"));
+		look_at_cards(in, json_object_get(json_object_get(a->data, "config"), "net"));
+	}
 	if (state && in->attached)
 		check_state(in, state);
 }
@@ -369,7 +387,7 @@ static void on_confirm(struct ev_loop *ev, ev_timer *w, int events)
 	(void)ch_api_send(in->api, CH_INFO);
 }
 
-/* vm.add-disk, vm.remove-device: the first is done then, the second once the guest lets go. */
+/* vm.add-disk, vm.add-net, vm.remove-device: the first two are done then, the second once the guest lets go. */
 static void on_plug(struct instance *in, const struct ch_answer *a)
 {
 	char serial[sizeof(in->plugging)];
@@ -378,7 +396,7 @@ static void on_plug(struct instance *in, const struct ch_answer *a)
 		return;
 	memcpy(serial, in->plugging, sizeof(serial));
 	in->plugging[0] = '\0';
-	hv_event_plugged(in->vm, serial, (a->command == CH_ADD_DISK) != (a->error != 0), a->error ? a->why : NULL);
+	hv_event_plugged(in->vm, serial, (a->command != CH_REMOVE_DEVICE) != (a->error != 0), a->error ? a->why : NULL);
 }
 
 /* What was carried out is believed when vm.info says so, and what was refused may still have changed something. */
@@ -417,7 +435,7 @@ static void on_answer(void *arg, const struct ch_answer *a)
 		check_info(in, a);
 	else if (a->command == CH_COUNTERS)
 		count(in, a);
-	else if (a->command == CH_ADD_DISK || a->command == CH_REMOVE_DEVICE)
+	else if (a->command == CH_ADD_DISK || a->command == CH_ADD_NET || a->command == CH_REMOVE_DEVICE)
 		on_plug(in, a);
 	else
 		on_acted(in, a);
@@ -428,7 +446,7 @@ static void on_answer(void *arg, const struct ch_answer *a)
 
 static void on_removed(struct instance *in, const char *id)
 {
-	if (strncmp(id, HV_PLUG_PREFIX, strlen(HV_PLUG_PREFIX)) != 0 || strlen(id) > HV_SERIAL_BYTES)
+	if ((strncmp(id, HV_PLUG_PREFIX, strlen(HV_PLUG_PREFIX)) != 0 && !hv_card_number(id)) || strlen(id) > HV_SERIAL_BYTES)
 		return;
 	if (strcmp(in->plugging, id) == 0)
 		in->plugging[0] = '\0';
@@ -672,7 +690,7 @@ static int ch_resize(struct hv_vm *vm, void *instance, const struct vm_size *wis
 
 static int may_plug(const struct instance *in, struct err *e)
 {
-	return in->plugging[0] ? err_set(e, -EBUSY, "the last change of its disks is not done yet") : 0;
+	return in->plugging[0] ? err_set(e, -EBUSY, "the last change of its disks and cards is not done yet") : 0;
 }
 
 static int begin_plug(struct instance *in, const char *serial, int r, struct err *e)
@@ -693,6 +711,18 @@ static int ch_plug(struct hv_vm *vm, void *instance, const struct hv_disk *d, st
 		return -EBUSY;
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", in->plug_number, d->serial);
 	return begin_plug(in, d->serial, ch_api_add_disk(in->api, path, d->serial, d->readonly), e);
+}
+
+static int ch_plug_card(struct hv_vm *vm, void *instance, const char *name, const uint8_t mac[6], int tap_fd, struct err *e)
+{
+	struct instance *in = instance;
+	int fd;
+
+	(void)vm;
+	if (may_plug(in, e) < 0)
+		return -EBUSY;
+	fd = fcntl(tap_fd, F_DUPFD_CLOEXEC, 3);
+	return begin_plug(in, name, fd < 0 ? -errno : ch_api_add_net(in->api, fd, name, mac), e);
 }
 
 static int ch_unplug(struct hv_vm *vm, void *instance, const char *serial, struct err *e)
@@ -746,6 +776,7 @@ const struct hv_driver hv_driver_ch = {
 	.plugs_by_name = true,
 	.balloons = true,
 	.plug = ch_plug,
+	.plug_card = ch_plug_card,
 	.unplug = ch_unplug,
 	.signal_hint = ch_signal_hint,
 	.agent_renew = ch_agent_renew,

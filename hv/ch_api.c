@@ -28,6 +28,7 @@
 #include "base/fd.h"
 #include "base/httpc.h"
 #include "base/loop.h"
+#include "hv/ch_handover.h"
 #include "hv/hv.h"
 
 #define RETRY_S	 0.25 /* a VMM that was just started, or whose ten connections are taken, may be free by then */
@@ -47,6 +48,7 @@ static const struct {
 	[CH_PAUSE] = { "vm.pause", "PUT", 10000, false },
 	[CH_RESIZE] = { "vm.resize", "PUT", 10000, false },
 	[CH_ADD_DISK] = { "vm.add-disk", "PUT", 10000, false },
+	[CH_ADD_NET] = { "vm.add-net", "PUT", 10000, false },
 	[CH_REMOVE_DEVICE] = { "vm.remove-device", "PUT", 10000, false },
 	[CH_POWER_BUTTON] = { "vm.power-button", "PUT", 3000, false },
 	[CH_REBOOT] = { "vm.reboot", "PUT", 30000, false },
@@ -189,7 +191,9 @@ struct ch_api {
 	struct httpc_call *call; /* borrowed; NULL: none under way */
 	enum ch_command command; /* under way, or being tried again */
 	unsigned waiting, tries;
-	char size[128], disk[256], device[64]; /* bodies of CH_RESIZE, CH_ADD_DISK, CH_REMOVE_DEVICE */
+	char size[128], disk[256], card[128], device[64]; /* bodies of CH_RESIZE, CH_ADD_DISK, CH_ADD_NET, CH_REMOVE_DEVICE */
+	struct ch_handover handover;			  /* of CH_ADD_NET */
+	int tap_fd;					  /* owned: until it was answered; -1 without */
 	bool busy;
 	ev_timer retry;
 	struct loop_task reap;
@@ -202,6 +206,8 @@ static void answer(struct ch_api *a, int error, const char *why, const json_t *d
 	const struct ch_answer said = { .command = a->command, .error = error, .why = why, .data = data };
 
 	a->busy = false;
+	if (a->command == CH_ADD_NET)
+		a->tap_fd = fd_close(a->tap_fd);
 	a->done(a->arg, &said);
 	if (a->fd >= 0)
 		next(a);
@@ -260,11 +266,30 @@ static const char *body_of(const struct ch_api *a)
 		return a->size;
 	case CH_ADD_DISK:
 		return a->disk;
+	case CH_ADD_NET:
+		return a->card;
 	case CH_REMOVE_DEVICE:
 		return a->device;
 	default:
 		return NULL;
 	}
+}
+
+/* What could not be sent: once more later, or it has failed. */
+static void not_sent(struct ch_api *a, int error, const char *why)
+{
+	const struct httpc_answer none = { .error = -ECONNREFUSED, .why = why, .body = "" };
+
+	if (!try_again(a, &none))
+		answer(a, error, why, NULL);
+}
+
+static void hand_over(struct ch_api *a, const char *path)
+{
+	int r = ch_handover_start(&a->handover, a->loop, path, commands[a->command].name, a->card, a->tap_fd, commands[a->command].deadline_ms, on_http, a);
+
+	if (r < 0)
+		not_sent(a, r, "Cloud Hypervisor does not listen");
 }
 
 static void start(struct ch_api *a)
@@ -279,14 +304,14 @@ static void start(struct ch_api *a)
 	struct err e = { 0 };
 
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", a->fd);
+	if (a->command == CH_ADD_NET) {
+		hand_over(a, path);
+		return;
+	}
 	(void)snprintf(url, sizeof(url), "http://vm-%u/api/v1/%s", a->number, commands[a->command].name);
 	a->call = httpc_start(shared.http, &rq, on_http, a, &e);
-	if (!a->call) {
-		const struct httpc_answer full = { .error = -ECONNREFUSED, .why = e.msg, .body = "" };
-
-		if (!try_again(a, &full))
-			answer(a, -EBUSY, e.msg, NULL);
-	}
+	if (!a->call)
+		not_sent(a, -EBUSY, e.msg);
 }
 
 static void on_retry(struct ev_loop *ev, ev_timer *w, int events)
@@ -311,6 +336,7 @@ static void next(struct ch_api *a)
 static void drop_current(struct ch_api *a)
 {
 	a->call = httpc_cancel(a->call);
+	ch_handover_cancel(&a->handover);
 	ev_timer_stop(a->loop->ev, &a->retry);
 	a->busy = false;
 }
@@ -357,6 +383,19 @@ int ch_api_remove(struct ch_api *a, const char *id)
 	return ch_api_send(a, CH_REMOVE_DEVICE);
 }
 
+int ch_api_add_net(struct ch_api *a, int tap_fd, const char *id, const uint8_t m[6])
+{
+	if (!a || a->fd < 0 || tap_fd < 0) {
+		(void)fd_close(tap_fd);
+		return -ENOTCONN;
+	}
+	(void)fd_close(a->tap_fd);
+	a->tap_fd = tap_fd;
+	(void)snprintf(a->card, sizeof(a->card), "{\"id\":\"%s\",\"mac\":\"%02x:%02x:%02x:%02x:%02x:%02x\",\"num_queues\":2,\"queue_size\":256}", id, m[0],
+		       m[1], m[2], m[3], m[4], m[5]);
+	return ch_api_send(a, CH_ADD_NET);
+}
+
 int ch_api_open(struct ch_api **out, struct loop *loop, int fd, ch_answered *done, void *arg, struct err *e)
 {
 	struct ch_api *a = calloc(1, sizeof(*a));
@@ -376,6 +415,7 @@ int ch_api_open(struct ch_api **out, struct loop *loop, int fd, ch_answered *don
 	a->done = done;
 	a->arg = arg;
 	a->fd = fd;
+	a->tap_fd = -1;
 	a->number = shared.opened++;
 	ev_init(&a->retry, on_retry);
 	a->retry.data = a;
@@ -394,6 +434,7 @@ struct ch_api *ch_api_close(struct ch_api *a)
 		return NULL;
 	drop_current(a);
 	a->fd = fd_close(a->fd);
+	a->tap_fd = fd_close(a->tap_fd);
 	unshare_http();
 	loop_defer(a->loop, &a->reap, run_reap);
 	return NULL;

@@ -22,7 +22,7 @@ struct loop;
 
 enum ch_command {
 	/* What waits goes in this order: a guest that is let go and asked to end hears both. */
-	CH_PING, CH_INFO, CH_COUNTERS, CH_RESUME, CH_PAUSE, CH_RESIZE, CH_ADD_DISK, CH_REMOVE_DEVICE, CH_POWER_BUTTON, CH_REBOOT, CH_QUIT,
+	CH_PING, CH_INFO, CH_COUNTERS, CH_RESUME, CH_PAUSE, CH_RESIZE, CH_ADD_DISK, CH_ADD_NET, CH_REMOVE_DEVICE, CH_POWER_BUTTON, CH_REBOOT, CH_QUIT,
 	CH_COMMAND_COUNT,
 };
 
@@ -72,6 +72,9 @@ int ch_api_resize(struct ch_api *a, uint32_t cpus, uint64_t memory_bytes, uint64
 /** ch_api_add_disk() - a raw image by its path; ch_api_remove() - a device. @id: letters, digits and hyphens. One of each at a time */
 int ch_api_add_disk(struct ch_api *a, const char *path, const char *id, bool readonly);
 int ch_api_remove(struct ch_api *a, const char *id);
+
+/** ch_api_add_net() - a network card of one queue; @tap_fd, which is consumed, goes along as SCM_RIGHTS. @id: as above. One at a time */
+int ch_api_add_net(struct ch_api *a, int tap_fd, const char *id, const uint8_t mac[6]);
 
 /** ch_counters() - sum of what vm.counters tells of all network interfaces and disks; what is missing or no number counts as 0 */
 struct hv_counters;

@@ -213,20 +213,22 @@ void hv_event_size(struct hv_vm *vm, const struct vm_size *size)
 	told(vm, NULL);
 }
 
-/* --- disks ----------------------------------------------------------------------------------------------- */
+/* --- disks and cards ----------------------------------------------------------------------------------------------- */
 
 #define PLUG_MS 20000 /* a guest that lets go does so in milliseconds */
-
-static void plugged(struct hv_vm *vm, const char *serial, bool in, const char *why)
-{
-	if (vm->hooks->on_plugged)
-		vm->hooks->on_plugged(vm->hooks_arg, vm, serial, in, why);
-}
 
 static void end_plug(struct hv_vm *vm)
 {
 	ev_timer_stop(vm->hv->loop->ev, &vm->plug_late);
 	vm->plugging[0] = '\0';
+}
+
+void vm_plug_told(struct hv_vm *vm, const char *serial, bool in, const char *why)
+{
+	if (strcmp(vm->plugging, serial) == 0)
+		end_plug(vm);
+	if (vm->hooks->on_plugged)
+		vm->hooks->on_plugged(vm->hooks_arg, vm, serial, in, why);
 }
 
 static void on_plug_late(struct ev_loop *ev, ev_timer *w, int events)
@@ -237,8 +239,9 @@ static void on_plug_late(struct ev_loop *ev, ev_timer *w, int events)
 	(void)ev;
 	(void)events;
 	memcpy(serial, vm->plugging, sizeof(serial));
-	end_plug(vm);
-	plugged(vm, serial, !vm->plug_in, vm->plug_in ? "its monitor does not answer" : "the guest does not let it go: unmount it there, and try again");
+	vm_plug_told(vm, serial, !vm->plug_in,
+		     vm->plug_in ? "its monitor does not answer"
+				 : hv_card_number(serial) ? "the guest does not let it go" : "the guest does not let it go: unmount it there, and try again");
 }
 
 void vm_plug_init(struct hv_vm *vm)
@@ -249,10 +252,11 @@ void vm_plug_init(struct hv_vm *vm)
 
 void vm_plug_ended(struct hv_vm *vm)
 {
+	vm_cards_ended(vm);
 	end_plug(vm);
 }
 
-static int begin_plug(struct hv_vm *vm, const char *serial, bool in, int r)
+int vm_plug_begin(struct hv_vm *vm, const char *serial, bool in, int r)
 {
 	if (r < 0)
 		return r;
@@ -264,34 +268,37 @@ static int begin_plug(struct hv_vm *vm, const char *serial, bool in, int r)
 	return 0;
 }
 
-static int may_plug(const struct hv_vm *vm, const char *what, struct err *e)
+int vm_plug_may(const struct hv_vm *vm, const char *what, struct err *e)
 {
 	if (vm->state != HV_READY)
 		return wrong_state(vm, what, e);
 	if (!vm->driver->plug)
-		return err_set(e, -EOPNOTSUPP, "the disks of a running machine of the driver %s cannot be changed; stop it first", vm->driver->name);
-	return vm->plugging[0] ? err_set(e, -EBUSY, "the last change of its disks is not done yet") : 0;
+		return err_set(e, -EOPNOTSUPP, "disks and network cards of a running machine of the driver %s cannot be changed; stop it first", vm->driver->name);
+	return vm->plugging[0] ? err_set(e, -EBUSY, "the last change of its disks and cards is not done yet") : 0;
 }
 
 int hv_vm_plug(struct hv_vm *vm, const struct hv_disk *d, struct err *e)
 {
-	int r = may_plug(vm, "given a disk", e);
+	int r = vm_plug_may(vm, "given a disk", e);
 
-	return begin_plug(vm, d->serial, true, r == 0 ? vm->driver->plug(vm, vm->instance, d, e) : r);
+	return vm_plug_begin(vm, d->serial, true, r == 0 ? vm->driver->plug(vm, vm->instance, d, e) : r);
 }
 
 int hv_vm_unplug(struct hv_vm *vm, const char *serial, struct err *e)
 {
-	int r = may_plug(vm, "deprived of a disk", e);
+	int r = vm_plug_may(vm, "deprived of a disk", e);
 
-	return begin_plug(vm, serial, false, r == 0 ? vm->driver->unplug(vm, vm->instance, serial, e) : r);
+	return vm_plug_begin(vm, serial, false, r == 0 ? vm->driver->unplug(vm, vm->instance, serial, e) : r);
 }
 
 void hv_event_plugged(struct hv_vm *vm, const char *serial, bool in, const char *why)
 {
-	if (strcmp(vm->plugging, serial) == 0)
-		end_plug(vm);
-	plugged(vm, serial, in, why);
+	unsigned card = hv_card_number(serial);
+
+	if (card)
+		vm_card_event(vm, card, in, why);
+	else
+		vm_plug_told(vm, serial, in, why);
 }
 
 /* --- what it tells --------------------------------------------------------------------------------------- */

@@ -177,6 +177,8 @@ struct hv_driver {
 	/* Optional: a disk in, or out; hv_event_plugged() follows. Return: 0, or negative with @e. plug() and unplug() go together */
 	int (*plug)(struct hv_vm *vm, void *instance, const struct hv_disk *d, struct err *e);
 	int (*unplug)(struct hv_vm *vm, void *instance, const char *serial, struct err *e);
+	/* Optional: a network card in, whose TAP @tap_fd stays the caller's; as plug(), with which it goes: unplug() takes it out */
+	int (*plug_card)(struct hv_vm *vm, void *instance, const char *name, const uint8_t mac[6], int tap_fd, struct err *e);
 	/* Optional: what the process said last, one line, for the reason of an unexpected end; NULL or empty without. */
 	const char *(*last_words)(void *instance);
 	/* Optional: what an end by this signal means with this VMM, and what to do; NULL if nothing special. */
@@ -218,6 +220,9 @@ void hv_event_resized(struct hv_vm *vm, const char *why);
 
 /** hv_event_plugged() - as on_plugged() */
 void hv_event_plugged(struct hv_vm *vm, const char *serial, bool in, const char *why);
+
+/** hv_event_cards() - those that an adopted machine has, as a set of 1 << (number - 1): once, when its driver has looked */
+void hv_event_cards(struct hv_vm *vm, uint32_t cards);
 
 /** hv_vm_machine() - type of machines that this program starts with QEMU */
 const char *hv_vm_machine(const struct hv_vm *vm);

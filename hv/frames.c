@@ -22,6 +22,8 @@ static const size_t reply_size[NETD_OP_COUNT] = {
 	[NETD_CONNECT] = sizeof(struct netd_head),
 	[NETD_VM_LIMITS] = sizeof(struct netd_head),
 	[NETD_MEMORY] = sizeof(struct netd_head),
+	[NETD_CARD_ADD] = sizeof(struct netd_card_reply),
+	[NETD_CARD_REMOVE] = sizeof(struct netd_head),
 };
 
 static bool is_text(const char *s, size_t size)
@@ -40,6 +42,12 @@ static bool is_info(const struct netd_slot_info *i)
 			return false;
 	}
 	return is_text(i->ifname, sizeof(i->ifname));
+}
+
+static bool is_card(const struct netd_card_info *i)
+{
+	return i->slot < NETD_SLOTS_MAX && i->card >= 1 && i->card <= NETD_CARDS_MAX && i->prefix4 <= 32 && i->prefix6 <= 128 &&
+	       is_text(i->ifname, sizeof(i->ifname));
 }
 
 static size_t fds_of(const struct netd_slot_info *i)
@@ -115,7 +123,9 @@ static int check_body(const union helper_frame *f, unsigned op, size_t nfds, str
 		good = is_info(info);
 	if (good && (op == NETD_VM_SPAWN || op == NETD_ADOPT))
 		want = fds_of(info);
-	if (op == NETD_CONNECT || op == NETD_MEMORY)
+	if (op == NETD_CARD_ADD)
+		good = is_card(&f->card.info);
+	if (op == NETD_CONNECT || op == NETD_MEMORY || op == NETD_CARD_ADD)
 		want = 1;
 	if (!good || nfds != want)
 		return err_set(e, -EPROTO, "the helper's answer to request %u is malformed (%zu descriptors)", op, nfds);

@@ -17,6 +17,7 @@ union helper_frame {
 	struct netd_net_alloc_reply alloc;
 	struct netd_vm_spawn_reply spawn;
 	struct netd_adopt_reply adopt;
+	struct netd_card_reply card;
 	struct netd_list_reply list;
 	struct netd_exited exited;
 };

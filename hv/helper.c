@@ -289,6 +289,8 @@ static void deliver(struct helper *h, struct ipc_msg *msg)
 		r.reason = f->error.reason;
 	else if (c->op == NETD_LIST)
 		r.list = &f->list;
+	else if (c->op == NETD_CARD_ADD)
+		r.card = &f->card.info;
 	else
 		r.info = frame_info(f);
 	if (c != &h->hello || r.status < 0) {
@@ -525,6 +527,17 @@ void helper_memory(struct helper *h, struct helper_call *c, uint32_t slot)
 	if (!f)
 		return;
 	f->slot = slot;
+	submit(h, c);
+}
+
+void helper_card(struct helper *h, struct helper_call *c, uint32_t slot, unsigned card, bool add)
+{
+	struct netd_card *f = begin(h, c, add ? NETD_CARD_ADD : NETD_CARD_REMOVE, sizeof(*f));
+
+	if (!f)
+		return;
+	f->slot = slot;
+	f->card = card;
 	submit(h, c);
 }
 

@@ -26,6 +26,7 @@ struct spawn_plan;
  * @reason: in words, when @status is not 0
  * @info:   slot of NET_ALLOC, VM_SPAWN, ADOPT
  * @list:   of LIST
+ * @card:   of CARD_ADD
  * @fds:    nfds of them; the callee takes out what it keeps (sets -1)
  */
 struct helper_result {
@@ -33,6 +34,7 @@ struct helper_result {
 	const char *reason;
 	const struct netd_slot_info *info;
 	const struct netd_list_reply *list;
+	const struct netd_card_info *card;
 	int *fds;
 	size_t nfds;
 };
@@ -100,6 +102,9 @@ void helper_memory(struct helper *h, struct helper_call *c, uint32_t slot);
 
 /** helper_limits() - other limits for what runs in @slot; 0 leaves one as it is */
 void helper_limits(struct helper *h, struct helper_call *c, uint32_t slot, uint64_t memory_max, uint32_t cpu_percent);
+
+/** helper_card() - a network card more, and the result's one FD is its TAP; or one less. @card: from 1 to NETD_CARDS_MAX */
+void helper_card(struct helper *h, struct helper_call *c, uint32_t slot, unsigned card, bool add);
 
 /** helper_cancel() - forget a call: its answer is dropped when it comes. Fine when it is not pending */
 void helper_cancel(struct helper *h, struct helper_call *c);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "hv/spec.h"
 
@@ -69,6 +70,21 @@ struct hv_disk {
 	bool readonly;
 };
 
+/*
+ * Network cards that come and go while a machine runs are called so, with a number from 1 to HV_CARDS_MAX behind it, where disks have their serial
+ * numbers.
+ */
+#define HV_CARD_PREFIX "card"
+#define HV_CARDS_MAX 2
+
+/** struct hv_card - such a card; addresses in network byte order, @prefix6 0: no IPv6 */
+struct hv_card {
+	char ifname[16]; /* of the host's end */
+	uint8_t mac[6], prefix4, prefix6;
+	uint32_t ip4, gw4;
+	uint8_t ip6[16], gw6[16];
+};
+
 /* All hooks get @arg of hv_create(). They may call any hv_ function except hv_destroy() and hv_vm_destroy(). */
 struct hv_hooks {
 	/* Optional: its place among those that wait for their turn to start has changed; at most once a second. It may only look */
@@ -95,7 +111,7 @@ struct hv_hooks {
 	 */
 	int (*on_saved)(void *arg, struct hv_vm *vm, const char *vmm, const char *why);
 	/*
-	 * Optional: the disk @serial is there now (@in) or is not; @why: NULL, or why it did not become as asked. Unasked for what an
+	 * Optional: the disk or card @serial is there now (@in) or is not; @why: NULL, or why it did not become as asked. Unasked for what an
 	 * adopted machine has, and for what its guest lets go of late.
 	 */
 	void (*on_plugged)(void *arg, struct hv_vm *vm, const char *serial, bool in, const char *why);
@@ -211,6 +227,24 @@ int hv_vm_start(struct hv_vm *vm, struct err *e);
  */
 int hv_vm_plug(struct hv_vm *vm, const struct hv_disk *d, struct err *e);
 int hv_vm_unplug(struct hv_vm *vm, const char *serial, struct err *e);
+
+/** hv_card_number() - of "card1" 1; 0: @name is no card's */
+static inline unsigned hv_card_number(const char *name)
+{
+	if (strncmp(name, HV_CARD_PREFIX, sizeof(HV_CARD_PREFIX) - 1) != 0)
+		return 0;
+	name += sizeof(HV_CARD_PREFIX) - 1;
+	return name[0] >= '1' && name[0] <= '0' + HV_CARDS_MAX && name[1] == '\0' ? (unsigned)(name[0] - '0') : 0;
+}
+
+/** hv_vm_card_plug() - one more network card, @number from 1 to HV_CARDS_MAX; on_plugged() follows. Return: 0, or negative with @e */
+int hv_vm_card_plug(struct hv_vm *vm, unsigned number, struct err *e);
+
+/** hv_vm_card_unplug() - and out again, likewise */
+int hv_vm_card_unplug(struct hv_vm *vm, unsigned number, struct err *e);
+
+/** hv_vm_card() - what it has, once on_plugged() said that it is there. Return: false if it is not */
+bool hv_vm_card(const struct hv_vm *vm, unsigned number, struct hv_card *out);
 
 /** hv_vm_prepared() - what on_prepare() waited for has come: the start goes on; or it has not, @why says why. Nothing otherwise */
 void hv_vm_prepared(struct hv_vm *vm, const char *why);

@@ -113,7 +113,7 @@ static void plan_disks(const struct plan_input *in, bool microvm, struct spawn_p
 		p->pids_max += DISK_PIDS;
 }
 
-/* Where disks may come while it runs. */
+/* Where disks and cards may come while it runs. */
 static void plan_ports(struct spawn_plan *p)
 {
 	for (int i = 1; i <= QEMU_PORTS; i++) {
@@ -557,6 +557,14 @@ static int qemu_plug(struct hv_vm *vm, void *instance, const struct hv_disk *d, 
 	return qemu_plug_begin(&in->plug, d, e);
 }
 
+static int qemu_plug_card(struct hv_vm *vm, void *instance, const char *name, const uint8_t mac[6], int tap_fd, struct err *e)
+{
+	struct instance *in = instance;
+
+	(void)vm;
+	return qemu_plug_card_begin(&in->plug, name, mac, tap_fd, e);
+}
+
 static int qemu_unplug(struct hv_vm *vm, void *instance, const char *serial, struct err *e)
 {
 	struct instance *in = instance;
@@ -590,6 +598,7 @@ const struct hv_driver hv_driver_qemu = {
 	.pause = qemu_pause,
 	.resume = qemu_resume,
 	.plug = qemu_plug,
+	.plug_card = qemu_plug_card,
 	.unplug = qemu_unplug,
 	.save = qemu_save,
 	.last_words = qemu_last_words,

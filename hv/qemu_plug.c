@@ -36,19 +36,38 @@ static void send_quietly(struct qemu_plug *p, const char *command, json_t *args)
 		(void)qmp_command(p->qmp, command, args, -1);
 }
 
-static json_t *node_name(const struct qemu_plug *p)
+/* What a disk and a card are called in QEMU's language. */
+struct words {
+	const char *give, *make, *unmake, *node;
+};
+
+static const struct words *words(const struct qemu_plug *p)
 {
-	return json_sprintf("disk-%s", p->serial);
+	static const struct words disk = { "add-fd", "blockdev-add", "blockdev-del", "node-name" };
+	static const struct words card = { "getfd", "netdev_add", "netdev_del", "id" };
+
+	return p->card ? &card : &disk;
 }
 
-/* The descriptor that QEMU was sent; it has duplicates where it needs some. */
+static json_t *node_name(const struct qemu_plug *p)
+{
+	return json_sprintf("%s-%s", p->card ? "net" : "disk", p->serial);
+}
+
+/* The descriptor that QEMU was sent; it has duplicates where it needs some. A card has taken its own over. */
 static void drop_set(struct qemu_plug *p)
 {
-	send_quietly(p, "remove-fd", json_pack("{s:I}", "fdset-id", p->set));
+	if (!p->card)
+		send_quietly(p, "remove-fd", json_pack("{s:I}", "fdset-id", p->set));
 }
 
 static void add_node(struct qemu_plug *p)
 {
+	if (p->card) {
+		send_step(p, PLUG_NODE, "netdev_add",
+			  json_pack("{s:s, s:o, s:s, s:b}", "type", "tap", "id", node_name(p), "fd", p->serial, "vhost", 0));
+		return;
+	}
 	send_step(p, PLUG_NODE, "blockdev-add",
 		  json_pack("{s:s, s:o, s:b, s:s, s:{s:b, s:b}, s:{s:s, s:o, s:s, s:s}}", "driver", "raw", "node-name", node_name(p), "read-only",
 			    p->readonly, "discard", "unmap", "cache", "direct", 0, "no-flush", 0, "file", "driver", "file", "filename",
@@ -57,46 +76,67 @@ static void add_node(struct qemu_plug *p)
 
 static void add_device(struct qemu_plug *p)
 {
+	const uint8_t *m = p->mac;
+
+	if (p->card) {
+		/* No boot ROM: nothing boots from this card, and its file may not be installed. */
+		send_step(p, PLUG_DEVICE, "device_add",
+			  json_pack("{s:s, s:s, s:o, s:s, s:o, s:s, s:o}", "addr", "0", "driver", "virtio-net-pci", "netdev", node_name(p), "id", p->serial,
+				    "mac", json_sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]), "romfile", "", "bus",
+				    json_sprintf("hot%d", p->port)));
+		return;
+	}
 	/* Without an address the next one of the same port would be taken, where no guest looks. */
 	send_step(p, PLUG_DEVICE, "device_add",
 		  json_pack("{s:s, s:s, s:o, s:s, s:s, s:o}", "addr", "0", "driver", "virtio-blk-pci", "drive", node_name(p), "id", p->serial, "serial", p->serial,
 			    "bus", json_sprintf("hot%d", p->port)));
 }
 
+static bool is_answer(const struct qemu_plug *p, const struct qmp_message *m, enum qemu_plug_step step, const char *command)
+{
+	return p->step == step && strcmp(m->name, command) == 0;
+}
+
 static void on_return(struct qemu_plug *p, const struct qmp_message *m)
 {
-	if (p->step == PLUG_FD && strcmp(m->name, "add-fd") == 0) {
+	const struct words *w = words(p);
+
+	if (is_answer(p, m, PLUG_FD, w->give)) {
 		p->set = json_integer_value(json_object_get(m->data, "fdset-id"));
 		add_node(p);
-	} else if (p->step == PLUG_NODE && strcmp(m->name, "blockdev-add") == 0) {
+	} else if (is_answer(p, m, PLUG_NODE, w->make)) {
 		p->port = 1;
 		add_device(p);
-	} else if (p->step == PLUG_DEVICE && strcmp(m->name, "device_add") == 0) {
+	} else if (is_answer(p, m, PLUG_DEVICE, "device_add")) {
 		drop_set(p);
 		done(p, true, NULL);
-	} else if (p->step == UNPLUG_NODE && strcmp(m->name, "blockdev-del") == 0) {
+	} else if (is_answer(p, m, UNPLUG_NODE, w->unmake)) {
 		done(p, false, NULL);
 	}
 }
 
 static void on_error(struct qemu_plug *p, const struct qmp_message *m)
 {
-	if (p->step == PLUG_FD && strcmp(m->name, "add-fd") == 0) {
+	const struct words *w = words(p);
+
+	if (is_answer(p, m, PLUG_FD, w->give)) {
 		done(p, false, m->text);
-	} else if (p->step == PLUG_NODE && strcmp(m->name, "blockdev-add") == 0) {
+	} else if (is_answer(p, m, PLUG_NODE, w->make)) {
+		if (p->card)
+			send_quietly(p, "closefd", json_pack("{s:s}", "fdname", p->serial));
 		drop_set(p);
 		done(p, false, m->text);
-	} else if (p->step == PLUG_DEVICE && strcmp(m->name, "device_add") == 0) {
+	} else if (is_answer(p, m, PLUG_DEVICE, "device_add")) {
 		if (p->port++ < QEMU_PORTS) {
 			add_device(p); /* that port is taken */
 			return;
 		}
-		send_quietly(p, "blockdev-del", json_pack("{s:o}", "node-name", node_name(p)));
+		send_quietly(p, w->unmake, json_pack("{s:o}", w->node, node_name(p)));
 		drop_set(p);
 		done(p, false, m->text);
-	} else if (p->step == UNPLUG_DEVICE && strcmp(m->name, "device_del") == 0) {
+	} else if (is_answer(p, m, UNPLUG_DEVICE, "device_del")) {
 		done(p, true, m->text);
-	} else if (p->step == UNPLUG_NODE && strcmp(m->name, "blockdev-del") == 0) {
+	} else if (is_answer(p, m, UNPLUG_NODE, w->unmake)) {
 		done(p, true, m->text);
 	}
 }
@@ -106,12 +146,13 @@ static void on_deleted(struct qemu_plug *p, const json_t *data)
 {
 	const char *id = json_string_value(json_object_get(data, "device"));
 
-	if (!id || strncmp(id, PREFIX, strlen(PREFIX)) != 0 || strlen(id) > HV_SERIAL_BYTES)
+	if (!id || strlen(id) > HV_SERIAL_BYTES || (strncmp(id, PREFIX, strlen(PREFIX)) != 0 && !hv_card_number(id)))
 		return;
 	if (p->step != PLUG_NONE && p->step != UNPLUG_DEVICE)
 		return; /* it was given up long ago, and another one is under way: the process keeps its file until the end */
 	(void)snprintf(p->serial, sizeof(p->serial), "%s", id);
-	send_step(p, UNPLUG_NODE, "blockdev-del", json_pack("{s:o}", "node-name", node_name(p)));
+	p->card = hv_card_number(id) != 0;
+	send_step(p, UNPLUG_NODE, words(p)->unmake, json_pack("{s:o}", words(p)->node, node_name(p)));
 }
 
 /* "/machine/peripheral/vol-0123456789abcdef/virtio-backend" */
@@ -132,12 +173,30 @@ static void on_blocks(struct qemu_plug *p, const json_t *list)
 	}
 }
 
+/* [{"name": "card1", "type": "child<virtio-net-pci>"}, ...] */
+static void on_devices(struct qemu_plug *p, const json_t *list)
+{
+	uint32_t cards = 0;
+	size_t i;
+	json_t *item;
+
+	json_array_foreach(list, i, item) {
+		const char *name = json_string_value(json_object_get(item, "name"));
+		unsigned number = name ? hv_card_number(name) : 0;
+
+		cards |= number ? 1U << (number - 1) : 0;
+	}
+	hv_event_cards(p->vm, cards);
+}
+
 void qemu_plug_message(struct qemu_plug *p, const struct qmp_message *m)
 {
 	if (m->kind == QMP_EVENT && strcmp(m->name, "DEVICE_DELETED") == 0)
 		on_deleted(p, m->data);
 	else if (m->kind == QMP_RETURN && strcmp(m->name, "query-block") == 0)
 		on_blocks(p, m->data);
+	else if (m->kind == QMP_RETURN && strcmp(m->name, "qom-list") == 0)
+		on_devices(p, m->data);
 	else if (m->kind == QMP_RETURN)
 		on_return(p, m);
 	else if (m->kind == QMP_ERROR)
@@ -147,14 +206,23 @@ void qemu_plug_message(struct qemu_plug *p, const struct qmp_message *m)
 void qemu_plug_look(struct qemu_plug *p)
 {
 	(void)qmp_send(p->qmp, "query-block");
+	send_quietly(p, "qom-list", json_pack("{s:s}", "path", "/machine/peripheral"));
 }
 
 static int may_begin(struct qemu_plug *p, struct err *e)
 {
 	if (strcmp(hv_vm_machine(p->vm), "microvm") == 0)
-		return err_set(e, -EOPNOTSUPP, "a running machine of the type microvm takes no disks: its devices are fixed when it starts. Stop it first; "
+		return err_set(e, -EOPNOTSUPP, "a running machine of the type microvm takes no disks or cards: its devices are fixed when it starts. Stop it first; "
 			       "or set machine = q35 on the server");
-	return p->step == PLUG_NONE ? 0 : err_set(e, -EBUSY, "the last change of its disks is not done yet");
+	return p->step == PLUG_NONE ? 0 : err_set(e, -EBUSY, "the last change of its disks and cards is not done yet");
+}
+
+static int give(struct qemu_plug *p, json_t *args, int fd, struct err *e)
+{
+	if ((p->card && !args) || qmp_command(p->qmp, words(p)->give, args, fd) < 0)
+		return err_set(e, -EBUSY, "QEMU does not listen now; try again");
+	p->step = PLUG_FD;
+	return 0;
 }
 
 int qemu_plug_begin(struct qemu_plug *p, const struct hv_disk *d, struct err *e)
@@ -165,11 +233,20 @@ int qemu_plug_begin(struct qemu_plug *p, const struct hv_disk *d, struct err *e)
 		return r;
 	memcpy(p->serial, d->serial, sizeof(p->serial));
 	p->readonly = d->readonly;
-	r = qmp_command(p->qmp, "add-fd", NULL, d->fd);
+	p->card = false;
+	return give(p, NULL, d->fd, e);
+}
+
+int qemu_plug_card_begin(struct qemu_plug *p, const char *name, const uint8_t mac[6], int tap_fd, struct err *e)
+{
+	int r = may_begin(p, e);
+
 	if (r < 0)
-		return err_set(e, -EBUSY, "QEMU does not listen now; try again");
-	p->step = PLUG_FD;
-	return 0;
+		return r;
+	(void)snprintf(p->serial, sizeof(p->serial), "%s", name);
+	memcpy(p->mac, mac, sizeof(p->mac));
+	p->card = true;
+	return give(p, json_pack("{s:s}", "fdname", name), tap_fd, e);
 }
 
 int qemu_unplug_begin(struct qemu_plug *p, const char *serial, struct err *e)
@@ -180,6 +257,7 @@ int qemu_unplug_begin(struct qemu_plug *p, const char *serial, struct err *e)
 	if (r < 0)
 		return r;
 	(void)snprintf(p->serial, sizeof(p->serial), "%s", serial);
+	p->card = hv_card_number(serial) != 0;
 	args = json_pack("{s:s}", "id", serial);
 	if (!args || qmp_command(p->qmp, "device_del", args, -1) < 0)
 		return err_set(e, -EBUSY, "QEMU does not listen now; try again");

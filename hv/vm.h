@@ -32,6 +32,21 @@ enum vm_call { CALL_NONE, CALL_ALLOC, CALL_SPAWN, CALL_ADOPT, CALL_KILL, CALL_FR
 
 struct template;
 
+/**
+ * struct vm_cards - network cards that come and go while it runs (card.c); sets are of 1 << (number - 1)
+ * @call: to the helper, one at a time, about card @at; @adding: or it is taken away
+ * @wanted, @unwanted: what the helper is still to be asked for, or to take away
+ * @in: what the VMM has
+ * @info: valid for those that the helper has set up: with a number in it
+ */
+struct vm_cards {
+	struct helper_call call;
+	unsigned at;
+	bool adding;
+	uint32_t wanted, unwanted, in;
+	struct netd_card_info info[HV_CARDS_MAX];
+};
+
 struct hv_vm {
 	struct hv *hv; /* borrowed: it owns this */
 	struct hv_vm *next, **link;
@@ -74,6 +89,7 @@ struct hv_vm {
 	char plugging[HV_SERIAL_BYTES + 1]; /* "": none */
 	bool plug_in;
 	ev_timer plug_late;
+	struct vm_cards cards;
 	struct vm_size wish;
 	uint64_t memory_limit;
 	uint32_t cpu_limit; /* as the helper was told last; 0 = not by us */
@@ -205,6 +221,17 @@ void vm_paused(struct hv_vm *vm);
 void vm_resumed(struct hv_vm *vm);
 /** vm_resize_ended() - the process has ended: so has the change of its size that was under way */
 void vm_resize_ended(struct hv_vm *vm);
+/* card.c */
+/** vm_cards_ended() - the process has ended, and the helper takes them away with it; or the machine is destroyed */
+void vm_cards_ended(struct hv_vm *vm);
+/** vm_card_event() - hv_event_plugged() about card @number */
+void vm_card_event(struct hv_vm *vm, unsigned number, bool in, const char *why);
+/** vm_plug_may() - can its disks or cards be changed now? @what: "given a disk". Return: 0, or negative with @e */
+int vm_plug_may(const struct hv_vm *vm, const char *what, struct err *e);
+/** vm_plug_begin() - the change of @serial has begun; @r: or not. vm_plug_told() - it has ended. Return: @r */
+int vm_plug_begin(struct hv_vm *vm, const char *serial, bool in, int r);
+void vm_plug_told(struct hv_vm *vm, const char *serial, bool in, const char *why);
+
 /** vm_plug_init() - of a new machine; vm_plug_ended() - the process has ended: so has the change of its disks that was under way */
 void vm_plug_init(struct hv_vm *vm);
 void vm_plug_ended(struct hv_vm *vm);

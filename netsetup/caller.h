@@ -29,6 +29,7 @@ struct caller_frame {
 		struct netd_vm_spawn_reply spawn;
 		struct netd_list_reply list;
 		struct netd_adopt_reply adopt;
+		struct netd_card_reply card;
 		struct netd_exited exited;
 	};
 	int fds[NETD_FDS_MAX];

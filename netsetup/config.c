@@ -207,7 +207,7 @@ static int set_plan(struct config *c, struct err *e)
 	if (r < 0)
 		return err_prefix(e, "inner_subnet4");
 	c->rules.plan = &c->plan;
-	c->rules.bridges = plan_bridges((uint32_t)c->slots);
+	c->rules.bridges = plan_bridges((uint32_t)c->slots) * (1 + plan_cards(&c->plan, (uint32_t)c->slots));
 	return plan_check(&c->plan, (uint32_t)c->slots, e);
 }
 

@@ -293,7 +293,7 @@ static void drop_rules(struct net *net, struct net_job *job)
 
 static uint32_t bridge_of(const struct net *net, const struct net_job *job)
 {
-	return net->bridge_index[(job->plan.slot - 1) / PLAN_PORTS];
+	return net->bridge_index[job->plan.bridge.number];
 }
 
 static void do_joins(struct net *net, struct net_job **jobs, size_t n)

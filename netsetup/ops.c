@@ -199,6 +199,38 @@ static void do_memory(struct ops *o, union netd_request *rq, struct slot *s)
 	caller_send(o->caller, &f);
 }
 
+/* An answer at once: it is there, or it is not to be. */
+static void answer_card(struct ops *o, const struct netd_head *rq, const struct slot *s, unsigned card)
+{
+	struct caller_frame f;
+
+	begin_reply(&f, rq, sizeof(f.card));
+	slot_card_info(s, card, &f.card.info);
+	f.fds[f.nfds++] = s->cards[card - 1].tap_fd;
+	caller_send(o->caller, &f);
+}
+
+static void do_card(struct ops *o, union netd_request *rq, struct slot *s)
+{
+	struct slot_card *c = &s->cards[rq->card.card - 1];
+	struct err e = { 0 };
+	int r;
+
+	if (c->caller && c->caller == caller_number(o->caller))
+		r = err_set(&e, -EALREADY, "%s: another change of this card is being carried out", request_op_name(rq->head.op));
+	else
+		r = rq->head.op == NETD_CARD_ADD ? slot_card_add(s, rq->card.card, &e) : slot_card_remove(s, rq->card.card, &e);
+	if (r < 0) {
+		caller_refuse(o->caller, &rq->head, &e);
+	} else if (r > 0) {
+		answer_card(o, &rq->head, s, rq->card.card);
+	} else {
+		c->seq = rq->head.seq;
+		c->caller = caller_number(o->caller);
+		c->op = rq->head.op;
+	}
+}
+
 #define HAS_PROCESS (SLOT_IN(SLOT_RUNNING) | SLOT_IN(SLOT_ENDING))
 
 /*
@@ -222,6 +254,8 @@ static const struct permit {
 	[NETD_CONNECT] = { SLOT_IN(SLOT_RUNNING), -ESRCH, do_connect },
 	[NETD_VM_LIMITS] = { SLOT_IN(SLOT_RUNNING), -ESRCH, do_vm_limits },
 	[NETD_MEMORY] = { SLOT_IN(SLOT_RUNNING), -ESRCH, do_memory },
+	[NETD_CARD_ADD] = { SLOT_IN(SLOT_RUNNING), -ESRCH, do_card },
+	[NETD_CARD_REMOVE] = { SLOT_IN(SLOT_RUNNING), -ESRCH, do_card },
 };
 
 static uint32_t slot_number(const union netd_request *rq)
@@ -241,6 +275,9 @@ static uint32_t slot_number(const union netd_request *rq)
 		return rq->vm_limits.slot;
 	case NETD_MEMORY:
 		return rq->memory.slot;
+	case NETD_CARD_ADD:
+	case NETD_CARD_REMOVE:
+		return rq->card.slot;
 	default:
 		return 0;
 	}
@@ -333,11 +370,45 @@ static bool notice_exited(struct ops *o, struct slot *s, struct caller_frame *f)
 	return s->phase == SLOT_EXITED;
 }
 
+/* A card has come or gone. What nobody asked for any more is not told. */
+static bool notice_card(struct ops *o, struct slot *s, unsigned card, struct caller_frame *f)
+{
+	struct slot_card *c = &s->cards[card - 1];
+	const struct netd_head rq = { .op = c->op, .seq = c->seq };
+	bool asked = c->caller && c->caller == caller_number(o->caller);
+
+	c->caller = 0;
+	if (c->op == NETD_CARD_REMOVE) {
+		begin_reply(f, &rq, sizeof(f->head));
+	} else if (c->phase == CARD_UP) {
+		begin_reply(f, &rq, sizeof(f->card));
+		slot_card_info(s, card, &f->card.info);
+		f->fds[f->nfds++] = c->tap_fd;
+	} else if (c->join.status < 0) {
+		fill_error(f, &rq, c->join.status, c->join.err.msg);
+	} else {
+		fill_error(f, &rq, -ECANCELED, "CARD_ADD: the process has ended meanwhile");
+	}
+	return asked;
+}
+
+static bool notice_card1(struct ops *o, struct slot *s, struct caller_frame *f)
+{
+	return notice_card(o, s, 1, f);
+}
+
+static bool notice_card2(struct ops *o, struct slot *s, struct caller_frame *f)
+{
+	return notice_card(o, s, 2, f);
+}
+
 static const struct {
 	enum slot_due what;
 	bool (*fill)(struct ops *, struct slot *, struct caller_frame *);
 } notices[] = {
 	{ DUE_ALLOCATED, notice_allocated },
+	{ DUE_CARD1, notice_card1 },
+	{ DUE_CARD2, notice_card2 },
 	{ DUE_EXITED, notice_exited },
 	{ DUE_FREED, notice_freed },
 };

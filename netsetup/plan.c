@@ -12,11 +12,19 @@
 #include "netsetup/proto.h"
 
 _Static_assert(PLAN_PORTS + 3 <= 1 << PLAN_BRIDGE_BITS, "network, gateway and broadcast fit beside the slots");
-_Static_assert(PLAN_BRIDGES_MAX * PLAN_PORTS >= NETD_SLOTS_MAX, "every slot has a bridge");
+_Static_assert(PLAN_BRIDGES_MAX * PLAN_PORTS >= NETD_SLOTS_MAX * (1 + NETD_CARDS_MAX), "every card of every slot has a bridge");
 
 unsigned plan_bridges(uint32_t slots)
 {
 	return (slots + PLAN_PORTS - 1) / PLAN_PORTS;
+}
+
+unsigned plan_cards(const struct plan *p, uint32_t slots)
+{
+	unsigned room = p->net4.len <= 32 - PLAN_BRIDGE_BITS ? 1U << (32 - PLAN_BRIDGE_BITS - p->net4.len) : 0;
+	unsigned cards = room / plan_bridges(slots);
+
+	return cards > NETD_CARDS_MAX ? NETD_CARDS_MAX : cards ? cards - 1 : 0;
 }
 
 /* Bits of address below the subnet that @slots slots need. */
@@ -84,6 +92,7 @@ void plan_bridge(const struct plan *p, unsigned number, struct plan_bridge *out)
 {
 	assert(number < PLAN_BRIDGES_MAX);
 	memset(out, 0, sizeof(*out));
+	out->number = number;
 	(void)snprintf(out->name, sizeof(out->name), "%sbr%u", p->prefix, number);
 	/*
 	 * Locally administered; the same after a restart, so that guests' neighbour tables stay true. So do those of guests that were cloned
@@ -107,20 +116,38 @@ static void plan_guest(const struct plan *p, const struct plan_slot *s, struct p
 	memcpy(out->mac, (const uint8_t[]){ 0x02, 0x74, 0x72, 0x6d, 0, 0 }, 6);
 }
 
-void plan_slot(const struct plan *p, uint32_t slot, struct plan_slot *out)
+/* The part that depends on a bridge, and on the place of the slot there. */
+static void place(const struct plan *p, unsigned number, uint32_t slot, unsigned card, struct plan_slot *out)
 {
-	unsigned number = (slot - 1) / PLAN_PORTS, port = (slot - 1) % PLAN_PORTS;
-
-	assert(slot >= 1 && slot <= NETD_SLOTS_MAX);
-	memset(out, 0, sizeof(*out));
 	out->slot = slot;
 	plan_bridge(p, number, &out->bridge);
+	memcpy(out->mac, (const uint8_t[]){ 0x02, 0x74, 0x72, (uint8_t)(0x6d + card), (uint8_t)(slot >> 8), (uint8_t)slot }, 6);
+	address(p, (number << PLAN_BRIDGE_BITS) + 2 + (slot - 1) % PLAN_PORTS, &out->ip4, out->ip6);
+	out->uid = p->uid_base ? p->uid_base + slot : 0;
+}
+
+void plan_slot(const struct plan *p, uint32_t slot, struct plan_slot *out)
+{
+	assert(slot >= 1 && slot <= NETD_SLOTS_MAX);
+	memset(out, 0, sizeof(*out));
+	place(p, (slot - 1) / PLAN_PORTS, slot, 0, out);
 	(void)snprintf(out->ifname, sizeof(out->ifname), "%s%u", p->prefix, slot);
 	(void)snprintf(out->chain, sizeof(out->chain), "slot%u", slot);
 	(void)snprintf(out->cgroup, sizeof(out->cgroup), "slot-%u", slot);
-	memcpy(out->mac, (const uint8_t[]){ 0x02, 0x74, 0x72, 0x6d, (uint8_t)(slot >> 8), (uint8_t)slot }, 6);
-	address(p, (number << PLAN_BRIDGE_BITS) + 2 + port, &out->ip4, out->ip6);
 	plan_guest(p, out, &out->guest);
 	out->is_translated = p->inner4.family != 0;
-	out->uid = p->uid_base ? p->uid_base + slot : 0;
+}
+
+void plan_card(const struct plan *p, uint32_t slots, uint32_t slot, unsigned card, struct plan_slot *out)
+{
+	struct plan own = *p;
+
+	own.inner4.family = 0;
+	assert(slot >= 1 && slot <= slots && card >= 1 && card <= plan_cards(p, slots));
+	memset(out, 0, sizeof(*out));
+	place(p, card * plan_bridges(slots) + (slot - 1) / PLAN_PORTS, slot, card, out);
+	/* Has its own address inside as well: it is known to nobody else, and comes after a clone has become somebody. */
+	plan_guest(&own, out, &out->guest);
+	(void)snprintf(out->ifname, sizeof(out->ifname), "%s%uc%u", p->prefix, (uint16_t)slot, card % 10);
+	(void)snprintf(out->chain, sizeof(out->chain), "slot%uc%u", (uint16_t)slot, card % 10);
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "netsetup/proto.h"
 #include "netsetup/subnet.h"
 
 /*
@@ -13,11 +14,12 @@
  *
  * The kernel allows 1024 ports on a bridge, so slots are spread over bridges of PLAN_PORTS; each bridge has
  * 1024 addresses of the subnet: the first is the network, the second the gateway, then one per slot. Slots
- * count from 1.
+ * count from 1. Cards that slots get beside their first have as many bridges again behind those, so that each card of a guest is
+ * in another subnet, and so far as the subnet has room.
  */
 #define PLAN_PORTS	 1000
 #define PLAN_BRIDGE_BITS 10
-#define PLAN_BRIDGES_MAX 5
+#define PLAN_BRIDGES_MAX (5 * (1 + NETD_CARDS_MAX))
 #define PLAN_PREFIX_MAX	 8 /* letters of the interface names' prefix */
 
 /**
@@ -35,6 +37,7 @@ struct plan {
 
 /** struct plan_bridge - one bridge; addresses in network byte order; @inner_gw4: 0, or the gateway that guests know */
 struct plan_bridge {
+	unsigned number;
 	char name[16];
 	uint8_t mac[6], len4, len6;
 	uint32_t gw4, inner_gw4;
@@ -71,12 +74,18 @@ struct plan_slot {
  */
 int plan_check(const struct plan *p, uint32_t slots, struct err *e);
 
-/** plan_bridges() - how many bridges @slots slots need */
+/** plan_bridges() - how many bridges @slots slots need, without more cards */
 unsigned plan_bridges(uint32_t slots);
+
+/** plan_cards() - how many more cards for each of @slots slots the subnets have room for; at most NETD_CARDS_MAX */
+unsigned plan_cards(const struct plan *p, uint32_t slots);
 
 void plan_bridge(const struct plan *p, unsigned number, struct plan_bridge *out);
 
 /** plan_slot() - @slot from 1 to NETD_SLOTS_MAX */
 void plan_slot(const struct plan *p, uint32_t slot, struct plan_slot *out);
+
+/** plan_card() - the same for card @card of it, from 1 to plan_cards(), where there are @slots slots; without a control group */
+void plan_card(const struct plan *p, uint32_t slots, uint32_t slot, unsigned card, struct plan_slot *out);
 
 #endif

@@ -18,6 +18,7 @@
 #define NETD_SLOTS_MAX	 4096
 #define NETD_FDS_MAX	 8     /* entries of want[] in one VM_SPAWN */
 #define NETD_FILES_MAX	 6     /* descriptors that come with one VM_SPAWN */
+#define NETD_CARDS_MAX	 2     /* network cards that a slot may get beside its first */
 #define NETD_BINARIES_MAX 8
 #define NETD_ARGV_BYTES	 16384 /* tail of VM_SPAWN: NUL-terminated strings, one after the other */
 #define NETD_ARGC_MAX	 256
@@ -35,6 +36,8 @@ enum netd_op {
 	NETD_CONNECT,
 	NETD_VM_LIMITS,
 	NETD_MEMORY,
+	NETD_CARD_ADD,
+	NETD_CARD_REMOVE,
 	NETD_OP_COUNT,
 	NETD_EXITED = 0x40, /* helper to gateway, unasked: the process of a slot has ended */
 };
@@ -108,6 +111,7 @@ struct netd_net_alloc {
  * @mac: of the guest's interface
  * @ip4, @gw4: what the guest has, in network byte order; @prefix4 bits. @ip6, @gw6, @prefix6 likewise
  * @slot4: as which it is known outside its TAP; another than @ip4 where all guests have the same inside
+ * @cards: set of 1 << (n - 1) for each card n that was added
  */
 struct netd_slot_info {
 	uint8_t vm_id[16];
@@ -120,6 +124,7 @@ struct netd_slot_info {
 	uint8_t mac[6], prefix4, prefix6;
 	uint32_t ip4, gw4, slot4;
 	uint8_t ip6[16], gw6[16];
+	uint32_t cards;
 };
 
 enum netd_slot_state { NETD_SLOT_FREE = 0, NETD_SLOT_ALLOCATED = 1, NETD_SLOT_RUNNING = 2, NETD_SLOT_EXITED = 3 };
@@ -211,6 +216,30 @@ struct netd_vm_limits {
 	uint64_t memory_max;
 };
 
+/*
+ * CARD_ADD: one more network card for what runs in a slot that has a network: a TAP of its own, as isolated as the slot's first, of the same kind,
+ * in another subnet. Asked again it answers with the same one. The TAP rides along, as NETD_FD_TAP; the helper keeps a duplicate until
+ * CARD_REMOVE or the end of the process. Both in RUNNING, and answered when it is so. @card: from 1 to NETD_CARDS_MAX
+ */
+struct netd_card {
+	struct netd_head head;
+	uint32_t slot, card;
+};
+
+/** struct netd_card_info - what follows from the numbers of slot and card; as in struct netd_slot_info */
+struct netd_card_info {
+	uint32_t slot, card;
+	char ifname[16];
+	uint8_t mac[6], prefix4, prefix6;
+	uint32_t ip4, gw4;
+	uint8_t ip6[16], gw6[16];
+};
+
+struct netd_card_reply {
+	struct netd_head head;
+	struct netd_card_info info;
+};
+
 struct netd_list {
 	struct netd_head head;
 	uint32_t from_slot, reserved;
@@ -256,6 +285,7 @@ struct netd_exited {
 
 _Static_assert(sizeof(struct netd_head) == 16, "frame head");
 _Static_assert(sizeof(struct netd_vm_spawn) == 72, "VM_SPAWN has no hidden padding");
-_Static_assert(sizeof(struct netd_slot_info) == 132, "slot info has no hidden padding");
+_Static_assert(sizeof(struct netd_slot_info) == 136, "slot info has no hidden padding");
+_Static_assert(sizeof(struct netd_card_info) == 72, "card info has no hidden padding");
 
 #endif

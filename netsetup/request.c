@@ -178,6 +178,13 @@ static enum request_verdict check_memory(const union netd_request *rq, const str
 	return check_slot(rq->memory.slot, lim, e);
 }
 
+static enum request_verdict check_card(const union netd_request *rq, const struct request_limits *lim, struct err *e)
+{
+	if (rq->card.card < 1 || rq->card.card > NETD_CARDS_MAX)
+		return refused(e, -EINVAL, "CARD: a slot has cards 1 and 2 beside its first");
+	return check_slot(rq->card.slot, lim, e);
+}
+
 /* @size: exact, without the tail that only VM_SPAWN has. */
 static const struct shape {
 	const char *name;
@@ -194,6 +201,8 @@ static const struct shape {
 	[NETD_CONNECT] = { "CONNECT", sizeof(struct netd_connect), check_connect },
 	[NETD_VM_LIMITS] = { "VM_LIMITS", sizeof(struct netd_vm_limits), check_vm_limits },
 	[NETD_MEMORY] = { "MEMORY", sizeof(struct netd_memory), check_memory },
+	[NETD_CARD_ADD] = { "CARD_ADD", sizeof(struct netd_card), check_card },
+	[NETD_CARD_REMOVE] = { "CARD_REMOVE", sizeof(struct netd_card), check_card },
 };
 
 const char *request_op_name(unsigned op)

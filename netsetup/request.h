@@ -26,6 +26,7 @@ union netd_request {
 	struct netd_connect connect;
 	struct netd_vm_limits vm_limits;
 	struct netd_memory memory;
+	struct netd_card card;
 	uint8_t bytes[NETD_FRAME_MAX + 1]; /* one more than any frame, so that a longer one is seen */
 };
 

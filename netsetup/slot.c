@@ -134,6 +134,12 @@ static void drop_ends(struct slot *s)
 	memset(s->want, 0, sizeof(s->want));
 }
 
+static void drop_card_tap(struct slot_card *c)
+{
+	c->slot->slots->fds -= c->tap_fd >= 0;
+	c->tap_fd = fd_close(c->tap_fd);
+}
+
 static void forget(struct slot *s)
 {
 	struct slots *slots = s->slots;
@@ -143,6 +149,8 @@ static void forget(struct slot *s)
 	drop_ends(s);
 	slots->fds -= s->tap_fd >= 0;
 	(void)fd_close(s->tap_fd);
+	for (size_t i = 0; i < NETD_CARDS_MAX; i++)
+		drop_card_tap(&s->cards[i]);
 	(void)fd_close(s->pidfd);
 	slots->slot[s->plan.slot] = NULL;
 	slots->used--;
@@ -230,6 +238,8 @@ struct slot *slot_alloc(struct slots *slots, const uint8_t vm_id[16], enum netd_
 	s->tap_fd = s->pidfd = s->dir.fd = s->join.tap_fd = s->leave.tap_fd = -1;
 	for (size_t i = 0; i < NETD_FDS_MAX; i++)
 		s->near[i] = -1;
+	for (size_t i = 0; i < NETD_CARDS_MAX; i++)
+		s->cards[i] = (struct slot_card){ .slot = s, .tap_fd = -1, .join.tap_fd = -1, .leave.tap_fd = -1 };
 	slots->slot[number] = s;
 	slots->last = number;
 	slots->used++;
@@ -264,6 +274,121 @@ void slot_free(struct slot *s)
 		s->leave.tap_fd = fd_take(&s->tap_fd);
 	}
 	net_submit(s->slots->c.net, &s->leave);
+}
+
+/* --- more cards --- */
+
+static enum slot_due card_due(const struct slot_card *c)
+{
+	return c == &c->slot->cards[0] ? DUE_CARD1 : DUE_CARD2;
+}
+
+static void on_card_left(struct net_job *job)
+{
+	struct slot_card *c = container_of(job, struct slot_card, leave);
+
+	drop_card_tap(c);
+	c->phase = CARD_NONE;
+	slot_say(c->slot, card_due(c));
+}
+
+/* Also while it is joining: the job is queued behind that one and finds the TAP by name. */
+static void leave_card(struct slot_card *c)
+{
+	c->phase = CARD_LEAVING;
+	c->leave.action = NET_LEAVE;
+	c->leave.plan = c->plan;
+	c->leave.done = on_card_left;
+	c->leave.tap_fd = -1;
+	if (c->tap_fd >= 0) {
+		c->slot->slots->fds--;
+		c->leave.tap_fd = fd_take(&c->tap_fd);
+	}
+	net_submit(c->slot->slots->c.net, &c->leave);
+}
+
+static void on_card_joined(struct net_job *job)
+{
+	struct slot_card *c = container_of(job, struct slot_card, join);
+
+	c->tap_fd = fd_take(&job->tap_fd);
+	c->slot->slots->fds += c->tap_fd >= 0;
+	if (job->status < 0)
+		log_warn("slot %u: %s", c->plan.slot, job->err.msg);
+	if (c->phase != CARD_JOINING)
+		return; /* its process has ended meanwhile: it is told once it is gone */
+	c->phase = job->status < 0 ? CARD_NONE : CARD_UP;
+	slot_say(c->slot, card_due(c));
+}
+
+int slot_card_add(struct slot *s, unsigned card, struct err *e)
+{
+	const struct config *conf = s->slots->c.config;
+	unsigned room = plan_cards(&conf->plan, (uint32_t)conf->slots);
+	struct slot_card *c = &s->cards[card - 1];
+
+	if (s->net == NETD_NET_NONE)
+		return err_set(e, -EOPNOTSUPP, "CARD_ADD: slot %u has no network", s->plan.slot);
+	if (card > room)
+		return err_set(e, -EDQUOT, "subnet4 has room for %u more cards of each machine: a larger one, or fewer slots, are needed", room);
+	if (c->phase == CARD_LEAVING)
+		return err_set(e, -EBUSY, "CARD_ADD: card %u is still being taken away", card);
+	if (c->phase == CARD_UP)
+		return 1;
+	if (c->phase == CARD_JOINING)
+		return 0;
+	if (!files_left(s->slots, 1))
+		return err_set(e, -EMFILE, "the helper's limit of %u open files is reached", s->slots->c.files_max);
+	plan_card(&conf->plan, (uint32_t)conf->slots, s->plan.slot, card, &c->plan);
+	c->phase = CARD_JOINING;
+	c->join.action = NET_JOIN;
+	c->join.net = s->net;
+	c->join.plan = c->plan;
+	c->join.done = on_card_joined;
+	c->join.tap_fd = -1;
+	net_submit(s->slots->c.net, &c->join);
+	return 0;
+}
+
+int slot_card_remove(struct slot *s, unsigned card, struct err *e)
+{
+	struct slot_card *c = &s->cards[card - 1];
+
+	if (c->phase == CARD_NONE)
+		return err_set(e, -ENOENT, "CARD_REMOVE: slot %u has no card %u", s->plan.slot, card);
+	if (c->phase == CARD_JOINING)
+		return err_set(e, -EBUSY, "CARD_REMOVE: card %u is still being set up", card);
+	if (c->phase == CARD_UP)
+		leave_card(c);
+	return 0;
+}
+
+/* What came for a process goes with it. */
+static void leave_cards(struct slot *s)
+{
+	for (size_t i = 0; i < NETD_CARDS_MAX; i++)
+		if (s->cards[i].phase == CARD_UP || s->cards[i].phase == CARD_JOINING)
+			leave_card(&s->cards[i]);
+}
+
+static void copy_card(const struct plan_slot *p, struct netd_card_info *out)
+{
+	memcpy(out->ifname, p->ifname, sizeof(out->ifname));
+	memcpy(out->mac, p->mac, sizeof(out->mac));
+	out->prefix4 = p->bridge.len4;
+	out->prefix6 = p->bridge.len6;
+	out->ip4 = p->ip4;
+	out->gw4 = p->bridge.gw4;
+	memcpy(out->ip6, p->ip6, sizeof(out->ip6));
+	memcpy(out->gw6, p->bridge.gw6, sizeof(out->gw6));
+}
+
+void slot_card_info(const struct slot *s, unsigned card, struct netd_card_info *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->slot = s->plan.slot;
+	out->card = card;
+	copy_card(&s->cards[card - 1].plan, out);
 }
 
 /* --- processes --- */
@@ -479,6 +604,7 @@ static void on_exit_event(struct ev_loop *ev, ev_io *w, int events)
 	slots->fds--;
 	slots->running--;
 	slots->ending++;
+	leave_cards(s);
 	s->phase = SLOT_ENDING;
 	s->ended_ms = loop_now_ms();
 	log_debug("slot %u: pid %d ended, %s %d%s", s->plan.slot, (int)s->pid, s->exit_signal ? "signal" : "code",
@@ -535,6 +661,8 @@ void slot_info(const struct slot *s, struct netd_slot_info *out)
 	memcpy(out->want, s->want, sizeof(out->want));
 	out->nwant = s->nwant;
 	out->ring_bytes = s->ring_bytes;
+	for (unsigned i = 0; i < NETD_CARDS_MAX; i++)
+		out->cards |= s->cards[i].phase == CARD_UP ? 1U << i : 0;
 	if (s->net == NETD_NET_NONE)
 		return;
 	memcpy(out->ifname, s->plan.ifname, sizeof(out->ifname));

@@ -46,7 +46,33 @@ enum slot_phase {
 #define SLOT_IN(phase) (1U << (phase))
 
 /* What is still to be said about a slot. */
-enum slot_due { DUE_ALLOCATED = 1, DUE_EXITED = 2, DUE_FREED = 4 };
+enum slot_due { DUE_ALLOCATED = 1, DUE_CARD1 = 2, DUE_CARD2 = 4, DUE_EXITED = 8, DUE_FREED = 16 };
+_Static_assert(NETD_CARDS_MAX == 2, "one enum slot_due for each card");
+
+/*
+ * A network card that came while the process runs:
+ *
+ *   NONE --CARD_ADD--> JOINING --TAP is up--> UP --CARD_REMOVE--> LEAVING --TAP is gone--> NONE
+ *                         |  the process has ended  |                ^
+ *                         +------------+------------+----------------+
+ */
+enum card_phase { CARD_NONE, CARD_JOINING, CARD_UP, CARD_LEAVING };
+
+/**
+ * struct slot_card - such a card
+ * @seq, @caller: of the request that waits for the network; @caller: 0 = none
+ * @op: of that request
+ */
+struct slot_card {
+	struct slot *slot; /* borrowed: owner */
+	enum card_phase phase;
+	struct plan_slot plan;
+	int tap_fd; /* owned; -1 without */
+	struct net_job join, leave;
+	uint32_t seq;
+	uint64_t caller;
+	uint16_t op;
+};
 
 /**
  * struct slot - one place for a machine
@@ -63,6 +89,7 @@ struct slot {
 	enum netd_net net;
 	int tap_fd; /* owned; -1 without */
 	struct net_job join, leave;
+	struct slot_card cards[NETD_CARDS_MAX];
 
 	pid_t pid;
 	int pidfd; /* owned; -1 when no process */
@@ -141,6 +168,14 @@ int slot_limits(struct slot *s, uint64_t memory_max, uint32_t cpu_percent, struc
 
 /** slot_memory() - the kernel's count of what runs, to be read by the asker. In RUNNING. Return: FD or -errno */
 int slot_memory(const struct slot *s);
+/** slot_card_add() - begin to set up card @card, from 1; DUE_CARD1 or DUE_CARD2 follows. In RUNNING. Return: 0; 1: it is there; negative with @e */
+int slot_card_add(struct slot *s, unsigned card, struct err *e);
+
+/** slot_card_remove() - begin to take it away, likewise. Return: 0, or negative with @e */
+int slot_card_remove(struct slot *s, unsigned card, struct err *e);
+
+/** slot_card_info() - what the gateway may know of it */
+void slot_card_info(const struct slot *s, unsigned card, struct netd_card_info *out);
 
 /** slot_info() - what the gateway may know */
 void slot_info(const struct slot *s, struct netd_slot_info *out);

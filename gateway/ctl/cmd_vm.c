@@ -18,7 +18,7 @@
  */
 
 struct options {
-	const char *id, *socket, *name, *image, *cpus, *memory, *network, *confidential, *host_data, *id_block, *id_auth, *driver, *disk, *home, *data, *volume, *recipe, *script, *packages;
+	const char *id, *socket, *name, *image, *cpus, *memory, *network, *confidential, *host_data, *id_block, *id_auth, *driver, *disk, *home, *data, *volume, *card, *recipe, *script, *packages;
 	bool json, force, all;
 };
 
@@ -350,4 +350,28 @@ int cmd_vm_unplug(int argc, char **argv)
 	if (rest_query(suffix, "volume", o.volume, &e) < 0)
 		return ctl_refuse("vm unplug", o.json, &e);
 	return act("vm unplug", "DELETE", suffix, &o, NULL);
+}
+
+int cmd_vm_card_add(int argc, char **argv)
+{
+	struct options o = { 0 };
+	const struct ctl_option table[] = { COMMON_OPTIONS(o), { 0 } };
+	int r = ctl_operand("vm card-add", "ID", table, argc, argv, &o.id);
+
+	return r != CTL_GO ? r : act("vm card-add", "POST", "/cards", &o, NULL);
+}
+
+int cmd_vm_card_remove(int argc, char **argv)
+{
+	struct options o = { 0 };
+	const struct ctl_option table[] = { { .name = "card", .text = &o.card, .value = "N", .help = "its number", .needed = true }, COMMON_OPTIONS(o), { 0 } };
+	char suffix[REST_PATH_BYTES] = "/cards";
+	struct err e = { 0 };
+	int r = ctl_operand("vm card-remove", "ID", table, argc, argv, &o.id);
+
+	if (r != CTL_GO)
+		return r;
+	if (rest_query(suffix, "card", o.card, &e) < 0)
+		return ctl_refuse("vm card-remove", o.json, &e);
+	return act("vm card-remove", "DELETE", suffix, &o, NULL);
 }

@@ -74,6 +74,8 @@ int cmd_vm_suspend(int argc, char **argv);
 int cmd_vm_wake(int argc, char **argv);
 int cmd_vm_plug(int argc, char **argv);
 int cmd_vm_unplug(int argc, char **argv);
+int cmd_vm_card_add(int argc, char **argv);
+int cmd_vm_card_remove(int argc, char **argv);
 int cmd_vm_resize(int argc, char **argv);
 int cmd_vm_resume(int argc, char **argv);
 int cmd_vm_secret_list(int argc, char **argv);

@@ -67,6 +67,8 @@ static const struct cli_command commands[] = {
 	{ "vm resize", "ID [--cpus N] [--memory MIB]", "other processors and memory", cmd_vm_resize },
 	{ "vm plug", "ID --volume V", "give a volume to a machine that runs", cmd_vm_plug },
 	{ "vm unplug", "ID --volume V", "take it out again", cmd_vm_unplug },
+	{ "vm card-add", "ID", "give a network card more to a machine that runs", cmd_vm_card_add },
+	{ "vm card-remove", "ID --card N", "take it out again", cmd_vm_card_remove },
 	{ "vm delete", "ID", "stop and forget it", cmd_vm_delete },
 	{ "volume list", "", "your disks that outlive machines", cmd_volume_list },
 	{ "volume create", "NAME --size MIB", "make one, empty or --from another", cmd_volume_create },

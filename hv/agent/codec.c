@@ -517,21 +517,23 @@ static bool get_rebirth(struct agent_in *in, struct agent_rebirth *r)
 	return memchr(r->interface, '\0', sizeof(r->interface)) != NULL;
 }
 
+static void put_address(struct buf *b, const struct agent_address *a)
+{
+	agent_put_bytes(b, a->interface, sizeof(a->interface));
+	agent_put_u8(b, a->family);
+	agent_put_u8(b, a->prefix);
+	agent_put_bytes(b, a->address, sizeof(a->address));
+	agent_put_bytes(b, a->gateway, sizeof(a->gateway));
+}
+
 void agent_put_identity(struct buf *b, const struct agent_identity *i)
 {
 	agent_put_u64(b, i->clock_ns);
 	agent_put_u8(b, (uint8_t)i->entropy_len);
 	agent_put_u8(b, (uint8_t)i->addresses);
 	agent_put_bytes(b, i->entropy, i->entropy_len);
-	for (size_t n = 0; n < i->addresses; n++) {
-		const struct agent_address *a = &i->address[n];
-
-		agent_put_bytes(b, a->interface, sizeof(a->interface));
-		agent_put_u8(b, a->family);
-		agent_put_u8(b, a->prefix);
-		agent_put_bytes(b, a->address, sizeof(a->address));
-		agent_put_bytes(b, a->gateway, sizeof(a->gateway));
-	}
+	for (size_t n = 0; n < i->addresses; n++)
+		put_address(b, &i->address[n]);
 	agent_put_str(b, i->hostname ? i->hostname : "");
 	if (i->has_machine) {
 		agent_put_u8(b, 1);
@@ -582,6 +584,28 @@ int agent_get_identity(struct agent_in *in, struct agent_identity *i)
 	if (get_tag(in, 2)) {
 		i->reborn = true;
 		if (!get_rebirth(in, &i->rebirth))
+			return -EPROTO;
+	}
+	return agent_get_done(in) ? 0 : -EPROTO;
+}
+
+void agent_put_card(struct buf *b, const struct agent_card *c)
+{
+	agent_put_bytes(b, c->mac, sizeof(c->mac));
+	agent_put_u8(b, (uint8_t)c->addresses);
+	for (size_t n = 0; n < c->addresses; n++)
+		put_address(b, &c->address[n]);
+}
+
+int agent_get_card(struct agent_in *in, struct agent_card *c)
+{
+	memset(c, 0, sizeof(*c));
+	agent_get_bytes(in, c->mac, sizeof(c->mac));
+	c->addresses = agent_get_u8(in);
+	if (in->bad || c->addresses > AGENT_CARD_ADDRESSES_MAX)
+		return -EPROTO;
+	for (size_t n = 0; n < c->addresses; n++) {
+		if (!get_address(in, &c->address[n]) || c->address[n].interface[0] != '\0')
 			return -EPROTO;
 	}
 	return agent_get_done(in) ? 0 : -EPROTO;

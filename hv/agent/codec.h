@@ -224,6 +224,18 @@ struct agent_identity {
 void agent_put_identity(struct buf *b, const struct agent_identity *i);
 int agent_get_identity(struct agent_in *in, struct agent_identity *i);
 
+#define AGENT_CARD_ADDRESSES_MAX 2U
+
+/** struct agent_card - addresses of a network card that came while the guest runs, which is known by its @mac */
+struct agent_card {
+	uint8_t mac[6];
+	struct agent_address address[AGENT_CARD_ADDRESSES_MAX];
+	size_t addresses;
+};
+
+void agent_put_card(struct buf *b, const struct agent_card *c);
+int agent_get_card(struct agent_in *in, struct agent_card *c);
+
 /** agent_secret_name() - 1 to 64 of [A-Za-z0-9._-], neither . nor .. */
 bool agent_secret_name(const char *name);
 

@@ -222,6 +222,9 @@ void rebirth_release(struct guest_held *h, const struct agent_rebirth *r);
 /** address_apply() - give an interface an address, bring it up, route through a gateway. Return: 0 or -errno */
 int address_apply(const struct agent_address *a);
 
+/** card_apply() - addresses for the interface with this MAC address, which then is up. Return: 0; -ENODEV: there is none; or another -errno */
+int card_apply(const struct agent_card *c);
+
 /** power_request() - end the machine, by its init. Return: 0 or -errno */
 int power_request(uint32_t how);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Addresses and default routes by rtnetlink(7): three requests, each answered with an error code. */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <stdbool.h>
@@ -157,4 +158,57 @@ int address_apply(const struct agent_address *a)
 	add(&q, RTA_GATEWAY, a->gateway, bytes);
 	add(&q, RTA_OIF, &index, sizeof(index));
 	return ask(fd, &q);
+}
+
+/* Return: true and its name in @out, of IF_NAMESIZE bytes. */
+static bool find_interface(const uint8_t mac[6], char *out)
+{
+	_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct if_nameindex *list = fd >= 0 ? if_nameindex() : NULL;
+	bool found = false;
+
+	for (const struct if_nameindex *i = list; i && i->if_index && !found; i++) {
+		struct ifreq rq = { 0 };
+
+		(void)snprintf(rq.ifr_name, sizeof(rq.ifr_name), "%s", i->if_name);
+		found = ioctl(fd, SIOCGIFHWADDR, &rq) == 0 && memcmp(rq.ifr_hwaddr.sa_data, mac, 6) == 0;
+		if (found)
+			(void)snprintf(out, IF_NAMESIZE, "%s", i->if_name);
+	}
+	if (list)
+		if_freenameindex(list);
+	return found;
+}
+
+/* Addresses are given, not asked for: no duplicate address detection, no router advertisements. */
+static void keep_plain(const char *interface)
+{
+	static const char *const knobs[] = { "accept_ra", "accept_dad", "autoconf" };
+
+	for (size_t i = 0; i < sizeof(knobs) / sizeof(knobs[0]); i++) {
+		char path[96];
+		_close_ int fd = -1;
+
+		(void)snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/%s", interface, knobs[i]);
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (fd >= 0)
+			(void)fd_write_all(fd, "0", 1);
+	}
+}
+
+int card_apply(const struct agent_card *c)
+{
+	char name[IF_NAMESIZE] = "";
+	int r = 0;
+
+	if (!find_interface(c->mac, name))
+		return -ENODEV;
+	keep_plain(name);
+	for (size_t n = 0; n < c->addresses && r == 0; n++) {
+		struct agent_address a = c->address[n];
+
+		(void)snprintf(a.interface, sizeof(a.interface), "%s", name);
+		r = address_apply(&a);
+	}
+	return r;
 }

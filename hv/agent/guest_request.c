@@ -214,6 +214,17 @@ static int on_secret(struct guest *g, struct agent_frame *f, struct buf *out)
 	return r;
 }
 
+static int on_card(struct guest *g, struct agent_frame *f, struct buf *out)
+{
+	struct agent_card c;
+	int r = agent_get_card(&f->body, &c);
+
+	(void)out;
+	if (r < 0)
+		return r;
+	return g->console.pid ? -EOPNOTSUPP : card_apply(&c); /* the network would be the host's */
+}
+
 static int on_power(struct guest *g, struct agent_frame *f, struct buf *out)
 {
 	uint32_t how = agent_get_u32(&f->body);
@@ -270,7 +281,7 @@ static serve_fn *const serve[AGENT_REQUESTS] = {
 	[AGENT_READDIR] = on_file,  [AGENT_READ] = on_file,	 [AGENT_WRITE] = on_file,    [AGENT_RENAME] = on_file,
 	[AGENT_REMOVE] = on_file,   [AGENT_MKDIR] = on_file,	 [AGENT_IDENTITY] = on_identity,
 	[AGENT_POWER] = on_power,   [AGENT_FRONT] = on_front, [AGENT_REPORT] = on_report,
-	[AGENT_SECRET] = on_secret,
+	[AGENT_SECRET] = on_secret, [AGENT_CARD] = on_card,
 };
 
 /* What a host may ask of a guest that does not believe it. */

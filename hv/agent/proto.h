@@ -32,8 +32,8 @@
  */
 
 /* 2: AGENT_FRONT, and what is unknown is answered -EOPNOTSUPP; 3: AGENT_KIND_COMMAND, AGENT_KIND_PORT; 4: AGENT_SECRET, the machine id in IDENTITY, more HEALTH;
- * 5: agent_rebirth in IDENTITY; 7: the console's shell of a clone rehearses */
-#define AGENT_VERSION	  7
+ * 5: agent_rebirth in IDENTITY; 7: the console's shell of a clone rehearses; 8: AGENT_CARD */
+#define AGENT_VERSION	  8
 #define AGENT_VERSION_LOWEST 1
 #define AGENT_VERSION_FRONT  2
 #define AGENT_VERSION_COMMAND 3
@@ -44,6 +44,7 @@
 #define AGENT_VERSION_WITHDRAW 6 /* AGENT_SECRET_ALL */
 #define AGENT_VERSION_REHEARSE 7 /* and says AGENT_HELD on its console when it waits again */
 #define AGENT_HELD	  "\033]7717;held\007"
+#define AGENT_VERSION_CARD     8
 #define AGENT_MAGIC	  "terrAGNT" /* 8 bytes, no NUL */
 #define AGENT_PAD	  0xffU
 #define AGENT_HEAD_BYTES  16U
@@ -98,6 +99,8 @@ enum agent_type {
 	/* struct agent_secret: u32 enum agent_secret_how, u32 mode (0 = 0400), owner ("" = root), name, bytes (AGENT_DATA_MAX at most). Kept in the guest's
 	 * memory only. -ESRCH: the guest has no such owner */
 	AGENT_SECRET,
+	/* struct agent_card: mac[6], u8 count, count addresses as in IDENTITY whose interface is empty. -ENODEV: no interface has this MAC address (yet) */
+	AGENT_CARD,
 	AGENT_REQUESTS,
 
 	AGENT_DATA = 0x40, /* u64 offset, bytes */

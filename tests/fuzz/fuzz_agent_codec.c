@@ -50,8 +50,12 @@ static void check_front(struct agent_in in)
 
 static void check_identity(struct agent_in in)
 {
+	struct agent_in in_card = in;
 	struct agent_identity i;
+	struct agent_card card;
 
+	if (agent_get_card(&in_card, &card) == 0 && card.addresses > AGENT_CARD_ADDRESSES_MAX)
+		abort();
 	if (agent_get_identity(&in, &i) == 0 && (i.addresses > AGENT_ADDRESSES_MAX || strlen(i.hostname) > 64))
 		abort();
 }

@@ -44,6 +44,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	info = f.head.status == 0 ? frame_info(&f) : NULL;
+	if (f.head.status == 0 && f.head.op == (NETD_CARD_ADD | NETD_REPLY) &&
+	    (data[0] != 1 || f.card.info.card < 1 || f.card.info.card > NETD_CARDS_MAX || strlen(f.card.info.ifname) >= sizeof(f.card.info.ifname)))
+		abort();
 	if (info)
 		use_info(info, data[0]);
 	return 0;

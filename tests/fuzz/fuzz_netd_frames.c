@@ -57,6 +57,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (rq.net_free.slot < 1 || rq.net_free.slot > NETD_SLOTS_MAX)
 			abort();
 		break;
+	case NETD_CARD_ADD:
+	case NETD_CARD_REMOVE:
+		if (rq.card.slot < 1 || rq.card.slot > NETD_SLOTS_MAX || rq.card.card < 1 || rq.card.card > NETD_CARDS_MAX)
+			abort();
+		break;
 	default:
 		break;
 	}

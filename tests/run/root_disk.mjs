@@ -21,9 +21,9 @@ const exec = (vm, ...args) => {
 	const r = spawnSync(TERRARIUM, ["vm", "exec", vm, "--", ...args], { encoding: "utf8", timeout: 60000 });
 	return { out: r.stdout, err: r.stderr, status: r.status };
 };
-const make = async (image) => {
+const make = async (image, more = {}) => {
 	const disks = image === "leaf" ? { disk: 64 << 20, home: true } : {};
-	const r = await ann.call("POST", "/api/v1/vms", { name: image, image, memory: 128 << 20, network: "none", ...disks });
+	const r = await ann.call("POST", "/api/v1/vms", { name: image, image, memory: 128 << 20, network: "none", ...disks, ...more });
 	assert.equal(r.status, 201, JSON.stringify(r.body));
 	return r.body.id;
 };
@@ -36,7 +36,8 @@ assert.match(find("unsigned").reason, /must be signed/);
 assert.match(find("forged").reason, /not signed with the key/);
 ok("the list tells which images can be used, and why others cannot");
 
-const [leaf, flipped, late, forged, unsigned] = await Promise.all(["leaf", "flipped", "late", "forged", "unsigned"].map(make));
+const [leaf, flipped, late, forged, unsigned] = await Promise.all(["leaf", "flipped", "late", "forged", "unsigned"].map((image) => make(image)));
+const twig = await make("leaf", { name: "twig", driver: "cloud-hypervisor", home: false, memory: 192 << 20 });
 for (const [id, why] of [[unsigned, /must be signed/], [forged, /not signed with the key/]])
 	assert.match((await ann.wait_state(id, "failed")).reason, why);
 ok("an image that the key does not vouch for starts no machine");
@@ -51,6 +52,21 @@ const reading = spawn(TERRARIUM, ["vm", "exec", "late", "--", "cat", "/etc/late"
 assert.match((await ann.wait_state(late, "failed", BOOT_MS)).reason, /dm-verity device corrupted; a block of the image's root disk/);
 reading.kill();
 ok("a block that is read later");
+
+await until("the agent behind the stand-in", async () => (await ann.state(twig)).agent === "ready", BOOT_MS);
+const { driver, streams } = await ann.state(twig);
+assert.equal(driver, "cloud-hypervisor");
+const there = exec("twig", "cat", "/proc/mounts", "/run/kept", "/etc/word").out;
+assert.match(there, /^overlay \/ overlay rw/m);
+assert.match(there, /^disk\nfirst$/m);
+const line = await ann.attach(streams[0].id, { cols: 101, rows: 33 });
+await until("the size of its terminal", async () => {
+	line.type("/usr/lib/terrarium/bin/stty size\n"); // the image has none of its own
+	return /33 101/.test(line.text);
+}, 20000, 300).catch((e) => { throw new Error(`${e.message}; it shows: ${line.text.slice(-300)}`); });
+await line.close();
+await ann.call("DELETE", `/api/v1/vms/${twig}`);
+ok("the same image boots from its checked disk as a machine of Cloud Hypervisor, with its own init, and its console has the size of the terminal");
 
 await until("the agent", async () => (await ann.state(leaf)).agent === "ready", BOOT_MS);
 const mounts = exec("leaf", "cat", "/proc/mounts", "/run/kept").out;

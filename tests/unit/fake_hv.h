@@ -102,6 +102,28 @@ int hv_vm_unplug(struct hv_vm *vm, const char *serial, struct err *e)
 	return err_set(e, -EOPNOTSUPP, "not this machine");
 }
 
+int hv_vm_card_plug(struct hv_vm *vm, unsigned number, struct err *e)
+{
+	(void)vm;
+	(void)number;
+	return err_set(e, -EOPNOTSUPP, "not this machine");
+}
+
+int hv_vm_card_unplug(struct hv_vm *vm, unsigned number, struct err *e)
+{
+	(void)vm;
+	(void)number;
+	return err_set(e, -EOPNOTSUPP, "not this machine");
+}
+
+bool hv_vm_card(const struct hv_vm *vm, unsigned number, struct hv_card *out)
+{
+	(void)vm;
+	(void)number;
+	(void)out;
+	return false;
+}
+
 void hv_vm_prepared(struct hv_vm *vm, const char *why)
 {
 	(void)vm;

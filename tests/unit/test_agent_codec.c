@@ -361,9 +361,36 @@ static void test_strings(void **state)
 	assert_true(in.bad);
 }
 
+static void cards(void **state)
+{
+	struct agent_card c = { .mac = { 2, 0x74, 0x72, 0x6e, 0, 1 }, .addresses = 2, .address = { { .family = 4, .prefix = 22, .address = { 10, 213, 4, 2 } }, { .family = 6, .prefix = 118 } } };
+	struct buf b = BUF_INIT(4096);
+	struct agent_card back;
+	struct agent_in in;
+
+	(void)state;
+	agent_put_card(&b, &c);
+	in = (struct agent_in){ .at = (const uint8_t *)b.data, .left = b.len };
+	assert_int_equal(agent_get_card(&in, &back), 0);
+	assert_memory_equal(&back, &c, sizeof(c));
+	for (size_t n = 0; n < b.len; n++) {
+		in = (struct agent_in){ .at = (const uint8_t *)b.data, .left = n };
+		assert_int_equal(agent_get_card(&in, &back), -EPROTO);
+	}
+	b.data[6] = 3; /* addresses */
+	in = (struct agent_in){ .at = (const uint8_t *)b.data, .left = b.len };
+	assert_int_equal(agent_get_card(&in, &back), -EPROTO);
+	b.data[6] = 2;
+	b.data[7] = 'e'; /* an interface: which one it is, the MAC address says */
+	in = (struct agent_in){ .at = (const uint8_t *)b.data, .left = b.len };
+	assert_int_equal(agent_get_card(&in, &back), -EPROTO);
+	buf_finish(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(cards),
 		cmocka_unit_test(test_reader_any_pieces), cmocka_unit_test(test_reader_torn_frames), cmocka_unit_test(test_reader_refuses),
 		cmocka_unit_test(test_reader_stops),	  cmocka_unit_test(test_tails),		     cmocka_unit_test(test_frame_too_large),
 		cmocka_unit_test(test_open),		  cmocka_unit_test(test_job),		     cmocka_unit_test(test_identity), cmocka_unit_test(test_rebirth),

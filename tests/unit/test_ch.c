@@ -60,6 +60,12 @@ void hv_event_plugged(struct hv_vm *vm, const char *serial, bool there, const ch
 	(void)why;
 }
 
+void hv_event_cards(struct hv_vm *vm, uint32_t cards)
+{
+	(void)vm;
+	(void)cards;
+}
+
 const char *hv_vm_machine(const struct hv_vm *vm)
 {
 	(void)vm;

@@ -21,6 +21,7 @@
 #include "base/fd.h"
 #include "base/loop.h"
 #include "hv/ch_api.h"
+#include "hv/ch_handover.h"
 
 /* --- answers --- */
 
@@ -333,9 +334,37 @@ static void ending_goes_first(void **state)
 	assert_int_equal(loop_init(&t.loop), 0);
 }
 
+/* As micro_http writes them, whole, in pieces, and what is none. */
+static void answers_are_parsed(void **state)
+{
+	static const char good[] = "HTTP/1.1 200 \r\nServer: Firecracker API\r\ncontent-length: 4\r\n\r\n{\"a\"";
+	static const char none[] = "HTTP/1.1 204 \r\nServer: x\r\n\r\n";
+	static const char *const bad[] = { "HTTP/1.0 200 \r\n\r\n", "<html>", "HTTP/1.1 2x0 \r\n\r\n", "HTTP/1.1 \r\n\r\n",
+					   "HTTP/1.1 200 \r\nContent-Length: 99999999999999999999\r\n\r\n" };
+	static char endless[CH_HANDOVER_MAX];
+	struct httpc_answer a;
+
+	(void)state;
+	for (size_t n = 0; n < sizeof(good) - 1; n++)
+		assert_int_equal(ch_answer_parse(good, n, &a), 0);
+	assert_int_equal(ch_answer_parse(good, sizeof(good) - 1, &a), 1);
+	assert_int_equal(a.status, 200);
+	assert_int_equal(a.len, 4);
+	assert_memory_equal(a.body, "{\"a\"", 4);
+	assert_int_equal(ch_answer_parse(none, sizeof(none) - 1, &a), 1);
+	assert_int_equal(a.status, 204);
+	assert_int_equal(a.len, 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(ch_answer_parse(bad[i], strlen(bad[i]), &a), -EPROTO);
+	memset(endless, 'x', sizeof(endless));
+	memcpy(endless, "HTTP/1.1 200 ", 13);
+	assert_int_equal(ch_answer_parse(endless, sizeof(endless), &a), -EPROTO);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(answers_are_parsed),
 		cmocka_unit_test(error_chains),
 		cmocka_unit_test(versions),
 		cmocka_unit_test(reads_events_however_cut),

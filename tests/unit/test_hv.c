@@ -51,7 +51,7 @@ static struct {
 	char argv0[64];
 	unsigned accepted;
 	uint64_t memory_max;
-	uint32_t cpu_percent;
+	uint32_t cpu_percent, cards_of_slot, cards_added, cards_removed;
 } net;
 
 static void net_reply(const struct netd_head *q, void *frame, size_t size, const int *fds, size_t nfds)
@@ -125,6 +125,7 @@ static struct slot *new_slot(const uint8_t id[16], uint32_t kind)
 			continue;
 		memcpy(s->vm_id, id, 16);
 		s->slot = i;
+		s->cards = net.cards_of_slot;
 		s->state = NETD_SLOT_ALLOCATED;
 		s->net = kind;
 		if (kind != NETD_NET_NONE) {
@@ -222,6 +223,22 @@ static void net_alloc(const struct netd_net_alloc *q)
 	net_reply(&q->head, &f, sizeof(f), NULL, 0);
 }
 
+static void net_card(const struct netd_card *q)
+{
+	struct netd_card_reply f = { .head = { .status = 0 } };
+	bool add = q->head.op == NETD_CARD_ADD;
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (add)
+		net.cards_added |= q->card;
+	else
+		net.cards_removed |= q->card;
+	f.info = (struct netd_card_info){ .slot = q->slot, .card = q->card, .mac = { [5] = (uint8_t)q->card }, .prefix4 = 22 };
+	(void)snprintf(f.info.ifname, sizeof(f.info.ifname), "trm%uc%u", q->slot % 10, q->card % 10);
+	net_reply(&q->head, &f, add ? sizeof(f) : sizeof(f.head), &fd, add);
+	(void)fd_close(fd);
+}
+
 static void net_free(const struct netd_net_free *q)
 {
 	struct slot *s = &net.slots[q->slot];
@@ -287,7 +304,7 @@ static void net_memory(const struct netd_head *h)
 
 static void net_request(const struct netd_head *h, size_t len)
 {
-	static const char letters[NETD_OP_COUNT] = { 'H', 'H', 'A', 'F', 'S', 'K', 'L', 'D', 'C', 'M', 'P' };
+	static const char letters[NETD_OP_COUNT] = { 'H', 'H', 'A', 'F', 'S', 'K', 'L', 'D', 'C', 'M', 'P', 'N', 'U' };
 	size_t n = strlen(net.ops);
 	char letter = letters[h->op];
 
@@ -324,6 +341,10 @@ static void net_request(const struct netd_head *h, size_t len)
 		break;
 	case NETD_MEMORY:
 		net_memory(h);
+		break;
+	case NETD_CARD_ADD:
+	case NETD_CARD_REMOVE:
+		net_card((const struct netd_card *)h);
 		break;
 	case NETD_LIST:
 		net_list((const struct netd_list *)h);
@@ -374,6 +395,8 @@ static struct {
 	bool has_agent, pauses;
 	unsigned resumed, resizes;
 	struct vm_size wish;
+	char plugs[64];
+	int plug_error;
 } drv;
 
 static int fake_plan(const struct plan_input *in, struct spawn_plan *p, struct err *e)
@@ -467,6 +490,32 @@ static int fake_resize(struct hv_vm *vm, void *instance, const struct vm_size *w
 	return 0;
 }
 
+static int fake_plug(struct hv_vm *vm, void *instance, const struct hv_disk *d, struct err *e)
+{
+	(void)vm;
+	(void)instance;
+	(void)d;
+	return err_set(e, -EBUSY, "no disks here");
+}
+
+static int fake_plug_card(struct hv_vm *vm, void *instance, const char *name, const uint8_t mac[6], int tap_fd, struct err *e)
+{
+	(void)vm;
+	(void)instance;
+	assert_true(fcntl(tap_fd, F_GETFD) >= 0);
+	(void)snprintf(drv.plugs + strlen(drv.plugs), sizeof(drv.plugs) - strlen(drv.plugs), "+%s/%u ", name, mac[5]);
+	return drv.plug_error ? err_set(e, drv.plug_error, "not in there") : 0;
+}
+
+static int fake_unplug(struct hv_vm *vm, void *instance, const char *serial, struct err *e)
+{
+	(void)vm;
+	(void)instance;
+	(void)e;
+	(void)snprintf(drv.plugs + strlen(drv.plugs), sizeof(drv.plugs) - strlen(drv.plugs), "-%s ", serial);
+	return 0;
+}
+
 static void fake_limits(const struct vm_size *size, uint64_t *memory_max, uint32_t *cpu_percent)
 {
 	*memory_max = size->memory_bytes + (1 << 20);
@@ -489,7 +538,8 @@ static void fake_finish(struct hv_vm *vm, void *instance)
 const struct hv_driver hv_driver_qemu = {
 	.name = "qemu", .has_guest = true, .instance_bytes = sizeof(int), .plan = fake_plan, .attach = fake_attach, .ask_stop = fake_ask,
 	.quit = fake_quit, .reset = fake_reset, .pause = fake_pause, .resume = fake_resume,
-	.may_resize = fake_may_resize, .resize = fake_resize, .limits = fake_limits, .last_words = fake_words, .finish = fake_finish,
+	.may_resize = fake_may_resize, .resize = fake_resize, .limits = fake_limits, .plug = fake_plug, .plug_card = fake_plug_card,
+	.unplug = fake_unplug, .last_words = fake_words, .finish = fake_finish,
 };
 
 /* --- the fixture ----------------------------------------------------------------------------------------------------------------------- */
@@ -502,7 +552,7 @@ static struct {
 	struct hv_config c;
 	struct hv_limits limits;
 	char states[1024]; /* names of the states entered, one after the other */
-	char why_offline[256], resized[64];
+	char why_offline[256], resized[64], plugged[160];
 	int console_fd, ring_fd;
 	bool adopted;
 	unsigned online, offline, exits, consoles, agents;
@@ -592,7 +642,15 @@ static void hook_waiting(void *arg, struct hv_vm *vm)
 	t.waited++;
 }
 
+static void hook_plugged(void *arg, struct hv_vm *vm, const char *serial, bool in, const char *why)
+{
+	(void)arg;
+	(void)vm;
+	(void)snprintf(t.plugged, sizeof(t.plugged), "%s %s%s%s", serial, in ? "in" : "out", why ? ": " : "", why ? why : "");
+}
+
 static const struct hv_hooks hooks = {
+	.on_plugged = hook_plugged,
 	.on_waiting = hook_waiting,
 	.on_resized = hook_resized,
 	.on_state = hook_state, .on_console = hook_console, .on_agent = hook_agent, .on_exit = hook_exit, .on_online = hook_online,
@@ -1247,6 +1305,93 @@ static void stands_still_and_goes_on(void **state)
 static bool is_asked(void)
 {
 	return drv.resizes > 0;
+}
+
+static bool was_told(void)
+{
+	return t.plugged[0] != '\0';
+}
+
+static bool was_plugged(void)
+{
+	return drv.plugs[0] != '\0';
+}
+
+static bool were_removed(void)
+{
+	return net.cards_removed > 0;
+}
+
+static void a_card_comes_and_goes(void **state)
+{
+	struct hv_card card;
+	struct err e = { 0 };
+
+	(void)state;
+	go_ready();
+	assert_int_equal(hv_vm_card_plug(t.vm, 2, &e), 0);
+	assert_int_equal(hv_vm_card_plug(t.vm, 1, &e), -EBUSY);
+	assert_true(until(was_plugged));
+	assert_string_equal(drv.plugs, "+card2/2 ");
+	assert_false(hv_vm_card(t.vm, 2, &card));
+	hv_event_plugged(t.vm, "card2", true, NULL);
+	assert_string_equal(t.plugged, "card2 in");
+	assert_true(hv_vm_card(t.vm, 2, &card));
+	assert_string_equal(card.ifname, "trm1c2");
+	/* Out: told when the helper has done its part. */
+	t.plugged[0] = '\0';
+	assert_int_equal(hv_vm_card_unplug(t.vm, 2, &e), 0);
+	hv_event_plugged(t.vm, "card2", false, NULL);
+	assert_string_equal(t.plugged, "");
+	assert_true(until(was_told));
+	assert_string_equal(t.plugged, "card2 out");
+	assert_int_equal(net.cards_removed, 2);
+	assert_false(hv_vm_card(t.vm, 2, &card));
+}
+
+/* What fails on the way is given back, and told why. */
+static void a_card_that_fails_is_given_back(void **state)
+{
+	struct err e = { 0 };
+
+	(void)state;
+	go_ready();
+	net.refuse = 1U << NETD_CARD_ADD;
+	assert_int_equal(hv_vm_card_plug(t.vm, 1, &e), 0);
+	assert_true(until(was_told));
+	assert_non_null(strstr(t.plugged, "card1 out: "));
+	assert_int_equal(net.cards_removed, 0);
+	net.refuse = 0;
+	drv.plug_error = -EBUSY;
+	t.plugged[0] = '\0';
+	assert_int_equal(hv_vm_card_plug(t.vm, 1, &e), 0);
+	assert_true(until(was_told));
+	assert_string_equal(t.plugged, "card1 out: not in there");
+	assert_true(until(were_removed));
+	drv.plug_error = 0;
+	net.cards_removed = 0;
+	drv.plugs[0] = t.plugged[0] = '\0';
+	assert_int_equal(hv_vm_card_plug(t.vm, 1, &e), 0);
+	assert_true(until(was_plugged));
+	hv_event_plugged(t.vm, "card1", false, "no port is free");
+	assert_string_equal(t.plugged, "card1 out: no port is free");
+	assert_true(until(were_removed));
+}
+
+/* Of an adopted machine: what only the helper has goes; what both have is looked up. */
+static void cards_of_an_adopted_machine(void **state)
+{
+	struct hv_card card;
+
+	(void)state;
+	net.cards_of_slot = 3;
+	go_ready();
+	hv_event_cards(t.vm, 1);
+	assert_true(until(was_told));
+	assert_string_equal(t.plugged, "card1 in");
+	assert_true(hv_vm_card(t.vm, 1, &card));
+	assert_int_equal(net.cards_removed, 2);
+	assert_false(hv_vm_card(t.vm, 2, &card));
 }
 
 static bool has_room(void)
@@ -2167,6 +2312,9 @@ int main(void)
 		T(reset_falls_back_to_a_new_process),
 		T(stands_still_and_goes_on),
 		T(the_group_grows_first_and_shrinks_last),
+		T(a_card_comes_and_goes),
+		T(a_card_that_fails_is_given_back),
+		T(cards_of_an_adopted_machine),
 		T(guest_switches_itself_off),
 		T(shutdown_without_an_end_is_ended),
 		T(nonsense_ends_the_machine),

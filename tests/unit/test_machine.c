@@ -443,7 +443,7 @@ static void json_says_it_all(void **state)
 {
 	static const char *const members[] = { "id",   "name",	 "image",  "cpus", "memory",	 "network", "state",	  "state_ms", "reason",
 					       "driver", "accel", "can_resize", "ip4", "inner_ip4", "ip6", "gateway4", "created_at", "agent", "resize", "streams",
-					       "confidential", "recipe", "setup", "health", "disk", "home", "data", "disks", "waiting", "memory_used" };
+					       "confidential", "recipe", "setup", "health", "disk", "home", "data", "disks", "cards", "waiting", "memory_used" };
 	struct machine *m = make(ann, "");
 	struct buf text = BUF_INIT(65536);
 	json_t *json;

@@ -43,7 +43,7 @@ static void presets(void **state)
 	assert_int_equal(c.nbinaries, 1);
 	assert_string_equal(c.binaries[0].name, "sh");
 	assert_string_equal(c.binaries[0].path, "/bin/sh");
-	assert_int_equal(c.rules.bridges, 1);
+	assert_int_equal(c.rules.bridges, 3); /* one for each card of a slot */
 	assert_int_equal(c.plan.net4.len, 19);
 	assert_string_equal(c.plan.prefix, "trm");
 }
@@ -64,7 +64,9 @@ static void values(void **state)
 	assert_int_equal(c.gateway_uid, 0);
 	assert_int_equal(c.plan.net6.family, 0);
 	assert_int_equal(read_options("--slots=1001", "-n"), CONF_E_CHECK);
-	assert_int_equal(c.rules.bridges, 2);
+	assert_int_equal(c.rules.bridges, 6);
+	assert_int_equal(read_options("--subnet4=10.213.0.0/22", NULL), 0);
+	assert_int_equal(c.rules.bridges, 1);
 }
 
 static void bad_values(void **state)
@@ -144,7 +146,7 @@ static void rules(void **state)
 	assert_non_null(strstr(text(&b), "ip6 daddr 2001:db8::/32 drop\n"));
 	assert_non_null(
 		strstr(text(&b),
-		       "ip daddr { 10.213.0.1 } meta l4proto { tcp, udp } th dport 53 dnat ip to 192.0.2.1\n"));
+		       "ip daddr { 10.213.0.1, 10.213.4.1, 10.213.8.1 } meta l4proto { tcp, udp } th dport 53 dnat ip to 192.0.2.1\n"));
 	assert_null(strstr(text(&b), "dnat ip6"));
 	assert_non_null(strstr(text(&b), "ip6 saddr fd7a:7272:6d00::/64 masquerade"));
 	buf_finish(&b);

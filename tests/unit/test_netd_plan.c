@@ -168,6 +168,48 @@ static void the_same_inside(void **state)
 	assert_memory_equal(b.mac, first.bridge.mac, 6);
 }
 
+static void cards(void **state)
+{
+	struct plan p = preset();
+	struct plan_slot first, s;
+
+	(void)state;
+	assert_int_equal(plan_cards(&p, 1000), 2);
+	assert_int_equal(plan_cards(&p, 2000), 2);
+	assert_int_equal(plan_cards(&p, 3000), 1);
+	assert_int_equal(plan_cards(&p, 4096), 0);
+	for (uint32_t n = 1; n <= 2000; n++) {
+		plan_slot(&p, n, &first);
+		for (unsigned card = 1; card <= 2; card++) {
+			plan_card(&p, 2000, n, card, &s);
+			assert_int_equal(s.bridge.number, 2 * card + (n - 1) / 1000);
+			assert_int_equal(ntohl(s.ip4), ntohl(first.ip4) + card * 2048);
+			assert_int_equal(ntohl(s.bridge.gw4), ntohl(first.bridge.gw4) + card * 2048);
+			assert_int_equal(s.mac[3], 0x6d + card);
+			assert_memory_equal(s.mac + 4, first.mac + 4, 2);
+			assert_int_equal(s.uid, first.uid);
+		}
+	}
+	assert_string_equal(s.ifname, "trm2000c2");
+	assert_string_equal(s.chain, "slot2000c2");
+	assert_string_equal(text4(s.ip4), "10.213.23.233");
+	assert_string_equal(text4(s.bridge.gw4), "10.213.20.1");
+	assert_string_equal(text6(s.ip6), "fd7a:7272:6d00::17e9");
+	assert_int_equal(subnet_parse("10.213.0.0/18", &p.net4, NULL), 0);
+	memcpy(p.prefix, "abcdefgh", 9);
+	assert_int_equal(plan_cards(&p, 4096), 2);
+	plan_card(&p, 4096, 4096, 2, &s);
+	assert_string_equal(s.ifname, "abcdefgh4096c2");
+	assert_string_equal(s.bridge.name, "abcdefghbr14");
+	/* Where all guests have the same inside, these still have their own. */
+	assert_int_equal(subnet_parse("10.0.99.0/30", &p.inner4, NULL), 0);
+	plan_card(&p, 4096, 7, 1, &s);
+	assert_false(s.is_translated);
+	assert_int_equal(s.guest.ip4, s.ip4);
+	assert_int_equal(subnet_parse("10.213.0.0/22", &p.net4, NULL), 0);
+	assert_int_equal(plan_cards(&p, 1), 0);
+}
+
 static void without_ipv6_and_uids(void **state)
 {
 	static const uint8_t none[16];
@@ -254,6 +296,7 @@ int main(void)
 		cmocka_unit_test(slots),
 		cmocka_unit_test(all_differ),
 		cmocka_unit_test(the_same_inside),
+		cmocka_unit_test(cards),
 		cmocka_unit_test(without_ipv6_and_uids),
 		cmocka_unit_test(checks),
 		cmocka_unit_test(checks_of_the_inside),

@@ -69,6 +69,12 @@ static void good_ones(void **state)
 	expect(REQUEST_OK, 0);
 	((struct netd_adopt *)begin(NETD_ADOPT, sizeof(struct netd_adopt)))->slot = 1;
 	expect(REQUEST_OK, 0);
+	for (uint32_t n = 1; n <= NETD_CARDS_MAX; n++) {
+		*(struct netd_card *)begin(NETD_CARD_ADD, sizeof(struct netd_card)) = (struct netd_card){ .head = rq.head, .slot = 100, .card = n };
+		expect(REQUEST_OK, 0);
+		*(struct netd_card *)begin(NETD_CARD_REMOVE, sizeof(struct netd_card)) = (struct netd_card){ .head = rq.head, .slot = 1, .card = n };
+		expect(REQUEST_OK, 0);
+	}
 	((struct netd_vm_limits *)begin(NETD_VM_LIMITS, sizeof(struct netd_vm_limits)))->slot = 1;
 	rq.vm_limits.cpu_percent = 100;
 	expect(REQUEST_OK, 0);
@@ -150,11 +156,20 @@ static void slots(void **state)
 		expect(REQUEST_REFUSED, -ENOENT);
 		((struct netd_connect *)begin(NETD_CONNECT, sizeof(struct netd_connect)))->slot = bad[i];
 		expect(REQUEST_REFUSED, -ENOENT);
+		*(struct netd_card *)begin(NETD_CARD_ADD, sizeof(struct netd_card)) = (struct netd_card){ .head = rq.head, .slot = bad[i], .card = 1 };
+		expect(REQUEST_REFUSED, -ENOENT);
 		begin_spawn("sh", 3, 1)->slot = bad[i];
 		expect(REQUEST_REFUSED, -ENOENT);
 		*(struct netd_vm_kill *)begin(NETD_VM_KILL, sizeof(struct netd_vm_kill)) =
 			(struct netd_vm_kill){ .head = rq.head, .slot = bad[i], .how = NETD_KILL_HARD };
 		expect(REQUEST_REFUSED, -ENOENT);
+	}
+	for (uint32_t card = 0; card < 8; card++) {
+		*(struct netd_card *)begin(NETD_CARD_REMOVE, sizeof(struct netd_card)) = (struct netd_card){ .head = rq.head, .slot = 1, .card = card };
+		if (card < 1 || card > NETD_CARDS_MAX)
+			expect(REQUEST_REFUSED, -EINVAL);
+		else
+			expect(REQUEST_OK, 0);
 	}
 }
 

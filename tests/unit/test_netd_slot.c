@@ -460,6 +460,119 @@ static void files(void **state)
 	assert_int_equal(spawn(b, three, &e), 0);
 }
 
+static struct slot *running(uint8_t n)
+{
+	struct slot *s = alloc(n, NETD_NET_NAT, NULL);
+
+	do_job(fake.njobs - 1, eventfd(0, EFD_CLOEXEC), 0);
+	assert_int_equal(next_due(), DUE_ALLOCATED);
+	assert_int_equal(spawn(s, (struct netd_vm_spawn){ .nwant = 0 }, NULL), 0);
+	return s;
+}
+
+static uint32_t shown_cards(const struct slot *s)
+{
+	struct netd_slot_info info;
+
+	slot_info(s, &info);
+	return info.cards;
+}
+
+static void cards_come_and_go(void **state)
+{
+	struct netd_card_info info;
+	struct err e = { 0 };
+	struct slot *s;
+	int tap = eventfd(0, EFD_CLOEXEC);
+
+	(void)state;
+	open_slots(true, false, 1000);
+	s = running(1);
+	assert_int_equal(slot_card_remove(s, 1, &e), -ENOENT);
+	assert_int_equal(slot_card_add(s, 2, &e), 0);
+	assert_int_equal(slot_card_remove(s, 2, &e), -EBUSY);
+	assert_int_equal(slot_card_add(s, 2, &e), 0);
+	assert_int_equal(fake.njobs, 2);
+	assert_string_equal(fake.jobs[1]->plan.ifname, "trm1c2");
+	assert_int_equal(fake.jobs[1]->net, NETD_NET_NAT);
+	assert_int_equal(shown_cards(s), 0);
+	do_job(1, tap, 0);
+	assert_int_equal(next_due(), DUE_CARD2);
+	assert_int_equal(shown_cards(s), 2);
+	assert_int_equal(slot_card_add(s, 2, &e), 1);
+	slot_card_info(s, 2, &info);
+	assert_string_equal(info.ifname, "trm1c2");
+	assert_int_equal(info.prefix4, 22);
+	assert_int_equal(slot_card_remove(s, 2, &e), 0);
+	assert_int_equal(slot_card_add(s, 2, &e), -EBUSY);
+	assert_int_equal(shown_cards(s), 0);
+	do_job(2, -1, 0);
+	assert_int_equal(next_due(), DUE_CARD2);
+	assert_int_equal(fd_nonblock(tap), -EBADF);
+	/* One that cannot be set up is none. */
+	assert_int_equal(slot_card_add(s, 1, &e), 0);
+	do_job(3, -1, -EBUSY);
+	assert_int_equal(next_due(), DUE_CARD1);
+	assert_int_equal(shown_cards(s), 0);
+	assert_int_equal(slot_card_remove(s, 1, &e), -ENOENT);
+}
+
+/* They go with the process, also the one that is just being set up. */
+static void cards_go_with_the_process(void **state)
+{
+	struct err e = { 0 };
+	struct slot *s;
+	int taps[2] = { eventfd(0, EFD_CLOEXEC), eventfd(0, EFD_CLOEXEC) };
+
+	(void)state;
+	open_slots(true, false, 1000);
+	s = running(1);
+	assert_int_equal(slot_card_add(s, 1, &e), 0);
+	do_job(1, taps[0], 0);
+	assert_int_equal(next_due(), DUE_CARD1);
+	assert_int_equal(slot_card_add(s, 2, &e), 0);
+	end_process(0);
+	assert_int_equal(fake.njobs, 5);
+	assert_int_equal(shown_cards(s), 0);
+	assert_int_equal(next_due(), DUE_EXITED);
+	do_job(2, taps[1], 0);
+	assert_int_equal(next_due(), 0); /* it is told once it is gone */
+	slot_free(s);
+	do_job(3, -1, 0);
+	do_job(4, -1, 0);
+	do_job(5, -1, 0);
+	assert_int_equal(next_due(), DUE_CARD1);
+	assert_int_equal(next_due(), DUE_CARD2);
+	assert_int_equal(next_due(), DUE_FREED);
+	assert_int_equal(fd_nonblock(taps[0]), -EBADF);
+	assert_int_equal(fd_nonblock(taps[1]), -EBADF);
+	assert_int_equal(slots_used(slots), 0);
+}
+
+static void cards_are_limited(void **state)
+{
+	struct err e = { 0 };
+	struct slot *s;
+
+	(void)state;
+	open_slots(false, false, 1000);
+	s = alloc(1, NETD_NET_NONE, NULL);
+	assert_int_equal(spawn(s, (struct netd_vm_spawn){ .nwant = 0 }, NULL), 0);
+	assert_int_equal(slot_card_add(s, 1, &e), -EOPNOTSUPP);
+	slots = slots_destroy(slots);
+	open_slots(true, false, 64 + 3);
+	s = running(1); /* its TAP and its process */
+	assert_int_equal(slot_card_add(s, 1, &e), 0);
+	do_job(1 + (fake.njobs - 2), eventfd(0, EFD_CLOEXEC), 0);
+	assert_int_equal(slot_card_add(s, 2, &e), -EMFILE);
+	slots = slots_destroy(slots);
+	assert_int_equal(subnet_parse("10.213.0.0/21", &config.plan.net4, NULL), 0);
+	open_slots(true, false, 1000);
+	s = running(1);
+	assert_int_equal(slot_card_add(s, 2, &e), -EDQUOT);
+	assert_int_equal(slot_card_add(s, 1, &e), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -472,6 +585,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(numbers_rest, setup, teardown),
 		cmocka_unit_test_setup_teardown(quotas, setup, teardown),
 		cmocka_unit_test_setup_teardown(files, setup, teardown),
+		cmocka_unit_test_setup_teardown(cards_come_and_go, setup, teardown),
+		cmocka_unit_test_setup_teardown(cards_go_with_the_process, setup, teardown),
+		cmocka_unit_test_setup_teardown(cards_are_limited, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("netd_slot", tests, NULL, NULL);

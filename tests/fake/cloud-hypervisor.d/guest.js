@@ -4,8 +4,8 @@
 // TAP, the same terminal and the same log file, and takes processors and memory while it runs.
 //
 // One thing QEMU cannot do: its virtio console has no size. So the size of the terminal, which comes here by SIGWINCH as it comes to the
-// real one, goes to the guest by a port of its own, to three lines of shell that are appended to the guest's initramfs. What a program in
-// the guest sees is the same: another size of hvc0 and a SIGWINCH.
+// real one, goes to the guest by a port of its own, to a few lines of shell that are appended to the guest's initramfs and run before its
+// init. What a program in the guest sees is the same: another size of hvc0 and a SIGWINCH.
 "use strict";
 
 const { spawn, spawnSync } = require("node:child_process");
@@ -25,20 +25,32 @@ function entry(name, mode, data) {
 	return Buffer.concat([head, pad(head.length), Buffer.from(data), pad(data.length)]);
 }
 
-const SIZE_LISTENER = `#!/bin/sh
-mount -t devtmpfs dev /dev
+/*
+ * The first program (rdinit=), and then the image's own /init as if nothing had been. The listener keeps to a place of its own: where the root is a
+ * disk, everything of the initramfs is removed behind it.
+ */
+const FIRST_PROGRAM = "ch-standin";
+const SIZE_LISTENER = `#!/bin/busybox sh
+b=/bin/busybox
+$b mkdir -p /dev /.ch-standin
+$b mount -t devtmpfs dev /dev
+$b mount -t tmpfs -o mode=700 tmpfs /.ch-standin
+$b mkdir /.ch-standin/dev
+$b mount -t devtmpfs dev /.ch-standin/dev
+$b cp -L $b /.ch-standin/busybox
 # Before there is a second port there is nothing to listen to, and until its other end is known to be there it reads as ended.
 # A terminal that is opened anew has no size; the real device gives it one, this does within a second.
-(
-	until [ -e /dev/vport*p1 ]; do usleep 100000 || exit; done
+$b chroot /.ch-standin /busybox sh -c '
+	b=/busybox
+	until [ -e /dev/vport*p1 ]; do $b usleep 100000 || exit; done
 	for port in /dev/vport*p1; do exec 3<"$port"; done
 	size=
 	while :; do
-		if read -t 1 -r rows cols <&3; then size="rows $rows cols $cols"; else usleep 100000; fi
-		[ -z "$size" ] || stty -F /dev/hvc0 $size
+		if read -t 1 -r rows cols <&3; then size="rows $rows cols $cols"; else $b usleep 100000; fi
+		[ -z "$size" ] || $b stty -F /dev/hvc0 $size
 	done
-) &
-exec /bin/busybox init
+' &
+exec /init "$@"
 `;
 
 /* The guest's own initramfs and ours behind it, in a file that has lost its name. Return: a descriptor */
@@ -51,21 +63,23 @@ function initramfs(original) {
 	fs.rmSync(dir, { recursive: true });
 	fs.writeSync(fd, data);
 	fs.writeSync(fd, Buffer.alloc((4 - (data.length % 4)) % 4));
-	fs.writeSync(fd, entry("init", 0o100755, SIZE_LISTENER));
+	fs.writeSync(fd, entry(FIRST_PROGRAM, 0o100755, SIZE_LISTENER));
 	fs.writeSync(fd, entry("TRAILER!!!", 0, ""));
 	return fd;
 }
 
 class Guest extends EventEmitter {
-	#config; #qemu; #qmp; #asked = 0; #waiting = new Map(); #lastReset = -Infinity; #size; #serial; #log = null; #plugged = []; #leaving = null;
+	#config; #qemu; #qmp; #asked = 0; #waiting = new Map(); #lastReset = -Infinity; #size; #serial; #log = null; #plugged = []; #cards = new Set(); #leaving = null;
 
-	constructor(config, { tapFd, lineIsSerial }) {
+	constructor(config, { tapFd, lineIsSerial, secondMonitor = null }) {
 		super();
 		this.#config = config;
 		const { cpus, memory, payload, net, balloon, disks = [] } = config;
 		const stdio = ["inherit", "inherit", "ignore", "pipe", "pipe", "pipe", "pipe"];
 		const fd = (f) => stdio.push(f) - 1;
 		const room = memory.hotplug_size ?? 0;
+		const added = payload.initramfs && !lineIsSerial;
+		const cmdline = `${payload.cmdline ?? ""}${added ? ` rdinit=/${FIRST_PROGRAM}` : ""}`;
 		// A guest without virtio has its console on the serial line instead, and then no log of its own.
 		const lines = lineIsSerial ? ["-serial", "chardev:console"] : [
 			"-serial", "chardev:serial", "-device", "virtio-serial-pci,max_ports=3", "-device", "virtconsole,chardev=console,nr=0",
@@ -79,13 +93,15 @@ class Guest extends EventEmitter {
 			"-accel", "tcg,thread=single,tb-size=16",
 			"-cpu", "max", "-smp", `${cpus.boot_vcpus},maxcpus=${cpus.max_vcpus},sockets=${cpus.max_vcpus},cores=1,threads=1`,
 			"-m", `size=${memory.size / MIB}M${room ? `,slots=8,maxmem=${(memory.size + room) / MIB}M` : ""}`,
-			"-kernel", payload.kernel, "-append", payload.cmdline ?? "", "-object", "rng-builtin,id=rng", "-device", "virtio-rng-pci,rng=rng",
+			"-kernel", payload.kernel, "-append", cmdline, "-object", "rng-builtin,id=rng", "-device", "virtio-rng-pci,rng=rng",
 			"-device", "pvpanic", "-action", "panic=none", "-chardev", "stdio,id=console,signal=off", "-chardev", "socket,id=qmp,fd=3",
 			"-mon", "chardev=qmp,mode=control", "-chardev", "socket,id=serial,fd=4", "-chardev", "socket,id=size,fd=5", "-chardev", "socket,id=agent,fd=6", ...lines,
 		];
 
 		if (payload.initramfs)
-			args.push("-initrd", `/proc/self/fd/${fd(lineIsSerial ? fs.openSync(payload.initramfs, "r") : initramfs(payload.initramfs))}`);
+			args.push("-initrd", `/proc/self/fd/${fd(added ? initramfs(payload.initramfs) : fs.openSync(payload.initramfs, "r"))}`);
+		if (secondMonitor)
+			args.push("-chardev", `socket,id=qmp2,path=${secondMonitor},server=on,wait=off`, "-mon", "chardev=qmp2,mode=control");
 		if (balloon)
 			args.push("-device", "virtio-balloon-pci,deflate-on-oom=on,free-page-reporting=on");
 		for (let n = 1; n <= 4; n++)
@@ -167,7 +183,9 @@ class Guest extends EventEmitter {
 		} else if (m.event === "DEVICE_DELETED" && m.data.device === this.#leaving) {
 			this.#leaving = null;
 		} else if (m.event === "DEVICE_DELETED" && m.data.device) {
-			this.call("blockdev-del", { "node-name": `disk-${m.data.device}` }).then(() => this.emit("removed", m.data.device));
+			const id = m.data.device;
+			const gone = this.#cards.delete(id) ? this.call("netdev_del", { id: `net-${id}` }) : this.call("blockdev-del", { "node-name": `disk-${id}` });
+			gone.then(() => this.emit("removed", id));
 		}
 	}
 
@@ -222,6 +240,23 @@ class Guest extends EventEmitter {
 				return "";
 		}
 		await this.call("blockdev-del", { "node-name": `disk-${d.id}` });
+		return said.error.desc;
+	}
+
+	/* One more network card, by the number that its TAP has in QEMU. Return: as addDisk() */
+	async addNet(d, descriptor) {
+		let said = await this.call("netdev_add", { type: "tap", id: `net-${d.id}`, fd: descriptor, vhost: false });
+
+		if (said.error)
+			return said.error.desc;
+		for (let n = 1; n <= 4; n++) {
+			said = await this.call("device_add", { driver: "virtio-net-pci", netdev: `net-${d.id}`, id: d.id, mac: d.mac, romfile: "", bus: `hot${n}`, addr: "0" });
+			if (!said.error) {
+				this.#cards.add(d.id);
+				return "";
+			}
+		}
+		await this.call("netdev_del", { id: `net-${d.id}` });
 		return said.error.desc;
 	}
 

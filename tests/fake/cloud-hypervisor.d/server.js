@@ -20,7 +20,7 @@ function parseRequest(text) {
 		return { wrong: "a chunked body" };
 	if (Number(headers["content-length"] ?? 0) > BODY_MAX)
 		return { wrong: "a body of more than 51200 bytes" };
-	return { method, name: target.slice("/api/v1/".length), length: Number(headers["content-length"] ?? 0) };
+	return { method, name: target.slice("/api/v1/".length), length: Number(headers["content-length"] ?? 0), descriptor: headers["x-descriptor"] };
 }
 
 function respond(socket, { status, body }) {
@@ -35,10 +35,10 @@ const brokenJson = (why) => ({ status: 400, body: `{ "error": "${why}\nAll previ
 exports.brokenJson = brokenJson;
 
 /*
- * Serve the API on the listening descriptor @fd. @answer(method, name, body) promises { status, body }, or null for never. @busy(): is this
+ * Serve the API on what @where says, { fd } or { path }. @answer(method, name, body, descriptor) promises { status, body }, or null for never. @busy(): is this
  * request to be turned away? One request is carried out at a time, over all connections.
  */
-exports.listen = (fd, { answer, busy, complain }) => {
+exports.listen = (where, { answer, busy, complain }) => {
 	let connections = 0, last = Promise.resolve();
 
 	function onRequest(socket, rq, body) {
@@ -48,7 +48,7 @@ exports.listen = (fd, { answer, busy, complain }) => {
 		} else if (busy()) {
 			socket.end("HTTP/1.1 503 \r\nContent-Length: 0\r\n\r\n");
 		} else {
-			const turn = last.then(() => answer(rq.method, rq.name, body));
+			const turn = last.then(() => answer(rq.method, rq.name, body, rq.descriptor));
 			last = turn.then((said) => said && respond(socket, said), () => {});
 			// Who is silent for ever holds up nobody else, or no machine could be ended.
 			last = Promise.race([last, new Promise((r) => setTimeout(r, 20000).unref())]);
@@ -77,5 +77,5 @@ exports.listen = (fd, { answer, busy, complain }) => {
 			onRequest(socket, rq, body);
 		});
 	}
-	net.createServer({ allowHalfOpen: true }, onConnection).listen({ fd });
+	net.createServer({ allowHalfOpen: true }, onConnection).listen(where);
 };

@@ -1,0 +1,28 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Network cards that are plugged into machines while they run, and out of them: one of QEMU's type q35, and one of Cloud Hypervisor, with the stand-in.
+. "$(dirname "$0")/../lib.sh"
+export PATH=$PATH:/usr/sbin:/sbin
+needs node curl qemu-system-x86_64 ip nft
+[ -f build/images/micro/manifest.json ] || skip "no guest image: make image"
+[ -x build/tests/ch_front ] || skip "no build/tests/ch_front; make build/tests/ch_front builds it"
+
+mkdir "$T/bin"
+cp -r tests/fake/cloud-hypervisor tests/fake/cloud-hypervisor.d "$T/bin/"
+printf '%s\n' "COMPLAINTS=$T/complaints" "FRONT=$ROOT/build/tests/ch_front" >"$T/bin/cloud-hypervisor.env"
+touch "$T/complaints"
+start_netd --binaries="qemu=$(command -v qemu-system-x86_64) ch-standin=$T/bin/cloud-hypervisor shell=/bin/bash"
+in_netd() { nsenter -t "$NETD_PID" -U -n -m --preserve-credentials "$@"; }
+things() {
+	in_netd ip -o link show type tun | sed 's/^[0-9]*: *//; s/:.*//'
+	in_netd nft list ruleset | grep '^\tchain '
+	in_netd bridge fdb show | grep -c trm
+	find "/proc/$NETD_PID/fd" -mindepth 1 | wc -l
+}
+keep_gateway --driver=qemu --accel=tcg --machine=q35 --per-person=3
+wait_until 60 ready || fail "not ready"
+things >"$T/before"
+IN_NETD="nsenter -t $NETD_PID -U -n -m --preserve-credentials" node tests/run/plugged_cards.mjs "$PORT" "$T/state" "$T/gateway.pid" || fail "plugged cards"
+same() { things | diff "$T/before" - >"$T/left"; }
+check "nothing is left" wait_until 10 same
+check "no request that the real server would refuse" [ ! -s "$T/complaints" ]
