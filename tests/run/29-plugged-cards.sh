@@ -23,6 +23,9 @@ keep_gateway --driver=qemu --accel=tcg --machine=q35 --per-person=3
 wait_until 60 ready || fail "not ready"
 things >"$T/before"
 IN_NETD="nsenter -t $NETD_PID -U -n -m --preserve-credentials" node tests/run/plugged_cards.mjs "$PORT" "$T/state" "$T/gateway.pid" || fail "plugged cards"
+audited() { TERRARIUM_CONTROL_SOCKET=$T/state/control.sock "$BUILD/terrarium" audit show --action "$1" --json | grep -q "$2"; }
+check "who gave a card is in the audit" audited vm.card.add "card 2"
+check "who took it away too" audited vm.card.remove "card 1"
 same() { things | diff "$T/before" - >"$T/left"; }
 check "nothing is left" wait_until 10 same
 check "no request that the real server would refuse" [ ! -s "$T/complaints" ]

@@ -113,7 +113,8 @@ for (const m of [fern, moss])
 	await m.gone(1);
 assert.ok(!taps().some((t) => /c1$/.test(t)), taps().join(" "));
 assert.doesNotMatch(in_netd("nft", "list", "ruleset"), /chain slot\d+c1 /);
-const reattached = await attach(fern.id);
+const reattached = new Machine(fern.id, await ann.attach((await ann.state(fern.id)).streams[0].id));
+reattached.asked = 100; // the replay has what was asked before
 await reattached.guest("ip addr", /^(?![^]*10\.213\.4\.)[^]*10\.213\.8\./);
 await call("POST", `vms/${fern.id}/cards`, undefined, 202);
 await fern.plugged(1);
@@ -121,7 +122,3 @@ ok("out again, with its TAP and its rules, and in again");
 for (const { id } of [fern, moss, { id: sealed.id }])
 	await call("DELETE", `vms/${id}`, undefined, 202);
 await until("the machines to go", async () => (await call("GET", "vms", undefined, 200)).items.length === 0, 30000);
-const audit = await new Person(Number(port)).sign_in(state, "ann@example.org");
-const said = (await audit.call("GET", "/api/v1/audit?limit=100")).body.items?.map((r) => r.action) ?? null;
-if (said)
-	assert.ok(said.includes("vm.card.add") && said.includes("vm.card.remove"), said.join(" "));

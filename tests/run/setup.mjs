@@ -31,6 +31,19 @@ function nowhere(value) {
 }
 assert.ok(netd);
 
+/* --- what the recipes install exists, as far as this host's apt knows the release that images are made of --- */
+const templates = (await ann.call("GET", "/api/v1/recipes")).body.items;
+const packages = [...new Set(templates.flatMap((t) => t.packages))];
+assert.ok(packages.length >= 10, JSON.stringify(templates));
+const candidate = (name) => /Candidate: \d/.test(spawnSync("apt-cache", ["policy", name], { encoding: "utf8", env: { ...process.env, LC_ALL: "C" } }).stdout ?? "");
+if (candidate("nginx-common")) {
+	assert.deepEqual(packages.filter((name) => !candidate(name)), [], "recipes name packages that there are none of");
+	assert.ok(!candidate("no-such-package-anywhere"));
+	ok(`every package of the recipes is in this host's index: ${packages.length}`);
+} else {
+	console.log("apt has no index here: that the packages of the recipes exist is not looked at");
+}
+
 /* --- the first boot --- */
 const script = `#!/bin/sh
 echo ran >>/root/count
