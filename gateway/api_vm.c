@@ -320,11 +320,16 @@ void api_vm_card_plug(struct http_call *call)
 	struct machine *m = find(call);
 	unsigned number = 0;
 	struct err e = { 0 };
+	int r;
 
-	if (m && json_object_size(call->json) > 0)
+	if (!m)
+		return;
+	if (json_object_size(call->json) > 0) {
 		http_problem(call->resp, 400, "bad_spec", "A network card is asked for without any settings.");
-	else if (m)
-		card_answer(call, m, machine_card_plug(m, &number, &e), "vm.card.add", number, &e);
+		return;
+	}
+	r = machine_card_plug(m, &number, &e);
+	card_answer(call, m, r, "vm.card.add", number, &e);
 }
 
 void api_vm_card_unplug(struct http_call *call)
