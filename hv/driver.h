@@ -98,6 +98,7 @@ struct hv_origin {
  * @disks:   ndisks of them, in the order in which the guest finds them
  * @plug_dir: FD of the folder with files of disks that come later; 0 or less without
  * @probe:   the guest only shows that it boots
+ * @balloon: it may have one: its memory is its own, and if it goes on from something, that had one
  * @begin, @memory_fd: of struct hv_origin
  */
 struct plan_input {
@@ -113,7 +114,7 @@ struct plan_input {
 	const struct hv_disk *disks;
 	size_t ndisks;
 	int plug_dir;
-	bool probe, landlock, standin;
+	bool probe, landlock, standin, balloon;
 	enum hv_begin begin;
 	int memory_fd;
 };
@@ -198,6 +199,9 @@ void hv_event(struct hv_vm *vm, enum hv_event ev, const char *reason);
 
 /** hv_event_saved() - what save() asked for is done, by @vmm; or is not: then @why says why, and the guest runs on */
 void hv_event_saved(struct hv_vm *vm, const char *vmm, const char *why);
+
+/** hv_vm_balloon() - @balloon of struct plan_input, for a process that this program started */
+bool hv_vm_balloon(const struct hv_vm *vm);
 
 /** hv_vm_origin() - how its process began; lives as long as that */
 const struct hv_origin *hv_vm_origin(const struct hv_vm *vm);

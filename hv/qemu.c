@@ -14,6 +14,7 @@
 #include "hv/cmdline.h"
 #include "hv/confidential.h"
 #include "hv/driver.h"
+#include "hv/qemu_balloon.h"
 #include "hv/qemu_plug.h"
 #include "hv/qmp.h"
 
@@ -172,6 +173,12 @@ static int plan_confidential(const struct plan_input *in, struct spawn_plan *p, 
 	return 0;
 }
 
+static void qemu_limits(const struct vm_size *size, uint64_t *memory_max, uint32_t *cpu_percent)
+{
+	*memory_max = size->memory_bytes + OVERHEAD_BYTES;
+	*cpu_percent = size->cpus * 100 + IO_PERCENT;
+}
+
 static int qemu_plan(const struct plan_input *in, struct spawn_plan *p, struct err *e)
 {
 	bool microvm = strcmp(in->machine, "microvm") == 0 && !in->snp;
@@ -194,11 +201,14 @@ static int qemu_plan(const struct plan_input *in, struct spawn_plan *p, struct e
 		plan_memory(in, p);
 	if (!microvm && !in->snp && !in->probe)
 		plan_ports(p);
+	if (!microvm && !in->snp && !in->probe && in->balloon)
+		option(p, "-device", "virtio-balloon-pci,deflate-on-oom=on,free-page-reporting=on");
 	plan_disks(in, microvm, p);
 	if (!plan_whole(p))
 		return err_set(e, -E2BIG, "the command line of QEMU is too long");
-	p->memory_max = (in->snp ? confidential_memory(in->spec->memory_bytes) : in->spec->memory_bytes) + OVERHEAD_BYTES;
-	p->cpu_percent = in->spec->cpus * 100 + IO_PERCENT;
+	qemu_limits(&(struct vm_size){ .cpus = in->spec->cpus, .memory_bytes = in->spec->memory_bytes }, &p->memory_max, &p->cpu_percent);
+	if (in->snp)
+		p->memory_max = confidential_memory(in->spec->memory_bytes) + OVERHEAD_BYTES;
 	p->ring_bytes = in->ring_bytes;
 	return 0;
 }
@@ -209,6 +219,7 @@ struct instance {
 	struct hv_vm *vm; /* borrowed: it owns this */
 	struct qmp *qmp;  /* owned */
 	struct qemu_plug plug;
+	struct qemu_balloon balloon;
 	int log_fd;	  /* owned; -1 at its end */
 	ev_io log_readable;
 	char log[LOG_KEEP + 1]; /* the end of what QEMU printed; '\0' terminated */
@@ -347,12 +358,19 @@ static int migrate(struct instance *in, const char *command, int fd)
 	return args ? qmp_command(in->qmp, command, args, -1) : -ENOMEM;
 }
 
+/* What a state is saved by: a version, and whether there is a balloon in it. */
+static const char *saver(const struct instance *in, char out[HV_VMM_BYTES])
+{
+	(void)snprintf(out, HV_VMM_BYTES, "%.80s%s", in->vmm, in->balloon.present ? QEMU_BALLOON_WORD : "");
+	return out;
+}
+
 static void restore(struct instance *in, const struct hv_origin *origin)
 {
-	char why[3 * HV_VMM_BYTES];
+	char why[3 * HV_VMM_BYTES], own[HV_VMM_BYTES];
 	int r;
 
-	if (strcmp(in->vmm, origin->vmm) != 0) {
+	if (strcmp(saver(in, own), origin->vmm) != 0) {
 		(void)snprintf(why, sizeof(why), "this is %s, and %s has saved it", in->vmm, origin->vmm);
 		hv_event(in->vm, HV_EV_UNFIT, why);
 		return;
@@ -397,10 +415,12 @@ static void on_migration(struct instance *in, const json_t *data)
 	const char *status = json_string_value(json_object_get(data, "status"));
 	bool done = status && strcmp(status, "completed") == 0;
 
+	char own[HV_VMM_BYTES];
+
 	if (!in->saving || !status || (!done && strcmp(status, "failed") != 0))
 		return;
 	in->saving = false;
-	hv_event_saved(in->vm, in->vmm, done ? NULL : "QEMU could not write it all");
+	hv_event_saved(in->vm, saver(in, own), done ? NULL : "QEMU could not write it all");
 }
 
 static void on_resume(struct instance *in)
@@ -447,6 +467,8 @@ static void on_message(void *arg, const struct qmp_message *m)
 	struct instance *in = arg;
 
 	qemu_plug_message(&in->plug, m);
+	if (in->attached)
+		qemu_balloon_message(&in->balloon, m);
 	if (!in->attached)
 		return;
 	if (m->kind == QMP_EVENT)
@@ -492,6 +514,7 @@ static int qemu_attach(struct hv_vm *vm, void *instance, int *fds, const struct 
 	if (fd_nonblock(log) < 0 || qmp_open(&in->qmp, hv_vm_loop(vm), fd_take(&qmp), console->adopted, &qmp_hooks, in) < 0)
 		return err_set(e, -ENOMEM, "no memory for the monitor of QEMU");
 	in->plug = (struct qemu_plug){ .vm = vm, .qmp = in->qmp };
+	qemu_balloon_open(&in->balloon, vm, in->qmp, !console->adopted && strcmp(hv_vm_machine(vm), "q35") == 0 && hv_vm_balloon(vm), console->adopted);
 	if (console->adopted) {
 		qemu_plug_look(&in->plug);
 		(void)qmp_send(in->qmp, "query-version");
@@ -573,6 +596,21 @@ static int qemu_unplug(struct hv_vm *vm, void *instance, const char *serial, str
 	return qemu_unplug_begin(&in->plug, serial, e);
 }
 
+static int qemu_may_resize(const void *instance, const struct vm_size *now, const struct vm_size *wish, struct err *e)
+{
+	const struct instance *in = instance;
+
+	return qemu_balloon_may(in ? &in->balloon : NULL, now, wish, e);
+}
+
+static int qemu_resize(struct hv_vm *vm, void *instance, const struct vm_size *wish)
+{
+	struct instance *in = instance;
+
+	(void)vm;
+	return qemu_balloon_resize(&in->balloon, wish);
+}
+
 static void qemu_finish(struct hv_vm *vm, void *instance)
 {
 	struct instance *in = instance;
@@ -580,6 +618,7 @@ static void qemu_finish(struct hv_vm *vm, void *instance)
 	if (!in->attached)
 		return;
 	in->attached = false;
+	qemu_balloon_close(&in->balloon);
 	in->qmp = qmp_close(in->qmp);
 	if (in->log_fd >= 0)
 		ev_io_stop(hv_vm_loop(vm)->ev, &in->log_readable);
@@ -597,6 +636,10 @@ const struct hv_driver hv_driver_qemu = {
 	.reset = qemu_reset,
 	.pause = qemu_pause,
 	.resume = qemu_resume,
+	.may_resize = qemu_may_resize,
+	.resize = qemu_resize,
+	.limits = qemu_limits,
+	.balloons = true,
 	.plug = qemu_plug,
 	.plug_card = qemu_plug_card,
 	.unplug = qemu_unplug,

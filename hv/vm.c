@@ -17,6 +17,7 @@
  *
  * Hooks may call back into hv; so they come last in a function, or the state is looked at again behind them.
  */
+#include "hv/qemu_balloon.h"
 #include "hv/vm.h"
 
 #include <assert.h>
@@ -457,6 +458,12 @@ static int add_root(const struct image *img, struct hv_disk disks[HV_DISKS_MAX],
 	return 0;
 }
 
+bool hv_vm_balloon(const struct hv_vm *vm)
+{
+	/* Not of clones, whose pages are others' too; and a state that was saved has no more devices than it was saved with. */
+	return vm->origin.begin == HV_BEGIN_BOOT || (vm->origin.begin == HV_BEGIN_WAKE && strstr(vm->origin.vmm, QEMU_BALLOON_WORD));
+}
+
 static int make_plan(struct hv_vm *vm, struct hv_disk disks[HV_DISKS_MAX], size_t *ndisks, int plug_dir, struct spawn_plan *plan, int *binary, struct err *e)
 {
 	const struct hv *hv = vm->hv;
@@ -464,7 +471,7 @@ static int make_plan(struct hv_vm *vm, struct hv_disk disks[HV_DISKS_MAX], size_
 	struct plan_input in = {
 		.spec = &vm->spec, .net = &vm->info, .machine = hv->c.machine, .local_command = hv->c.local_command,
 		.local_console = hv->c.local_console, .local_agent = hv->c.local_agent, .accel = vm->accel, .ring_bytes = hv->c.ring_bytes, .probe = vm->probe,
-		.disks = disks, .plug_dir = plug_dir, .landlock = hv->landlock, .seccomp = hv->c.ch_seccomp, .standin = hv_has_binary(hv, CH_STANDIN),
+		.disks = disks, .plug_dir = plug_dir, .landlock = hv->landlock, .seccomp = hv->c.ch_seccomp, .standin = hv_has_binary(hv, CH_STANDIN), .balloon = hv_vm_balloon(vm),
 		.begin = vm->origin.begin, .memory_fd = vm->origin.memory_fd,
 	};
 	struct confidential snp;

@@ -27,5 +27,6 @@ audited() { TERRARIUM_CONTROL_SOCKET=$T/state/control.sock "$BUILD/terrarium" au
 check "who gave a card is in the audit" audited vm.card.add "card 2"
 check "who took it away too" audited vm.card.remove "card 1"
 same() { things | diff "$T/before" - >"$T/left"; }
-check "nothing is left" wait_until 10 same
+wait_until 10 same || fail "left over: $(cat "$T/left")"
+ok "nothing is left"
 check "no request that the real server would refuse" [ ! -s "$T/complaints" ]

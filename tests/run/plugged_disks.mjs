@@ -22,12 +22,12 @@ await a.expect(/[#$] $/, 30000);
 let asked = 0;
 /* What a command says in the guest, once it says it. */
 async function guest(command, pattern, limit_ms = 30000) {
-	await until(`${command}: ${pattern}`, async () => {
+	return until(`${command}: ${pattern}`, async () => {
 		asked++;
 		a.type(`echo from-${asked}"-"; ${command}; echo to-${asked}"-"\n`); // what is typed comes back as well, wrapped
 		await a.expect(`to-${asked}-`, 20000);
 		const text = a.text.split(`from-${asked}-`)[1].split(`to-${asked}-`)[0];
-		return pattern.test(text);
+		return pattern.test(text) && text;
 	}, limit_ms, 300);
 }
 const disk = async (name) => (await call("GET", `vms/${fern.id}`, undefined, 200)).disks.find((d) => d.volume === name);
@@ -46,6 +46,28 @@ for (const name of volumes) {
 await guest("echo planted >/media/seeds/flower; sync; cat /media/seeds/flower", /planted/);
 ok("two volumes are plugged in and mounted by their names");
 
+/* Memory, as the guest has it: its balloon takes some of it away. */
+const sized = (mib) => until(`${mib} MiB`, async () => {
+	const now = await call("GET", `vms/${fern.id}`, undefined, 200);
+	assert.notEqual(now.resize?.state, "refused", now.resize?.reason);
+	return now.memory === mib * MIB && !now.resize;
+}, 30000, 100);
+const available = async () => Number(/MemAvailable: +(\d+)/.exec(await guest("grep MemAvailable /proc/meminfo", /MemAvailable: +\d+ kB/))[1]);
+const whole = await available();
+await call("PATCH", `vms/${fern.id}`, { memory: 256 * MIB }, 409, /began with: 192 MiB/);
+await call("PATCH", `vms/${fern.id}`, { cpus: 2 }, 409, /processors of a running machine/);
+await call("PATCH", `vms/${fern.id}`, { memory: 152 * MIB }, 202);
+await sized(152);
+const less = await available();
+assert.ok(Math.abs(whole - less - 40 * 1024) < 8192, `${whole} and then ${less} KiB`);
+await call("PATCH", `vms/${fern.id}`, { memory: 192 * MIB }, 202);
+await sized(192);
+const again = await available();
+assert.ok(Math.abs(whole - again) < 8192, `${whole} and then ${again} KiB`);
+await call("PATCH", `vms/${fern.id}`, { memory: 160 * MIB }, 202);
+await sized(160);
+ok("less memory, and as much again");
+
 await call("POST", `vms/${fern.id}/disks`, { volume: "seeds" }, 409, /is being used by your machine fern/);
 await call("POST", "vms", { name: "moss", home: "seeds" }, 409, /used by your machine fern/);
 await call("DELETE", "volumes/seeds", undefined, 409, /used by your machine fern/);
@@ -55,6 +77,9 @@ await until("another gateway", async () => readFileSync(pid_file, "utf8").trim()
 	(await ann.call("GET", "/readyz").catch(() => ({}))).status === 200, 30000);
 await becomes("seeds", "plugged");
 await becomes("bulbs", "plugged");
+await sized(160);
+await call("PATCH", `vms/${fern.id}`, { memory: 192 * MIB }, 202);
+await sized(192);
 await call("DELETE", "volumes/seeds", undefined, 409, /used by your machine fern/);
 ok("nobody else has them, over the gateway's death");
 

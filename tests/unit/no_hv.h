@@ -49,6 +49,32 @@ const struct hv_origin *hv_vm_origin(const struct hv_vm *vm)
 	return NULL;
 }
 
+bool hv_vm_balloon(const struct hv_vm *vm)
+{
+	(void)vm;
+	return true;
+}
+
+bool hv_vm_size(const struct hv_vm *vm, struct vm_size *now, struct vm_size *wish)
+{
+	(void)vm;
+	(void)now;
+	(void)wish;
+	return false;
+}
+
+void hv_event_resized(struct hv_vm *vm, const char *why)
+{
+	(void)vm;
+	(void)why;
+}
+
+void hv_event_size(struct hv_vm *vm, const struct vm_size *size)
+{
+	(void)vm;
+	(void)size;
+}
+
 void hv_event_accel(struct hv_vm *vm, enum hv_accel accel)
 {
 	(void)vm;

@@ -24,18 +24,6 @@ static struct spawn_plan plan;
 static struct buf text;
 
 /* What this driver tells beyond the others. */
-void hv_event_resized(struct hv_vm *vm, const char *why)
-{
-	(void)vm;
-	(void)why;
-}
-
-void hv_event_size(struct hv_vm *vm, const struct vm_size *size)
-{
-	(void)vm;
-	(void)size;
-}
-
 void hv_event_counters(struct hv_vm *vm, const struct hv_counters *now)
 {
 	(void)vm;

@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/loop.h"
 #include "hv/driver.h"
+#include "hv/qemu_balloon.h"
 #include "tests/unit/no_hv.h"
 
 static struct vm_spec spec;
@@ -146,6 +147,38 @@ static void q35_with_kvm(void **state)
 					  "virtio-rng-pci,rng=rng\n" CHANNELS AGENT("pci") "-netdev\ntap,id=net,fd=6,vhost=off\n"
 					  "-device\nvirtio-net-pci,romfile=,netdev=net,guest_announce=off,mac=02:54:00:00:00:07\n-object\nmemory-backend-ram,id=ram0,size=1024M\n" PORT("1") PORT("2") PORT("3") PORT("4"));
 	assert_int_equal(plan.cpu_percent, 450);
+	assert_true(plan.memory_max > 1ULL << 30);
+	memset(&plan, 0, sizeof(plan));
+	in.balloon = true;
+	assert_int_equal(hv_driver_qemu.plan(&in, &plan, NULL), 0);
+	assert_non_null(strstr(lines(), PORT("4") "-device\nvirtio-balloon-pci,deflate-on-oom=on,free-page-reporting=on\n"));
+	memset(&plan, 0, sizeof(plan));
+	in.machine = "microvm";
+	assert_int_equal(hv_driver_qemu.plan(&in, &plan, NULL), 0);
+	assert_null(strstr(lines(), "balloon"));
+}
+
+static void what_a_balloon_can_do(void **state)
+{
+	struct vm_size now = { .cpus = 2, .memory_bytes = 256 << 20 }, wish = { .cpus = 2, .memory_bytes = 128 << 20 };
+	struct qemu_balloon b = { .present = true, .total = 512 << 20 };
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(qemu_balloon_may(&b, &now, &wish, &e), 0);
+	wish.memory_bytes = 512 << 20;
+	assert_int_equal(qemu_balloon_may(&b, &now, &wish, &e), 0);
+	wish.memory_bytes += 1 << 20;
+	assert_int_equal(qemu_balloon_may(&b, &now, &wish, &e), -EINVAL);
+	assert_non_null(strstr(e.msg, "512 MiB"));
+	b.total = 0; /* not known yet: what it has now is taken for it */
+	wish.memory_bytes = 257 << 20;
+	assert_int_equal(qemu_balloon_may(&b, &now, &wish, &e), -EINVAL);
+	wish = (struct vm_size){ .cpus = 1, .memory_bytes = 128 << 20 };
+	assert_int_equal(qemu_balloon_may(&b, &now, &wish, &e), -EINVAL);
+	b.present = false;
+	wish.cpus = 2;
+	assert_int_equal(qemu_balloon_may(&b, &now, &wish, &e), -EOPNOTSUPP);
 }
 
 static void without_a_network(void **state)
@@ -361,6 +394,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(microvm_with_tcg, setup, teardown),
 		cmocka_unit_test_setup_teardown(template_and_clone, setup, teardown),
 		cmocka_unit_test_setup_teardown(template_and_clone, setup, teardown),
+		cmocka_unit_test(what_a_balloon_can_do),
 		cmocka_unit_test_setup_teardown(q35_with_kvm, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_a_network, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_protocol_alone, setup, teardown),
