@@ -355,7 +355,7 @@ int cmd_vm_unplug(int argc, char **argv)
 int cmd_vm_card_add(int argc, char **argv)
 {
 	struct options o = { 0 };
-	const struct ctl_option table[] = { COMMON_OPTIONS(o), { 0 } };
+	const struct ctl_option table[] = { CTL_COMMON_OPTIONS(o), { 0 } };
 	int r = ctl_operand("vm card-add", "ID", table, argc, argv, &o.id);
 
 	return r != CTL_GO ? r : act("vm card-add", "POST", "/cards", &o, NULL);
@@ -364,7 +364,7 @@ int cmd_vm_card_add(int argc, char **argv)
 int cmd_vm_card_remove(int argc, char **argv)
 {
 	struct options o = { 0 };
-	const struct ctl_option table[] = { { .name = "card", .text = &o.card, .value = "N", .help = "its number", .needed = true }, COMMON_OPTIONS(o), { 0 } };
+	const struct ctl_option table[] = { { .name = "card", .text = &o.card, .value = "N", .help = "its number", .needed = true }, CTL_COMMON_OPTIONS(o), { 0 } };
 	char suffix[REST_PATH_BYTES] = "/cards";
 	struct err e = { 0 };
 	int r = ctl_operand("vm card-remove", "ID", table, argc, argv, &o.id);

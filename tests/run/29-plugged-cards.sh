@@ -15,8 +15,9 @@ start_netd --binaries="qemu=$(command -v qemu-system-x86_64) ch-standin=$T/bin/c
 in_netd() { nsenter -t "$NETD_PID" -U -n -m --preserve-credentials "$@"; }
 things() {
 	in_netd ip -o link show type tun | sed 's/^[0-9]*: *//; s/:.*//'
-	in_netd nft list ruleset | grep '^\tchain '
-	in_netd bridge fdb show | grep -c trm
+	in_netd nft list ruleset | grep $'^\tchain '
+	in_netd bridge fdb show | grep '^02:74:72:6' # guests' cards
+	in_netd ip neigh show nud permanent
 	find "/proc/$NETD_PID/fd" -mindepth 1 | wc -l
 }
 keep_gateway --driver=qemu --accel=tcg --machine=q35 --per-person=3
