@@ -224,7 +224,7 @@ static void inner_rules(void **state)
 	assert_int_equal(read_options("--inner-subnet4=10.0.99.0/30", "--slots=1500"), 0);
 	nft_base_text(&b, &c.rules);
 	assert_non_null(strstr(text(&b), "table netdev terrarium {\n"));
-	assert_non_null(strstr(text(&b), "icmp type echo-request ip daddr { 10.213.0.1, 10.0.99.1, 10.213.4.1 } accept"));
+	assert_non_null(strstr(text(&b), "icmp type echo-request ip daddr { 10.213.0.1, 10.0.99.1, 10.213.4.1, "));
 	buf_finish(&b);
 
 	plan_slot(&c.plan, 1001, &s);
