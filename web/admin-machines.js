@@ -6,7 +6,7 @@ import { i_may, on_error } from "./admin-desk.js";
 import { List, element } from "./admin-list.js";
 import { bytes, count, moment } from "./admin-words.js";
 import { waiting_words } from "./waiting.js";
-import { t, word } from "./words.js";
+import { language, t, word } from "./words.js";
 
 const TONES = { ready: "good", stopped: "off", failed: "bad" };
 const OFF = ["stopped", "failed"];
@@ -78,12 +78,12 @@ export class Machines {
 			return; /* the list beside it says what is wrong */
 		}
 		const { starts, pool } = host;
-		const plain = (kind) => (n) => count(n, kind);
+		const plain = (n) => n.toLocaleString(language);
 		$("capacity").replaceChildren(
-			figure(t("machines.slots"), c.slots_used, c.slots_max, plain("slot")), figure(t("admin.machines"), c.machines, 0, plain("machine")),
+			figure(t("machines.slots"), c.slots_used, c.slots_max, plain), figure(t("admin.machines"), c.machines, 0, plain),
 			figure(t("machines.memory"), c.memory, c.memory_host, bytes), figure(t("machines.memory_used"), c.memory_used, c.memory_host, bytes),
-			figure(t("machines.cpus"), c.cpus, c.cpus_host, plain("CPU")),
-			figure(t("machines.starts"), starts.under_way, starts.at_once, (n) => String(n)), figure(t("machines.waiting"), starts.waiting, 0, plain("machine")));
+			figure(t("machines.cpus"), c.cpus, c.cpus_host, plain),
+			figure(t("machines.starts"), starts.under_way, starts.at_once, plain), figure(t("machines.waiting"), starts.waiting, 0, plain));
 		this.#pool = pool;
 		put("pool-lead", t(pool.low_memory ? "pool.low" : "pool.lead", { taken: pool.taken, missed: pool.missed }));
 		show("pool", pool.kinds.length > 0);

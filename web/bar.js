@@ -17,6 +17,8 @@ function address(id, text) {
 	show(id, bare !== "");
 }
 
+const CODES = ["addresses", "gateway", "id"];
+
 /** What the machine says of itself. @param {?object} health @returns {object} facts, none when it says nothing */
 function health_facts(health) {
 	if (!health)
@@ -106,7 +108,7 @@ export class Bar {
 		const emulated = (vm.accel || host.accel) === "tcg", state = word("state", vm.state);
 		const facts = {
 			name: vm.name, state: vm.reason ? `${state}: ${vm.reason}` : state, image: vm.image,
-			cpus: vm.cpus, memory: vm.memory && gib(vm.memory), network: vm.network,
+			cpus: vm.cpus, memory: vm.memory && gib(vm.memory), network: word("machines.network", vm.network),
 			addresses: [vm.ip4, vm.ip6].filter(Boolean).join("\n"), inner_address: vm.inner_ip4, gateway: vm.gateway4,
 			runs_by: [vm.driver || host.driver, emulated ? t("bar.emulated") : vm.accel].filter(Boolean).join(", "),
 			why: emulated ? host.accel_reason : "", missing,
@@ -118,6 +120,7 @@ export class Bar {
 			const dt = document.createElement("dt"), dd = document.createElement("dd");
 			dt.textContent = t(`facts.${name}`);
 			dd.textContent = value;
+			dd.classList.toggle("code", CODES.includes(name));
 			return [dt, dd];
 		}));
 	}

@@ -198,7 +198,7 @@ export class NewMachine {
 		const id = name === "" ? "new-fault" : `new-${name}-fault`;
 		if (!FIELDS.includes(name) && name !== "")
 			return;
-		put(id, text);
+		put(id, text.charAt(0).toUpperCase() + text.slice(1)); /* the server's sentence begins with the member's name */
 		show(id, text !== "");
 		if (name !== "" && !(field(name) instanceof RadioNodeList))
 			field(name).ariaInvalid = String(text !== "");

@@ -31,7 +31,7 @@ export function pill_of({ link, reason, role, typist = null, away, ready, pendin
 			{ text: t("company.types", { who: typist }), act: t("company.take_back"), does: "take" };
 	if (!away || !ready)
 		return null;
-	return { text: pending > 0 ? t("pill.pending", { count: pending }) : t("pill.away"), act: t("pill.now"), does: "wake" };
+	return { text: pending > 0 ? t("pill.pending") : t("pill.away"), act: t("pill.now"), does: "wake" };
 }
 
 export class Overlay {

@@ -479,7 +479,7 @@ const steps = {
 	async "machines of everybody, and what they take"() {
 		await turn_to("machines");
 		await row("machines", "bob@example.org").waitFor();
-		assert.match(await page.innerText("#capacity"), /4 machines/);
+		assert.match(await page.innerText("#capacity"), /Machines\s+4\b/);
 		assert.match(await page.innerText("#capacity"), /(GiB|MiB)[^]* of [\d.]+ GiB/);
 		await row("machines", "eve@example.org").getByRole("button", { name: "Stop" }).click();
 		await answer(true);

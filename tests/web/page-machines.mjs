@@ -49,7 +49,7 @@ try {
 	assert.equal(await page.locator("#new-driver option[value=qemu]").isDisabled(), true);
 	await make({ name: "Not a Name" });
 	await page.waitForSelector("#new-name-fault:not([hidden])");
-	assert.match(await page.textContent("#new-name-fault"), /name must be/);
+	assert.match(await page.textContent("#new-name-fault"), /Name must be/);
 	assert.equal(await page.evaluate(() => document.activeElement.id), "new-name");
 	assert.equal(await page.getAttribute("#new-name", "aria-invalid"), "true");
 	await accessible("the dialog for a new machine");

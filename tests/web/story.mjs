@@ -146,7 +146,7 @@ const steps = {
 		wire.cut();
 		await page.waitForSelector("#pill:not([hidden])");
 		await types(page, "echo while-$((40+2))-away");
-		await until("pending typing", async () => /typed bytes wait/.test(await page.textContent("#pill-text")));
+		await until("pending typing", async () => /what you typed is kept/.test(await page.textContent("#pill-text")));
 		assert.match(await screen(page), /^tick 5$/m);
 		await page.screenshot({ path: `${SCREENS}/away-dark.png` });
 		await sleep(1500);
