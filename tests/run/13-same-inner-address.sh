@@ -17,7 +17,7 @@ fi
 
 N=50 OUT4=192.0.2.1 OUT6=2001:db8::1 UP4=192.0.2.2 UP6=2001:db8::2 INNER=10.0.99.2 GW=10.0.99.1 MAC=02:74:72:6d:00:00
 ip link set lo up
-start_netd --slots=64 --dns="$OUT4 $OUT6" --inner-subnet4=10.0.99.0/30 --binaries="wire=$ROOT/build/tests/tapwire"
+start_netd --slots=1001 --dns="$OUT4 $OUT6" --inner-subnet4=10.0.99.0/30 --binaries="wire=$ROOT/build/tests/tapwire"
 ip link add out0 type veth peer name up0 netns "$NETD_PID"
 ip addr add $OUT4/24 dev out0
 ip addr add $OUT6/64 dev out0 nodad
@@ -184,9 +184,27 @@ in_guest 3 ip route replace default via $GW
 in_guest 3 ping -q -c 1 -W 5 $OUT4 >/dev/null || fail "with its own address guest 3 is not back"
 ok "lies about addresses lead nowhere, and take nothing from anybody"
 
+# Slots are spread over several bridges; behind each there is the same gateway.
+for ((i = N + 2; i <= 1000; i++)); do ask "alloc bare-$i none"; done
+ask "alloc far nat"
+expect "slot=1001 * mac=$MAC ip4=$INNER/30 gw4=$GW * slot4=10.213.4.2"
+background guests.log unshare -n "$ROOT/build/tests/tapwire" outer eth0 "$T/far.wire"
+GUEST[1001]=$!
+wait_until 5 test -S "$T/far.wire" || fail "no wire for the guest at the second bridge"
+ask "spawn 1001 wire tap,stdio ^wire^inner^3^$T/far.wire"; expect "slot=1001 state=running*"
+in_guest 1001 ip -batch - <<END
+link set eth0 address $MAC up
+addr add $INNER/30 dev eth0
+route add default via $GW
+END
+in_guest 1001 ping -q -c 1 -W 5 $OUT4 >/dev/null || fail "the guest at the second bridge does not reach the outside"
+[ "$(in_guest 1001 ip neigh show $GW | grep -o 'lladdr [^ ]*')" = "$(in_guest 1 ip neigh show $GW | grep -o 'lladdr [^ ]*')" ] || fail "the gateway has another hardware address there"
+in_guest 1001 timeout 1 ping -q -c 4 -i 0.2 -W 1 10.213.0.2 >/dev/null 2>&1 && fail "it reaches a guest at the first bridge"
+ok "a guest at the second bridge has the same gateway, and reaches the outside and nobody else"
+
 # --- the end ------------------------------------------------------------------------------------------------------------------------
 in_netd nft list table netdev terrarium >"$T/rules"
-[ "$(grep -c 'hook ingress\|hook egress' "$T/rules")" = $((2 * N + 2)) ] || fail "the translations are not there"
+[ "$(grep -c 'hook ingress\|hook egress' "$T/rules")" = $((2 * (N + 2))) ] || fail "the translations are not there"
 for i in 4 5; do
 	ask "kill $i hard"; expect "killed"
 	ask "exited $i 5000"; expect "exited*"
