@@ -54,6 +54,8 @@ static const char *const always[] = {
  * no page of one person's machine is ever merged with another's, whatever ksmd does on this host (docs/templates.md).
  */
 #define MACHINE_MICROVM "microvm,rtc=on,acpi=on,mem-merge=off"
+/* No timer of 1981: a guest that is told its processor's rate has no use for it, and left alone it wakes QEMU 36 times a second. */
+#define WITHOUT_PIT	",pit=off"
 #define MACHINE_Q35	"q35,usb=off,smbus=off,sata=off,vmport=off,mem-merge=off"
 
 /* One port beside port 0, which is for consoles: each has two queues, and the preset is 31 ports. */
@@ -152,7 +154,8 @@ static int plan_boot(const struct plan_input *in, bool microvm, struct spawn_pla
 	if (r < 0)
 		return r;
 	(void)plan_arg(p, "-M");
-	(void)plan_arg(p, "%s,memory-backend=ram0", microvm ? MACHINE_MICROVM : MACHINE_Q35);
+	(void)plan_arg(p, "%s%s,memory-backend=ram0", microvm ? MACHINE_MICROVM : MACHINE_Q35,
+		       microvm && !kvm && in->tsc_khz != 0 ? WITHOUT_PIT : "");
 	option(p, "-accel", kvm ? "kvm" : "tcg,tb-size=64");
 	option(p, "-cpu", kvm ? "host" : "max");
 	(void)plan_arg(p, "-smp");

@@ -86,7 +86,7 @@ static void microvm_with_tcg(void **state)
 	(void)state;
 	assert_int_equal(hv_driver_qemu.plan(&in, &plan, NULL), 0);
 	assert_string_equal(plan.binary, "qemu");
-	assert_string_equal(lines(), HEAD "-M\nmicrovm,rtc=on,acpi=on,mem-merge=off,memory-backend=ram0\n-accel\ntcg,tb-size=64\n-cpu\nmax\n-smp\n1\n-m\n256M\n"
+	assert_string_equal(lines(), HEAD "-M\nmicrovm,rtc=on,acpi=on,mem-merge=off,pit=off,memory-backend=ram0\n-accel\ntcg,tb-size=64\n-cpu\nmax\n-smp\n1\n-m\n256M\n"
 					  "-kernel\n/img/vmlinux\n-initrd\n/img/initrd\n-append\n"
 					  "console=ttyS0 quiet tsc_early_khz=2299998 tsc=reliable " NET_WORDS RNG
 					  "virtio-rng-device,rng=rng\n" CHANNELS AGENT("device") "-netdev\ntap,id=net,fd=6,vhost=off\n"
