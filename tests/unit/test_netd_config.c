@@ -179,9 +179,10 @@ static void in_order(const char *chain, const char *const *words)
 	for (size_t i = 0; words[i]; i++) {
 		const char *at = strstr(chain, words[i]);
 
-		if (!at)
+		if (at)
+			chain = at + strlen(words[i]);
+		else
 			fail_msg("after the others there is no: %s", words[i]);
-		chain = at + strlen(words[i]);
 	}
 }
 
