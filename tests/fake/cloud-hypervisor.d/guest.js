@@ -78,7 +78,7 @@ class Guest extends EventEmitter {
 		const stdio = ["inherit", "inherit", "ignore", "pipe", "pipe", "pipe", "pipe"];
 		const fd = (f) => stdio.push(f) - 1;
 		const room = memory.hotplug_size ?? 0;
-		const added = payload.initramfs && !lineIsSerial;
+		const added = payload.initramfs && !lineIsSerial && !/(^| )rdinit=/.test(payload.cmdline ?? "");
 		const cmdline = `${payload.cmdline ?? ""}${added ? ` rdinit=/${FIRST_PROGRAM}` : ""}`;
 		// A guest without virtio has its console on the serial line instead, and then no log of its own.
 		const lines = lineIsSerial ? ["-serial", "chardev:console"] : [
