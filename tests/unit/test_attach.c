@@ -380,16 +380,11 @@ static int pull(struct client *c, int max)
 }
 
 /* Let everything settle. */
-/* Until nothing comes any more, not even what of a flood was gathered for a moment. */
 static void settle(struct client *c)
 {
-	const struct timespec moment = { .tv_nsec = 2000000 };
-
 	for (int idle = 0; idle < 3;) {
 		turn(c->w, 2);
 		idle = pull(c, 1000) > 0 ? 0 : idle + 1;
-		if (idle == 2)
-			(void)nanosleep(&moment, NULL);
 	}
 }
 
