@@ -82,7 +82,7 @@ const cpu_ms = (pid) => {
 	return (Number(f[11]) + Number(f[12])) * TICK_MS;
 };
 
-// One click. Return: milliseconds to the prompt, the machine, its terminal, and its process's time until then.
+// One click. Return: milliseconds to the prompt, and to the answer of a command typed then; the machine, its terminal, and its process's time until the prompt.
 async function click(stage, name) {
 	const t0 = performance.now();
 	const { status, body: vm } = await stage.ann.call("POST", "/api/v1/vms", { name, memory: MEMORY, image });
@@ -90,8 +90,10 @@ async function click(stage, name) {
 		throw new Error(`no machine: ${JSON.stringify(vm)}`);
 	const a = await stage.ann.attach(vm.streams[0].id);
 	await a.expect(PROMPT, 180000);
-	const ms = performance.now() - t0, pids = stage.pids();
-	return { ms, vm, a, cpu: pids.length === 1 ? cpu_ms(pids[0]) : null };
+	const ms = performance.now() - t0, pids = stage.pids(), cpu = pids.length === 1 ? cpu_ms(pids[0]) : null;
+	a.type("echo up-$((6 * 7))\n");
+	await a.expect("up-42", 60000);
+	return { ms, vm, a, cpu, answer: performance.now() - t0 };
 }
 
 async function remove(stage, c) {
@@ -146,11 +148,13 @@ async function wake(stage, c, i) {
 export async function starts() {
 	const stage = await new Stage().open(), rows = [];
 	const add = (what, all, max) => {
-		const ms = all.map((c) => c.ms), cpu = all.map((c) => c.cpu).filter(Number.isFinite);
+		const ms = all.map((c) => c.ms), [cpu, answer] = ["cpu", "answer"].map((k) => all.map((c) => c[k]).filter(Number.isFinite));
 		const row = (text, unit, ours, bound) => rows.push({ scenario: "starts", args: [], what: text, source: "vm", unit, ours, ttyd: null, ratio: null,
 			target: bound ? `≤ ${bound}` : "", met: bound ? ours <= bound : null, runs: { vm: ms } });
 		row(`${what}: click to prompt, p50`, "ms", median(ms), max);
 		row(`${what}: p99 of ${ms.length}`, "ms", p99(ms));
+		if (answer.length > 0)
+			row(`${what}: click to the answer of the first command, p50`, "ms", median(answer));
 		if (cpu.length > 0)
 			row(`${what}: its process's time until then`, "ms", median(cpu));
 	};
