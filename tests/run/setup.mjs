@@ -128,7 +128,7 @@ assert.equal(await run("sh", "-c", "sha256sum </run/secrets/key; stat -c '%a %U'
 r = cli(["vm", "setup", "fern"]);
 assert.equal(r.status, 0, r.stderr);
 assert.match(r.stdout, /the last line\ndone at script\n$/);
-assert.match(cli(["vm", "list"]).stdout, / done +\d+\.\d\d +\d{8,} /);
+assert.match(cli(["vm", "list"]).stdout, / done +\S+ +[\d.]+ MiB +\d+\.\d\d +[\d.]+ MiB /);
 nowhere(first);
 nowhere(second);
 ok("secrets and setup on the command line, with an owner of the machine's own");
