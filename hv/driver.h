@@ -166,7 +166,8 @@ struct hv_driver {
 	int (*resume)(struct hv_vm *vm, void *instance);
 	/*
 	 * Optional: write the state of its devices to @fd, and with @memory the guest's memory too; the guest stands still afterwards.
-	 * hv_event_saved() follows. Return: 0 if asked, -EOPNOTSUPP.
+	 * hv_event_saved() follows. Return: 0 if asked, -EOPNOTSUPP, or -ERANGE: its memory is not as large as
+	 * when it began, so nothing of that size could go on with it.
 	 */
 	int (*save)(struct hv_vm *vm, void *instance, int fd, bool memory);
 	/* Optional: can a running machine become so? @instance: NULL for one that was just started. Return: 0, or -EINVAL with @e. Goes with resize(). */

@@ -401,10 +401,14 @@ static void on_version(struct instance *in, const json_t *version)
 static int qemu_save(struct hv_vm *vm, void *instance, int fd, bool memory)
 {
 	struct instance *in = instance;
-	json_t *fast = json_pack("{s:I}", "max-bandwidth", (json_int_t)SAVE_BYTES_S);
-	int r = fast ? qmp_command(in->qmp, "migrate-set-parameters", fast, -1) : -ENOMEM;
+	json_t *fast;
+	int r;
 
 	(void)vm;
+	if (memory && qemu_balloon_holds(&in->balloon))
+		return -ERANGE;
+	fast = json_pack("{s:I}", "max-bandwidth", (json_int_t)SAVE_BYTES_S);
+	r = fast ? qmp_command(in->qmp, "migrate-set-parameters", fast, -1) : -ENOMEM;
 	if (r == 0)
 		r = capability(in, !memory);
 	if (r == 0)

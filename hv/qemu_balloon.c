@@ -60,6 +60,14 @@ int qemu_balloon_may(const struct qemu_balloon *b, const struct vm_size *now, co
 	return 0;
 }
 
+bool qemu_balloon_holds(const struct qemu_balloon *b)
+{
+	struct vm_size now, wish;
+
+	(void)hv_vm_size(b->vm, &now, &wish);
+	return b->present && b->total > 0 && now.memory_bytes < b->total;
+}
+
 int qemu_balloon_resize(struct qemu_balloon *b, const struct vm_size *wish)
 {
 	struct vm_size now, then;

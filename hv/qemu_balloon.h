@@ -41,6 +41,9 @@ void qemu_balloon_close(struct qemu_balloon *b);
 /** qemu_balloon_may() - can a machine become so? @b: NULL for one that was just started. Return: 0, or negative with @e */
 int qemu_balloon_may(const struct qemu_balloon *b, const struct vm_size *now, const struct vm_size *wish, struct err *e);
 
+/** qemu_balloon_holds() - does it have some of the machine's memory now? */
+bool qemu_balloon_holds(const struct qemu_balloon *b);
+
 /** qemu_balloon_resize() - hv_event_resized() follows. Return: 0 or negative */
 int qemu_balloon_resize(struct qemu_balloon *b, const struct vm_size *wish);
 

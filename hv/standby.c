@@ -26,13 +26,17 @@ static void on_late(struct ev_loop *ev, ev_timer *w, int events)
 int hv_vm_suspend(struct hv_vm *vm, int fd, struct err *e)
 {
 	struct ev_loop *ev = vm->hv->loop->ev;
+	int r;
 
 	if (vm->state != HV_READY || vm->saving)
 		return err_set(e, -EINVAL, "a machine that is %s cannot be put aside", vm->saving ? "just being put aside" : hv_state_name(vm->state));
 	if (vm->spec.confidential != VM_CONFIDENTIAL_NONE || !vm->driver->save)
 		return err_set(e, -EOPNOTSUPP, "%s cannot be put aside", vm->spec.confidential != VM_CONFIDENTIAL_NONE ?
 			       "the memory of a confidential machine" : "a machine of this driver");
-	if (vm->resizing || vm->driver->save(vm, vm->instance, fd, true) < 0)
+	r = vm->resizing ? -EBUSY : vm->driver->save(vm, vm->instance, fd, true);
+	if (r == -ERANGE)
+		return err_set(e, -EOPNOTSUPP, "a machine that has less memory now than it began with cannot be put aside: give it that again first");
+	if (r < 0)
 		return err_set(e, -EBUSY, "its monitor cannot be asked now");
 	vm->saving = true;
 	ev_timer_init(&vm->save_timer, on_late, (double)vm->hv->limits.save_ms / 1000., 0.);

@@ -66,6 +66,7 @@ const again = await available();
 assert.ok(Math.abs(whole - again) < 8192, `${whole} and then ${again} KiB`);
 await call("PATCH", `vms/${fern.id}`, { memory: 160 * MIB }, 202);
 await sized(160);
+await call("POST", `vms/${fern.id}/suspend`, undefined, 409, /less memory now|plugged in/);
 ok("less memory, and as much again");
 
 await call("POST", `vms/${fern.id}/disks`, { volume: "seeds" }, 409, /is being used by your machine fern/);
