@@ -406,7 +406,7 @@ build/bench/bare: $(BENCH_BARE:%.c=build/obj/%.o)
 build/bench/awake: build/obj/tests/bench/awake.o
 	$(SAY) LINK $@
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LINK) -o $@ $^
+	$(Q)$(CC) $(LINK) -o $@ $^ -pthread
 BENCH_SNP := tests/bench/snp.c hv/agent/report_test.c $(SNP) base/buf.c base/err.c base/fd.c base/hex.c base/httpc.c base/log.c base/loop.c
 build/bench/snp: $(BENCH_SNP:%.c=build/obj/%.o)
 	$(SAY) LINK $@

@@ -212,11 +212,11 @@ static void answer_card(struct ops *o, const struct netd_head *rq, const struct 
 
 static void do_card(struct ops *o, union netd_request *rq, struct slot *s)
 {
-	struct slot_card *c = &s->cards[rq->card.card - 1];
+	struct slot_card *c = s->cards ? &s->cards[rq->card.card - 1] : NULL;
 	struct err e = { 0 };
 	int r;
 
-	if (c->caller && c->caller == caller_number(o->caller))
+	if (c && c->caller && c->caller == caller_number(o->caller))
 		r = err_set(&e, -EALREADY, "%s: another change of this card is being carried out", request_op_name(rq->head.op));
 	else
 		r = rq->head.op == NETD_CARD_ADD ? slot_card_add(s, rq->card.card, &e) : slot_card_remove(s, rq->card.card, &e);
@@ -225,6 +225,7 @@ static void do_card(struct ops *o, union netd_request *rq, struct slot *s)
 	} else if (r > 0) {
 		answer_card(o, &rq->head, s, rq->card.card);
 	} else {
+		c = &s->cards[rq->card.card - 1];
 		c->seq = rq->head.seq;
 		c->caller = caller_number(o->caller);
 		c->op = rq->head.op;

@@ -149,11 +149,12 @@ static void forget(struct slot *s)
 	drop_ends(s);
 	slots->fds -= s->tap_fd >= 0;
 	(void)fd_close(s->tap_fd);
-	for (size_t i = 0; i < NETD_CARDS_MAX; i++)
+	for (size_t i = 0; s->cards && i < NETD_CARDS_MAX; i++)
 		drop_card_tap(&s->cards[i]);
 	(void)fd_close(s->pidfd);
 	slots->slot[s->plan.slot] = NULL;
 	slots->used--;
+	free(s->cards);
 	free(s);
 }
 
@@ -238,8 +239,6 @@ struct slot *slot_alloc(struct slots *slots, const uint8_t vm_id[16], enum netd_
 	s->tap_fd = s->pidfd = s->dir.fd = s->join.tap_fd = s->leave.tap_fd = -1;
 	for (size_t i = 0; i < NETD_FDS_MAX; i++)
 		s->near[i] = -1;
-	for (size_t i = 0; i < NETD_CARDS_MAX; i++)
-		s->cards[i] = (struct slot_card){ .slot = s, .tap_fd = -1, .join.tap_fd = -1, .leave.tap_fd = -1 };
 	slots->slot[number] = s;
 	slots->last = number;
 	slots->used++;
@@ -281,6 +280,16 @@ void slot_free(struct slot *s)
 static enum slot_due card_due(const struct slot_card *c)
 {
 	return c == &c->slot->cards[0] ? DUE_CARD1 : DUE_CARD2;
+}
+
+static int make_cards(struct slot *s)
+{
+	if (!s->cards)
+		s->cards = calloc(NETD_CARDS_MAX, sizeof(*s->cards));
+	for (size_t i = 0; s->cards && i < NETD_CARDS_MAX; i++)
+		if (!s->cards[i].slot)
+			s->cards[i] = (struct slot_card){ .slot = s, .tap_fd = -1, .join.tap_fd = -1, .leave.tap_fd = -1 };
+	return s->cards ? 0 : -ENOMEM;
 }
 
 static void on_card_left(struct net_job *job)
@@ -325,12 +334,15 @@ int slot_card_add(struct slot *s, unsigned card, struct err *e)
 {
 	const struct config *conf = s->slots->c.config;
 	unsigned room = plan_cards(&conf->plan, (uint32_t)conf->slots);
-	struct slot_card *c = &s->cards[card - 1];
+	struct slot_card *c;
 
 	if (s->net == NETD_NET_NONE)
 		return err_set(e, -EOPNOTSUPP, "CARD_ADD: slot %u has no network", s->plan.slot);
 	if (card > room)
 		return err_set(e, -EDQUOT, "subnet4 has room for %u more cards of each machine: a larger one, or fewer slots, are needed", room);
+	if (make_cards(s) < 0)
+		return err_set(e, -ENOMEM, "the helper has no memory for another card");
+	c = &s->cards[card - 1];
 	if (c->phase == CARD_LEAVING)
 		return err_set(e, -EBUSY, "CARD_ADD: card %u is still being taken away", card);
 	if (c->phase == CARD_UP)
@@ -352,9 +364,9 @@ int slot_card_add(struct slot *s, unsigned card, struct err *e)
 
 int slot_card_remove(struct slot *s, unsigned card, struct err *e)
 {
-	struct slot_card *c = &s->cards[card - 1];
+	struct slot_card *c = s->cards ? &s->cards[card - 1] : NULL;
 
-	if (c->phase == CARD_NONE)
+	if (!c || c->phase == CARD_NONE)
 		return err_set(e, -ENOENT, "CARD_REMOVE: slot %u has no card %u", s->plan.slot, card);
 	if (c->phase == CARD_JOINING)
 		return err_set(e, -EBUSY, "CARD_REMOVE: card %u is still being set up", card);
@@ -366,7 +378,7 @@ int slot_card_remove(struct slot *s, unsigned card, struct err *e)
 /* What came for a process goes with it. */
 static void leave_cards(struct slot *s)
 {
-	for (size_t i = 0; i < NETD_CARDS_MAX; i++)
+	for (size_t i = 0; s->cards && i < NETD_CARDS_MAX; i++)
 		if (s->cards[i].phase == CARD_UP || s->cards[i].phase == CARD_JOINING)
 			leave_card(&s->cards[i]);
 }
@@ -661,7 +673,7 @@ void slot_info(const struct slot *s, struct netd_slot_info *out)
 	memcpy(out->want, s->want, sizeof(out->want));
 	out->nwant = s->nwant;
 	out->ring_bytes = s->ring_bytes;
-	for (unsigned i = 0; i < NETD_CARDS_MAX; i++)
+	for (unsigned i = 0; s->cards && i < NETD_CARDS_MAX; i++)
 		out->cards |= s->cards[i].phase == CARD_UP ? 1U << i : 0;
 	if (s->net == NETD_NET_NONE)
 		return;

@@ -89,7 +89,7 @@ struct slot {
 	enum netd_net net;
 	int tap_fd; /* owned; -1 without */
 	struct net_job join, leave;
-	struct slot_card cards[NETD_CARDS_MAX];
+	struct slot_card *cards; /* owned: NETD_CARDS_MAX; NULL until one was asked for */
 
 	pid_t pid;
 	int pidfd; /* owned; -1 when no process */
@@ -107,6 +107,7 @@ struct slot {
 	unsigned due;
 	struct slot *next_due; /* borrowed */
 };
+_Static_assert(sizeof(struct slot) <= 1664, "each idle machine has one: what few need is kept by pointer");
 
 /**
  * struct slots_config - all borrowed

@@ -39,26 +39,51 @@ let port = Number(process.env.BENCH_PORT ?? 17900);
 
 const run = promisify(execFile);
 
+// Fair shares for each session of processes would make the class that gives way as good as all others in sessions of their own.
+const AUTOGROUP = "/proc/sys/kernel/sched_autogroup_enabled";
+
+function mayKeepAwake() {
+	if (!options.awake)
+		return "BENCH_AWAKE=0";
+	try {
+		fs.accessSync(AUTOGROUP, fs.constants.W_OK);
+	} catch (e) {
+		return e.code === "ENOENT" ? null : `${AUTOGROUP} cannot be set to 0; run as root`;
+	}
+	return null;
+}
+
+let keeper = null; // awake.c's process while it runs
+
 // Start awake.c. Return: how to end it.
 async function keepAwake() {
-	const keeper = spawn(path.join(build, "bench/awake"), { stdio: ["pipe", "ignore", "inherit"] });
+	const before = fs.existsSync(AUTOGROUP) ? fs.readFileSync(AUTOGROUP) : null;
+	const restore = () => before && fs.writeFileSync(AUTOGROUP, before);
+	if (before)
+		fs.writeFileSync(AUTOGROUP, "0");
+	process.once("exit", restore);
+	keeper = spawn(path.join(build, "bench/awake"), { stdio: ["pipe", "ignore", "inherit"] });
 	const ended = new Promise((resolve) => keeper.once("close", resolve));
 	return async () => {
 		keeper.stdin.end();
 		await ended;
+		keeper = null;
+		restore();
+		process.off("exit", restore);
 	};
 }
 
-// Share of the machine that nobody used in the last 200 ms, or only what gives way to everybody: how far a figure may be believed.
+// Share of the machine that nobody used in the last 200 ms, or only what keeps it awake: how far a figure may be believed.
 async function idleShare() {
+	const fields = (file) => fs.readFileSync(file, "utf8").split("\n")[0].trim().split(/\s+/);
 	const read = () => {
-		const v = fs.readFileSync("/proc/stat", "utf8").split("\n")[0].trim().split(/\s+/).slice(1).map(Number);
-		return { idle: v[1] + v[3] + v[4], all: v.reduce((a, b) => a + b, 0) };
+		const v = fields("/proc/stat").slice(1).map(Number), own = keeper ? fields(`/proc/${keeper.pid}/stat`) : null;
+		return { idle: v[3] + v[4] + (own ? Number(own[13]) + Number(own[14]) : 0), all: v.reduce((a, b) => a + b, 0) };
 	};
 	const a = read();
 	await sleep(200);
 	const b = read();
-	return b.all > a.all ? (b.idle - a.idle) / (b.all - a.all) : 1;
+	return b.all > a.all ? Math.min(1, (b.idle - a.idle) / (b.all - a.all)) : 1;
 }
 
 // One run of one scenario on one fresh server. Return: what the load generator saw.
@@ -85,7 +110,7 @@ async function runOnce(scenario, source) {
 
 async function measure(scenario, sources, failures) {
 	const runs = Object.fromEntries(sources.map((s) => [s, []]));
-	const letSleep = options.awake && scenario.awake !== false ? await keepAwake() : async () => {};
+	const letSleep = mayKeepAwake() === null && scenario.awake !== false ? await keepAwake() : async () => {};
 	for (let round = 0; round < scenario.rounds; round++) {
 		for (const source of sources) {
 			process.stderr.write(`${scenario.name} ${scenario.args[0] ?? ""} ${source} ${round + 1}/${scenario.rounds}\n`);
@@ -122,7 +147,7 @@ function rowsOf(scenario, runs) {
 				verdict.met = "busy";
 			rows.push({
 				scenario: scenario.name, args: scenario.args, what: figure.what, source, unit: figure.unit, ours, ttyd: theirs,
-				ratio: verdict.ratio, target: verdict.text, met: verdict.met,
+				ratio: verdict.ratio, target: verdict.text, met: verdict.met, by: verdict.by,
 				runs: Object.fromEntries([source, "ttyd"].filter((s) => runs[s] && !(figure.ours && s === "ttyd"))
 					.map((s) => [s, runs[s].map(figure.pick)])),
 			});
@@ -178,7 +203,7 @@ async function main() {
 		rows.push(...await starts());
 	const idle = raw.flatMap((s) => Object.values(s.runs).flat()).map((r) => r.idle_before);
 	const result = {
-		date: started.toISOString(), seconds: Math.round((Date.now() - started) / 1000), quick: options.quick, awake: options.awake,
+		date: started.toISOString(), seconds: Math.round((Date.now() - started) / 1000), quick: options.quick, awake: mayKeepAwake() === null,
 		machine: { cpus: os.cpus().length, model: os.cpus()[0].model, kernel: os.release(), memory_mib: Math.round(os.totalmem() / 2 ** 20),
 			idle_before_median: median(idle), idle_before_least: Math.min(...idle) },
 		rows, failures, raw,
@@ -189,6 +214,8 @@ async function main() {
 	console.log(`\n${rows.filter((r) => r.met === true).length} targets met, ${missed} missed, ${failures.length} runs failed, ` +
 		`in ${result.seconds} s; idle before a run: median ${result.machine.idle_before_median}, ` +
 		`least ${result.machine.idle_before_least}; figures in build/bench.json`);
+	if (mayKeepAwake() !== null)
+		console.log(`\nATTENTION: the processors may fall asleep (${mayKeepAwake()}): waking them is part of the figures`);
 	for (const why of new Set(rows.filter((r) => r.why).map((r) => `${r.scenario} (${r.source}): ${r.why}`)))
 		console.log(`\nATTENTION: ${why}`);
 	process.exitCode = missed > 0 || failures.length > 0 ? 1 : 0;
