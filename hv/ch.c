@@ -334,21 +334,6 @@ static void check_size(struct instance *in, const json_t *info)
 	}
 }
 
-static void look_at_cards(struct instance *in, const json_t *net)
-{
-	uint32_t cards = 0;
-	size_t i;
-	json_t *card;
-
-	json_array_foreach(net, i, card) {
-		const char *id = json_string_value(json_object_get(card, "id"));
-		unsigned number = id ? hv_card_number(id) : 0;
-
-		cards |= number ? 1U << (number - 1) : 0;
-	}
-	hv_event_cards(in->vm, cards);
-}
-
 static void look_at_disks(struct instance *in, const json_t *disks)
 {
 	size_t i;
@@ -372,7 +357,7 @@ static void check_info(struct instance *in, const struct ch_answer *a)
 	if (in->adopted && !in->looked) {
 		in->looked = true;
 		look_at_disks(in, json_object_get(json_object_get(a->data, "config"), "disks"));
-		look_at_cards(in, json_object_get(json_object_get(a->data, "config"), "net"));
+		hv_event_cards(in->vm, hv_cards_named(json_object_get(json_object_get(a->data, "config"), "net"), "id"));
 	}
 	if (state && in->attached)
 		check_state(in, state);

@@ -229,6 +229,22 @@ void hv_event_plugged(struct hv_vm *vm, const char *serial, bool in, const char 
 /** hv_event_cards() - those that an adopted machine has, as a set of 1 << (number - 1): once, when its driver has looked */
 void hv_event_cards(struct hv_vm *vm, uint32_t cards);
 
+/** hv_cards_named() - for hv_event_cards(): those that objects of @list name in @key; what is no array has none */
+static inline uint32_t hv_cards_named(const json_t *list, const char *key)
+{
+	uint32_t cards = 0;
+	size_t i;
+	const json_t *item;
+
+	json_array_foreach(list, i, item) {
+		const char *name = json_string_value(json_object_get(item, key));
+		unsigned number = name ? hv_card_number(name) : 0;
+
+		cards |= number ? 1U << (number - 1) : 0;
+	}
+	return cards;
+}
+
 /** hv_vm_machine() - type of machines that this program starts with QEMU */
 const char *hv_vm_machine(const struct hv_vm *vm);
 

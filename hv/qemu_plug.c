@@ -176,17 +176,7 @@ static void on_blocks(struct qemu_plug *p, const json_t *list)
 /* [{"name": "card1", "type": "child<virtio-net-pci>"}, ...] */
 static void on_devices(struct qemu_plug *p, const json_t *list)
 {
-	uint32_t cards = 0;
-	size_t i;
-	json_t *item;
-
-	json_array_foreach(list, i, item) {
-		const char *name = json_string_value(json_object_get(item, "name"));
-		unsigned number = name ? hv_card_number(name) : 0;
-
-		cards |= number ? 1U << (number - 1) : 0;
-	}
-	hv_event_cards(p->vm, cards);
+	hv_event_cards(p->vm, hv_cards_named(list, "name"));
 }
 
 void qemu_plug_message(struct qemu_plug *p, const struct qmp_message *m)
