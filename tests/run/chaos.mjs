@@ -261,7 +261,7 @@ class Session {
 		try {
 			await line.opened;
 			line.hello({ ticket: r.body.ticket, stream: this.stream, cols: this.cols, rows: this.rows,
-				...(this.epoch && { epoch: this.epoch, out_offset: this.end, in_offset: this.kept_at }) });
+				...(this.epoch && { epoch: this.epoch, out_offset: this.end, in_offset: this.kept_at + this.kept.length }) });
 			await line.welcomed;
 			this.attached++;
 			this.tries = 0;
