@@ -258,6 +258,8 @@ static size_t next_output(struct attach *a, uint8_t *buf)
 		skip_ahead(a, &st);
 	if (a->gap)
 		return next_preamble(a, buf);
+	if (want > st.piece_bytes)
+		want = st.piece_bytes;
 	if (want > allowance(a))
 		want = (size_t)allowance(a);
 	if (replay && want > a->replay_end - a->sent)

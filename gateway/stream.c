@@ -664,6 +664,7 @@ struct stream_state stream_state(const struct stream *s)
 		.command = s->line && s->line->command,
 		.recording = s->recording,
 		.recording_end = s->recording_end,
+		.piece_bytes = s->ring.kind == RING_PTY ? GATHER_BYTES : UINT32_MAX,
 	};
 
 	if (is_open(s)) {

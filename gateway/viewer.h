@@ -69,6 +69,7 @@ enum stream_recording { STREAM_UNRECORDED, STREAM_RECORDED, STREAM_RECORDED_TYPI
  * @pty:      the size reaches what runs there
  * @recording: is it recorded? @recording_end: why it is no longer, a word for programs, or ""
  * @ring_bytes: how much the ring can hold beside what comes unasked for; 0 when never opened
+ * @piece_bytes: output of one message at most: as much as comes together. A reader that stalls costs one message beside the ring
  */
 struct stream_state {
 	uint64_t epoch, start, lasting, end, written, wanted, held;
@@ -76,7 +77,7 @@ struct stream_state {
 	int exit_code, exit_signal;
 	const char *why;
 	struct ring_size size;
-	uint32_t ring_bytes, typed_turn;
+	uint32_t ring_bytes, piece_bytes, typed_turn;
 	enum stream_recording recording;
 	const char *recording_end;
 };

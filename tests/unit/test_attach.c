@@ -92,7 +92,7 @@ struct client {
 	uint16_t code;
 	char epoch[17], role[16];
 	uint64_t offset, credit, in_offset, inack, window; /* window: 0 = 64 KiB */
-	size_t output, frames, replayed, gaps, preambles, viewers;
+	size_t output, largest, frames, replayed, gaps, preambles, viewers; /* largest: output of one message */
 	uint32_t turn, typed_turn;
 	uint16_t cols, rows;
 	int exit_code, exit_signal, exits, pongs, sizes, epochs, vms, errors, idles;
@@ -294,6 +294,7 @@ static void got_output(struct client *c, const uint8_t *m, size_t len)
 		c->check(offset, m + WIRE_OUTPUT_HEAD, n);
 	c->replayed += flags & WIRE_REPLAY ? n : 0;
 	c->output += n;
+	c->largest = n > c->largest ? n : c->largest;
 	c->offset += n;
 }
 
@@ -1219,6 +1220,9 @@ static void widest_window(enum hv_console_kind kind)
 	}
 	assert_int_equal(c.output, 2 << 20);
 	assert_int_equal(c.gaps, 0);
+	/* A whole message waits beside the ring for a reader that stalls: 64 KiB of it were more than that may cost. */
+	assert_true(c.largest <= (kind == HV_CONSOLE_PTY ? 32768 : 65536));
+	assert_true(c.largest > 16384);
 	close_client(&c);
 	world_finish(&w);
 }
