@@ -14,7 +14,7 @@
  *
  * One gateway is connected at a time. When it goes, machines run on and their FDs are kept; the next one LISTs and ADOPTs.
  */
-#define NETD_VERSION	 3
+#define NETD_VERSION	 4
 #define NETD_SLOTS_MAX	 4096
 #define NETD_FDS_MAX	 8     /* entries of want[] in one VM_SPAWN */
 #define NETD_FILES_MAX	 6     /* descriptors that come with one VM_SPAWN */
@@ -183,7 +183,13 @@ enum netd_fd_kind {
  * @nfiles:     descriptors that ride along: disks, for the process, numbered behind those of want[]. Each is a regular file, open to be read or
  *              also written, or an O_PATH of a directory; what can be written, and a directory, must be the gateway's own. The helper
  *              keeps none
+ * @flags:      of enum netd_spawn
  */
+enum netd_spawn {
+	/* No huge pages: for an emulator, whose own tables are larger than what it fills of them. */
+	NETD_SPAWN_SMALL_PAGES = 1,
+};
+
 struct netd_vm_spawn {
 	struct netd_head head;
 	uint32_t slot;
@@ -193,7 +199,7 @@ struct netd_vm_spawn {
 	uint32_t cpu_percent, pids_max, ring_bytes;
 	uint16_t cols, rows; /* of the PTY; 0 = 80 x 24 */
 	uint32_t argc, argv_bytes;
-	uint32_t nfiles, reserved;
+	uint32_t nfiles, flags;
 };
 
 struct netd_vm_spawn_reply {

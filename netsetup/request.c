@@ -112,8 +112,8 @@ static enum request_verdict check_vm_spawn(const union netd_request *rq, const s
 	const struct netd_vm_spawn *s = &rq->vm_spawn;
 	enum request_verdict v = check_tail(rq, e);
 
-	if (v == REQUEST_OK && s->reserved)
-		return broken(e, "VM_SPAWN: reserved field is not zero");
+	if (v == REQUEST_OK && s->flags & ~(uint32_t)NETD_SPAWN_SMALL_PAGES)
+		return broken(e, "VM_SPAWN: a flag that there is not");
 	if (v == REQUEST_OK)
 		v = check_want(s, e);
 	if (v == REQUEST_OK)

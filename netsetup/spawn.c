@@ -118,6 +118,8 @@ static int set_limits(const struct spawn *s)
 		return -1;
 	if (s->nproc && setrlimit(RLIMIT_NPROC, &procs) < 0)
 		return -1;
+	if (s->small_pages)
+		(void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0); /* a kernel that has no huge pages makes none */
 	return setrlimit(RLIMIT_CORE, &core);
 }
 

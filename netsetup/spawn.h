@@ -2,6 +2,7 @@
 #ifndef NETSETUP_SPAWN_H
 #define NETSETUP_SPAWN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -18,6 +19,7 @@ struct err;
  * @tap_fd: for the -1 among ends->child
  * @null_fd: /dev/null
  * @nproc:  RLIMIT_NPROC, 0 = leave; only for a uid of its own
+ * @small_pages: see NETD_SPAWN_SMALL_PAGES
  */
 struct spawn {
 	const char *path;
@@ -28,6 +30,7 @@ struct spawn {
 	int tap_fd, null_fd;
 	const struct cgroup_place *place;
 	uint32_t nproc;
+	bool small_pages;
 };
 
 /**

@@ -273,8 +273,11 @@ int main(int argc, char **argv)
 	if (r == 0)
 		r = guest_init(&g, &loop, o.root);
 	g.sealed = o.sealed;
-	if (r == 0 && !o.command)
+	if (r == 0 && !o.command) {
 		rebirth_hold(&g.held);
+		if (g.held.fifo >= 0)
+			secret_prepare(g.root_fd);
+	}
 	if (r == 0)
 		r = open_transport(&g, &o, &seeker);
 	if (r < 0) {

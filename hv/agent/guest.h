@@ -197,6 +197,8 @@ int health_take(const struct guest *g, struct agent_health *h);
 
 /** secret_apply() - put or remove a file of run/secrets, which it mounts when there is none. Return: 0 or -errno */
 int secret_apply(int root_fd, const struct agent_secret *s);
+/** secret_prepare() - mount it now, in a guest that others begin as: no clone has to. It is done later where it cannot be done now */
+void secret_prepare(int root_fd);
 
 /** identity_apply() - hostname, addresses, clock, entropy, machine id and host keys. Tries all. Return: 0 or the first -errno */
 int identity_apply(struct guest *g, const struct agent_identity *i);

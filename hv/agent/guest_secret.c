@@ -182,6 +182,13 @@ static int drop_all(int dir_fd)
 	return r;
 }
 
+void secret_prepare(int root_fd)
+{
+	_close_ int dir_fd = open_secrets(root_fd, true);
+
+	(void)dir_fd;
+}
+
 int secret_apply(int root_fd, const struct agent_secret *s)
 {
 	_close_ int dir_fd = open_secrets(root_fd, s->how == AGENT_SECRET_PUT);

@@ -48,6 +48,16 @@ ask "memory 2"; expect "error ESRCH*"
 [ $((0x$(status CapEff) & ~0x10e0)) = 0 ] && [ "$(status Uid)" = "0	0	0	0" ] && [ "$(status Gid)" = "0	0	0	0" ] || fail "the helper is somebody else afterwards"
 ok "what a process takes of the memory is counted, without a right to more"
 
+if grep -q ^THP_enabled /proc/self/status; then
+	for flags in 0 1; do
+		ask "spawn 2 shell stdio flags=$flags ^grep^THP_enabled^/proc/self/status"; expect "slot=2*"
+		ask "end 2 0 5000"
+		[[ $ANSWER == *THP_enabled:*$((1 - flags))* ]] || fail "flags=$flags: $ANSWER"
+		ask "exited 2 5000"; expect "exited*"
+	done
+	ok "a process that asks for small pages gets no huge ones, others do"
+fi
+
 ask "spawn 2 shell stdio ^bash^-c^kill -0 $ann || echo safe; kill -0 $NETD_PID || echo safe; ls /proc/$ann/fd || echo safe; cat /proc/$ann/environ || echo safe; touch /probe || echo safe"
 expect "slot=2*"
 ask "end 2 0 5000"

@@ -296,6 +296,8 @@ static void add_option(struct netd_vm_spawn *rq, const char *o)
 		rq->cols = (uint16_t)v;
 	else if (strncmp(o, "rows=", 5) == 0)
 		rq->rows = (uint16_t)v;
+	else if (strncmp(o, "flags=", 6) == 0)
+		rq->flags = (uint32_t)v;
 }
 
 static void send_spawn(uint32_t slot, const char *binary, const char *wants, char *options, char *argv)
