@@ -81,3 +81,22 @@ void buf_finish(struct buf *b)
 	free(b->data);
 	*b = BUF_INIT(b->limit);
 }
+
+bool tail_add(char *kept, size_t *len, size_t cap, const char *data, size_t n)
+{
+	bool cut = *len + n > cap;
+
+	if (n > cap) {
+		data += n - cap;
+		n = cap;
+	}
+	if (*len + n > cap) {
+		size_t drop = *len + n - cap;
+
+		memmove(kept, kept + drop, *len - drop);
+		*len -= drop;
+	}
+	memcpy(kept + *len, data, n);
+	*len += n;
+	return cut;
+}

@@ -33,4 +33,7 @@ void buf_eat(struct buf *b, size_t len);
 /** buf_finish() - free; the buffer may be used again */
 void buf_finish(struct buf *b);
 
+/** tail_add() - append to @kept, which holds the last @cap bytes of all; @len: how many it holds. Return: true if older ones were dropped */
+bool tail_add(char *kept, size_t *len, size_t cap, const char *data, size_t n);
+
 #endif

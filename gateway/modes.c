@@ -20,7 +20,6 @@
 #include "gateway/modes.h"
 
 #include <endian.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -618,52 +617,33 @@ size_t modes_seek(struct modes *m, const uint8_t *data, size_t len)
 
 /* --- the preamble ---------------------------------------------------------------------------------------- */
 
-struct out {
-	char *text;
-	size_t len, cap;
-};
-
-static void put(struct out *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void put(struct out *o, const char *fmt, ...)
-{
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = vsnprintf(o->text + o->len, o->cap - o->len, fmt, ap);
-	va_end(ap);
-	if (n > 0 && (size_t)n < o->cap - o->len)
-		o->len += (size_t)n;
-}
-
 /*
  * Blinking is set but never cleared: clearing would overrule what the person has chosen for the cursor;
  * DECSTR did it.
  */
-static void put_modes(struct out *o, const struct modes *m)
+static void put_modes(struct sgr_out *o, const struct modes *m)
 {
-	put(o, "\033[%u q", m->cursor_style);
+	sgr_put(o, "\033[%u q", m->cursor_style);
 	for (size_t i = ROW_BLINK; i < MODE_ROWS; i++) {
 		if (i != ROW_BLINK || row_on(m, i))
-			put(o, "\033[%s%u%c", mode_table[i].dec ? "?" : "", mode_table[i].number,
+			sgr_put(o, "\033[%s%u%c", mode_table[i].dec ? "?" : "", mode_table[i].number,
 			    row_on(m, i) ? 'h' : 'l');
 	}
-	put(o, "\033[?1000l\033[?1006l");
+	sgr_put(o, "\033[?1000l\033[?1006l");
 	if (m->mouse)
-		put(o, "\033[?%uh", m->mouse);
+		sgr_put(o, "\033[?%uh", m->mouse);
 	if (m->mouse_encoding)
-		put(o, "\033[?%uh", m->mouse_encoding);
+		sgr_put(o, "\033[?%uh", m->mouse_encoding);
 }
 
-static void put_charsets(struct out *o, const struct modes *m)
+static void put_charsets(struct sgr_out *o, const struct modes *m)
 {
 	static const char slots[] = "()*+";
 	static const char *const shifts[] = { "\017", "\016", "\033n", "\033o" };
 
 	for (size_t i = 0; i < 4; i++)
-		put(o, "\033%c%c", slots[i], m->charset[i]);
-	put(o, "%s", shifts[m->gl]);
+		sgr_put(o, "\033%c%c", slots[i], m->charset[i]);
+	sgr_put(o, "%s", shifts[m->gl]);
 }
 
 /*
@@ -674,24 +654,24 @@ static void put_charsets(struct out *o, const struct modes *m)
  */
 size_t modes_preamble(const struct modes *m, uint8_t *out, size_t cap)
 {
-	struct out o = { .text = (char *)out, .cap = cap };
+	struct sgr_out o = { .text = (char *)out, .cap = cap };
 	size_t screen = row_on(m, ROW_ALT);
 
-	put(&o, "\030\033[?%s\033[!p\033]8;;\033\\%s", screen ? "1049h" : "47l",
+	sgr_put(&o, "\030\033[?%s\033[!p\033]8;;\033\\%s", screen ? "1049h" : "47l",
 	    screen ? "\033[H\033[2J" : "\r\033[K");
 	if (m->top[screen] || m->bottom[screen])
-		put(&o, "\0337\033[%u;%ur\0338", m->top[screen], m->bottom[screen]);
+		sgr_put(&o, "\0337\033[%u;%ur\0338", m->top[screen], m->bottom[screen]);
 	if (row_on(m, ROW_ORIGIN))
-		put(&o, "\033[?6h");
+		sgr_put(&o, "\033[?6h");
 	put_modes(&o, m);
 	put_charsets(&o, m);
 	o.len += sgr_text(&m->sgr, o.text + o.len, o.cap - o.len);
 	if (m->title_len)
-		put(&o, "\033]2;%s\033\\", m->title);
+		sgr_put(&o, "\033]2;%s\033\\", m->title);
 	if (m->state == OSC)
-		put(&o, "\033]9999;");
+		sgr_put(&o, "\033]9999;");
 	else if (m->state == STRING)
-		put(&o, "\033_");
+		sgr_put(&o, "\033_");
 	return o.len;
 }
 

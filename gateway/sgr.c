@@ -109,14 +109,7 @@ void sgr_apply(struct sgr *s, const uint16_t *param, size_t n, uint32_t colon)
 
 /* --- back to text ---------------------------------------------------------------------------------------- */
 
-struct out {
-	char *text;
-	size_t len, cap;
-};
-
-static void put(struct out *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void put(struct out *o, const char *fmt, ...)
+void sgr_put(struct sgr_out *o, const char *fmt, ...)
 {
 	va_list ap;
 	int n;
@@ -132,28 +125,28 @@ static void put(struct out *o, const char *fmt, ...)
  * @base: 38, 48 or 58. The sixteen colours have numbers of their own, which the oldest terminals know, too;
  * underlines have not.
  */
-static void put_colour(struct out *o, unsigned base, uint32_t colour)
+static void put_colour(struct sgr_out *o, unsigned base, uint32_t colour)
 {
 	uint32_t v = colour & 0xffffff;
 
 	if (colour & SGR_INDEXED && v < 16 && base != 58)
-		put(o, "\033[%um", base - 8 + (v < 8 ? v : v + 52));
+		sgr_put(o, "\033[%um", base - 8 + (v < 8 ? v : v + 52));
 	else if (colour & SGR_INDEXED)
-		put(o, "\033[%u:5:%um", base, v);
+		sgr_put(o, "\033[%u:5:%um", base, v);
 	else if (colour & SGR_RGB)
-		put(o, "\033[%u:2::%u:%u:%um", base, v >> 16, v >> 8 & 255, v & 255);
+		sgr_put(o, "\033[%u:2::%u:%u:%um", base, v >> 16, v >> 8 & 255, v & 255);
 }
 
 size_t sgr_text(const struct sgr *s, char *out, size_t cap)
 {
-	struct out o = { .text = out, .cap = cap };
+	struct sgr_out o = { .text = out, .cap = cap };
 
 	for (size_t i = 0; i < ATTRIBUTES; i++) {
 		if (s->attributes & 1u << i)
-			put(&o, "\033[%um", attribute_table[i].on);
+			sgr_put(&o, "\033[%um", attribute_table[i].on);
 	}
 	if (s->underline)
-		put(&o, "\033[4:%um", s->underline);
+		sgr_put(&o, "\033[4:%um", s->underline);
 	put_colour(&o, 38, s->fg);
 	put_colour(&o, 48, s->bg);
 	put_colour(&o, 58, s->ul);

@@ -33,6 +33,15 @@ struct sgr {
  */
 void sgr_apply(struct sgr *s, const uint16_t *param, size_t n, uint32_t colon);
 
+/** struct sgr_out - text of sequences that grows; what does not fit whole is left out */
+struct sgr_out {
+	char *text;
+	size_t len, cap;
+};
+
+/** sgr_put() - append formatted text */
+void sgr_put(struct sgr_out *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
 /**
  * sgr_text() - the sequences that lead from the beginning to this, as a C string. Return: its length, at
  * most 160

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "hv/vm.h"
@@ -313,20 +314,8 @@ static void keep_log(struct hv_vm *vm, const char *data, size_t len)
 {
 	if (!vm->bootlog)
 		vm->bootlog = malloc(BOOTLOG_BYTES);
-	if (!vm->bootlog)
-		return;
-	if (len > BOOTLOG_BYTES) {
-		data += len - BOOTLOG_BYTES;
-		len = BOOTLOG_BYTES;
-	}
-	if (vm->bootlog_len + len > BOOTLOG_BYTES) {
-		size_t drop = vm->bootlog_len + len - BOOTLOG_BYTES;
-
-		memmove(vm->bootlog, vm->bootlog + drop, vm->bootlog_len - drop);
-		vm->bootlog_len -= drop;
-	}
-	memcpy(vm->bootlog + vm->bootlog_len, data, len);
-	vm->bootlog_len += len;
+	if (vm->bootlog)
+		(void)tail_add(vm->bootlog, &vm->bootlog_len, BOOTLOG_BYTES, data, len);
 }
 
 void hv_event_log(struct hv_vm *vm, const char *data, size_t len)

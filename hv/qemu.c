@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -236,19 +237,7 @@ struct instance {
 
 static void keep_log(struct instance *in, const char *data, size_t len)
 {
-	in->log_cut |= in->log_len + len > LOG_KEEP;
-	if (len > LOG_KEEP) {
-		data += len - LOG_KEEP;
-		len = LOG_KEEP;
-	}
-	if (in->log_len + len > LOG_KEEP) {
-		size_t drop = in->log_len + len - LOG_KEEP;
-
-		memmove(in->log, in->log + drop, in->log_len - drop);
-		in->log_len -= drop;
-	}
-	memcpy(in->log + in->log_len, data, len);
-	in->log_len += len;
+	in->log_cut |= tail_add(in->log, &in->log_len, LOG_KEEP, data, len);
 	in->log[in->log_len] = '\0';
 }
 

@@ -25,7 +25,7 @@ struct options {
 	{ .name = "object", .text = &(o).object, .value = "WHAT", .help = "to what" }, \
 	{ .name = "since", .text = &(o).since, .value = "DATE", .help = "from then on" }, \
 	{ .name = "until", .text = &(o).until, .value = "DATE", .help = "before then" }, \
-	{ .name = "socket", .text = &(o).socket, .value = "PATH", .help = "control socket of the gateway" }
+	CTL_SOCKET_OPTION((o).socket)
 
 static int add_filters(char path[REST_PATH_BYTES], const struct options *o, struct err *e)
 {
@@ -90,7 +90,7 @@ int cmd_audit_verify(int argc, char **argv)
 	struct options o = { 0 };
 	const struct ctl_option table[] = {
 		{ .name = "head", .text = &o.head, .value = "HEX", .help = "hash that the newest row must have, from the system log" },
-		{ .name = "socket", .text = &o.socket, .value = "PATH", .help = "control socket of the gateway" },
+		CTL_SOCKET_OPTION(o.socket),
 		{ .name = "json", .flag = &o.json, .help = "print JSON" }, { 0 },
 	};
 	struct rest_request req = { .method = "GET", .path = "/api/v1/audit/verify" };

@@ -254,7 +254,7 @@ int cmd_vm_cp(int argc, char **argv)
 	const struct ctl_option table[] = {
 		{ .name = "recursive", .letter = 'r', .flag = &recursive, .help = "directories with all that is in them" },
 		{ .name = "replace", .flag = &c.replace, .help = "files that are there already" },
-		{ .name = "socket", .text = &c.socket, .value = "PATH", .help = "control socket of the gateway" },
+		CTL_SOCKET_OPTION(c.socket),
 		{ 0 },
 	};
 	const char *from = NULL, *to = argc > 2 && argv[argc - 1][0] != '-' ? argv[argc - 1] : NULL;

@@ -49,7 +49,7 @@ int cmd_host_show(int argc, char **argv)
 	const char *socket = NULL;
 	bool json = false;
 	const struct ctl_option table[] = {
-		{ .name = "socket", .text = &socket, .value = "PATH", .help = "control socket of the gateway" },
+		CTL_SOCKET_OPTION(socket),
 		{ .name = "json", .flag = &json, .help = "print JSON" },
 		{ 0 },
 	};

@@ -51,7 +51,7 @@ int cmd_image_delete(int argc, char **argv)
 		{ .name = "version", .text = &o.version, .value = "V", .help = "only this one, which is not the current one; all of the image unless given" },
 		{ .name = "force", .flag = &o.force, .help = "do not ask the gateway whether machines use it" },
 		{ .name = "images", .text = &o.images, .value = "DIR", .help = "folder of images; the gateway's unless given" },
-		{ .name = "socket", .text = &o.socket, .value = "PATH", .help = "control socket of the gateway" },
+		CTL_SOCKET_OPTION(o.socket),
 		{ 0 },
 	};
 	struct err e = { 0 };

@@ -241,12 +241,7 @@ int cmd_logout(int argc, char **argv)
 int cmd_whoami(int argc, char **argv)
 {
 	struct options o = { 0 };
-	const struct ctl_option table[] = { { .name = "socket",
-					      .text = &o.socket,
-					      .value = "PATH",
-					      .help = "control socket of the gateway" },
-					    { .name = "json", .flag = &o.json, .help = "print JSON" },
-					    { 0 } };
+	const struct ctl_option table[] = { CTL_COMMON_OPTIONS(o), { 0 } };
 	struct rest_request req = { .method = "GET", .path = "/api/v1/session" };
 	struct login l = { 0 };
 	json_t *me = NULL;
@@ -272,12 +267,7 @@ int cmd_whoami(int argc, char **argv)
 int cmd_token_rotate(int argc, char **argv)
 {
 	struct options o = { 0 };
-	const struct ctl_option table[] = { { .name = "socket",
-					      .text = &o.socket,
-					      .value = "PATH",
-					      .help = "control socket of the gateway" },
-					    { .name = "json", .flag = &o.json, .help = "print JSON" },
-					    { 0 } };
+	const struct ctl_option table[] = { CTL_COMMON_OPTIONS(o), { 0 } };
 	struct rest_request req = { .method = "POST", .path = "/api/v1/tokens/rotate" };
 	json_t *answer = NULL;
 	struct err e = { 0 };

@@ -25,7 +25,7 @@ struct options {
 
 #define COMMON_OPTIONS(o) \
 	{ .name = "all", .flag = &(o).all, .help = "everybody's, for auditors; the control socket knows no others" }, \
-	{ .name = "socket", .text = &(o).socket, .value = "PATH", .help = "control socket of the gateway" }
+	CTL_SOCKET_OPTION((o).socket)
 
 static const char *base_of(const struct options *o)
 {

@@ -21,8 +21,6 @@ struct options {
 	bool json, force, dry_run;
 };
 
-#define SOCKET_OPTION(o) { .name = "socket", .text = &(o).socket, .value = "PATH", .help = "control socket of the gateway" }
-#define JSON_OPTION(o)	 { .name = "json", .flag = &(o).json, .help = "print JSON" }
 #define FORCE_OPTION(o)	 { .name = "force", .flag = &(o).force, .help = "even if nobody is administrator afterwards" }
 
 static int finish(const char *command, const struct options *o, json_t *answer, const char *words)
@@ -89,7 +87,7 @@ static int allow_or_deny(const char *command, const char *effect, int argc, char
 		{ .name = "memory", .text = &o.memory, .value = "MIB", .help = "memory in all, in MiB" },
 		{ .name = "network", .text = &o.network, .value = "NET", .help = "only nat, isolated or none" },
 		{ .name = "i-mean-everyone", .flag = &o.dry_run, .help = "needed for the pattern *" },
-		FORCE_OPTION(o), SOCKET_OPTION(o), JSON_OPTION(o), { 0 },
+		FORCE_OPTION(o), CTL_COMMON_OPTIONS(o), { 0 },
 	};
 	int r = ctl_operand(command, "PATTERN", table, argc, argv, &o.operand);
 
@@ -113,7 +111,7 @@ int cmd_user_deny(int argc, char **argv)
 int cmd_user_remove(int argc, char **argv)
 {
 	struct options o = { 0 };
-	const struct ctl_option table[] = { FORCE_OPTION(o), SOCKET_OPTION(o), JSON_OPTION(o), { 0 } };
+	const struct ctl_option table[] = { FORCE_OPTION(o), CTL_COMMON_OPTIONS(o), { 0 } };
 	char path[REST_PATH_BYTES];
 	struct rest_request req = { .method = "DELETE", .path = path };
 	json_t *answer = NULL;
@@ -143,7 +141,7 @@ int cmd_user_expire(int argc, char **argv)
 	struct options o = { 0 };
 	const struct ctl_option table[] = {
 		{ .name = "at", .text = &o.at, .value = "DATE", .help = "when; \"never\" takes the date away", .needed = true },
-		FORCE_OPTION(o), SOCKET_OPTION(o), JSON_OPTION(o), { 0 },
+		FORCE_OPTION(o), CTL_COMMON_OPTIONS(o), { 0 },
 	};
 	char version[32];
 	struct rest_request req = { .method = "POST", .match = version };
@@ -169,7 +167,7 @@ int cmd_user_expire(int argc, char **argv)
 int cmd_user_show(int argc, char **argv)
 {
 	struct options o = { 0 };
-	const struct ctl_option table[] = { SOCKET_OPTION(o), JSON_OPTION(o), { 0 } };
+	const struct ctl_option table[] = { CTL_COMMON_OPTIONS(o), { 0 } };
 	json_t *rule = NULL;
 	struct err e = { 0 };
 	int r = ctl_operand("user show", "PATTERN", table, argc, argv, &o.operand);
@@ -190,7 +188,7 @@ int cmd_user_list(int argc, char **argv)
 		{ .name = "search", .text = &o.search, .value = "TEXT", .help = "part of the pattern or note" },
 		{ .name = "effect", .text = &o.effect, .value = "EFFECT", .help = "allow or deny only" },
 		{ .name = "role", .text = &o.role, .value = "ROLE", .help = "that role only" },
-		SOCKET_OPTION(o), JSON_OPTION(o), { 0 },
+		CTL_COMMON_OPTIONS(o), { 0 },
 	};
 	char path[REST_PATH_BYTES] = "/api/v1/rules";
 	struct err e = { 0 };
@@ -211,7 +209,7 @@ int cmd_user_people(int argc, char **argv)
 	};
 	struct options o = { 0 };
 	const struct ctl_option table[] = {
-		{ .name = "search", .text = &o.search, .value = "TEXT", .help = "part of the address" }, SOCKET_OPTION(o), JSON_OPTION(o), { 0 },
+		{ .name = "search", .text = &o.search, .value = "TEXT", .help = "part of the address" }, CTL_COMMON_OPTIONS(o), { 0 },
 	};
 	char path[REST_PATH_BYTES] = "/api/v1/users";
 	struct err e = { 0 };
@@ -227,7 +225,7 @@ int cmd_user_people(int argc, char **argv)
 int cmd_user_why(int argc, char **argv)
 {
 	struct options o = { 0 };
-	const struct ctl_option table[] = { SOCKET_OPTION(o), JSON_OPTION(o), { 0 } };
+	const struct ctl_option table[] = { CTL_COMMON_OPTIONS(o), { 0 } };
 	char path[REST_PATH_BYTES] = "/api/v1/why";
 	struct rest_request req = { .method = "GET", .path = path };
 	json_t *why = NULL, *rule, *refusal;
@@ -261,7 +259,7 @@ int cmd_user_import(int argc, char **argv)
 	const struct ctl_option table[] = {
 		{ .name = "file", .letter = 'f', .text = &o.file, .value = "CSV", .help = "header row with email or pattern; role, expires, note, effect", .needed = true },
 		{ .name = "dry-run", .flag = &o.dry_run, .help = "say what would happen, change nothing" },
-		FORCE_OPTION(o), SOCKET_OPTION(o), JSON_OPTION(o), { 0 },
+		FORCE_OPTION(o), CTL_COMMON_OPTIONS(o), { 0 },
 	};
 	struct rest_request req = { .method = "POST" };
 	_file_ struct ctl_file file = { 0 };
@@ -302,7 +300,7 @@ int cmd_user_import(int argc, char **argv)
 int cmd_user_export(int argc, char **argv)
 {
 	struct options o = { 0 };
-	const struct ctl_option table[] = { SOCKET_OPTION(o), { 0 } };
+	const struct ctl_option table[] = { CTL_SOCKET_OPTION(o.socket), { 0 } };
 	struct rest_request req = { .method = "GET", .path = "/api/v1/rules/export" };
 	struct buf out = BUF_INIT(TEXT_MAX);
 	struct err e = { 0 };
@@ -321,7 +319,7 @@ int cmd_user_export(int argc, char **argv)
 static int post_to_person(const char *command, const char *prefix, const char *suffix, const char *words, int argc, char **argv)
 {
 	struct options o = { 0 };
-	const struct ctl_option table[] = { SOCKET_OPTION(o), JSON_OPTION(o), { 0 } };
+	const struct ctl_option table[] = { CTL_COMMON_OPTIONS(o), { 0 } };
 	char path[REST_PATH_BYTES];
 	struct rest_request req = { .method = "POST", .path = path };
 	json_t *answer = NULL;
@@ -340,7 +338,7 @@ int cmd_user_invite(int argc, char **argv)
 {
 	struct options o = { 0 };
 	const struct ctl_option table[] = { { .name = "note", .text = &o.note, .value = "TEXT", .help = "a few words to the person" },
-					    SOCKET_OPTION(o), JSON_OPTION(o), { 0 } };
+					    CTL_COMMON_OPTIONS(o), { 0 } };
 	struct rest_request req = { .method = "POST", .path = "/api/v1/invitations" };
 	json_t *body, *answer = NULL;
 	struct err e = { 0 };
@@ -370,7 +368,7 @@ int cmd_user_invitations(int argc, char **argv)
 		{ "EMAIL", "email" }, { "BY", "invited_by" }, { "AT", "invited_at" }, { "MAIL", "mail" }, { "WHY", "why" },
 	};
 	struct options o = { 0 };
-	const struct ctl_option table[] = { SOCKET_OPTION(o), JSON_OPTION(o), { 0 } };
+	const struct ctl_option table[] = { CTL_COMMON_OPTIONS(o), { 0 } };
 	int r = ctl_options("user invitations", table, argc, argv);
 
 	return r != CTL_GO ? r : list_show("user invitations", o.socket, o.json, "/api/v1/invitations", columns, sizeof(columns) / sizeof(columns[0]));
@@ -382,7 +380,7 @@ int cmd_user_requests(int argc, char **argv)
 		{ "EMAIL", "email" }, { "NAME", "name" }, { "AT", "asked_at" }, { "ISSUER", "issuer" }, { "REASON", "reason" },
 	};
 	struct options o = { 0 };
-	const struct ctl_option table[] = { SOCKET_OPTION(o), JSON_OPTION(o), { 0 } };
+	const struct ctl_option table[] = { CTL_COMMON_OPTIONS(o), { 0 } };
 	int r = ctl_options("user requests", table, argc, argv);
 
 	return r != CTL_GO ? r : list_show("user requests", o.socket, o.json, "/api/v1/access-requests", columns, sizeof(columns) / sizeof(columns[0]));
@@ -405,7 +403,7 @@ int cmd_session_list(int argc, char **argv)
 		{ "SINCE", "since" },	  { "IDLE MS", "idle_ms" }, { "BYTES IN", "bytes_in" }, { "BYTES OUT", "bytes_out" },
 	};
 	struct options o = { 0 };
-	const struct ctl_option table[] = { SOCKET_OPTION(o), JSON_OPTION(o), { 0 } };
+	const struct ctl_option table[] = { CTL_COMMON_OPTIONS(o), { 0 } };
 	int r = ctl_options("session list", table, argc, argv);
 
 	return r != CTL_GO ? r : list_show("session list", o.socket, o.json, "/api/v1/live", columns, sizeof(columns) / sizeof(columns[0]));

@@ -49,7 +49,7 @@ static int read_options(int argc, char **argv, struct options *o)
 		{ .name = "measurement", .text = &o->measurement, .value = "HEX", .help = "what it must measure as, of terrarium snp launch" },
 		{ .name = "host-data", .text = &o->host_data, .value = "HEX", .help = "what HOST_DATA must be, of terrarium snp owner" },
 		{ .name = "ark", .text = &o->ark, .value = "A", .help = "a root to trust instead of AMD's" },
-		{ .name = "socket", .text = &o->socket, .value = "PATH", .help = "control socket of the gateway" },
+		CTL_SOCKET_OPTION(o->socket),
 		{ .name = "json", .flag = &o->json, .help = "print JSON" },
 		{ 0 },
 	};

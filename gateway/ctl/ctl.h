@@ -110,9 +110,12 @@ struct ctl_option {
 	bool needed;
 };
 
-/** CTL_COMMON_OPTIONS() - of a command that asks the gateway. @o: has its @socket and @json */
+/** CTL_SOCKET_OPTION() - of a command that asks the gateway. @into: const char * */
+#define CTL_SOCKET_OPTION(into) { .name = "socket", .text = &(into), .value = "PATH", .help = "control socket of the gateway" }
+
+/** CTL_COMMON_OPTIONS() - the same, and its answer as JSON. @o: has its @socket and @json */
 #define CTL_COMMON_OPTIONS(o) \
-	{ .name = "socket", .text = &(o).socket, .value = "PATH", .help = "control socket of the gateway" }, \
+	CTL_SOCKET_OPTION((o).socket), \
 	{ \
 		.name = "json", .flag = &(o).json, .help = "print JSON" \
 	}

@@ -72,6 +72,23 @@ static void buf_refuses_past_its_limit_and_keeps_the_rest(void **state)
 	assert_int_equal(b.limit, 10);
 }
 
+static void tail_keeps_the_newest(void **state)
+{
+	char kept[8];
+	size_t len = 0;
+
+	(void)state;
+	assert_false(tail_add(kept, &len, sizeof(kept), "12345", 5));
+	assert_false(tail_add(kept, &len, sizeof(kept), "678", 3));
+	assert_int_equal(len, 8);
+	assert_memory_equal(kept, "12345678", 8);
+	assert_true(tail_add(kept, &len, sizeof(kept), "ab", 2));
+	assert_memory_equal(kept, "345678ab", 8);
+	assert_true(tail_add(kept, &len, sizeof(kept), "0123456789", 10));
+	assert_int_equal(len, 8);
+	assert_memory_equal(kept, "23456789", 8);
+}
+
 static void buf_formats(void **state)
 {
 	struct buf b = BUF_INIT(4096);
@@ -344,6 +361,7 @@ int main(void)
 		cmocka_unit_test(err_cuts_what_is_too_long),
 		cmocka_unit_test(buf_refuses_past_its_limit_and_keeps_the_rest),
 		cmocka_unit_test(buf_formats),
+		cmocka_unit_test(tail_keeps_the_newest),
 		cmocka_unit_test(hex_round_trip_and_refusals),
 		cmocka_unit_test(fd_reads_small_files_only),
 		cmocka_unit_test(fd_take_moves),
