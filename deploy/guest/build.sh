@@ -43,8 +43,8 @@ TERMINFO="xterm xterm-256color xterm-color screen screen-256color tmux tmux-256c
 REPORT_MODULES="tsm sev-guest"
 
 # One person is root here and alone: mitigations and kaslr protect nobody inside. The rest saves time under software emulation, and
-# panic=5 turns a dead kernel into a reset that the host sees.
-CMDLINE="console=ttyS0,115200 quiet loglevel=3 no_timer_check mitigations=off audit=0 lsm=, cryptomgr.notests 8250.nr_uarts=1 random.trust_cpu=on panic=1"
+# nowatchdog and psi=0: an idle guest wakes less often; nobody looks at either. panic=1 turns a dead kernel into a reset that the host sees.
+CMDLINE="console=ttyS0,115200 quiet loglevel=3 no_timer_check nowatchdog psi=0 mitigations=off audit=0 lsm=, cryptomgr.notests 8250.nr_uarts=1 random.trust_cpu=on panic=1"
 # A confidential machine: whoever owns the host is not trusted, so mitigations stay on, nothing of the host's is believed to be random, and a
 # kernel that panics ends the machine. No word here depends on the machine: all of one image and size measure the same.
 CONFIDENTIAL_CMDLINE="console=ttyS0,115200 quiet loglevel=3 no_timer_check audit=0 8250.nr_uarts=1 random.trust_bootloader=off panic=-1"
