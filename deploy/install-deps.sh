@@ -19,7 +19,7 @@ IMAGE="mmdebstrap:mmdebstrap squashfs-tools:mksquashfs uidmap:newuidmap skopeo:s
 KERNEL="make:make gcc:gcc libc6-dev flex:flex bison:bison bc:bc perl:perl libelf-dev xz-utils:xz"
 TEST="$RUN libcmocka-dev clang:clang clang-tidy:clang-tidy libclang-rt-dev valgrind:valgrind libc6-dbg chromium:chromium fonts-dejavu-core
 	nftables:nft iputils-ping:ping procps:ps socat:socat git:git curl:curl bsdutils:script vim:vim less:less nano:nano htop:htop mc:mc
-	tmux:tmux squashfs-tools:mksquashfs skopeo:skopeo umoci:umoci"
+	tmux:tmux sqlite3:sqlite3 squashfs-tools:mksquashfs skopeo:skopeo umoci:umoci"
 
 die() { echo "install-deps: $*" >&2; exit 1; }
 

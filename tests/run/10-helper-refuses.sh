@@ -46,7 +46,7 @@ netdc_open
 ask "hello 99"
 expect "error EPROTONOSUPPORT*"
 ask "hello"
-expect "hello version=3 *slots=0/3*binaries=shell"
+expect "hello version=4 *slots=0/3*binaries=shell"
 ok "another version is refused, ours is taken; a missing program is not offered"
 
 ask "alloc a bad"; expect "error EINVAL*"
@@ -100,7 +100,7 @@ files r "$T/own/disk" r "$T/own/disk" r "$T/own/disk" r "$T/own/disk" r "$T/own/
 ask "spawn 1 shell pty ^sh"; expect "error EINVAL*too many files*"
 ok "what is no plain file is not given to a process"
 files w "$T/own/disk" p "$T/own" r "$T/own/link"
-ask "spawn 1 shell log ^sh^-c^cat <&3; echo more >&3; cat /proc/self/fd/4/disk; cat <&5; [ -e /proc/self/fd/6 ] || echo no more; cat 6<&-"; expect "slot=1 state=running*"
+ask "spawn 1 shell log ^sh^-c^cat <&3; echo more >&3; cat /proc/self/fd/4/disk; cat <&5; [ -e /proc/self/fd/6 ] || echo no more; exec sleep 1000"; expect "slot=1 state=running*"
 ask "read 1 0 5000 no more"; expect "*seed*seed*more*seed*more*no more*"
 ask "kill 1 hard"; expect "killed"
 ask "exited 1 3000"; expect "exited*"

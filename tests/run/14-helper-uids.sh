@@ -50,7 +50,7 @@ ok "what a process takes of the memory is counted, without a right to more"
 
 if grep -q ^THP_enabled /proc/self/status; then
 	for flags in 0 1; do
-		ask "spawn 2 shell stdio flags=$flags ^grep^THP_enabled^/proc/self/status"; expect "slot=2*"
+		ask "spawn 2 shell stdio flags=$flags ^bash^-c^grep THP_enabled /proc/self/status"; expect "slot=2*"
 		ask "end 2 0 5000"
 		[[ $ANSWER == *THP_enabled:*$((1 - flags))* ]] || fail "flags=$flags: $ANSWER"
 		ask "exited 2 5000"; expect "exited*"

@@ -184,6 +184,7 @@ try {
 		await tab.close();
 	}
 	await page.click("#ports-close");
+	await page.waitForFunction(() => document.activeElement?.matches(".xterm-helper-textarea")); /* the dialog gives it back a moment later */
 	await types(page, `clear; echo http://local""host:${port}/asked?from=link`);
 	await sees(page, /^http:..localhost/m);
 	const line = await page.locator(".stages > .front .xterm-rows > div", { hasText: /^http:/ }).boundingBox();
