@@ -219,12 +219,12 @@ static int publish(const struct disk_work *w, const char *id, struct err *e)
 	return r == 0 ? sync_fd(w->dir_fd, "the directory of disks", e) : r;
 }
 
-static bool is_there(const struct disk_work *w, const char *id)
+static bool is_there(const struct disk_work *w, const char *id, struct stat *st)
 {
 	char img[NAME_BYTES];
 
 	name_of(img, id, ".img");
-	return faccessat(w->dir_fd, img, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	return fstatat(w->dir_fd, img, st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 static int make(const struct disk_work *w, const struct disk_job *job, struct err *e)
@@ -234,9 +234,10 @@ static int make(const struct disk_work *w, const struct disk_job *job, struct er
 	const char *const args[] = { "-q", "-F", "-t", "ext4", "-m", "0", "-L", job->label, "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard,root_owner=0:0",
 				     new, NULL };
 	_close_ int fd = -1;
+	struct stat st;
 	int r;
 
-	if (is_there(w, job->id))
+	if (is_there(w, job->id, &st))
 		return 0;
 	name_of(new, job->id, ".new");
 	(void)unlinkat(w->dir_fd, new, 0);
@@ -271,8 +272,11 @@ static int copy(const struct disk_work *w, struct disk_job *job, struct err *e)
 	struct stat st = { .st_size = 0 };
 	int r;
 
-	if (is_there(w, job->id))
+	/* Copied before this process was started anew, and not yet noted: how large it is neither. */
+	if (is_there(w, job->id, &st)) {
+		job->bytes = (uint64_t)st.st_size;
 		return 0;
+	}
 	name_of(new, job->id, ".new");
 	name_of(img, job->source, ".img");
 	fd = hold(w, job->source, &st, e);

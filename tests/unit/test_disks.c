@@ -144,6 +144,13 @@ static void what_was_begun_is_finished(void **state)
 	until(&twin, DISK_READY);
 	assert_int_equal(size_of(&twin), 20 * MIB);
 	assert_true(twin.bytes == 20 * MIB);
+	/* Ended between the copy and the row that says so: its size is not forgotten. */
+	twin.state = DISK_NEW;
+	twin.bytes = 0;
+	assert_int_equal(disk_set(store_db(store), &twin, NULL), 0);
+	restart();
+	until(&twin, DISK_READY);
+	assert_true(twin.bytes == 20 * MIB);
 	go_away(&twin);
 
 	assert_int_equal(disks_remove(disks, &row, NULL), 0);
