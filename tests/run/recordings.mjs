@@ -109,9 +109,11 @@ async function faithful() {
 	await a.expect("0007");
 	a.type("seq -f 'line %.0f' 500000; printf '\\303'; echo flood ended\n");
 	await until("acknowledged", () => a.acked === a.in_offset);
-	for (let kills = 0; kills < 3; kills++) {
+	for (let kills = 0, killed = 0; kills < 3; kills++) {
 		await sleep(40 + 40 * kills);
-		process.kill(Number(readFileSync(pid_file, "utf8")), "SIGKILL");
+		/* The next one answers a moment before its number is written down. */
+		killed = await until("its number", () => { const pid = Number(readFileSync(pid_file, "utf8")); return pid !== killed && pid; });
+		process.kill(killed, "SIGKILL");
 		await a.ended;
 		a = await come_back(ann, stream, a);
 	}
