@@ -4,13 +4,15 @@
 # Builds a guest image out of Debian packages: kernel, initrd, the disk with its root where it has one, manifest.json.
 #
 #   build.sh [--tier micro|standard|dev] [--with PACKAGE,...] [--fresh]      default: micro
+#            [--release SUITE]                                             Debian's release that the root of standard and dev is made of; default: trixie
 #   build.sh --name NAME --root-tar FILE [--origin DIGEST]                    an image whose root is that archive's content
 #            [--kernel DIR]                                                with the small kernel that kernel/build.sh has put there, not Debian's
 #            [--out DIR] [--cache DIR] [--agent FILE] [--verity FILE] [--terrarium FILE] [--firmware FILE]
 #                                                default: build/images/NAME, build/cache and the programs in build/
 #
-# Theory of operation. Packages of the host's own Debian release are fetched with apt-get (which checks them against the signed lists) into a
-# cache and unpacked; nothing of them is executed but busybox, to ask for its applets. Out of them come
+# Theory of operation. Packages are fetched with apt-get (which checks them against the signed lists) into a cache: those of kernel and initrd are of
+# the host's own Debian release, and unpacked; nothing of them is executed but busybox, to ask for its applets. The packages of the root may be of
+# another release (choose_release). Out of them come
 #
 #   vmlinux   the ELF kernel inside the bzImage, so that QEMU enters it by PVH: no decompression in the guest (0.2 s and more under
 #             software emulation);
@@ -26,7 +28,7 @@ umask 022
 
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
-tier=micro name='' out='' root_tar='' with='' fresh='' firmware='' small='' origin=''
+tier=micro name='' out='' root_tar='' with='' asked_release='' fresh='' firmware='' small='' origin=''
 cache=$top/build/cache
 agent=$top/build/terrarium-agent
 verity=$top/build/terrarium-verity
@@ -63,7 +65,7 @@ say() { echo "image: $*"; }
 while [ $# -gt 0 ]; do
 	case $1 in
 	--fresh) fresh=1; shift; continue ;;
-	--tier | --name | --root-tar | --with | --kernel | --origin | --out | --cache | --agent | --verity | --terrarium | --firmware) [ -n "${2-}" ] || die "$1 needs a value" ;;
+	--tier | --name | --root-tar | --with | --release | --kernel | --origin | --out | --cache | --agent | --verity | --terrarium | --firmware) [ -n "${2-}" ] || die "$1 needs a value" ;;
 	*) die "unknown argument $1; the head of $0 tells how it is used" ;;
 	esac
 	case $1 in
@@ -71,6 +73,7 @@ while [ $# -gt 0 ]; do
 	--name) name=$2 ;;
 	--root-tar) root_tar=$2 ;;
 	--with) with=${2//,/ } ;;
+	--release) asked_release=$2 ;;
 	--kernel) small=$2 ;;
 	--origin) origin=$2 ;;
 	--out) out=$2 ;;
@@ -84,6 +87,8 @@ while [ $# -gt 0 ]; do
 done
 case $tier in micro | standard | dev) ;; *) die "there is no tier $tier: micro, standard or dev" ;; esac
 [ -z "$root_tar" ] || { tier=own; [ -f "$root_tar" ] || die "$root_tar is no file"; [ -n "$name" ] || die "--root-tar needs --name"; }
+[[ -z $asked_release || $tier =~ ^(standard|dev)$ ]] || die "--release is for the roots that are made of Debian's packages: standard and dev"
+[[ -z $asked_release || $asked_release =~ ^[a-z][a-z0-9-]*$ ]] || die "--release $asked_release is no name of a release, such as trixie"
 [[ -z $origin || $origin =~ ^sha256:[0-9a-f]{64}$ ]] || die "--origin $origin is no SHA-256"
 [ -z "$small" ] || [ -z "$firmware" ] || die "--firmware: confidential machines boot Debian's kernel, as it is signed"
 [ -z "$small" ] || [ -f "$small/kernel.json" ] || die "$small holds no kernel; deploy/guest/kernel/build.sh makes one (make kernel)"
@@ -225,6 +230,7 @@ manifest() {
 	printf '  "architecture": "x86_64",\n  "kernel": "vmlinux",\n  "initrd": "initrd",\n'
 	[ $tier = micro ] || printf '  "root": "root.img",\n  "verity": { "root_hash": "%s", "salt": "%s", "data_blocks": %d, "block_bytes": 4096, "hash": "sha256" },\n' \
 		"$root_hash" "$root_salt" "$root_blocks"
+	[ -z "$root_release" ] || printf '  "root_release": "%s",\n' "$root_release"
 	printf '  "release": "%s",\n  "cmdline": "%s",\n  "ready": "%s",\n' "$release" "$CMDLINE$root_word" "$READY"
 	printf '  "memory_min": %d,\n  "source_date_epoch": %d,\n  "files": {\n' "${MEMORY_MIN[$tier]-${MEMORY_MIN[standard]}}" "$epoch"
 	json_files "${files[@]}"
@@ -256,7 +262,7 @@ reports=false
 strip -o "$work/terrarium-agent" "$agent"
 [ $tier = micro ] || strip -o "$work/terrarium-verity" "$verity"
 say "$name: kernel $release"
-files=(vmlinux initrd) root_word=
+files=(vmlinux initrd) root_word='' root_release=''
 if [ "$small" ]; then
 	cp "$small/vmlinux" "$work/vmlinux"
 	[ "$(sha256sum <"$work/vmlinux" | cut -c1-64)" = "$(small_says sha256)" ] || die "$small/vmlinux is not the kernel that kernel.json tells of"

@@ -7,13 +7,16 @@ STANDARD="bash-completion ca-certificates curl file git iproute2 iputils-ping le
 DEV="$STANDARD build-essential gdb htop jq man-db manpages python3 python3-pip python3-venv rsync strace tmux unzip vim zip"
 declare -A PACKAGES=([standard]=$STANDARD [dev]=$DEV)
 
+# What the root is made of where nobody asks for another release: the one that has Node.js 20.
+ROOT_RELEASE=trixie
+
 # Lines for apt in the image: the mirrors that this host's own apt knows, or TERRARIUM_MIRROR and TERRARIUM_SECURITY_MIRROR; nothing where it knows none,
 # and mmdebstrap takes Debian's.
 sources() { # sources RELEASE
 	local known mirror security
-	known=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | sed 's|/*$||' | sort -u)
-	mirror=${TERRARIUM_MIRROR:-$(grep -v security <<<"$known" | head -n 1)}
-	security=${TERRARIUM_SECURITY_MIRROR:-$(grep security <<<"$known" | head -n 1)}
+	known=$(apt-get "${apt_options[@]}" indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | sed 's|/*$||' | sort -u)
+	mirror=${TERRARIUM_MIRROR:-$(grep -v security <<<"$known" | head -n 1 || :)}
+	security=${TERRARIUM_SECURITY_MIRROR:-$(grep security <<<"$known" | head -n 1 || :)}
 	[ -z "$mirror" ] || printf 'deb %s main\n' "$mirror $1" "$mirror $1-updates"
 	[ -z "$mirror" ] || [ -z "$security" ] || printf 'deb %s main\n' "$security $1-security"
 }
@@ -23,6 +26,37 @@ APPLETS="sh acpid awk cat chmod cut date dd df echo grep hostname init ip kill m
 INIT_APPLETS="$APPLETS cp ls poweroff switch_root"
 
 suite() { (. /etc/os-release && echo "${VERSION_CODENAME:?}"); }
+
+# can_have RELEASE: whether the mirrors have it and this host's keys check it; else $why_not says what is missing. Only what is signed is fetched. What
+# goes wrong otherwise ends the build: a mirror that is away for a minute shall not make another image.
+can_have() {
+	local dir=$work/probe said
+	mkdir -p "$dir/lists/partial" "$dir/archives/partial"
+	sources "$1" >"$dir/sources.list"
+	[ -s "$dir/sources.list" ] || return 0
+	said=$(apt-get -q -o "Dir::State::lists=$dir/lists" -o "Dir::Cache=$dir" -o "Dir::Etc::sourcelist=$dir/sources.list" -o Dir::Etc::sourceparts=/dev/null \
+		-o Debug::NoLocking=1 -o APT::Sandbox::User=root -o APT::Update::Error-Mode=any -o Acquire::Languages=none \
+		-o Acquire::IndexTargets::deb::Packages::DefaultEnabled=false update 2>&1) && return 0
+	case $said in
+	*NO_PUBKEY* | *"Missing key"*) why_not="this host's debian-archive-keyring is older than its keys; a newer one helps" ;;
+	*"a Release file"*) why_not="this host's mirrors do not have it" ;;
+	*) die "whether the mirrors have Debian $1 cannot be told: $(grep '^[EW]:' <<<"$said" || echo "$said")" ;;
+	esac
+	return 1
+}
+
+# The release that the root is made of, into $root_release: the one that is asked for, else ROOT_RELEASE where it can be had, else the host's own. A root
+# that was made before shows that it could.
+choose_release() {
+	local own why_not=''
+	own=$(suite)
+	root_release=${asked_release:-$ROOT_RELEASE}
+	if [ -z "$asked_release" ] && [ "$own" != "$root_release" ] && ! has_former_root && ! can_have "$root_release"; then
+		say "Debian $root_release, which has Node.js 20, can't be had: $why_not"
+		root_release=$own
+	fi
+	say "$name: its root is made of Debian $root_release; this host has $own"
+}
 
 # Everything that tells when, where or by whom it was made goes, and what a machine gets of its own.
 customize() {
@@ -40,35 +74,38 @@ SH
 
 # The content of a tier, as an archive, by mmdebstrap. Packages are kept in the cache; they are checked against the signed lists each time.
 debian_tar() {
-	local release documents=() lines p
-	release=$(suite)
-	mapfile -t lines < <(sources "$release")
+	local kept=$cache/root-debs/$root_release documents=() lines p
+	mapfile -t lines < <(sources "$root_release")
 	command -v mmdebstrap >/dev/null || die "mmdebstrap is missing; deploy/install-deps.sh image installs it"
-	mkdir -p "$cache/root-debs"
+	mkdir -p "$kept"
 	[ $tier = dev ] || documents=(--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/info/*')
 	for p in '/usr/share/doc/*' '/usr/share/locale/*' '/usr/share/doc-base/*' '/usr/share/lintian/*'; do
 		documents+=(--dpkgopt="path-exclude=$p")
 	done
-	say "unpacking the packages of $tier (Debian $release)"
+	say "unpacking the packages of $tier (Debian $root_release)"
 	# shellcheck disable=SC2086 # one word for each package
 	SOURCE_DATE_EPOCH=$epoch mmdebstrap --quiet --mode=unshare --variant=minbase --format=tar --skip=essential/unlink \
 		--include="$(echo ${PACKAGES[$tier]} $with | tr ' ' ',')" "${documents[@]}" --dpkgopt='path-include=/usr/share/doc/*/copyright' \
 		--aptopt='APT::Install-Recommends "false"' --setup-hook='mkdir -p "$1/var/cache/apt/archives"' \
-		--setup-hook="sync-in $cache/root-debs /var/cache/apt/archives" --customize-hook="sync-out /var/cache/apt/archives $cache/root-debs" \
+		--setup-hook="sync-in $kept /var/cache/apt/archives" --customize-hook="sync-out /var/cache/apt/archives $kept" \
 		--customize-hook="$(customize)" --customize-hook="download /root.packages $work/root.packages" \
 		--customize-hook='rm "$1/root.packages"' \
-		"$release" "$1" "${lines[@]}" >&2 ||
-		die "mmdebstrap could not make the root of $tier"
+		"$root_release" "$1" "${lines[@]}" >&2 ||
+		die "mmdebstrap could not make the root of $tier out of Debian $root_release"
 }
 
 # Which root this would be, as far as it is known before it is made: what is asked for and how, not which versions of it there are.
 root_recipe() {
 	{
-		echo "$tier $(suite) ${PACKAGES[$tier]} $with $epoch"
+		echo "$tier $root_release ${PACKAGES[$tier]} $with $epoch"
 		customize
 		declare -f debian_tar pack_root
 	} | sha256sum | cut -c1-32
 }
+
+# The path of such a root in the cache, without an ending. The newest of each tier is kept, whichever release it is of.
+former_root() { echo "$cache/roots/$tier-$root_release-$(root_recipe)"; }
+has_former_root() { [ -z "$fresh" ] && [ -f "$(former_root).img" ]; }
 
 pack_root() { # TAR FILE
 	say "packing the root disk"
@@ -84,9 +121,10 @@ make_root() {
 	if [ -n "$root_tar" ]; then
 		pack_root "$root_tar" "$work/root.img"
 	else
-		kept=$cache/roots/$tier-$(root_recipe)
+		choose_release
+		kept=$(former_root)
 		mkdir -p "$cache/roots"
-		if [ -n "$fresh" ] || [ ! -f "$kept.img" ]; then
+		if ! has_former_root; then
 			debian_tar "$work/root.tar"
 			pack_root "$work/root.tar" "$work/root.img"
 			rm -f "$work/root.tar" "$cache/roots/$tier"-*

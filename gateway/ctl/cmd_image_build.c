@@ -90,6 +90,7 @@ static int run_builder(const struct places *p, const struct image_build *o, cons
 	add(argv, &n, "--root-tar", o->root_tar);
 	add(argv, &n, "--origin", o->origin);
 	add(argv, &n, "--with", o->with);
+	add(argv, &n, "--release", o->release);
 	add(argv, &n, "--kernel", o->kernel);
 	add(argv, &n, "--out", dir);
 	add(argv, &n, "--cache", cache);
@@ -137,6 +138,7 @@ static int read_options(int argc, char **argv, struct options *o)
 	const struct ctl_option table[] = {
 		{ .name = "all", .flag = &o->all, .help = "micro, standard and dev (in place of NAME)" },
 		{ .name = "with", .text = &o->build.with, .value = "P,...", .help = "more packages of Debian's, such as python3 (not for micro)" },
+		{ .name = "release", .text = &o->build.release, .value = "SUITE", .help = "Debian's release for the root of standard and dev; trixie unless given" },
 		{ .name = "root-tar", .text = &o->build.root_tar, .value = "F", .help = "an archive with the whole root, in place of Debian's packages" },
 		{ .name = "kernel", .text = &o->build.kernel, .value = "DIR", .help = "a small kernel that deploy/guest/kernel/build.sh has made, not Debian's" },
 		{ .name = "key", .text = &o->build.key, .value = "F", .help = "private key to sign with, from image key" },
@@ -172,8 +174,13 @@ int cmd_image_build(int argc, char **argv)
 		return ctl_usage(NAME, "--all goes with none of --root-tar and --with");
 	o.build.images = store_folder(o.build.images, &e);
 	r = o.build.images ? 0 : -EINVAL;
-	for (size_t i = 0; r == 0 && o.all && i < sizeof(tiers) / sizeof(tiers[0]); i++)
-		r = image_build(&o.build, tiers[i], &e);
+	for (size_t i = 0; r == 0 && o.all && i < sizeof(tiers) / sizeof(tiers[0]); i++) {
+		struct image_build each = o.build;
+
+		if (strcmp(tiers[i], "micro") == 0)
+			each.release = NULL; /* it has no root */
+		r = image_build(&each, tiers[i], &e);
+	}
 	if (r == 0 && o.name)
 		r = image_build(&o.build, o.name, &e);
 	return r == 0 ? CLI_OK : ctl_refuse(NAME, false, &e);

@@ -21,6 +21,9 @@ for tier in $TIERS; do
 	done
 done
 check "two builds, the same hashes" true
+for tier in $TIERS; do
+	[ "$tier" = micro ] || check "$tier: of the release with Node.js 20" grep -q '"root_release": "trixie",' "$T/one/$tier/manifest.json"
+done
 cat >"$T/limits" <<'END'
 micro 25
 standard 180
@@ -38,6 +41,16 @@ if [ -e "$firmware" ] && [ -e "$T/one/standard/manifest.json" ]; then
 		"$terrarium" snp launch --image "$T/one/standard" --firmware "$firmware" --json $recipe >"$T/launch.json" || fail "snp launch"
 		node tests/run/snp_boot.mjs "$T/launch.json" "$T/snp" || fail "standard as a confidential machine"
 	done
+fi
+
+# Where trixie cannot be had it is told why, and the host's own release is tried; which fails, for these keys and mirrors have nothing of that either.
+if [ "$(. /etc/os-release && echo "${VERSION_CODENAME-}")" != trixie ]; then
+	mkdir "$T/keys"
+	printf 'Dir::Etc::trusted "/dev/null";\nDir::Etc::trustedparts "%s";\n' "$T/keys" >"$T/apt.conf"
+	! APT_CONFIG=$T/apt.conf "$terrarium" image build standard --images "$T/none" --cache build/cache >"$T/keys.log" 2>&1 || fail "an image without keys"
+	check "without the keys of trixie" grep -q "can't be had: .*keyring" "$T/keys.log"
+	! TERRARIUM_MIRROR=file:$T/none "$terrarium" image build standard --images "$T/none" --cache build/cache >"$T/mirror.log" 2>&1 || fail "an image without a mirror"
+	check "without a mirror for trixie" grep -q "can't be had: .*mirrors" "$T/mirror.log"
 fi
 
 start_netd --network=off

@@ -28,6 +28,8 @@ root one first && root two second
 firmware=${SNP_FIRMWARE:-/usr/share/ovmf/OVMF.amdsev.fd}
 [ -e "$firmware" ] || firmware=${SNP_MEASURE_DATA:-../shared/data/snp-measure}/files/debian-2026.08-OVMF.amdsev.fd
 [ -e "$firmware" ] && measured=(--firmware "$firmware") || measured=()
+! "$terrarium" image build leaf --images "$T/images" --root-tar "$T/one.tar" --release trixie >"$T/refused.log" 2>&1 || fail "a release for an archive"
+check "a release is for Debian's packages" grep -q -e "--release is for the roots" "$T/refused.log"
 build one && one=$(version current)
 build two && two=$(version current)
 [ "$one" != "$two" ] && [ "$(version former)" = "$one" ] || fail "versions $one, $two, $(version former)"
