@@ -181,10 +181,12 @@ int machine_card_plug(struct machine *m, unsigned *number, struct err *e)
 	if (!place)
 		return err_set(e, -ENOMEM, "no memory for another card");
 	r = hv_vm_card_plug(m->vm, n, e);
-	if (r == 0)
-		*place = (struct card){ .used = true, .state = PLUG_BEGUN };
+	if (r != 0)
+		return machine_refused(r);
+	*place = (struct card){ .used = true, .state = PLUG_BEGUN };
 	*number = n;
-	return machine_refused(r);
+	machine_notify(m);
+	return 0;
 }
 
 int machine_card_unplug(struct machine *m, unsigned number, struct err *e)
@@ -197,9 +199,11 @@ int machine_card_unplug(struct machine *m, unsigned number, struct err *e)
 	if (!c || c->state == PLUG_REFUSED)
 		return err_set(e, MACHINE_E_CANNOT, "card: no such network card is plugged into this machine");
 	r = hv_vm_card_unplug(m->vm, number, e);
-	if (r == 0)
-		c->state = PLUG_LEAVING;
-	return machine_refused(r);
+	if (r != 0)
+		return machine_refused(r);
+	c->state = PLUG_LEAVING;
+	machine_notify(m);
+	return 0;
 }
 
 static json_t *address_json(int family, const void *address)

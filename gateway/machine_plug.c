@@ -208,6 +208,7 @@ int machine_plug(struct machine *m, const struct disk_row *row, struct err *e)
 	*p = (struct plug){ .state = PLUG_BEGUN };
 	(void)snprintf(p->volume, sizeof(p->volume), "%s", row->name);
 	(void)snprintf(p->serial, sizeof(p->serial), "%s", disk.serial);
+	machine_notify(m);
 	return 0;
 }
 
@@ -221,7 +222,9 @@ int machine_unplug(struct machine *m, const struct disk_row *row, struct err *e)
 	if (!p || p->state == PLUG_REFUSED)
 		return err_set(e, MACHINE_E_CANNOT, "volume: %s is not plugged into this machine", row->name);
 	r = hv_vm_unplug(m->vm, p->serial, e);
-	if (r == 0)
-		p->state = PLUG_LEAVING;
-	return machine_refused(r);
+	if (r != 0)
+		return machine_refused(r);
+	p->state = PLUG_LEAVING;
+	machine_notify(m);
+	return 0;
 }

@@ -180,6 +180,8 @@ struct hv_driver {
 	/* Optional: a disk in, or out; hv_event_plugged() follows. Return: 0, or negative with @e. plug() and unplug() go together */
 	int (*plug)(struct hv_vm *vm, void *instance, const struct hv_disk *d, struct err *e);
 	int (*unplug)(struct hv_vm *vm, void *instance, const char *serial, struct err *e);
+	/* Optional, goes with plug(): its devices are fixed when it starts. Without, they never are. */
+	bool (*is_fixed)(const struct hv_vm *vm);
 	/* Optional: a network card in, whose TAP @tap_fd stays the caller's; as plug(), with which it goes: unplug() takes it out */
 	int (*plug_card)(struct hv_vm *vm, void *instance, const char *name, const uint8_t mac[6], int tap_fd, struct err *e);
 	/* Optional: what the process said last, one line, for the reason of an unexpected end; NULL or empty without. */

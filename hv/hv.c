@@ -520,6 +520,7 @@ void hv_vm_view(const struct hv_vm *vm, struct hv_view *out)
 	*out = (struct hv_view){
 		.state = vm->state, .state_since_ms = vm->since_ms, .reason = vm->reason, .driver = d->name,
 		.accel = d->has_guest ? accels[vm->accel] : "", .can_resize = vm->can_resize, .cloned = vm->origin.begin == HV_BEGIN_CLONE, .wakes = vm->origin.begin == HV_BEGIN_WAKE,
+		.can_plug = d->plug && !(d->is_fixed && d->is_fixed(vm)) && vm->spec.confidential == VM_CONFIDENTIAL_NONE,
 		.before = turn_before(vm), .pss_bytes = vm->pss_bytes,
 	};
 	if (!vm->has_slot)

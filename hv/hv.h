@@ -318,6 +318,7 @@ int hv_vm_confidential(const struct hv_vm *vm, struct confidential *out, struct 
  * @cloned: this life of it began as a clone: it has yet to be told who it is when its agent answers for the first time
  * @wakes: this life of it goes on from hv_vm_wake(): all that it knew it knows
  * @can_resize: the guest learns the terminal's size (a PTY); false on a bare serial line
+ * @can_plug: disks and network cards can come and go while it runs
  * @pss_bytes: of the host's memory, pages that others share counted by its share; a reading of the last minutes. 0: not known
  * @before: in placing, so many have their turn to start before it; -1 when it does not wait
  * @ip4, @ip6, @gw4: what the guest has, textual, empty without a network; @slot4: as which it is known outside, another than @ip4 where all
@@ -327,7 +328,7 @@ struct hv_view {
 	enum hv_state state;
 	uint64_t state_since_ms;
 	const char *reason, *driver, *accel;
-	bool can_resize, cloned, wakes;
+	bool can_resize, can_plug, cloned, wakes;
 	uint8_t mac_bytes[6];
 	char ip4[16], gw4[16], slot4[16], ip6[46], gw6[46], mac[18];
 	uint8_t prefix4, prefix6;

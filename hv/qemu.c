@@ -640,6 +640,7 @@ const struct hv_driver hv_driver_qemu = {
 	.plug = qemu_plug,
 	.plug_card = qemu_plug_card,
 	.unplug = qemu_unplug,
+	.is_fixed = qemu_plug_is_fixed,
 	.save = qemu_save,
 	.last_words = qemu_last_words,
 	.finish = qemu_finish,

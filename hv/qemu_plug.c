@@ -199,9 +199,14 @@ void qemu_plug_look(struct qemu_plug *p)
 	send_quietly(p, "qom-list", json_pack("{s:s}", "path", "/machine/peripheral"));
 }
 
+bool qemu_plug_is_fixed(const struct hv_vm *vm)
+{
+	return strcmp(hv_vm_machine(vm), "microvm") == 0;
+}
+
 static int may_begin(struct qemu_plug *p, struct err *e)
 {
-	if (strcmp(hv_vm_machine(p->vm), "microvm") == 0)
+	if (qemu_plug_is_fixed(p->vm))
 		return err_set(e, -EOPNOTSUPP, "a running machine of the type microvm takes no disks or cards: its devices are fixed when it starts. Stop it first; "
 			       "or set machine = q35 on the server");
 	return p->step == PLUG_NONE ? 0 : err_set(e, -EBUSY, "the last change of its disks and cards is not done yet");

@@ -37,6 +37,9 @@ struct qemu_plug {
 	int port;
 };
 
+/** qemu_plug_is_fixed() - a machine of this type takes nothing while it runs */
+bool qemu_plug_is_fixed(const struct hv_vm *vm);
+
 /** qemu_plug_begin() - @d->fd stays the caller's. Return: 0, and hv_event_plugged() follows; or negative with @e */
 int qemu_plug_begin(struct qemu_plug *p, const struct hv_disk *d, struct err *e);
 int qemu_plug_card_begin(struct qemu_plug *p, const char *name, const uint8_t mac[6], int tap_fd, struct err *e);

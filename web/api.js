@@ -90,6 +90,11 @@ export const recipes = async () => (await request("GET", "recipes")).items;
 export const images = async () => (await request("GET", "images")).items;
 /** @returns {Promise<object[]>} disks of one's own that outlive machines @throws {ApiError} `not_possible` where the server has no place for disks */
 export const volumes = async () => (await request("GET", "volumes?limit=200")).items;
+/** A disk or network card more, or less, of a machine that runs; the machine tells what comes of it. @returns {Promise<object>} the machine */
+export const plug_disk = (vm, volume) => request("POST", vm_path(vm, "disks"), { volume });
+export const unplug_disk = (vm, volume) => request("DELETE", `${vm_path(vm, "disks")}?volume=${encodeURIComponent(volume)}`);
+export const plug_card = (vm) => request("POST", vm_path(vm, "cards"), {});
+export const unplug_card = (vm, card) => request("DELETE", `${vm_path(vm, "cards")}?card=${encodeURIComponent(card)}`);
 /** @returns {Promise<object>} SETUP with its log */
 export const setup = (id) => request("GET", vm_path(id, "setup"));
 export const setup_again = (id) => request("POST", vm_path(id, "setup"), {});

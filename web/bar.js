@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What is known of machine and connection, in one line under the terminal, and all of it in a dialog. */
-import * as api from "./api.js";
 import { copy } from "./clipboard.js";
 import { $, on_click, put, show } from "./dom.js";
 import { language, t, word } from "./words.js";
@@ -36,8 +35,11 @@ export class Bar {
 	#host = {};
 	#connected = true;
 	#confidential = false;
+	#opened;
 
-	constructor() {
+	/** @param {() => void} opened runs when the dialog about the machine has been opened */
+	constructor(opened) {
+		this.#opened = opened;
 		for (const id of ["ip4", "ip6"])
 			on_click(id, () => copy($(id).textContent, t("bar.copied", { text: $(id).textContent })));
 		on_click("accel", () => this.open_facts());
@@ -96,10 +98,11 @@ export class Bar {
 
 	/** With what is known, and again with what the machine says when it is asked. */
 	open_facts() {
-		const { vm } = this.#machine;
-		this.#list_facts(vm);
+		this.#list_facts(this.#machine.vm);
 		$("facts").showModal();
-		api.machine(vm.id).then((now) => $("facts").open && this.#machine?.vm.id === now.id && this.#list_facts(now)).catch(() => {});
+		$("facts-close").focus();
+		this.#opened();
+		this.#machine.ask().then(() => $("facts").open && this.#list_facts(this.#machine.vm));
 	}
 
 	#list_facts(vm) {

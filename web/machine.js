@@ -124,6 +124,30 @@ export class Machine {
 	async stop(force) {
 		this.update(await api.stop_machine(this.vm.id, force));
 	}
+
+	/** Disks and network cards come and go while it runs; what comes of that, `disks` and `cards` tell. */
+	plug_disk(volume) {
+		return this.#begun(api.plug_disk(this.vm.id, volume));
+	}
+
+	unplug_disk(volume) {
+		return this.#begun(api.unplug_disk(this.vm.id, volume));
+	}
+
+	plug_card() {
+		return this.#begun(api.plug_card(this.vm.id));
+	}
+
+	unplug_card(card) {
+		return this.#begun(api.unplug_card(this.vm.id, card));
+	}
+
+	/* It may be done before the answer is here, and nothing would tell so once more. */
+	async #begun(answer) {
+		const heard = this.#heard, vm = await answer;
+		if (heard === this.#heard)
+			this.update(vm);
+	}
 }
 
 /**

@@ -22,6 +22,7 @@ import { page_menu, power_menu } from "./menu.js";
 import { NewMachine } from "./new-machine.js";
 import { Overlay } from "./overlay.js";
 import { Pane } from "./pane.js";
+import { Plugs } from "./plugs.js";
 import { Ports } from "./ports.js";
 import { look, on_prefs, prefs, set_prefs } from "./prefs.js";
 import { sync_prefs } from "./prefs-sync.js";
@@ -48,7 +49,8 @@ const FIT_DELAY_MS = 80;
 const AGAIN_MS = 400; /* after EXIT, when the machine does not say that it is off */
 
 export class Room {
-	#bar = new Bar();
+	#plugs = new Plugs();
+	#bar = new Bar(() => this.#plugs.open());
 	#progress = new Progress();
 	#idle = new IdleWarning();
 	#company;
@@ -498,6 +500,7 @@ export class Room {
 		this.#progress.follow(this.#machine, this.host);
 		this.#title.name(vm.name);
 		this.#setup.follow(vm);
+		this.#plugs.follow(this.#machine);
 		show("files-open", !this.#confidential());
 		if (this.#overlay.veil(vm, this.#machine.off))
 			this.term.focus();

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Network cards that are plugged into machines while they run, and out of them: one of QEMU's type q35, and one of Cloud Hypervisor, with the stand-in.
+# In Chromium, if it is here: a volume and a card in and out by the page (tests/web/page-plugs.mjs).
 . "$(dirname "$0")/../lib.sh"
 export PATH=$PATH:/usr/sbin:/sbin
-needs node curl qemu-system-x86_64 ip nft
+needs node curl qemu-system-x86_64 ip nft mke2fs
 [ -f build/images/micro/manifest.json ] || skip "no guest image: make image"
 [ -x build/tests/ch_front ] || skip "no build/tests/ch_front; make build/tests/ch_front builds it"
 

@@ -76,6 +76,7 @@ assert.match(a.text, /\/root is kept/);
 await call(ann, "POST", "volumes", { name: "extra", size: 16 * MIB }, 201);
 await is_ready("extra");
 await call(ann, "POST", `vms/${fern.id}/disks`, { volume: "extra" }, 409, /microvm takes no disks/);
+assert.equal((await ann.state(fern.id)).can_plug, false);
 await call(ann, "DELETE", "volumes/extra", undefined, 202);
 await until("the volume to go", async () => (await ann.call("GET", "/api/v1/volumes/extra")).status === 404);
 const mine = readdirSync(dir).find((name) => !name.startsWith(seeds.id));

@@ -2,8 +2,8 @@
 /* Usage: plugged_cards.mjs PORT STATE_DIR GATEWAY_PID_FILE; IN_NETD: what leads into the helper's network */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { Person, until } from "./client.mjs";
+import { existsSync, readFileSync } from "node:fs";
+import { Person, demo_token, until } from "./client.mjs";
 
 const [port, state, pid_file] = process.argv.slice(2);
 const MIB = 1 << 20;
@@ -54,7 +54,9 @@ async function make(name, driver) {
 }
 
 async function attach(id) {
-	const vm = await ann.wait_state(id, "ready", 120000), a = await ann.attach(vm.streams[0].id);
+	const vm = await ann.wait_state(id, "ready", 120000);
+	assert.equal(vm.can_plug, true);
+	const a = await ann.attach(vm.streams[0].id);
 	await a.expect(/[#$] $/, 30000);
 	return new Machine(id, a);
 }
@@ -81,6 +83,8 @@ async function comes_and_goes(m, driver) {
 }
 
 await call("POST", "vms", { name: "sealed", network: "none", memory: 128 * MIB, driver: "qemu" }, 201);
+for (const name of ["beds", "weeds"])
+	await call("POST", "volumes", { name, size: 16 * MIB }, 201);
 const ids = [await make("fern", "qemu"), await make("moss", "cloud-hypervisor")];
 const [fern, moss] = [await attach(ids[0]), await attach(ids[1])];
 const sealed = (await call("GET", "vms", undefined, 200)).items.find((v) => v.name === "sealed");
@@ -116,8 +120,14 @@ assert.doesNotMatch(in_netd("nft", "list", "ruleset"), /chain slot\d+c1 /);
 const reattached = new Machine(fern.id, await ann.attach((await ann.state(fern.id)).streams[0].id));
 reattached.asked = 100; // the replay has what was asked before
 await reattached.guest("ip addr", /^(?![^]*10\.213\.4\.)[^]*10\.213\.8\./);
+if (existsSync("/usr/bin/chromium"))
+	await (await import("../web/page-plugs.mjs")).page_plugs({ ann, token: demo_token(state, "ann@example.org"), vm: fern.id, remove: async (name) => {
+		await call("DELETE", `volumes/${name}`, undefined, 202);
+		await until(`${name} to go`, async () => (await ann.call("GET", `/api/v1/volumes/${name}`)).status === 404);
+	} });
 await call("POST", `vms/${fern.id}/cards`, undefined, 202);
 await fern.plugged(1);
+assert.ok(reattached.console.events.some(({ type, vm }) => type === "vm" && vm.cards[0]?.state === "plugging"), "nobody was told that it began");
 ok("out again, with its TAP and its rules, and in again");
 for (const { id } of [fern, moss, { id: sealed.id }])
 	await call("DELETE", `vms/${id}`, undefined, 202);

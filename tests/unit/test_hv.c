@@ -930,6 +930,7 @@ static void boots_and_stops(void **state)
 	assert_string_equal(v.driver, "qemu");
 	assert_int_equal(v.pid, 4711);
 	assert_false(v.can_resize);
+	assert_true(v.can_plug);
 	assert_int_equal(hv_vm_stop(t.vm, HV_STOP_ASK, NULL), 0);
 	assert_int_equal(drv.asked, 1);
 	exit_slot(slot_of(id_a), 0, 0, false);
@@ -1565,6 +1566,7 @@ static void local_driver_is_ready_at_once(void **state)
 	assert_string_equal(v.driver, "local");
 	assert_string_equal(v.accel, "");
 	assert_true(v.can_resize);
+	assert_false(v.can_plug);
 	exit_slot(slot_of(id_a), 3, 0, false);
 	assert_true(until(is_stopped));
 	assert_string_equal(reason_now(), "the command ended with status 3");

@@ -442,7 +442,7 @@ static void hooks_reach_the_stream(void **state)
 static void json_says_it_all(void **state)
 {
 	static const char *const members[] = { "id",   "name",	 "image",  "cpus", "memory",	 "network", "state",	  "state_ms", "reason",
-					       "driver", "accel", "can_resize", "ip4", "inner_ip4", "ip6", "gateway4", "created_at", "agent", "resize", "streams",
+					       "driver", "accel", "can_resize", "can_plug", "ip4", "inner_ip4", "ip6", "gateway4", "created_at", "agent", "resize", "streams",
 					       "confidential", "recipe", "setup", "health", "disk", "home", "data", "disks", "cards", "waiting", "memory_used" };
 	struct machine *m = make(ann, "");
 	struct buf text = BUF_INIT(65536);
