@@ -281,8 +281,11 @@ export class Room {
 		this.#arrange();
 	}
 
-	/** @param {"row"|"column"} [way] beside the terminal in front, else behind a tab of its own */
-	#open_shell(way) {
+	/**
+	 * @param {"row"|"column"} [way] beside the terminal in front, else behind a tab of its own
+	 * @param {() => boolean} [wanted] once it is there: is it still to come to the front?
+	 */
+	#open_shell(way, wanted = () => true) {
 		return attempt(t("tabs.opening"), async () => {
 			const { cols, rows } = this.term, beside = this.#layout.front;
 			const { id } = await api.open_stream(this.#machine.id, { kind: this.#confidential() ? "sealed" : "shell", cols, rows });
@@ -290,7 +293,8 @@ export class Room {
 			this.#layout.front = beside;
 			if (way && !this.#layout.split(id, way))
 				toast(t("tabs.no_room"));
-			this.#choose(id);
+			if (wanted())
+				this.#choose(id);
 		});
 	}
 
@@ -333,7 +337,10 @@ export class Room {
 		this.#pane.typed = false;
 	}
 
-	/* The first time the guest answers, a shell takes the console's place: it knows its size, and more can stand beside it. */
+	/*
+	 * The first time the guest answers, a shell takes the console's place: it knows its size, and more can stand beside it. Not where somebody types there
+	 * already, also while the shell is being opened: half of his line would go to the one, half to the other.
+	 */
 	async #enter_guest() {
 		const ready = () => this.#machine.vm.agent === "ready" && this.#machine.state === "ready";
 		if (this.#came || !ready())
@@ -349,11 +356,11 @@ export class Room {
 		for (const lost of this.#streams.filter(({ state, reason }) => state === "exited" && reason))
 			await api.close_stream(lost.id);
 		await this.#list_again();
-		const [, first] = this.#streams;
+		const [, first] = this.#streams, pane = this.#pane, untouched = () => !pane.session.unacknowledged && !pane.typed;
 		if (first)
 			this.#choose(first.id, document.activeElement === document.body || $("terminal").contains(document.activeElement));
-		else if (!this.#pane.session.unacknowledged && !this.#pane.typed)
-			await this.#open_shell();
+		else if (untouched())
+			await this.#open_shell(undefined, untouched);
 	}
 
 

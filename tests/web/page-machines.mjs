@@ -59,8 +59,33 @@ try {
 	await page.setViewportSize({ width: 1280, height: 800 });
 	ok("what cannot be made says why, before and after, at its field");
 
+	/* What is typed at the console while the shell is being opened stays there: the shell waits behind its tab. */
+	let go, asked;
+	const opening = new Promise((r) => { asked = r; }), gate = new Promise((r) => { go = r; });
+	const streams = /\/api\/v1\/vms\/[0-9a-f]+\/streams$/;
+	await page.route(streams, async (route) => {
+		if (route.request().method() === "POST") {
+			asked();
+			await gate;
+		}
+		await route.continue();
+	});
 	await make({ name: "den", cpus: "2", memory: String(512 * 2 ** 20), network: "none" });
 	await at("den");
+	await sees(page, PROMPT);
+	await opening;
+	await page.keyboard.type("echo at-the-con");
+	go();
+	const shell = page.locator("#tabs [role=tab]", { hasText: /^shell$/ });
+	await shell.waitFor();
+	await types(page, "sole-$((6*7))");
+	await sees(page, /^at-the-console-42$/m);
+	assert.equal(await shell.getAttribute("aria-selected"), "false");
+	await page.unroute(streams);
+	ok("a shell that comes while somebody types stays behind");
+
+	await shell.click();
+	await until("its shell", async () => await shell.getAttribute("aria-selected") === "true");
 	await sees(page, PROMPT);
 	await types(page, "echo in-$((40+2))");
 	await sees(page, /^in-42$/m);
