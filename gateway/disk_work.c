@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -87,19 +88,10 @@ static void read_words(int fd, char *out, size_t size)
 	ssize_t n;
 
 	while ((n = read(fd, more, sizeof(more))) != 0) {
-		size_t take = n > 0 ? (size_t)n : 0;
-
 		if (n < 0 && errno != EINTR)
 			break;
-		if (take > size - 1 - len) { /* the end counts */
-			size_t drop = take - (size - 1 - len);
-
-			drop = drop > len ? len : drop;
-			memmove(out, out + drop, len - drop);
-			len -= drop;
-		}
-		memcpy(out + len, more, take);
-		len += take;
+		if (n > 0)
+			(void)tail_add(out, &len, size - 1, more, (size_t)n);
 	}
 	out[len] = '\0';
 }

@@ -627,7 +627,7 @@ static void put_modes(struct sgr_out *o, const struct modes *m)
 	for (size_t i = ROW_BLINK; i < MODE_ROWS; i++) {
 		if (i != ROW_BLINK || row_on(m, i))
 			sgr_put(o, "\033[%s%u%c", mode_table[i].dec ? "?" : "", mode_table[i].number,
-			    row_on(m, i) ? 'h' : 'l');
+				row_on(m, i) ? 'h' : 'l');
 	}
 	sgr_put(o, "\033[?1000l\033[?1006l");
 	if (m->mouse)
@@ -658,7 +658,7 @@ size_t modes_preamble(const struct modes *m, uint8_t *out, size_t cap)
 	size_t screen = row_on(m, ROW_ALT);
 
 	sgr_put(&o, "\030\033[?%s\033[!p\033]8;;\033\\%s", screen ? "1049h" : "47l",
-	    screen ? "\033[H\033[2J" : "\r\033[K");
+		screen ? "\033[H\033[2J" : "\r\033[K");
 	if (m->top[screen] || m->bottom[screen])
 		sgr_put(&o, "\0337\033[%u;%ur\0338", m->top[screen], m->bottom[screen]);
 	if (row_on(m, ROW_ORIGIN))

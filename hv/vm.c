@@ -29,6 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/hex.h"
@@ -905,22 +906,10 @@ void vm_panicked(struct hv_vm *vm, const char *words)
 /* A panic with its trace has some 2 KiB. Little work for little data, and no more for a flood: only its end counts. */
 static void keep_tail(struct hv_vm *vm, const uint8_t *data, size_t len)
 {
-	size_t drop;
-
 	if (!vm->tail)
 		vm->tail = malloc(TAIL_BYTES);
-	if (!vm->tail)
-		return;
-	if (len > TAIL_BYTES) {
-		data += len - TAIL_BYTES;
-		len = TAIL_BYTES;
-	}
-	drop = vm->tail_len + len > TAIL_BYTES ? vm->tail_len + len - TAIL_BYTES : 0;
-	if (drop > 0)
-		memmove(vm->tail, vm->tail + drop, vm->tail_len - drop);
-	vm->tail_len -= drop;
-	memcpy(vm->tail + vm->tail_len, data, len);
-	vm->tail_len += len;
+	if (vm->tail)
+		(void)tail_add(vm->tail, &vm->tail_len, TAIL_BYTES, (const char *)data, len);
 }
 
 void hv_vm_console_seen(struct hv_vm *vm, const uint8_t *data, size_t len)
