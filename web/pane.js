@@ -38,7 +38,7 @@ export class Pane {
 	/**
 	 * @param {HTMLElement} parent where it goes
 	 * @param {object} look of Term
-	 * @param {object} on functions, each gets the pane first: input(bytes), size({cols, rows}), title(text), bell(), copy(text), too_long(),
+	 * @param {object} on functions, each gets the pane first: input(bytes, reply), size({cols, rows}), title(text), bell(), copy(text), too_long(),
 	 *        link(uri), state(state, reason), welcome(json, outcome), event(json), fault(fault), rtt(ms), pending(bytes), exit({code, signal}), front(), seal()
 	 */
 	constructor(parent, look, on) {

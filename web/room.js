@@ -47,6 +47,7 @@ import { t, word } from "./words.js";
 
 const FIT_DELAY_MS = 80;
 const AGAIN_MS = 400; /* after EXIT, when the machine does not say that it is off */
+const ASK_AGAIN_MS = 500; /* for a shell, when the guest was just away */
 
 export class Room {
 	#plugs = new Plugs();
@@ -68,7 +69,7 @@ export class Room {
 	#first = null; /* waits for the machine that is being made while there is none */
 	#recording = new Recording(() => this.#pane.stream, () => this.term.focus());
 	#tabs = new Tabs({
-		choose: (id, stay) => this.#choose(id, !stay), close: (id) => this.#close(id), open: () => this.#open_shell(),
+		choose: (id, stay) => this.#choose(id, !stay), close: (id) => this.#close(id), open: () => this.#ask_for_shell(),
 		rename: (id, name) => attempt(t("tabs.renaming"), async () => this.#list_again(await api.edit_stream(id, { name }))),
 		move: (id, over) => this.#move(id, over),
 	});
@@ -127,7 +128,7 @@ export class Room {
 	#make_pane() {
 		return new Pane($("terminal"), look(), {
 			front: (pane) => pane !== this.#pane && pane.stream && this.#choose(pane.stream),
-			input: (pane, bytes) => pane === this.#pane ? this.#type(this.keys.apply(bytes)) : !this.#boot_log(pane) && pane.type(bytes),
+			input: (pane, bytes, reply) => pane === this.#pane ? this.#type(this.keys.apply(bytes), reply) : !this.#boot_log(pane) && pane.type(bytes),
 			size: (pane, size) => this.#on_size(pane, size),
 			title: (pane, text) => pane === this.#pane && this.#title.text(text),
 			bell: (pane) => this.#ring(pane),
@@ -285,17 +286,19 @@ export class Room {
 	 * @param {"row"|"column"} [way] beside the terminal in front, else behind a tab of its own
 	 * @param {() => boolean} [wanted] once it is there: is it still to come to the front?
 	 */
-	#open_shell(way, wanted = () => true) {
-		return attempt(t("tabs.opening"), async () => {
-			const { cols, rows } = this.term, beside = this.#layout.front;
-			const { id } = await api.open_stream(this.#machine.id, { kind: this.#confidential() ? "sealed" : "shell", cols, rows });
-			await this.#list_again();
-			this.#layout.front = beside;
-			if (way && !this.#layout.split(id, way))
-				toast(t("tabs.no_room"));
-			if (wanted())
-				this.#choose(id);
-		});
+	async #open_shell(way, wanted = () => true) {
+		const { cols, rows } = this.term, beside = this.#layout.front;
+		const { id } = await api.open_stream(this.#machine.id, { kind: this.#confidential() ? "sealed" : "shell", cols, rows });
+		await this.#list_again();
+		this.#layout.front = beside;
+		if (way && !this.#layout.split(id, way))
+			toast(t("tabs.no_room"));
+		if (wanted())
+			this.#choose(id);
+	}
+
+	#ask_for_shell(way) {
+		return attempt(t("tabs.opening"), () => this.#open_shell(way));
 	}
 
 	async #close(id, ended = false) {
@@ -356,11 +359,19 @@ export class Room {
 		for (const lost of this.#streams.filter(({ state, reason }) => state === "exited" && reason))
 			await api.close_stream(lost.id);
 		await this.#list_again();
-		const [, first] = this.#streams, pane = this.#pane, untouched = () => !pane.session.unacknowledged && !pane.typed;
+		const [, first] = this.#streams, pane = this.#pane, untouched = () => !pane.typed;
 		if (first)
 			this.#choose(first.id, document.activeElement === document.body || $("terminal").contains(document.activeElement));
 		else if (untouched())
-			await this.#open_shell(undefined, untouched);
+			await attempt(t("tabs.opening"), () => this.#open_shell(undefined, untouched).catch((error) => this.#not_yet(error)));
+	}
+
+	/* The guest went away between two news of it, and nobody has asked for a shell: no word about that, it is asked for again. */
+	#not_yet(error) {
+		if (error.code !== "no_agent")
+			throw error;
+		this.#came = false;
+		setTimeout(() => this.#enter_guest().catch((fault) => this.#on_fault(this.#pane, fault)), ASK_AGAIN_MS);
 	}
 
 
@@ -414,11 +425,12 @@ export class Room {
 
 	/* --- typing ------------------------------------------------------------------------------------------------ */
 
-	#type(bytes) {
+	/** @param {boolean} [reply] the terminal answers the guest; nobody has typed that */
+	#type(bytes, reply = false) {
 		const { link, session } = this.#pane;
 		if (!link || this.#machine.off || this.#boot_log(this.#pane))
 			return;
-		this.#pane.typed = true;
+		this.#pane.typed ||= !reply;
 		if (!this.#pane.type(bytes) && session.role === "controller" && this.#pane.sealed?.state !== "failed")
 			toast(t("room.full_queue"), "fault");
 	}
@@ -448,9 +460,9 @@ export class Room {
 			KeyF: () => this.find.open(),
 			KeyL: () => $("menu-open").focus(), /* the terminal takes Tab for itself: this is the way out of it */
 			KeyV: null,
-			Enter: () => this.#open_shell(),
-			KeyE: () => this.#open_shell("row"),
-			KeyO: () => this.#open_shell("column"),
+			Enter: () => this.#ask_for_shell(),
+			KeyE: () => this.#ask_for_shell("row"),
+			KeyO: () => this.#ask_for_shell("column"),
 			ArrowLeft: () => this.#choose(this.#layout.neighbour(-1)),
 			ArrowRight: () => this.#choose(this.#layout.neighbour(1)),
 			Equal: () => set_prefs({ font_px: prefs().font_px + 1 }),

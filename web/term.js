@@ -62,7 +62,7 @@ export class Term {
 	/**
 	 * @param {HTMLElement} host where it goes
 	 * @param {object} look see look() of prefs.js
-	 * @param {object} on functions: input(bytes), size({cols, rows}), title(text), bell(), copy(text), too_long(), link(uri)
+	 * @param {object} on functions: input(bytes, reply), size({cols, rows}), title(text), bell(), copy(text), too_long(), link(uri)
 	 */
 	constructor(host, look, on) {
 		this.#host = host;
@@ -109,8 +109,9 @@ export class Term {
 	}
 
 	#input(text, bytes) {
-		if (this.#live || !is_reply(text))
-			this.#on.input(bytes);
+		const reply = is_reply(text);
+		if (this.#live || !reply)
+			this.#on.input(bytes, reply);
 	}
 
 	/* A program in the machine may set the clipboard. It may never read it. Some leave the target empty and mean the clipboard. */

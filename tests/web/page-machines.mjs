@@ -59,11 +59,18 @@ try {
 	await page.setViewportSize({ width: 1280, height: 800 });
 	ok("what cannot be made says why, before and after, at its field");
 
-	/* What is typed at the console while the shell is being opened stays there: the shell waits behind its tab. */
-	let go, asked;
+	/*
+	 * What is typed at the console while the shell is being opened stays there: the shell waits behind its tab. The first answer is that the guest is just
+	 * away, which a page that asks during a reboot gets: it asks again.
+	 */
+	let go, asked, away = 1;
 	const opening = new Promise((r) => { asked = r; }), gate = new Promise((r) => { go = r; });
 	const streams = /\/api\/v1\/vms\/[0-9a-f]+\/streams$/;
 	await page.route(streams, async (route) => {
+		if (route.request().method() === "POST" && away-- > 0) {
+			await route.fulfill({ status: 409, contentType: "application/problem+json", body: JSON.stringify({ status: 409, code: "no_agent", detail: "Away." }) });
+			return;
+		}
 		if (route.request().method() === "POST") {
 			asked();
 			await gate;
