@@ -116,8 +116,10 @@ O := build
 FLAGS := $(STD) $(WARN) $(CFLAGS) $(HARDEN) -D_FORTIFY_SOURCE=3
 endif
 
-.PHONY: density image-all story-images all verifier test test-all chaos large-file demo bench fuzz tidy unit memcheck node story fresh install install-image clean image kernel
+.PHONY: density image-all story-images story-qemu all verifier test test-all chaos large-file demo bench fuzz tidy unit memcheck node story fresh install install-image install-qemu clean image kernel qemu
 .DELETE_ON_ERROR:
+# Objects of tests stay, as all others do.
+.SECONDARY:
 all: $(PROGRAMS:%=$O/%)
 
 $O/obj/%.o: %.c
@@ -179,6 +181,12 @@ build/kernel/kernel.json: deploy/guest/kernel/build.sh deploy/guest/kernel/confi
 	$(SAY) KERNEL
 	$(Q)deploy/guest/kernel/build.sh && touch $@
 
+# The small QEMU, of Debian's sources: four minutes of a processor, once for each of Debian's versions.
+qemu:
+	$(SAY) QEMU
+	$(Q)deploy/install-deps.sh qemu
+	$(Q)deploy/qemu/build.sh
+
 # Those with a root disk: minutes, and Debian's mirrors. A root that was made by the same recipe serves again (build/cache/roots).
 TIERS := standard dev
 image-all: image $(TIERS:%=build/images/%/manifest.json)
@@ -220,6 +228,12 @@ install: all
 	$(Q)install -m 644 deploy/systemd/sysusers.conf $(DESTDIR)$(SYSUSERSDIR)/terrarium.conf
 	$(Q)install -m 644 deploy/systemd/tmpfiles.conf $(DESTDIR)$(TMPFILESDIR)/terrarium.conf
 	$(Q)install -m 644 deploy/terrarium.conf.example $(DESTDIR)$(SYSCONFDIR)/terrarium
+# For `binaries` in terrarium.conf(5).
+install-qemu:
+	$(Q)[ -x build/qemu/qemu-system-x86_64 ] || { echo "make qemu builds the small QEMU, and then this installs it" >&2; exit 1; }
+	$(SAY) INSTALL $(DESTDIR)$(LIBEXECDIR)/qemu-system-x86_64
+	$(Q)install -d $(DESTDIR)$(LIBEXECDIR)
+	$(Q)install -m 755 build/qemu/qemu-system-x86_64 $(DESTDIR)$(LIBEXECDIR)
 install-image: image
 	$(SAY) INSTALL $(DESTDIR)$(STATEDIR)/images/micro
 	$(Q)install -d $(DESTDIR)$(STATEDIR)/images/micro
@@ -344,6 +358,12 @@ build/story-images.stamp: build/images/standard/manifest.json $(GUEST_SRC) $(wil
 	$(Q)deploy/install-deps.sh image
 	$(Q)STORY_LIMIT=3600 tests/runner story tests/images/tiers.sh tests/images/packages.sh
 	@touch $@
+
+# What depends on QEMU, with the small one: minutes.
+QEMU_STORIES := 23-fifty-cycles-leave-nothing 24-adopt 29-disks 29-plugged-disks 29-plugged-cards 32-vm-in-the-shell 37-guests-and-the-outside 54-root-disk \
+                93-clones 94-clones-refused
+story-qemu: qemu all image build/tests-web.stamp build/tests/netdc build/tests/tapwire
+	$(Q)PATH="$(CURDIR)/build/qemu:$$PATH" tests/runner story $(QEMU_STORIES:%=tests/run/%.sh)
 
 story: all image build/tests-web.stamp build/tests/netdc build/tests/tapwire build/tests/ch_front build/tests/hv_boot build/tests/terrarium-agent-test build/tests/chaos_guest
 	$(Q)tests/runner story $(sort $(wildcard tests/run/$(STORY)*.sh))

@@ -3,7 +3,7 @@
 #
 # Installs the Debian packages that Terrarium needs (Debian 12 and 13); does nothing when they are there.
 #
-#   install-deps.sh [-n] SET...      SET: build, run, image (for images other than micro), kernel (to build the small one),
+#   install-deps.sh [-n] SET...      SET: build, run, image (for images other than micro), kernel and qemu (to build the small ones),
 #                                  test (which includes run)      -n: only say what is missing
 #
 # As root it installs at once. Else it says what it would install, asks, and uses sudo. Exit status 0 when everything is there.
@@ -17,6 +17,8 @@ BUILD="make:make gcc:gcc libc6-dev pkgconf libwebsockets-dev libwebsockets-evlib
 RUN="qemu-system-x86:qemu-system-x86_64 e2fsprogs:mke2fs slirp4netns:slirp4netns uidmap:newuidmap util-linux:unshare iproute2:ip"
 IMAGE="mmdebstrap:mmdebstrap squashfs-tools:mksquashfs uidmap:newuidmap skopeo:skopeo umoci:umoci"
 KERNEL="make:make gcc:gcc libc6-dev flex:flex bison:bison bc:bc perl:perl libelf-dev xz-utils:xz"
+QEMU="$RUN make:make gcc:gcc libc6-dev pkgconf dpkg-dev:dpkg-source xz-utils:xz python3:python3 ninja-build:ninja meson:meson flex:flex bison:bison
+	libglib2.0-dev libpixman-1-dev libseccomp-dev libfdt-dev zlib1g-dev"
 TEST="$RUN libcmocka-dev clang:clang clang-tidy:clang-tidy libclang-rt-dev valgrind:valgrind libc6-dbg chromium:chromium fonts-dejavu-core
 	nftables:nft iputils-ping:ping procps:ps socat:socat git:git curl:curl bsdutils:script vim:vim less:less nano:nano htop:htop mc:mc
 	tmux:tmux sqlite3:sqlite3 squashfs-tools:mksquashfs skopeo:skopeo umoci:umoci"
@@ -31,9 +33,10 @@ for set in "$@"; do
 	run) wanted+=" $RUN" ;;
 	image) wanted+=" $IMAGE" ;;
 	kernel) wanted+=" $KERNEL" ;;
+	qemu) wanted+=" $QEMU" ;;
 	test) wanted+=" $TEST" ;;
 	-n) dry=1 ;;
-	*) die "unknown set $set; usage: install-deps.sh [-n] build|run|image|kernel|test ..." ;;
+	*) die "unknown set $set; usage: install-deps.sh [-n] build|run|image|kernel|qemu|test ..." ;;
 	esac
 done
 command -v dpkg-query >/dev/null || die "this is no Debian system; needed are (Debian's package:program):$wanted"

@@ -38,7 +38,7 @@ struct spawn_plan {
 	uint64_t memory_max;
 	uint32_t cpu_percent, pids_max, ring_bytes;
 	uint16_t cols, rows;
-	bool small_pages; /* see NETD_SPAWN_SMALL_PAGES */
+	bool lean; /* see NETD_SPAWN_LEAN */
 };
 
 /** plan_arg() - append one argument, formatted. Return: 0, or -E2BIG; after the first failure all others fail too */

@@ -450,7 +450,7 @@ void helper_spawn(struct helper *h, struct helper_call *c, uint32_t slot, uint16
 	if (!f || !take_files(h, c, plan))
 		return;
 	f->nfiles = (uint32_t)plan->nfile;
-	f->flags = plan->small_pages ? NETD_SPAWN_SMALL_PAGES : 0;
+	f->flags = plan->lean ? NETD_SPAWN_LEAN : 0;
 	f->slot = slot;
 	f->binary = binary;
 	f->nwant = (uint16_t)plan->nwant;

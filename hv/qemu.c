@@ -214,7 +214,7 @@ static int qemu_plan(const struct plan_input *in, struct spawn_plan *p, struct e
 	if (in->snp)
 		p->memory_max = confidential_memory(in->spec->memory_bytes) + OVERHEAD_BYTES;
 	p->ring_bytes = in->ring_bytes;
-	p->small_pages = in->accel == HV_ACCEL_TCG; /* 3 MiB of each clone lay idle in huge pages, and it is no quicker with them */
+	p->lean = in->accel == HV_ACCEL_TCG; /* 3 MiB of each clone lay idle in huge pages, and it is no quicker with them */
 	return 0;
 }
 

@@ -186,8 +186,11 @@ enum netd_fd_kind {
  * @flags:      of enum netd_spawn
  */
 enum netd_spawn {
-	/* No huge pages: for an emulator, whose own tables are larger than what it fills of them. */
-	NETD_SPAWN_SMALL_PAGES = 1,
+	/*
+	 * For an emulator, whose tables are larger than what it fills of them, and whose heap is larger at its start than ever again: no huge pages;
+	 * and, with glibc, one heap for all threads, and blocks from 32 KiB on are given back at once.
+	 */
+	NETD_SPAWN_LEAN = 1,
 };
 
 struct netd_vm_spawn {

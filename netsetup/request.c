@@ -112,7 +112,7 @@ static enum request_verdict check_vm_spawn(const union netd_request *rq, const s
 	const struct netd_vm_spawn *s = &rq->vm_spawn;
 	enum request_verdict v = check_tail(rq, e);
 
-	if (v == REQUEST_OK && s->flags & ~(uint32_t)NETD_SPAWN_SMALL_PAGES)
+	if (v == REQUEST_OK && s->flags & ~(uint32_t)NETD_SPAWN_LEAN)
 		return broken(e, "VM_SPAWN: a flag that there is not");
 	if (v == REQUEST_OK)
 		v = check_want(s, e);

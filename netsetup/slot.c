@@ -467,7 +467,7 @@ static pid_t start(struct slot *s, const struct netd_vm_spawn *rq, char *const *
 		.null_fd = s->slots->null_fd,
 		.place = &place,
 		/* Where no pids controller counts, the uid does; only one that nobody else has. */
-		.small_pages = rq->flags & NETD_SPAWN_SMALL_PAGES,
+		.lean = rq->flags & NETD_SPAWN_LEAN,
 		.nproc = s->plan.uid && !(c->caps & NETD_CAP_PIDS) ? limits.pids : 0,
 	};
 	pid_t pid;

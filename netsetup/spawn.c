@@ -65,10 +65,12 @@ struct report {
 	int error;
 };
 
-static char *const fixed_env[] = {
-	(char *)(uintptr_t)"PATH=/usr/local/bin:/usr/bin:/bin", (char *)(uintptr_t)"HOME=/",
-	(char *)(uintptr_t)"TERM=xterm-256color", (char *)(uintptr_t)"LANG=C.UTF-8", NULL,
-};
+#define FIXED_ENV                                                                                                                                    \
+	(char *)(uintptr_t)"PATH=/usr/local/bin:/usr/bin:/bin", (char *)(uintptr_t)"HOME=/", (char *)(uintptr_t)"TERM=xterm-256color",               \
+		(char *)(uintptr_t)"LANG=C.UTF-8"
+
+static char *const fixed_env[] = { FIXED_ENV, NULL };
+static char *const lean_env[] = { FIXED_ENV, (char *)(uintptr_t)"GLIBC_TUNABLES=glibc.malloc.arena_max=1:glibc.malloc.mmap_threshold=32768", NULL };
 
 static int enter_cgroups(const struct cgroup_place *place)
 {
@@ -118,7 +120,7 @@ static int set_limits(const struct spawn *s)
 		return -1;
 	if (s->nproc && setrlimit(RLIMIT_NPROC, &procs) < 0)
 		return -1;
-	if (s->small_pages)
+	if (s->lean)
 		(void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0); /* a kernel that has no huge pages makes none */
 	return setrlimit(RLIMIT_CORE, &core);
 }
@@ -188,7 +190,7 @@ static _Noreturn void run_child(const struct spawn *s, pid_t parent, struct repo
 	if (chdir("/") < 0)
 		goto fail;
 	reset_signals();
-	(void)execve(s->path, s->argv, fixed_env);
+	(void)execve(s->path, s->argv, s->lean ? lean_env : fixed_env);
 fail:
 	report->error = errno;
 	report->step = step;

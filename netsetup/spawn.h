@@ -19,7 +19,7 @@ struct err;
  * @tap_fd: for the -1 among ends->child
  * @null_fd: /dev/null
  * @nproc:  RLIMIT_NPROC, 0 = leave; only for a uid of its own
- * @small_pages: see NETD_SPAWN_SMALL_PAGES
+ * @lean: see NETD_SPAWN_LEAN
  */
 struct spawn {
 	const char *path;
@@ -30,7 +30,7 @@ struct spawn {
 	int tap_fd, null_fd;
 	const struct cgroup_place *place;
 	uint32_t nproc;
-	bool small_pages;
+	bool lean;
 };
 
 /**

@@ -105,10 +105,12 @@ background() {
 	STARTED+=($!)
 }
 
-# start_netd [OPTIONS]: the helper in user, network and mount namespaces of its own
+# start_netd [OPTIONS]: the helper in user, network and mount namespaces of its own. QEMU is the first on the PATH: make story-qemu puts the small one there.
 start_netd() {
+	local qemu
+	qemu=$(command -v qemu-system-x86_64 || echo /usr/bin/qemu-system-x86_64)
 	unshare -Urnm true 2>/dev/null || skip "no user namespaces here (kernel.unprivileged_userns_clone, seccomp?)"
-	background netd.log unshare -Urnm "$BUILD/terrarium-netd" --socket="$T/netd.sock" "$@"
+	background netd.log unshare -Urnm "$BUILD/terrarium-netd" --socket="$T/netd.sock" --binaries="qemu=$qemu shell=/bin/bash" "$@"
 	NETD_PID=$!
 	wait_until 10 test -S "$T/netd.sock" || fail "terrarium-netd does not come up"
 }

@@ -20,6 +20,7 @@ const MEMORY = 128 << 20, TICK_MS = 10, LEFT_FREE = 2 << 30;
 const PROMPT = /[#$] $/;
 const bin = process.env.BENCH_BIN ?? "build", images = process.env.BENCH_IMAGES ?? "build/images";
 const quick = process.env.QUICK === "1", image = process.env.BENCH_IMAGE ?? "micro";
+const binaries = process.env.BENCH_QEMU ? [`--binaries=qemu=${path.resolve(process.env.BENCH_QEMU)} shell=/bin/bash`] : [];
 let port = Number(process.env.BENCH_PORT ?? 17900) + 500;
 
 class Stage {
@@ -35,7 +36,7 @@ class Stage {
 		return child;
 	}
 	async open() {
-		this.netd = this.#start("netd", ["unshare", "-Urnm", `${bin}/terrarium-netd`, `--socket=${this.dir}/netd.sock`]);
+		this.netd = this.#start("netd", ["unshare", "-Urnm", `${bin}/terrarium-netd`, `--socket=${this.dir}/netd.sock`, ...binaries]);
 		await until("terrarium-netd", () => fs.existsSync(`${this.dir}/netd.sock`));
 		return this;
 	}
@@ -49,7 +50,7 @@ class Stage {
 		this.port = ++port;
 		this.log = path.join(this.dir, `${name}.log`);
 		this.gate = this.#start(name, [`${bin}/terrariumd`, `--listen=127.0.0.1:${this.port}`, `--state-dir=${state}`, `--helper-socket=${this.dir}/netd.sock`,
-			`--images=${path.resolve(images)}`, "--demo-people=ann@example.org", "--driver=qemu", "--per-person=1000", "--quota-cpus=4096", "--quota-memory=1T", ...options]);
+			`--images=${path.resolve(images)}`, "--demo-people=ann@example.org", "--driver=qemu", "--per-person=1000", "--quota-cpus=4096", "--quota-memory=1T", "--connections-per-address=4096", ...options]);
 		await until("the gateway", () => fetch(`http://127.0.0.1:${this.port}/readyz`).then((r) => r.ok, () => false), 20000, 50).catch((e) => { throw new Error(`${e.message}: ${this.said()}`); });
 		this.ann = await new Person(this.port).sign_in(state, "ann@example.org");
 		await until("the accelerator", async () => (await this.ann.call("GET", "/api/v1/host")).body.accel !== "probing", 60000, 50);
@@ -189,12 +190,13 @@ async function density(wanted) {
 		const pids = stage.pids(), t0 = performance.now(), used = pids.map(cpu_ms);
 		await sleep(20000);
 		const wall = performance.now() - t0, share = pids.map((p, i) => (cpu_ms(p) - used[i]) / wall * 100);
-		const sizes = pids.map(pss), sum = sizes.reduce((a, b) => a + b, 0);
+		const sizes = pids.map(pss), sum = sizes.reduce((a, b) => a + b, 0), left = available();
 		const last = clones.at(-1);
 		last.a.type("echo still-$((40 + 2))\n");
 		await last.a.expect("still-42", 60000);
 		console.log(`${clones.length} idle clones of ${MEMORY >> 20} MiB: PSS ${median(sizes).toFixed(1)} MiB each (median), ${(sum / 1024).toFixed(2)} GiB in all; ` +
-			`${(available() / 2 ** 30).toFixed(1)} of ${(before / 2 ** 30).toFixed(1)} GiB are still free`);
+			`${(left / 2 ** 30).toFixed(1)} of ${(before / 2 ** 30).toFixed(1)} GiB are still free: ${((before - left) / 2 ** 20 / clones.length).toFixed(1)} MiB for each, ` +
+			"with the template, the gateway, the helper and the kernel's own");
 		console.log(`processor time at rest: ${(share.reduce((a, b) => a + b, 0) / share.length).toFixed(3)} % of one core each`);
 		console.log(`click to prompt: the first ten ${median(clones.slice(0, 10).map((c) => c.ms)).toFixed(0)} ms (median), the last ${last.ms.toFixed(0)} ms`);
 		console.log(`at that size 16 GiB hold ${Math.floor(16384 / (sum / sizes.length))} of them`);

@@ -17,7 +17,7 @@ static void check_spawn(union netd_request *rq, const struct request_limits *lim
 	size_t bytes = 0;
 
 	if (s->binary >= lim->binaries || s->nwant > NETD_FDS_MAX || s->argc > NETD_ARGC_MAX || s->ring_bytes > 64U << 20 ||
-	    s->nfiles > NETD_FILES_MAX || s->flags & ~(uint32_t)NETD_SPAWN_SMALL_PAGES)
+	    s->nfiles > NETD_FILES_MAX || s->flags & ~(uint32_t)NETD_SPAWN_LEAN)
 		abort();
 	request_argv(rq, argv);
 	for (uint32_t i = 0; i < s->argc; i++)

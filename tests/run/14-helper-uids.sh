@@ -50,12 +50,13 @@ ok "what a process takes of the memory is counted, without a right to more"
 
 if grep -q ^THP_enabled /proc/self/status; then
 	for flags in 0 1; do
-		ask "spawn 2 shell stdio flags=$flags ^bash^-c^grep THP_enabled /proc/self/status"; expect "slot=2*"
+		ask "spawn 2 shell stdio flags=$flags ^bash^-c^grep THP_enabled /proc/self/status; echo heap=\${GLIBC_TUNABLES:+one}."; expect "slot=2*"
 		ask "end 2 0 5000"
 		[[ $ANSWER == *THP_enabled:*$((1 - flags))* ]] || fail "flags=$flags: $ANSWER"
+		[[ $flags = 0 && $ANSWER == *heap=.* || $flags = 1 && $ANSWER == *heap=one.* ]] || fail "flags=$flags: $ANSWER"
 		ask "exited 2 5000"; expect "exited*"
 	done
-	ok "a process that asks for small pages gets no huge ones, others do"
+	ok "a process that is to take little memory gets no huge pages and one heap, others do not"
 fi
 
 ask "spawn 2 shell stdio ^bash^-c^kill -0 $ann || echo safe; kill -0 $NETD_PID || echo safe; ls /proc/$ann/fd || echo safe; cat /proc/$ann/environ || echo safe; touch /probe || echo safe"

@@ -263,9 +263,9 @@ static void other_ranges(void **state)
 	expect(REQUEST_OK, 0);
 	begin_spawn("sh", 3, 1)->nfiles = NETD_FILES_MAX + 1;
 	expect(REQUEST_REFUSED, -EINVAL);
-	begin_spawn("sh", 3, 1)->flags = NETD_SPAWN_SMALL_PAGES;
+	begin_spawn("sh", 3, 1)->flags = NETD_SPAWN_LEAN;
 	expect(REQUEST_OK, 0);
-	begin_spawn("sh", 3, 1)->flags = NETD_SPAWN_SMALL_PAGES << 1;
+	begin_spawn("sh", 3, 1)->flags = NETD_SPAWN_LEAN << 1;
 	expect(REQUEST_BROKEN, -EPROTO);
 	begin(NETD_NET_ALLOC, sizeof(struct netd_net_alloc));
 	expect(REQUEST_REFUSED, -EINVAL);

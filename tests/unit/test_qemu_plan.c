@@ -96,7 +96,7 @@ static void microvm_with_tcg(void **state)
 	assert_int_equal(plan.ring_bytes, 1 << 20);
 	assert_true(plan.memory_max > 256ULL << 20);
 	assert_int_equal(plan.cpu_percent, 150);
-	assert_true(plan.small_pages);
+	assert_true(plan.lean);
 }
 
 /* What is shared with clones is a file; what a template is told names nobody; and both have the same devices. */
@@ -148,7 +148,7 @@ static void q35_with_kvm(void **state)
 					  "virtio-rng-pci,rng=rng\n" CHANNELS AGENT("pci") "-netdev\ntap,id=net,fd=6,vhost=off\n"
 					  "-device\nvirtio-net-pci,romfile=,netdev=net,guest_announce=off,mac=02:54:00:00:00:07\n-object\nmemory-backend-ram,id=ram0,size=1024M\n" PORT("1") PORT("2") PORT("3") PORT("4"));
 	assert_int_equal(plan.cpu_percent, 450);
-	assert_false(plan.small_pages);
+	assert_false(plan.lean);
 	assert_true(plan.memory_max > 1ULL << 30);
 	memset(&plan, 0, sizeof(plan));
 	in.balloon = true;
