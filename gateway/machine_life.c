@@ -136,6 +136,7 @@ struct machine *machine_new(struct machines *ms, const struct vm_row *row, const
 		machine_free(m);
 		return NULL;
 	}
+	hv_vm_group(m->vm, m->owner);
 	return m;
 }
 

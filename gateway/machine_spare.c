@@ -209,6 +209,7 @@ int machine_take_spare(struct machines *ms, struct machine *m, const struct vm_r
 	m->created_s = row->created_s;
 	memcpy(m->key, row->key, sizeof(m->key));
 	hv_vm_become(m->vm, &m->spec);
+	hv_vm_group(m->vm, m->owner);
 	return 0;
 }
 

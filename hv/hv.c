@@ -466,6 +466,11 @@ void *hv_vm_owner(const struct hv_vm *vm)
 	return vm->owner;
 }
 
+void hv_vm_group(struct hv_vm *vm, int64_t group)
+{
+	vm->group = group;
+}
+
 const char *hv_vm_machine(const struct hv_vm *vm)
 {
 	return vm->hv->c.machine;

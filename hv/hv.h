@@ -216,6 +216,9 @@ struct hv_vm *hv_vm_destroy(struct hv_vm *vm);
 
 void *hv_vm_owner(const struct hv_vm *vm);
 
+/** hv_vm_group() - whose it is, by the caller's number: where starts wait for their turn, those of many groups take turns. Preset: 0 */
+void hv_vm_group(struct hv_vm *vm, int64_t group);
+
 /** hv_vm_start() - requested, stopped or failed -> placing. Return: 0, or negative with @e (offline, wrong state) */
 int hv_vm_start(struct hv_vm *vm, struct err *e);
 

@@ -5,9 +5,11 @@
  *   vm_place() -> turn_take() -> holds a turn ----------------------------> vm_enter(ready, stopping, ...) -> turn_left()
  *                             -> in the line -> run_next(): holds a turn, vm_go()      the same leaves the line
  *
- * The line is ordered by vm->ticket, which a machine gets when it is asked to start and keeps while it only tries another way to begin: who could not be
- * cloned boots without standing at the end again. Who holds a turn is counted, and the next one is let in at the end of the loop's turn, never from within a
- * hook. Those who wait are told of their place once a second at most: a hundred pages that ask at each step would be the burst once more.
+ * The line is start-time fair queueing (Goyal, Vin, Cheng 1996, §2) of equal shares. A start's round is one more than that of the same group's last one that
+ * waits or has a turn, and never less than that of the one let in last: who has had nothing starts now, saves nothing up, and who has asked for a hundred
+ * gets one in each round. Within a round vm->ticket decides, which a machine gets when it is asked to start and keeps while it only tries another way to begin:
+ * who could not be cloned boots without standing at the end again. Who holds a turn is counted, and the next one is let in at the end of the loop's turn, never
+ * from within a hook. Those who wait are told of their place once a second at most: a hundred pages that ask at each step would be the burst once more.
  */
 #include "hv/turn.h"
 
@@ -53,6 +55,28 @@ static void on_tell(struct ev_loop *ev, ev_timer *w, int events)
 	tell(t);
 }
 
+static uint64_t round_of(const struct hv_vm *vm)
+{
+	uint64_t round = vm->hv->turns.round;
+
+	for (const struct hv_vm *other = vm->hv->first; other; other = other->next)
+		if (other != vm && other->group == vm->group && (other->has_turn || other->waits_for_turn) && other->round >= round)
+			round = other->round + 1;
+	return round;
+}
+
+static bool stands_before(const struct hv_vm *a, const struct hv_vm *b)
+{
+	return a->round != b->round ? a->round < b->round : a->ticket <= b->ticket;
+}
+
+static void let_in(struct turns *t, struct hv_vm *vm)
+{
+	vm->has_turn = true;
+	t->round = vm->round;
+	t->under_way++;
+}
+
 static void run_next(struct loop_task *task)
 {
 	struct turns *t = container_of(task, struct turns, next);
@@ -63,8 +87,7 @@ static void run_next(struct loop_task *task)
 		t->first = vm->turn_next;
 		t->waiting--;
 		vm->waits_for_turn = false;
-		vm->has_turn = true;
-		t->under_way++;
+		let_in(t, vm);
 		t->untold = true;
 		vm_go(vm);
 	}
@@ -103,12 +126,12 @@ bool turn_take(struct hv_vm *vm)
 		return true;
 	if (vm->waits_for_turn)
 		return false;
+	vm->round = round_of(vm);
 	if (!t->first && t->under_way < t->at_once) {
-		vm->has_turn = true;
-		t->under_way++;
+		let_in(t, vm);
 		return true;
 	}
-	while (*at && (*at)->ticket <= vm->ticket)
+	while (*at && stands_before(*at, vm))
 		at = &(*at)->turn_next;
 	vm->turn_next = *at;
 	*at = vm;

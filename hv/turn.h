@@ -9,7 +9,8 @@ struct hv_vm;
 
 /*
  * Inside of hv/: how many machines are on their way to a prompt at once. Each takes a processor for as long as it boots; a hundred that boot beside one
- * another all miss their deadlines, a few after the other do not. So a start needs a turn, and who finds none free waits in the order of arrival.
+ * another all miss their deadlines, a few after the other do not. So a start needs a turn, and who finds none free waits: in the order of arrival, but one of
+ * each group (hv_vm_group(): a person) after the other, so that nobody waits for all that somebody else has asked for.
  *
  * A turn is held from the request for a slot until the machine is ready, or ends: both have deadlines, so that everybody's turn comes, or the
  * waiting itself is given up in words. Probes and templates need none: others wait for them, and there are few. The state is "placing" all the while.

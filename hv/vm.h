@@ -104,6 +104,8 @@ struct hv_vm {
 	bool waits_for_turn, has_turn;	 /* turn.c */
 	struct hv_vm *turn_next;	 /* borrowed: the line */
 	uint64_t ticket;		 /* its place in the line; 0: it gets one with its next start */
+	int64_t group;			 /* hv_vm_group() */
+	uint64_t round;			 /* in which it may start, while it waits for its turn or has one */
 	enum rung rung, rung_done;
 	enum hv_state end; /* stopped or failed: where stopping leads */
 	enum hv_state recalled; /* the same, in an earlier process; counts for who is not adopted, and reason with it */
@@ -126,13 +128,13 @@ struct probe {
 /**
  * struct turns - who may start (turn.h)
  * @first: borrowed: the line, first comes first; @waiting: so long it is; @under_way: hold a turn
- * @overdue: gave it up
+ * @round: of the one that was let in last; @overdue: gave it up
  */
 struct turns {
 	struct loop *loop; /* borrowed */
 	struct hv_vm *first;
 	unsigned at_once, under_way, waiting;
-	uint64_t tickets, overdue;
+	uint64_t tickets, round, overdue;
 	struct loop_task next;
 	ev_timer tell;
 	bool untold; /* the line has moved since it was told */

@@ -2176,6 +2176,40 @@ static void starts_in_the_order_of_arrival(void **state)
 	assert_int_equal(turns.waiting, 0);
 }
 
+/* Somebody who starts many does not keep others waiting: one of each in turn. Nor does who comes later wait for less than others of that round. */
+static void people_take_turns(void **state)
+{
+	static const uint8_t id_d[16] = { 0xd };
+	struct hv_vm *vm_d;
+
+	(void)state;
+	t.c.starts_at_once = 1;
+	go_booting();
+	vm_b = make(id_b);
+	vm_c = make(id_c);
+	vm_d = make(id_d);
+	hv_vm_group(t.vm, 7);
+	hv_vm_group(vm_b, 7);
+	hv_vm_group(vm_c, 7);
+	hv_vm_group(vm_d, 8);
+	assert_int_equal(hv_vm_start(vm_b, NULL), 0);
+	assert_int_equal(hv_vm_start(vm_c, NULL), 0);
+	assert_int_equal(hv_vm_start(vm_d, NULL), 0);
+	assert_int_equal(before(vm_d), 0);
+	assert_int_equal(before(vm_b), 1);
+	assert_int_equal(before(vm_c), 2);
+	assert_int_equal(hv_vm_stop(vm_d, HV_STOP_ASK, NULL), 0);
+	say(READY);
+	assert_true(until(b_boots));
+	/* Round 1 has begun: its newcomer is before 7's third. */
+	assert_int_equal(hv_vm_start(vm_d, NULL), 0);
+	assert_int_equal(before(vm_d), 0);
+	assert_int_equal(before(vm_c), 1);
+	assert_int_equal(hv_vm_stop(vm_d, HV_STOP_ASK, NULL), 0);
+	vm_d = hv_vm_destroy(vm_d);
+	assert_null(vm_d);
+}
+
 static void who_leaves_the_line_is_not_waited_for(void **state)
 {
 	struct hv_turns turns;
@@ -2282,6 +2316,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(starts_in_the_order_of_arrival),
+		T(people_take_turns),
 		T(who_leaves_the_line_is_not_waited_for),
 		T(waits_no_longer_than_it_may),
 		T(the_line_outlives_the_helper),
