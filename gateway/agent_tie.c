@@ -2,10 +2,10 @@
 /*
  * Theory of operation
  *
- *   NONE --use()--> CONNECTING --hello--> READY --lost, no answer to a pulse--> CONNECTING ... --hung up, rest()--> NONE
+ *   NONE --use()--> CONNECTING --hello--> READY --lost, gone(), no answer to a pulse--> CONNECTING ... --hung up, rest()--> NONE
  *
- * A virtio-serial port does not tell that the agent behind it has died, so a request is made every PULSE_S: without an answer another way is asked
- * for, which may well be the same port, until there is somebody to answer.
+ * The stream of a virtio-serial port does not end with the agent behind it. Its driver hears of it mostly; for when it does not, a request is made
+ * every PULSE_S: without an answer another way is asked for, which may well be the same port, until there is somebody to answer.
  */
 #include "gateway/agent_tie.h"
 
@@ -190,6 +190,13 @@ void agent_tie_rest(struct agent_tie *t)
 	drop(t);
 	agent_host_disconnect(t->host);
 	set_state(t, AGENT_TIE_NONE);
+}
+
+/* Not hung up: there may be something in the stream. */
+void agent_tie_gone(struct agent_tie *t)
+{
+	if (t->state == AGENT_TIE_READY)
+		renew_later(t);
 }
 
 enum agent_tie_state agent_tie_state(const struct agent_tie *t)

@@ -48,6 +48,9 @@ void agent_tie_use(struct agent_tie *t, int fd);
 /** agent_tie_rest() - the guest has gone: hang up and wait for the next agent_tie_use() */
 void agent_tie_rest(struct agent_tie *t);
 
+/** agent_tie_gone() - who answered is no more, and another one will: agent_tie_use() follows, or is asked for by renew(). What was said last is still heard */
+void agent_tie_gone(struct agent_tie *t);
+
 enum agent_tie_state agent_tie_state(const struct agent_tie *t);
 
 /**

@@ -174,3 +174,12 @@ void machine_on_agent(void *arg, struct hv_vm *vm, int fd)
 	else
 		(void)fd_close(fd);
 }
+
+void machine_on_agent_gone(void *arg, struct hv_vm *vm)
+{
+	struct machine *m = hv_vm_owner(vm);
+
+	(void)arg;
+	if (m->tie)
+		agent_tie_gone(m->tie);
+}

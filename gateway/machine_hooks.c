@@ -84,8 +84,11 @@ static void on_state(void *arg, struct hv_vm *vm)
 		standby_drop(ms->standby_dir, m->id_text);
 	} else if (machine_at_rest(view.state) || (view.state == HV_PLACING && !view.wakes))
 		guest_gone(m, "the machine has stopped");
-	else if (view.state == HV_BOOTING && m->was_ready)
-		programs_gone(m, "the machine was started anew"); /* its agent will be another one: machine_on_agent() follows */
+	else if (view.state == HV_BOOTING && m->was_ready) {
+		if (m->tie)
+			agent_tie_gone(m->tie);
+		programs_gone(m, "the machine was started anew");
+	}
 	m->was_ready = view.state == HV_READY || view.state == HV_PAUSED;
 	machine_notify(m);
 	if (m->deleting && machine_at_rest(view.state))
@@ -162,5 +165,5 @@ static void on_resized(void *arg, struct hv_vm *vm, const char *why)
 }
 
 const struct hv_hooks machines_hv_hooks = {
-	.on_saved = machine_on_saved, .on_prepare = machine_on_prepare, .on_disks = machine_on_disks, .on_plugged = machine_on_plugged, .on_plug_dir = machine_on_plug_dir, .on_resized = on_resized, .on_state = on_state, .on_waiting = on_waiting, .on_console = on_console, .on_agent = machine_on_agent, .on_exit = on_exit_hook, .on_online = on_online, .on_offline = on_offline,
+	.on_saved = machine_on_saved, .on_prepare = machine_on_prepare, .on_disks = machine_on_disks, .on_plugged = machine_on_plugged, .on_plug_dir = machine_on_plug_dir, .on_resized = on_resized, .on_state = on_state, .on_waiting = on_waiting, .on_console = on_console, .on_agent = machine_on_agent, .on_agent_gone = machine_on_agent_gone, .on_exit = on_exit_hook, .on_online = on_online, .on_offline = on_offline,
 };

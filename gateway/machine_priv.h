@@ -141,6 +141,8 @@ void machine_note_state(struct machine *m, const struct hv_view *view);
 
 /** machine_on_agent() - hook of hv: a way to its agent, @fd is taken */
 void machine_on_agent(void *arg, struct hv_vm *vm, int fd);
+/** machine_on_agent_gone() - hook of hv */
+void machine_on_agent_gone(void *arg, struct hv_vm *vm);
 /** machine_on_handed_over() - @arg, a machine, has its secrets: what uses them may begin */
 void machine_on_handed_over(void *arg);
 

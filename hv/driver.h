@@ -219,6 +219,9 @@ void hv_agent_stream(struct hv_vm *vm, int fd);
 /** hv_agent_here() - there may be an agent at the other end: on_agent() gets a duplicate of the stream, once the console was handed out */
 void hv_agent_here(struct hv_vm *vm);
 
+/** hv_agent_gone() - there is none */
+void hv_agent_gone(struct hv_vm *vm);
+
 /** hv_reach() - let the helper connect to the socket that the machine's process made (NETD_CONNECT); @c->done follows */
 void hv_reach(struct hv_vm *vm, struct helper_call *c);
 void hv_reach_cancel(struct hv_vm *vm, struct helper_call *c);

@@ -98,6 +98,8 @@ struct hv_hooks {
 	 * on_console, after adoption too, and again whenever an agent is at the other end anew: the guest rebooted, say. Optional.
 	 */
 	void (*on_agent)(void *arg, struct hv_vm *vm, int fd);
+	/* Nobody is at the other end of that stream just now: the agent has ended. on_agent() follows. Not every driver hears of it. Optional. */
+	void (*on_agent_gone)(void *arg, struct hv_vm *vm);
 	/*
 	 * Optional: a machine is about to be started: is all there that it needs? Return: 0; positive: not yet, hv_vm_prepared() follows; or
 	 * negative with @e: it cannot be started.

@@ -316,13 +316,17 @@ static void on_status(struct instance *in, const json_t *ret)
 	hv_event(in->vm, HV_EV_GAVE_UP, why);
 }
 
-/* An agent has opened its port: the first one, or another after a reboot or its own end. */
+/* An agent has opened its port, the first one, or another after a reboot or its own end; or it has ended. */
 static void on_port(struct instance *in, const json_t *data)
 {
 	const char *id = json_string_value(json_object_get(data, "id"));
 
-	if (id && strcmp(id, AGENT_PORT_ID) == 0 && json_is_true(json_object_get(data, "open")))
+	if (!id || strcmp(id, AGENT_PORT_ID) != 0)
+		return;
+	if (json_is_true(json_object_get(data, "open")))
 		hv_agent_here(in->vm);
+	else
+		hv_agent_gone(in->vm);
 }
 
 /* --- saved and restored -------------------------------------------------------------------------------------------------- */

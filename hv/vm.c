@@ -757,6 +757,12 @@ void hv_agent_here(struct hv_vm *vm)
 		log_warn("machine %s: no file descriptor is left for its agent", vm->spec.name);
 }
 
+void hv_agent_gone(struct hv_vm *vm)
+{
+	if (vm->hooks->on_agent_gone)
+		vm->hooks->on_agent_gone(vm->hooks_arg, vm);
+}
+
 void hv_reach(struct hv_vm *vm, struct helper_call *c)
 {
 	helper_connect(vm->hv->helper, c, vm->info.slot);
