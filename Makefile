@@ -56,7 +56,7 @@ SEAL     := hv/seal/curve.c hv/seal/record.c hv/seal/seal.c
 LAUNCH   := hv/confidential.c hv/image.c hv/image_key.c hv/image_list.c hv/plan.c hv/qemu_snp.c hv/spec.c
 KCONFIG  := hv/kconfig.c
 HOST     := hv/host/check.c hv/host/live.c hv/host/record.c
-CTL      := gateway/ctl/attach.c gateway/ctl/cmd_attach.c gateway/ctl/cmd_exec.c gateway/ctl/csession.c gateway/ctl/exec.c gateway/ctl/frames.c \
+CTL      := gateway/ctl/attach.c gateway/ctl/begin.c gateway/ctl/cmd_attach.c gateway/ctl/cmd_exec.c gateway/ctl/csession.c gateway/ctl/exec.c gateway/ctl/frames.c \
             gateway/ctl/pick.c gateway/ctl/pieces.c gateway/ctl/ws.c gateway/ctl/cmd_audit.c gateway/ctl/cmd_config_check.c gateway/ctl/cmd_host_check.c gateway/ctl/cmd_host_show.c gateway/ctl/cmd_login.c \
             gateway/ctl/cmd_cp.c gateway/ctl/cmd_image.c gateway/ctl/child.c gateway/ctl/cmd_image_build.c gateway/ctl/cmd_image_check_kernel.c gateway/ctl/cmd_image_delete.c gateway/ctl/cmd_image_import.c gateway/ctl/cmd_image_verify.c gateway/ctl/cmd_recording.c gateway/ctl/cmd_secret.c gateway/ctl/cmd_setup.c gateway/ctl/cp.c gateway/ctl/cmd_snp_fetch.c gateway/ctl/cmd_snp_id_block.c \
             gateway/ctl/cmd_snp_measure.c gateway/ctl/cmd_snp_launch.c gateway/ctl/cmd_snp_owner_key.c gateway/ctl/evidence.c \

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/hex.h"
 #include "gateway/ctl/attach.h"
+#include "gateway/ctl/begin.h"
 #include "gateway/ctl/ctl.h"
 #include "gateway/ctl/pick.h"
 #include "gateway/ctl/rest.h"
@@ -25,22 +26,28 @@ struct options {
 /* A new shell, as large as this terminal. Return: 0 with its id in @out */
 static int open_shell(const struct options *o, const char *vm, char out[WIRE_STREAM_TEXT], struct err *e)
 {
-	char path[REST_PATH_BYTES];
 	struct winsize size = { 0 };
-	struct rest_request req = { .socket = o->socket, .method = "POST", .path = path };
-	json_t *body, *answer = NULL;
-	int r = rest_path(path, "/api/v1/vms/", vm, "/streams", e);
+	json_t *body;
+	int r;
 
 	(void)ioctl(STDIN_FILENO, TIOCGWINSZ, &size);
 	body = json_pack("{s:s, s:s*, s:i, s:i}", "kind", o->sealed ? "sealed" : "shell", "name", o->name, "cols", size.ws_col, "rows", size.ws_row);
-	req.body = body;
-	if (r == 0)
-		r = rest_call(&req, &answer, e);
-	if (r == 0 && pick_text(answer, "id", out, WIRE_STREAM_TEXT) < 0)
-		r = err_set(e, -EPROTO, "the gateway's answer names no stream");
+	r = begin_stream(o->socket, vm, body, out, e);
 	json_decref(body);
-	json_decref(answer);
 	return r;
+}
+
+/* Has it one, or has one been there a moment ago? The console shows a machine that boots. */
+static bool has_agent(const json_t *vm)
+{
+	const char *agent = pick_string(vm, "agent");
+
+	return strcmp(agent, "ready") == 0 || (strcmp(agent, "connecting") == 0 && strcmp(pick_string(vm, "state"), "ready") == 0);
+}
+
+static void take_console(const char *vm, char out[WIRE_STREAM_TEXT])
+{
+	(void)snprintf(out, WIRE_STREAM_TEXT, "%s.console", vm);
 }
 
 /* The certificates come now: a handshake does not wait for them. */
@@ -81,7 +88,7 @@ static int choose(const struct options *o, struct attach_options *a, struct seal
 	json_t *vm = NULL;
 	char id[PICK_ID_BYTES];
 	int r = pick_vm(o->socket, o->vm, &vm, e);
-	bool agent = r == 0 && strcmp(pick_string(vm, "agent"), "ready") == 0;
+	bool agent = r == 0 && has_agent(vm), any = !o->name && !o->sealed;
 
 	if (r == 0 && pick_text(vm, "id", id, sizeof(id)) < 0)
 		r = err_set(e, -EPROTO, "the gateway's answer has no machine");
@@ -91,11 +98,15 @@ static int choose(const struct options *o, struct attach_options *a, struct seal
 	(void)snprintf(t->vm, sizeof(t->vm), "%s", id);
 	if (o->stream)
 		return pick_stream(o->socket, id, o->stream, a->stream, e);
-	if (o->console || (!agent && !o->name && !o->sealed)) {
-		(void)snprintf(a->stream, sizeof(a->stream), "%s.console", id);
-		return 0;
+	if (!o->console && (agent || !any))
+		r = open_shell(o, id, a->stream, e);
+	else
+		take_console(id, a->stream);
+	if (r == -EHOSTDOWN && any) {
+		take_console(id, a->stream);
+		r = 0;
 	}
-	return open_shell(o, id, a->stream, e);
+	return r;
 }
 
 int cmd_vm_attach(int argc, char **argv)

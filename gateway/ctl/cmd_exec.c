@@ -7,6 +7,7 @@
 
 #include "base/cli.h"
 #include "base/err.h"
+#include "gateway/ctl/begin.h"
 #include "gateway/ctl/ctl.h"
 #include "gateway/ctl/exec.h"
 #include "gateway/ctl/pick.h"
@@ -44,9 +45,8 @@ static int env_json(const struct options *o, json_t **out, struct err *e)
 
 static int start(const struct options *o, char **argv, char out[WIRE_STREAM_TEXT], struct err *e)
 {
-	char path[REST_PATH_BYTES], id[PICK_ID_BYTES];
-	json_t *vm = NULL, *env = NULL, *answer = NULL, *body;
-	struct rest_request req = { .method = "POST", .path = path };
+	char id[PICK_ID_BYTES];
+	json_t *vm = NULL, *env = NULL, *body;
 	uint64_t timeout_s = 0;
 	int r = 0;
 
@@ -57,22 +57,16 @@ static int start(const struct options *o, char **argv, char out[WIRE_STREAM_TEXT
 	if (r == 0 && pick_text(vm, "id", id, sizeof(id)) < 0)
 		r = err_set(e, -EPROTO, "the gateway's answer has no machine");
 	if (r == 0)
-		r = rest_path(path, "/api/v1/vms/", id, "/streams", e);
-	if (r == 0)
 		r = env_json(o, &env, e);
 	body = json_pack("{s:s, s:o, s:s*, s:O*, s:I}", "kind", "exec", "argv", argv_json(argv), "cwd", o->cwd, "env", env, "timeout_ms",
 			 (json_int_t)timeout_s * 1000);
-	req.body = body;
 	if (r == 0 && json_array_size(json_object_get(body, "argv")) == 0)
 		r = err_set(e, -EINVAL, "the command is not UTF-8");
 	if (r == 0)
-		r = rest_call(&req, &answer, e);
-	if (r == 0 && pick_text(answer, "id", out, WIRE_STREAM_TEXT) < 0)
-		r = err_set(e, -EPROTO, "the gateway's answer names no stream");
+		r = begin_stream(NULL, id, body, out, e);
 	json_decref(body);
 	json_decref(env);
 	json_decref(vm);
-	json_decref(answer);
 	return r;
 }
 

@@ -69,6 +69,23 @@ for (let i = 0; i < 40; i++)
 	assert.equal(p.screen.split(`[key${i}:${i + 2}]`).length, 2, `key${i}`);
 ok("a killed gateway loses no key and no line, and repeats none");
 
+// A gateway that has just begun has not heard of the agent yet. It is stopped here, so that this lasts.
+const [agent] = terrarium("vm", "exec", "greenhouse", "--", "sh", "-c", "echo $PPID").stdout.split("\n").map(Number);
+assert.match(fs.readFileSync(`/proc/${agent}/cmdline`, "utf8"), /terrarium-agent/);
+process.kill(agent, "SIGSTOP");
+process.kill(Number(fs.readFileSync(pid_file, "utf8")), "SIGKILL");
+await until("the next gateway", () => ann.state(vm.id).then((now) => now.agent === "connecting", () => false));
+assert.equal((await ann.call("POST", `/api/v1/vms/${vm.id}/streams`, {})).body.code, "no_agent");
+const wants_shell = new Pty("vm", "attach", "greenhouse"), wants_word = new Pty("vm", "exec", "greenhouse", "--", "sh", "-c", "echo word; exit 5");
+await Promise.all([wants_shell, wants_word].map((late) => late.until("waiting for the machine's agent")));
+process.kill(agent, "SIGCONT");
+assert.equal(await wants_word.status, 5);
+assert.match(wants_word.screen, /word/);
+wants_shell.type("echo pid-$$ $((6 * 7)); exit 6\r");
+assert.equal(await wants_shell.status, 6);
+assert.match(wants_shell.screen, /pid-\d+ 42/);
+ok("right after a gateway's death a shell and a command wait for the agent");
+
 // Keys of an earlier turn: another window has had control, typed, and given it back, all while they were on their way.
 const slow = new Lossy(Number(port)), lines_up = () => [...slow.connections].map((c) => c.up);
 await slow.listen(Number(SLOW));
