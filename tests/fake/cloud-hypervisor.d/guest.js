@@ -39,15 +39,27 @@ $b mkdir /.ch-standin/dev
 $b mount -t devtmpfs dev /.ch-standin/dev
 $b cp -L $b /.ch-standin/busybox
 # Before there is a second port there is nothing to listen to, and until its other end is known to be there it reads as ended.
-# A terminal that is opened anew has no size; the real device gives it one, this does within a second.
+# A terminal that is opened anew has no size; the real device gives it one, this does within a second. Two loops, for a read that ends by the clock
+# loses what it has read of a line.
 $b chroot /.ch-standin /busybox sh -c '
 	b=/busybox
 	until [ -e /dev/vport*p1 ]; do $b usleep 100000 || exit; done
 	for port in /dev/vport*p1; do exec 3<"$port"; done
-	size=
 	while :; do
-		if read -t 1 -r rows cols <&3; then size="rows $rows cols $cols"; else $b usleep 100000; fi
-		[ -z "$size" ] || $b stty -F /dev/hvc0 $size
+		if read -r rows cols <&3; then
+			echo "rows $rows cols $cols" >/size.new
+			$b mv /size.new /size
+			$b stty -F /dev/hvc0 rows $rows cols $cols
+		else
+			$b usleep 100000 || exit
+		fi
+	done &
+	while $b sleep 1; do
+		[ -e /size ] || continue
+		read -r size </size
+		$b stty -F /dev/hvc0 $size
+		read -r now </size
+		[ "$now" = "$size" ] || $b stty -F /dev/hvc0 $now
 	done
 ' &
 exec /init "$@"
