@@ -39,10 +39,10 @@ in_netd ip -6 route add default via $OUT6
 background socat.log socat TCP4-LISTEN:8000,reuseaddr,fork SYSTEM:'echo asked by $SOCAT_PEERADDR'
 background socat.log socat TCP6-LISTEN:8001,reuseaddr,ipv6only=1,fork SYSTEM:'echo asked by $SOCAT_PEERADDR'
 background socat.log socat UDP4-RECVFROM:53,reuseaddr,fork SYSTEM:'read -r x; echo name is known'
-background socat.log socat TCP4-LISTEN:53,reuseaddr,fork SYSTEM:'echo name is known by TCP'
+background socat.log socat TCP4-LISTEN:53,reuseaddr,fork SYSTEM:'read -r x; echo name is known by TCP'
 background socat.log socat UDP6-RECVFROM:53,reuseaddr,ipv6only=1,fork SYSTEM:'read -r x; echo name is known by IPv6'
 background socat.log nsenter -t "$NETD_PID" -U -n --preserve-credentials socat TCP6-LISTEN:8080,reuseaddr,fork SYSTEM:'echo helper host'
-background socat.log nsenter -t "$NETD_PID" -U -n --preserve-credentials socat UDP6-LISTEN:8081,reuseaddr,fork SYSTEM:'echo helper host'
+background socat.log nsenter -t "$NETD_PID" -U -n --preserve-credentials socat UDP6-LISTEN:8081,reuseaddr,fork SYSTEM:'read -r x; echo helper host'
 
 netdc_open
 ask hello

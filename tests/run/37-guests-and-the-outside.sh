@@ -24,9 +24,10 @@ in_netd ip addr add $UP4/24 dev up0
 in_netd ip addr add $UP6/64 dev up0 nodad
 in_netd ip route add default via $OUT4
 in_netd ip -6 route add default via $OUT6
-# The outside tells who asked; a service beside the helper, on every address of its namespace, is the host's.
-background socat.log socat TCP4-LISTEN:8000,reuseaddr,fork SYSTEM:'echo asked by $SOCAT_PEERADDR'
-background socat.log nsenter -t "$NETD_PID" -U -n --preserve-credentials socat TCP6-LISTEN:8080,reuseaddr,fork SYSTEM:'echo the host'
+# The outside tells who asked; a service beside the helper, on every address of its namespace, is the host's. Both read what they are sent first: to a
+# program that has ended socat cannot give it, and ends itself without what the program said.
+background socat.log socat TCP4-LISTEN:8000,reuseaddr,fork SYSTEM:'read line; echo asked by $SOCAT_PEERADDR'
+background socat.log nsenter -t "$NETD_PID" -U -n --preserve-credentials socat TCP6-LISTEN:8080,reuseaddr,fork SYSTEM:'read line; echo the host'
 host_answers() { in_netd socat -T 2 - TCP4:127.0.0.1:8080 </dev/null | grep -q "the host"; }
 wait_until 5 host_answers || fail "the host's service does not answer on the host itself"
 start_gateway --driver=qemu
