@@ -81,9 +81,12 @@ function initramfs(original) {
 }
 
 class Guest extends EventEmitter {
-	#config; #qemu; #qmp; #asked = 0; #waiting = new Map(); #lastReset = -Infinity; #size; #serial; #log = null; #plugged = []; #cards = new Set(); #leaving = null;
+	#config; #qemu; #qmp; #asked = 0; #waiting = new Map(); #lastReset = -Infinity; #size; #serial; #snapshot; #log = null; #plugged = []; #cards = new Set(); #leaving = null;
 
-	constructor(config, { tapFd, lineIsSerial, secondMonitor = null }) {
+	agentOpen = false;
+
+	/* @snapshot: what it goes on from: { devices: a Buffer, memory: a descriptor }; null: it boots */
+	constructor(config, { tapFd, lineIsSerial, secondMonitor = null, snapshot = null }) {
 		super();
 		this.#config = config;
 		const { cpus, memory, payload, net, balloon, disks = [] } = config;
@@ -99,7 +102,7 @@ class Guest extends EventEmitter {
 			"-device", "virtserialport,id=agent,chardev=agent,nr=2,name=org.terrarium.agent",
 		];
 		const args = [
-			"-no-user-config", "-nodefaults", "-display", "none", "-M", "q35,usb=off,smbus=off,sata=off,vmport=off",
+			"-no-user-config", "-nodefaults", "-display", "none", "-M", "q35,usb=off,smbus=off,sata=off,vmport=off,memory-backend=ram0",
 			// The cache is small, for it has to live within the memory of a VMM that translates nothing; and one thread for all processors, for
 			// with one for each QEMU 7.2 ends by an assertion when a plugged-in one finds every part of the cache taken.
 			"-accel", "tcg,thread=single,tb-size=16",
@@ -114,6 +117,12 @@ class Guest extends EventEmitter {
 			args.push("-initrd", `/proc/self/fd/${fd(added ? initramfs(payload.initramfs) : fs.openSync(payload.initramfs, "r"))}`);
 		if (secondMonitor)
 			args.push("-chardev", `socket,id=qmp2,path=${secondMonitor},server=on,wait=off`, "-mon", "chardev=qmp2,mode=control");
+		// Its memory is a file, so that a snapshot has it apart from the devices. One that goes on maps that file as its own.
+		args.push("-object", snapshot ? `memory-backend-file,id=ram0,size=${memory.size},mem-path=/proc/self/fd/${fd(snapshot.memory)},share=off`
+			: `memory-backend-memfd,id=ram0,size=${memory.size},share=on`);
+		if (snapshot)
+			args.push("-S", "-incoming", "defer");
+		this.#snapshot = snapshot;
 		if (balloon)
 			args.push("-device", "virtio-balloon-pci,deflate-on-oom=on,free-page-reporting=on");
 		for (let n = 1; n <= 4; n++)
@@ -178,7 +187,7 @@ class Guest extends EventEmitter {
 			this.#waiting.delete(m.id);
 			waiting(m);
 		} else if (m.event === "RESET") {
-			this.emit("agent", false);
+			this.#agent(false);
 			const now = performance.now();
 			if (now - this.#lastReset >= RESET_GAP_MS) {
 				this.#lastReset = now;
@@ -187,7 +196,7 @@ class Guest extends EventEmitter {
 		} else if (m.event === "SHUTDOWN" && m.data.guest) {
 			this.emit("poweroff");
 		} else if (m.event === "VSERPORT_CHANGE" && m.data.id === "agent") {
-			this.emit("agent", m.data.open);
+			this.#agent(m.data.open);
 		} else if (m.event === "VSERPORT_CHANGE" && m.data.open && m.data.id === "size") {
 			this.resizeTerminal(); // what was sent before is lost when the guest closes the port
 		} else if (m.event === "GUEST_PANICKED") {
@@ -199,6 +208,54 @@ class Guest extends EventEmitter {
 			const gone = this.#cards.delete(id) ? this.call("netdev_del", { id: `net-${id}` }) : this.call("blockdev-del", { "node-name": `disk-${id}` });
 			gone.then(() => this.emit("removed", id));
 		}
+	}
+
+	#agent(open) {
+		this.agentOpen = open;
+		this.emit("agent", open);
+	}
+
+	/* Everything but its memory goes through a file. Return: a promise of "" or what is wrong */
+	async #migrate(command, uri) {
+		const capabilities = [{ capability: "x-ignore-shared", state: true }];
+		let said = await this.call("migrate-set-capabilities", { capabilities });
+		if (!said.error)
+			said = await this.call(command, { uri });
+		while (!said.error) {
+			const { return: now } = await this.call("query-migrate");
+			if (now?.status === "completed")
+				return "";
+			if (now?.status === "failed")
+				return now["error-desc"] ?? "the state of the devices makes no sense";
+			await new Promise((r) => setTimeout(r, 5));
+		}
+		return said.error.desc;
+	}
+
+	/* Of a guest that stands still. Return: a promise of { devices: a Buffer, memory: the path of a file }, or it throws what is wrong */
+	async save() {
+		const dir = fs.mkdtempSync(path.join(os.tmpdir(), "ch-standin.")), file = path.join(dir, "devices"), fds = `/proc/${this.#qemu.pid}/fd`;
+		try {
+			const wrong = await this.#migrate("migrate", `exec:cat >${file}`);
+			const memory = fs.readdirSync(fds).map((n) => `${fds}/${n}`).find((f) => fs.readlinkSync(f).includes("memfd:memory-backend-memfd"));
+			if (wrong || !memory)
+				throw new Error(wrong || "the guest's memory is not found");
+			return { devices: fs.readFileSync(file), memory };
+		} finally {
+			fs.rmSync(dir, { recursive: true });
+		}
+	}
+
+	/* Return: a promise of "" once it is as it was saved, standing still, or of what is wrong */
+	async restored(agentOpen) {
+		const dir = fs.mkdtempSync(path.join(os.tmpdir(), "ch-standin.")), file = path.join(dir, "devices");
+		fs.writeFileSync(file, this.#snapshot.devices);
+		const wrong = await this.#migrate("migrate-incoming", `exec:cat ${file}`);
+		fs.rmSync(dir, { recursive: true });
+		fs.closeSync(this.#snapshot.memory);
+		if (!wrong)
+			this.#agent(agentOpen); // an end that was open is open again, and nobody says so
+		return wrong;
 	}
 
 	/* A command of QMP. Return: a promise of its answer */
