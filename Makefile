@@ -38,7 +38,7 @@ OUTGOING := base/httpc.c
 NETSETUP := netsetup/caller.c netsetup/cgroup.c netsetup/config.c netsetup/ends.c netsetup/inner.c netsetup/net.c \
             netsetup/nft.c netsetup/nl.c netsetup/ops.c netsetup/plan.c netsetup/privs.c netsetup/request.c netsetup/slot.c \
             netsetup/spawn.c netsetup/subnet.c netsetup/sysctl.c netsetup/tap.c netsetup/undertaker.c
-HV       := hv/bootwatch.c hv/card.c hv/change.c hv/ch.c hv/ch_api.c hv/ch_handover.c hv/ch_vsock.c hv/cmdline.c hv/confidential.c hv/frames.c hv/helper.c hv/hv.c hv/image.c hv/image_key.c hv/image_list.c hv/landlock.c hv/local.c hv/memory.c \
+HV       := hv/bootwatch.c hv/card.c hv/change.c hv/ch.c hv/ch_api.c hv/ch_config.c hv/ch_handover.c hv/ch_plan.c hv/ch_snapshot.c hv/ch_vsock.c hv/cmdline.c hv/confidential.c hv/folder.c hv/frames.c hv/helper.c hv/hv.c hv/image.c hv/image_key.c hv/image_list.c hv/landlock.c hv/local.c hv/memory.c \
             hv/plan.c hv/probe.c hv/qemu.c hv/qemu_balloon.c hv/qemu_plug.c hv/qemu_snp.c hv/qmp.c hv/spec.c hv/standby.c hv/sync.c hv/template.c hv/tsc.c hv/turn.c hv/vm.c
 AUTH     := auth/access.c auth/audit.c auth/db.c auth/demo.c auth/disk.c auth/email.c auth/hypha.c auth/identity.c auth/invite.c \
             auth/jwt.c auth/keyset.c auth/oidc.c auth/oidc_device.c auth/oidc_meta.c auth/prefs.c auth/proxy.c auth/recording.c auth/rule_csv.c \

@@ -41,7 +41,7 @@ static const struct conf_key keys[] = {
 	KEY(idle_stop, CONF_MS, 0, 31536000000, "0s", "a machine stops when nobody has been at one of its terminals for so long; 0s: never"),
 	KEY(idle_standby, CONF_MS, 0, 31536000000, "0s", "a machine is put aside to disk when nobody has been at one of its terminals for so long, and wakes at the next use; 0s: never"),
 	KEY(boot_deadline, CONF_MS, 1000, 86400000, "3m", "time until a machine must be ready"),
-	KEY(templates, CONF_BOOL, 0, 0, "no", "machines begin as clones of one like them that has booted, where QEMU runs them"),
+	KEY(templates, CONF_BOOL, 0, 0, "no", "machines begin as clones of one like them that has booted"),
 	KEY(pool_min, CONF_INT, 0, 1000, "0", "machines kept ready of each kind that was wanted within the last hour; with templates = yes"),
 	KEY(pool_max, CONF_INT, 0, 1000, "0", "machines kept ready of each kind at most, as many as were wanted in the last minutes; 0: none"),
 	KEY(pool_reserve, CONF_BYTES, 0, 0x4000000000000, "0", "memory of the host that machines kept ready leave free; 0: an eighth of it"),

@@ -25,6 +25,10 @@
  *
  * The agent is reached by vsock (ch_vsock.c): looked for from the start, and again whenever its conversation is lost.
  *
+ * A template: vm.pause, vm.snapshot into a folder, and its three files are copied into memory of ours (ch_snapshot.c). A clone is started with
+ * --restore on a folder with links to that and a config.json of its own (ch_config.c). What it was told is looked at while it still stands, and only then
+ * it is let go.
+ *
  * A change of size: vm.resize is only a request, 204 or not. It is done when vm.info shows it.
  */
 #include <errno.h>
@@ -41,148 +45,20 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "hv/ch_api.h"
+#include "hv/ch_config.h"
+#include "hv/ch_plan.h"
+#include "hv/ch_snapshot.h"
 #include "hv/ch_vsock.h"
-#include "hv/cmdline.h"
 #include "hv/driver.h"
 
-#define PROGRAM		"cloud-hypervisor"
 #define MIB		(1ULL << 20)
-#define OVERHEAD_BYTES	(64 * MIB) /* its own tests allow 10 MiB; page tables and kernel buffers count too */
-#define IO_PERCENT	50	   /* for the threads that serve console and network beside busy CPUs */
-#define PIDS_MAX	64	   /* a thread for each CPU and queue, the API, events, signals */
 #define READS_A_TURN	16
 #define AGENT_FIRST_MS	300 /* no guest has booted before */
-#define MEMORY_STEP	(128 * MIB) /* memory is plugged in by ACPI, in pieces of this size */
 #define CONFIRM_S	0.25	    /* between two looks at whether a change of size has come about */
 #define CONFIRM_TRIES	20
+#define LOOK_S		0.5 /* whether a clone is there, should its event be lost */
 #define COUNT_FIRST_S	3.
 #define COUNT_S		15. /* one request at a time and one thread: it is not asked more often than that */
-/*
- * hvc0 is what /dev/console leads to, for it is the last one; memory that is plugged in needs nobody to switch it on, and that there may be
- * some above 4 GiB is no reason to set 64 MiB aside for devices that could not reach it: there are none.
- */
-#define CMDLINE_WORDS	"console=hvc0 memhp_default_state=online swiotlb=noforce"
-
-/* --- the command line ------------------------------------------------------------------------------------- */
-
-static void option(struct spawn_plan *p, const char *name, const char *value)
-{
-	(void)plan_arg(p, "%s", name);
-	(void)plan_arg(p, "%s", value);
-}
-
-static void plan_net(const struct plan_input *in, struct spawn_plan *p)
-{
-	const uint8_t *mac = in->net->mac;
-
-	if (!plan_has_tap(in))
-		return;
-	/* No address, MTU or host MAC: these it would set itself, without the privilege to. */
-	(void)plan_arg(p, "--net");
-	(void)plan_arg(p, "fd=%d,mac=%02x:%02x:%02x:%02x:%02x:%02x", plan_want(p, NETD_FD_TAP), mac[0], mac[1], mac[2],
-		       mac[3], mac[4], mac[5]);
-}
-
-/* Commas end a value and quotes would have to be balanced: such a path is another machine. */
-static int check_path(const char *what, const char *path, struct err *e)
-{
-	if (strpbrk(path, ",\"[]") == NULL)
-		return 0;
-	return err_set(e, -EINVAL, "the path of the image's %s may not hold any of , \" [ ] with Cloud Hypervisor: %.200s",
-		       what, path);
-}
-
-static void plan_size(const struct vm_spec *s, struct spawn_plan *p)
-{
-	uint64_t room = (VM_MEMORY_MAX - s->memory_bytes) / MEMORY_STEP * MEMORY_STEP;
-
-	(void)plan_arg(p, "--cpus");
-	(void)plan_arg(p, "boot=%u,max=%u,nested=off", s->cpus, VM_CPUS_MAX);
-	(void)plan_arg(p, "--memory");
-	if (room > 0)
-		(void)plan_arg(p, "size=%lluM,hotplug_size=%lluM", (unsigned long long)(s->memory_bytes / MIB),
-			       (unsigned long long)(room / MIB));
-	else
-		(void)plan_arg(p, "size=%lluM", (unsigned long long)(s->memory_bytes / MIB));
-	/* Through it memory is taken away from a guest that runs, and the guest tells which pages it does not use: the host has them back. */
-	option(p, "--balloon", "size=0,deflate_on_oom=on,free_page_reporting=on");
-}
-
-/* Always raw: what a guest wrote must not be taken for another format. The file is opened again by its descriptor. */
-static void plan_disks(const struct plan_input *in, struct spawn_plan *p)
-{
-	if (in->ndisks > 0)
-		(void)plan_arg(p, "--disk");
-	for (size_t i = 0; i < in->ndisks; i++)
-		(void)plan_arg(p, "path=/proc/self/fd/%d,readonly=%s,serial=%s,id=%s,image_type=raw,backing_files=off", plan_file(p, in->disks[i].fd),
-			       in->disks[i].readonly ? "on" : "off", in->disks[i].serial, in->disks[i].serial);
-}
-
-static void ch_limits(const struct vm_size *size, uint64_t *memory_max, uint32_t *cpu_percent)
-{
-	*memory_max = size->memory_bytes + OVERHEAD_BYTES;
-	*cpu_percent = size->cpus * 100 + IO_PERCENT;
-}
-
-static int ch_plan(const struct plan_input *in, struct spawn_plan *p, struct err *e)
-{
-	const struct vm_size size = { .cpus = in->spec->cpus, .memory_bytes = in->spec->memory_bytes };
-	struct cmdline cmdline;
-	int r, dir, plug;
-
-	if (in->accel != HV_ACCEL_KVM && !in->standin)
-		return err_set(e, -EINVAL,
-			       "Cloud Hypervisor needs KVM, which runs no guests on this host: set driver = qemu, or auto");
-	r = check_path("kernel", in->kernel, e);
-	if (r == 0)
-		r = check_path("initrd", in->initrd, e);
-	if (r == 0)
-		r = cmdline_build(&cmdline, in, CMDLINE_WORDS, 0, e);
-	if (r < 0)
-		return r;
-	p->binary = in->accel == HV_ACCEL_KVM ? PROGRAM : CH_STANDIN;
-	(void)plan_arg(p, PROGRAM);
-	(void)plan_arg(p, "--api-socket");
-	(void)plan_arg(p, "fd=%d", plan_want(p, NETD_FD_LISTEN));
-	(void)plan_arg(p, "--event-monitor");
-	(void)plan_arg(p, "fd=%d", plan_want(p, NETD_FD_STREAM));
-	option(p, "--log-file", "/dev/null");
-	option(p, "--seccomp", in->seccomp);
-	plan_size(in->spec, p);
-	option(p, "--kernel", in->kernel);
-	option(p, "--initramfs", in->initrd);
-	option(p, "--cmdline", cmdline.s);
-	option(p, "--console", "tty");
-	(void)plan_arg(p, "--serial");
-	(void)plan_arg(p, "file=/proc/self/fd/%d", plan_want(p, NETD_FD_FIFO));
-	(void)plan_arg(p, "--pvpanic");
-	plan_net(in, p);
-	/* The VMM makes the socket. The number is the guest's address, in a space of its own. */
-	dir = plan_want(p, NETD_FD_DIR);
-	/* Disks that come while it runs it finds there by name; and the first file it stays, for later gateways. */
-	plug = in->plug_dir > 0 ? plan_file(p, in->plug_dir) : 0;
-	(void)plan_arg(p, "--vsock");
-	(void)plan_arg(p, "cid=3,socket=/proc/self/fd/%d/" NETD_SOCKET_NAME, dir);
-	if (in->landlock) {
-		/* It knows by itself which files it was given, but up to version 53 not that a socket is made in a folder, and not what comes later. */
-		(void)plan_arg(p, "--landlock");
-		(void)plan_arg(p, "--landlock-rules");
-		(void)plan_arg(p, "path=/proc/self/fd/%d,access=rw", dir);
-		if (plug > 0)
-			(void)plan_arg(p, "path=/proc/self/fd/%d,access=rw", plug);
-	}
-	(void)plan_want(p, NETD_FD_PTY);
-	(void)plan_want(p, NETD_FD_RING);
-	plan_disks(in, p);
-	if (!plan_whole(p))
-		return err_set(e, -E2BIG, "the command line of Cloud Hypervisor is too long");
-	ch_limits(&size, &p->memory_max, &p->cpu_percent);
-	p->pids_max = PIDS_MAX;
-	p->ring_bytes = in->ring_bytes;
-	p->cols = in->spec->cols;
-	p->rows = in->spec->rows;
-	return 0;
-}
 
 static bool ch_is_mine(const struct netd_slot_info *info)
 {
@@ -224,16 +100,59 @@ struct instance {
 	uint64_t total, seen; /* bytes that it has with those in its balloon, 0 = not known; that it had at the last look */
 	bool resizing, accepted;
 
+	/* What it is of the way to a template's memory, or from there. */
+	enum { SAVE_NONE, SAVE_PAUSE, SAVE_WRITE, SAVE_COPY } saving;
+	struct hv_origin into;	      /* borrowed: as long as that goes on */
+	struct ch_snapshot *snapshot; /* owned; NULL without */
+	char vmm[HV_VMM_BYTES];
+	bool restoring, let_go; /* it is a clone that does not run yet; that was asked to */
+	ev_timer look;
+
 	char plugging[HV_SERIAL_BYTES + 1]; /* "": none */
 	int plug_number; /* of the folder, in the VMM */
 	bool looked;	 /* what is plugged in was told */
 };
+
+static void look_soon(struct instance *in)
+{
+	struct ev_loop *ev = hv_vm_loop(in->vm)->ev;
+
+	ev_timer_stop(ev, &in->look);
+	ev_timer_set(&in->look, LOOK_S, 0.);
+	ev_timer_start(ev, &in->look);
+}
+
+static void unfit(struct instance *in, const char *why)
+{
+	in->restoring = false;
+	hv_event(in->vm, HV_EV_UNFIT, why);
+}
+
+/* Only what has written a snapshot can be trusted to read it. */
+static void check_saver(struct instance *in)
+{
+	const struct hv_origin *origin = hv_vm_origin(in->vm);
+	char why[3 * HV_VMM_BYTES];
+
+	if (strcmp(in->vmm, origin->vmm) == 0) {
+		(void)ch_api_send(in->api, CH_INFO);
+		return;
+	}
+	(void)snprintf(why, sizeof(why), "this is %s, and %s has saved it", in->vmm, origin->vmm);
+	unfit(in, why);
+}
 
 static void check_version(struct instance *in, const struct ch_answer *a)
 {
 	char why[384];
 	int v = ch_version(a->data);
 
+	ch_name(a->data, in->vmm, sizeof(in->vmm));
+	if (in->restoring) {
+		in->checked = true;
+		check_saver(in);
+		return;
+	}
 	if (v >= CH_VERSION_MIN) {
 		in->checked = true;
 		if (in->adopted)
@@ -265,7 +184,9 @@ static bool check_config(struct instance *in, const json_t *config)
 	/* An adopted one may have been started with another configuration of the gateway. */
 	else if (!in->adopted && hv_vm_landlock(in->vm) && !json_is_true(json_object_get(config, "landlock_enable")))
 		wrong = "Cloud Hypervisor has not locked itself in as it was told to (Landlock)";
-	if (wrong)
+	if (wrong && in->restoring)
+		unfit(in, wrong);
+	else if (wrong)
 		hv_event(in->vm, HV_EV_BROKEN, wrong);
 	return !wrong;
 }
@@ -275,7 +196,34 @@ static void holds(struct instance *in, bool held)
 	if (in->held == held)
 		return;
 	in->held = held;
+	if (in->saving != SAVE_NONE)
+		return; /* nobody goes on with it */
 	hv_event(in->vm, held ? HV_EV_PAUSED : HV_EV_RESUMED, NULL);
+}
+
+/* It runs: from now on it is as any other. */
+static void restored(struct instance *in)
+{
+	ev_timer_stop(hv_vm_loop(in->vm)->ev, &in->look);
+	in->restoring = false;
+	in->booted = true;
+	hv_event(in->vm, HV_EV_RESTORED, NULL);
+	/* Connections of the template's time are none any more. */
+	if (in->attached && in->has_agent)
+		ch_vsock_seek(&in->agent, 0);
+}
+
+/* Before it is there, "Created" or no answer at all. */
+static void check_clone(struct instance *in, const char *state)
+{
+	if (strcmp(state, "Running") == 0) {
+		restored(in);
+	} else if (strcmp(state, "Paused") == 0 && !in->let_go) {
+		in->let_go = true;
+		(void)ch_api_send(in->api, CH_RESUME);
+	} else {
+		look_soon(in);
+	}
 }
 
 static void check_state(struct instance *in, const char *state)
@@ -359,9 +307,93 @@ static void check_info(struct instance *in, const struct ch_answer *a)
 		look_at_disks(in, json_object_get(json_object_get(a->data, "config"), "disks"));
 		hv_event_cards(in->vm, hv_cards_named(json_object_get(json_object_get(a->data, "config"), "net"), "id"));
 	}
-	if (state && in->attached)
+	if (state && in->attached && in->restoring)
+		check_clone(in, state);
+	else if (state && in->attached)
 		check_state(in, state);
 }
+
+static void on_look(struct ev_loop *ev, ev_timer *w, int events)
+{
+	struct instance *in = w->data;
+
+	(void)ev;
+	(void)events;
+	(void)ch_api_send(in->api, CH_INFO);
+}
+
+/* --- a template -------------------------------------------------------------------------------------------- */
+
+static void saved(struct instance *in, const char *why)
+{
+	in->saving = SAVE_NONE;
+	hv_event_saved(in->vm, in->vmm, why);
+}
+
+/* Its own words are looked at once before anybody is to begin with them. */
+static void on_copied(void *arg, const char *why)
+{
+	struct instance *in = arg;
+	char text[CH_CONFIG_MAX];
+	struct ch_config c;
+	struct err e = { 0 };
+	ssize_t n;
+
+	in->snapshot = NULL;
+	n = why ? 0 : pread(in->into.config_fd, text, sizeof(text), 0);
+	if (!why && ch_config_read(&c, text, n > 0 ? (size_t)n : 0, &e) == 0)
+		ch_config_finish(&c);
+	saved(in, why ? why : e.code ? e.msg : NULL);
+}
+
+static void begin_copy(struct instance *in)
+{
+	struct err e = { 0 };
+	int number, folder = hv_vm_folder(in->vm, &number);
+
+	in->saving = SAVE_COPY;
+	if (ch_snapshot_take(&in->snapshot, hv_vm_loop(in->vm), folder, &in->into, hv_vm_memory(in->vm), on_copied, in, &e) < 0)
+		saved(in, e.msg);
+}
+
+static void begin_snapshot(struct instance *in)
+{
+	char path[32];
+	int number, folder = hv_vm_folder(in->vm, &number);
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", number);
+	in->saving = SAVE_WRITE;
+	if (folder < 0 || ch_api_snapshot(in->api, path) < 0)
+		saved(in, "Cloud Hypervisor cannot be asked for a snapshot");
+}
+
+/* vm.pause, vm.snapshot. Return: true if the answer is about a template. */
+static bool on_save_step(struct instance *in, const struct ch_answer *a)
+{
+	if (!(a->command == CH_PAUSE && in->saving == SAVE_PAUSE) && !(a->command == CH_SNAPSHOT && in->saving == SAVE_WRITE))
+		return false;
+	if (a->error)
+		saved(in, a->why);
+	else if (a->command == CH_PAUSE)
+		begin_snapshot(in);
+	else
+		begin_copy(in);
+	return true;
+}
+
+static int ch_save_template(struct hv_vm *vm, void *instance, const struct hv_origin *into)
+{
+	struct instance *in = instance;
+
+	(void)vm;
+	if (in->saving != SAVE_NONE || !in->vmm[0] || ch_api_send(in->api, CH_PAUSE) < 0)
+		return -EOPNOTSUPP;
+	in->into = *into;
+	in->saving = SAVE_PAUSE;
+	return 0;
+}
+
+/* --- answers and events ------------------------------------------------------------------------------------ */
 
 static void on_confirm(struct ev_loop *ev, ev_timer *w, int events)
 {
@@ -410,8 +442,12 @@ static void on_answer(void *arg, const struct ch_answer *a)
 {
 	struct instance *in = arg;
 
-	if (a->error && a->command == CH_PING && !in->checked)
+	if (a->error && in->restoring && (a->command == CH_PING || a->command == CH_RESUME))
+		unfit(in, a->why);
+	else if (a->error && a->command == CH_PING && !in->checked)
 		hv_event(in->vm, HV_EV_BROKEN, a->why);
+	else if (on_save_step(in, a))
+		return;
 	else if (a->error && (a->command == CH_QUIT || a->command == CH_INFO || a->command == CH_COUNTERS))
 		log_debug("Cloud Hypervisor: %s", a->why); /* it may be ending already */
 	else if (a->command == CH_PING && !a->error)
@@ -424,6 +460,8 @@ static void on_answer(void *arg, const struct ch_answer *a)
 		on_plug(in, a);
 	else
 		on_acted(in, a);
+	if (in->attached && in->restoring && a->error && a->command == CH_INFO)
+		look_soon(in);
 	/* A look that failed is one of those that there are. */
 	if (in->attached && in->resizing && in->accepted && a->error && a->command == CH_INFO)
 		check_size(in, NULL);
@@ -447,9 +485,14 @@ static void on_vm_event(struct instance *in, const char *name)
 		in->rebooting = false;
 		in->booted = true;
 		(void)ch_api_send(in->api, CH_INFO);
-	} else if (strcmp(name, "paused") == 0 || strcmp(name, "resumed") == 0) {
+	} else if (in->restoring && (strcmp(name, "restored") == 0 || strcmp(name, "resumed") == 0)) {
+		if (in->checked)
+			(void)ch_api_send(in->api, CH_INFO);
+	} else if (!in->restoring && (strcmp(name, "paused") == 0 || strcmp(name, "resumed") == 0)) {
 		holds(in, name[0] == 'p');
-	} else if (strcmp(name, "shutdown") == 0 && !in->rebooting) {
+	} else if (in->restoring && strcmp(name, "deleted") == 0) {
+		unfit(in, "Cloud Hypervisor has given its snapshot up");
+	} else if (strcmp(name, "shutdown") == 0 && !in->rebooting && !in->restoring) {
 		(void)ch_api_send(in->api, CH_INFO);
 	} else if (strcmp(name, "deleted") == 0) {
 		hv_event(in->vm, HV_EV_SHUTDOWN, NULL);
@@ -544,7 +587,8 @@ static void init_watchers(struct instance *in)
 	ev_init(&in->log_readable, on_log);
 	ev_init(&in->confirm, on_confirm);
 	ev_init(&in->count, on_count);
-	in->readable.data = in->log_readable.data = in->confirm.data = in->count.data = in;
+	ev_init(&in->look, on_look);
+	in->readable.data = in->log_readable.data = in->look.data = in->confirm.data = in->count.data = in;
 }
 
 static int ch_attach(struct hv_vm *vm, void *instance, int *fds, const struct netd_slot_info *info,
@@ -572,6 +616,7 @@ static int ch_attach(struct hv_vm *vm, void *instance, int *fds, const struct ne
 		return r;
 	/* The stream of an adopted one may begin in the middle of a record, which then counts as lost. */
 	in->checked = in->adopted = in->booted = console->adopted;
+	in->restoring = !console->adopted && hv_vm_origin(vm)->begin == HV_BEGIN_CLONE;
 	(void)ch_api_send(in->api, CH_PING);
 	if (console->adopted)
 		(void)ch_api_send(in->api, CH_INFO);
@@ -590,7 +635,7 @@ static int ch_attach(struct hv_vm *vm, void *instance, int *fds, const struct ne
 	console->ring_bytes = info->ring_bytes;
 	in->plug_number = plan_first_file(info);
 	in->has_agent = has_directory(info);
-	if (in->has_agent)
+	if (in->has_agent && !in->restoring)
 		ch_vsock_seek(&in->agent, console->adopted ? 0 : AGENT_FIRST_MS);
 	return 0;
 }
@@ -649,9 +694,9 @@ static int ch_may_resize(const void *instance, const struct vm_size *now, const 
 	const struct instance *in = instance;
 	uint64_t total = in && in->total > now->memory_bytes ? in->total : now->memory_bytes;
 
-	if (wish->memory_bytes > total && (wish->memory_bytes - total) % MEMORY_STEP != 0)
+	if (wish->memory_bytes > total && (wish->memory_bytes - total) % CH_MEMORY_STEP != 0)
 		return err_set(e, -EINVAL, "a running machine is given memory in pieces of %llu MiB: it has %llu now",
-			       MEMORY_STEP / MIB, (unsigned long long)(total / MIB));
+			       CH_MEMORY_STEP / MIB, (unsigned long long)(total / MIB));
 	return 0;
 }
 
@@ -734,10 +779,12 @@ static void ch_finish(struct hv_vm *vm, void *instance)
 	if (!in->attached)
 		return;
 	in->attached = false;
+	in->snapshot = ch_snapshot_drop(in->snapshot);
 	in->api = ch_api_close(in->api);
 	stop_events(in);
 	ev_timer_stop(hv_vm_loop(in->vm)->ev, &in->confirm);
 	ev_timer_stop(hv_vm_loop(in->vm)->ev, &in->count);
+	ev_timer_stop(hv_vm_loop(in->vm)->ev, &in->look);
 	ev_io_stop(hv_vm_loop(in->vm)->ev, &in->log_readable);
 	in->log_fd = fd_close(in->log_fd);
 	ch_events_finish(&in->events);
@@ -745,7 +792,7 @@ static void ch_finish(struct hv_vm *vm, void *instance)
 }
 
 const struct hv_driver hv_driver_ch = {
-	.name = PROGRAM,
+	.name = CH_PROGRAM,
 	.has_guest = true,
 	.instance_bytes = sizeof(struct instance),
 	.plan = ch_plan,
@@ -760,6 +807,8 @@ const struct hv_driver hv_driver_ch = {
 	.limits = ch_limits,
 	.plugs_by_name = true,
 	.balloons = true,
+	.by_folder = true,
+	.save_template = ch_save_template,
 	.plug = ch_plug,
 	.plug_card = ch_plug_card,
 	.unplug = ch_unplug,

@@ -46,6 +46,8 @@ static const struct {
 	[CH_COUNTERS] = { "vm.counters", "GET", 3000, true },
 	[CH_RESUME] = { "vm.resume", "PUT", 10000, false },
 	[CH_PAUSE] = { "vm.pause", "PUT", 10000, false },
+	/* All of its memory is written meanwhile. */
+	[CH_SNAPSHOT] = { "vm.snapshot", "PUT", 90000, false },
 	[CH_RESIZE] = { "vm.resize", "PUT", 10000, false },
 	[CH_ADD_DISK] = { "vm.add-disk", "PUT", 10000, false },
 	[CH_ADD_NET] = { "vm.add-net", "PUT", 10000, false },
@@ -104,6 +106,15 @@ int ch_version(const json_t *ping)
 	errno = 0;
 	v = strtol(s, &end, 10);
 	return errno == 0 && v < 100000 && (*end == '.' || *end == '\0') ? (int)v : -EPROTO;
+}
+
+void ch_name(const json_t *ping, char *out, size_t size)
+{
+	const char *version = json_string_value(json_object_get(ping, "version")), *build = json_string_value(json_object_get(ping, "build_version"));
+	char text[128];
+	int n = snprintf(text, sizeof(text), "Cloud Hypervisor %.32s (%.40s)", version ? version : "?", build ? build : "?");
+
+	copy_words(text, n < (int)sizeof(text) ? (size_t)n : sizeof(text) - 1, out, size);
 }
 
 bool ch_lacks(const json_t *ping, const char *feature)
@@ -191,7 +202,7 @@ struct ch_api {
 	struct httpc_call *call; /* borrowed; NULL: none under way */
 	enum ch_command command; /* under way, or being tried again */
 	unsigned waiting, tries;
-	char size[128], disk[256], card[128], device[64]; /* bodies of CH_RESIZE, CH_ADD_DISK, CH_ADD_NET, CH_REMOVE_DEVICE */
+	char size[128], disk[256], card[128], device[64], folder[96]; /* bodies of CH_RESIZE, CH_ADD_DISK, CH_ADD_NET, CH_REMOVE_DEVICE, CH_SNAPSHOT */
 	struct ch_handover handover;			  /* of CH_ADD_NET */
 	int tap_fd;					  /* owned: until it was answered; -1 without */
 	bool busy;
@@ -270,6 +281,8 @@ static const char *body_of(const struct ch_api *a)
 		return a->card;
 	case CH_REMOVE_DEVICE:
 		return a->device;
+	case CH_SNAPSHOT:
+		return a->folder;
 	default:
 		return NULL;
 	}
@@ -381,6 +394,16 @@ int ch_api_remove(struct ch_api *a, const char *id)
 		return -ENOTCONN;
 	(void)snprintf(a->device, sizeof(a->device), "{\"id\":\"%s\"}", id);
 	return ch_api_send(a, CH_REMOVE_DEVICE);
+}
+
+int ch_api_snapshot(struct ch_api *a, const char *path)
+{
+	int n;
+
+	if (!a || a->fd < 0)
+		return -ENOTCONN;
+	n = snprintf(a->folder, sizeof(a->folder), "{\"destination_url\":\"file://%s\"}", path);
+	return n > 0 && (size_t)n < sizeof(a->folder) ? ch_api_send(a, CH_SNAPSHOT) : -E2BIG;
 }
 
 int ch_api_add_net(struct ch_api *a, int tap_fd, const char *id, const uint8_t m[6])

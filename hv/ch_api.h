@@ -22,7 +22,7 @@ struct loop;
 
 enum ch_command {
 	/* What waits goes in this order: a guest that is let go and asked to end hears both. */
-	CH_PING, CH_INFO, CH_COUNTERS, CH_RESUME, CH_PAUSE, CH_RESIZE, CH_ADD_DISK, CH_ADD_NET, CH_REMOVE_DEVICE, CH_POWER_BUTTON, CH_REBOOT, CH_QUIT,
+	CH_PING, CH_INFO, CH_COUNTERS, CH_RESUME, CH_PAUSE, CH_SNAPSHOT, CH_RESIZE, CH_ADD_DISK, CH_ADD_NET, CH_REMOVE_DEVICE, CH_POWER_BUTTON, CH_REBOOT, CH_QUIT,
 	CH_COMMAND_COUNT,
 };
 
@@ -76,6 +76,9 @@ int ch_api_remove(struct ch_api *a, const char *id);
 /** ch_api_add_net() - a network card of one queue; @tap_fd, which is consumed, goes along as SCM_RIGHTS. @id: as above. One at a time */
 int ch_api_add_net(struct ch_api *a, int tap_fd, const char *id, const uint8_t mac[6]);
 
+/** ch_api_snapshot() - of a machine that stands still, into the folder @path, which must be empty. One at a time */
+int ch_api_snapshot(struct ch_api *a, const char *path);
+
 /** ch_counters() - sum of what vm.counters tells of all network interfaces and disks; what is missing or no number counts as 0 */
 struct hv_counters;
 void ch_counters(const json_t *data, struct hv_counters *out);
@@ -93,6 +96,9 @@ void ch_error_text(const char *body, size_t len, char *out, size_t size);
 
 /** ch_version() - first number in "version" of vmm.ping's answer ("v53.0", "53.0.0"). Return: it, or -EPROTO */
 int ch_version(const json_t *ping);
+
+/** ch_name() - whose a snapshot is, in words: version and build of vmm.ping's answer, printable, cut to @size */
+void ch_name(const json_t *ping, char *out, size_t size);
 
 /** ch_lacks() - does vmm.ping's answer list what it was built with, and not @feature ("kvm")? */
 bool ch_lacks(const json_t *ping, const char *feature);

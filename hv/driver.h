@@ -39,7 +39,13 @@ struct spawn_plan {
 	uint32_t cpu_percent, pids_max, ring_bytes;
 	uint16_t cols, rows;
 	bool lean; /* see NETD_SPAWN_LEAN */
+	/* What its folder is filled with, and the numbers of that, a state and a memory in the process: 0 without. */
+	char *config; /* owned; NULL without; plan_finish() */
+	int folder, state, memory;
 };
+
+/** plan_finish() - frees what a plan owns; idempotent */
+void plan_finish(struct spawn_plan *p);
 
 /** plan_arg() - append one argument, formatted. Return: 0, or -E2BIG; after the first failure all others fail too */
 int plan_arg(struct spawn_plan *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -78,12 +84,13 @@ enum hv_begin { HV_BEGIN_BOOT, HV_BEGIN_TEMPLATE, HV_BEGIN_CLONE, HV_BEGIN_WAKE 
 /**
  * struct hv_origin - what a machine that does not boot comes from
  * @memory_fd: of TEMPLATE and CLONE, owned; @state_fd: of devices, or for WAKE of everything, owned. -1 without
+ * @config_fd: what else the VMM has written of a template, owned; -1 without
  * @kind: a digest of what it depended on; not a secret one
  * @vmm: the program, and its version, that has saved it
  */
 struct hv_origin {
 	enum hv_begin begin;
-	int memory_fd, state_fd;
+	int memory_fd, state_fd, config_fd;
 	uint64_t kind;
 	char vmm[HV_VMM_BYTES];
 };
@@ -100,7 +107,9 @@ struct hv_origin {
  * @plug_dir: FD of the folder with files of disks that come later; 0 or less without
  * @probe:   the guest only shows that it boots
  * @balloon: it may have one: its memory is its own, and if it goes on from something, that had one
- * @begin, @memory_fd: of struct hv_origin
+ * @begin, @memory_fd, @state_fd: of struct hv_origin; @config: what is in its config_fd, config_len bytes
+ * @folder: FD of a folder that a template's VMM writes to, or a clone's reads, where its driver needs one; 0 or less without
+ * @on_demand: a clone's process may be given its memory page by page
  */
 struct plan_input {
 	const struct vm_spec *spec;
@@ -115,9 +124,11 @@ struct plan_input {
 	const struct hv_disk *disks;
 	size_t ndisks;
 	int plug_dir;
-	bool probe, landlock, standin, balloon;
+	bool probe, landlock, standin, balloon, on_demand;
 	enum hv_begin begin;
-	int memory_fd;
+	int memory_fd, state_fd, folder;
+	const char *config;
+	size_t config_len;
 };
 
 /** plan_has_tap() - does its slot have a network? */
@@ -141,11 +152,12 @@ enum hv_event {
  * @has_guest:   a kernel boots: image, accelerator and ready marker matter; without, the process is ready at once
  * @balloons:   memory that it takes away it gives back when the guest runs out of it: the limit does not follow
  * @plugs_by_name: plug() needs the file in the folder of on_plug_dir(), named as its serial
+ * @by_folder:   templates and clones are given a folder, through which files of the VMM's own go
  * @any_exit_ok: an exit status says something about the user's commands only
  */
 struct hv_driver {
 	const char *name;
-	bool has_guest, any_exit_ok, plugs_by_name, balloons;
+	bool has_guest, any_exit_ok, plugs_by_name, balloons, by_folder;
 	size_t instance_bytes; /* private state per running process, zeroed; may be 0 */
 
 	/* Mandatory, pure. */
@@ -171,6 +183,11 @@ struct hv_driver {
 	 * when it began, so nothing of that size could go on with it.
 	 */
 	int (*save)(struct hv_vm *vm, void *instance, int fd, bool memory);
+	/*
+	 * Optional: write what clones of it begin with into the files of @into; the guest stands still afterwards. hv_event_saved() follows. Without,
+	 * machines of this driver always boot. Return: 0 if asked, -EOPNOTSUPP.
+	 */
+	int (*save_template)(struct hv_vm *vm, void *instance, const struct hv_origin *into);
 	/* Optional: can a running machine become so? @instance: NULL for one that was just started. Return: 0, or -EINVAL with @e. Goes with resize(). */
 	int (*may_resize)(const void *instance, const struct vm_size *now, const struct vm_size *wish, struct err *e);
 	/* Optional: make it so; hv_event_resized() follows. Return: 0 if asked, -EOPNOTSUPP. */
@@ -209,6 +226,12 @@ bool hv_vm_balloon(const struct hv_vm *vm);
 
 /** hv_vm_origin() - how its process began; lives as long as that */
 const struct hv_origin *hv_vm_origin(const struct hv_vm *vm);
+
+/** hv_vm_folder() - FD, not the caller's, of the folder that its process was started with; -1 without. @number: what it is in the process */
+int hv_vm_folder(const struct hv_vm *vm, int *number);
+
+/** hv_vm_memory() - bytes that it was started with */
+uint64_t hv_vm_memory(const struct hv_vm *vm);
 
 /** hv_event_accel() - the running process of an adopted machine says what it uses */
 void hv_event_accel(struct hv_vm *vm, enum hv_accel accel);

@@ -5,11 +5,13 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "hv/image_key.h"
 #include "hv/image_list.h"
@@ -351,6 +353,14 @@ static struct hv_limits limits_of(const struct hv_limits *own)
 	return l;
 }
 
+/* May a process without privileges be told of each page that it has not, and fill it in (userfaultfd(2))? */
+static bool may_fault_in(void)
+{
+	char text[8];
+
+	return fd_read_file(AT_FDCWD, "/proc/sys/vm/unprivileged_userfaultfd", text, sizeof(text)) > 0 && text[0] == '1';
+}
+
 int hv_create(struct hv **out, struct loop *loop, const struct hv_config *c, const struct hv_hooks *hooks, void *arg, struct err *e)
 {
 	struct helper_config hc = { .socket = c->helper_socket };
@@ -378,6 +388,9 @@ int hv_create(struct hv **out, struct loop *loop, const struct hv_config *c, con
 	hv->driver = choose_driver(hv);
 	explain_driver(hv);
 	tsc_begin(&hv->tsc);
+	hv->on_demand = may_fault_in();
+	if (c->state_dir)
+		folder_sweep(c->state_dir);
 	if (c->image_key && c->image_key[0]) {
 		hv->image_key = image_key_load(c->image_key, e);
 		if (!hv->image_key) {
@@ -491,6 +504,17 @@ void hv_vm_become(struct hv_vm *vm, const struct vm_spec *spec)
 const struct hv_origin *hv_vm_origin(const struct hv_vm *vm)
 {
 	return &vm->origin;
+}
+
+int hv_vm_folder(const struct hv_vm *vm, int *number)
+{
+	*number = vm->folder.number;
+	return vm->folder.fd;
+}
+
+uint64_t hv_vm_memory(const struct hv_vm *vm)
+{
+	return vm->spec.memory_bytes;
 }
 
 struct loop *hv_vm_loop(const struct hv_vm *vm)

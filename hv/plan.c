@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "hv/driver.h"
 
@@ -73,6 +74,12 @@ int plan_file(struct spawn_plan *p, int fd)
 bool plan_whole(const struct spawn_plan *p)
 {
 	return p->argc != BROKEN;
+}
+
+void plan_finish(struct spawn_plan *p)
+{
+	free(p->config);
+	p->config = NULL;
 }
 
 bool plan_has_tap(const struct plan_input *in)

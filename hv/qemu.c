@@ -411,6 +411,12 @@ static int qemu_save(struct hv_vm *vm, void *instance, int fd, bool memory)
 	return r == 0 ? 0 : -EOPNOTSUPP;
 }
 
+/* The memory is in the template's file already. */
+static int qemu_save_template(struct hv_vm *vm, void *instance, const struct hv_origin *into)
+{
+	return qemu_save(vm, instance, into->state_fd, false);
+}
+
 static void on_migration(struct instance *in, const json_t *data)
 {
 	const char *status = json_string_value(json_object_get(data, "status"));
@@ -646,6 +652,7 @@ const struct hv_driver hv_driver_qemu = {
 	.unplug = qemu_unplug,
 	.is_fixed = qemu_plug_is_fixed,
 	.save = qemu_save,
+	.save_template = qemu_save_template,
 	.last_words = qemu_last_words,
 	.finish = qemu_finish,
 };

@@ -40,7 +40,7 @@
  * struct template - one, of a kind of machine
  * @key:     what it depends on, in words
  * @spec:    of the machines that may be cloned from it
- * @state_fd: of its devices; @memory_fd: both owned, memfds
+ * @state_fd: of its devices; @memory_fd; @config_fd: what else its VMM has written of it, -1 without. All owned, memfds
  * @net:     what its guest has on its interface: 0, or what every guest has (common_net())
  * @vm:      while it is being made; owned by the hv as any other
  * @why:     it failed
@@ -51,7 +51,7 @@ struct template {
 	enum hv_template_state state;
 	char key[KEY_BYTES], vmm[HV_VMM_BYTES], why[256];
 	struct vm_spec spec;
-	int memory_fd, state_fd;
+	int memory_fd, state_fd, config_fd;
 	uint64_t used_ms, failed_ms, net;
 	unsigned late; /* clones in a row that were not ready in time */
 
@@ -74,6 +74,7 @@ void origin_drop(struct hv_origin *o)
 {
 	o->memory_fd = fd_close(o->memory_fd);
 	o->state_fd = fd_close(o->state_fd);
+	o->config_fd = fd_close(o->config_fd);
 	o->begin = HV_BEGIN_BOOT;
 }
 
@@ -93,13 +94,14 @@ static void file_stamp(const char *path, char out[96])
 /* Return: 0, or negative: machines like this one always boot. */
 static int make_key(struct hv *hv, const struct vm_spec *s, char out[KEY_BYTES])
 {
+	const struct hv_driver *driver = hv_driver_for(hv, s);
 	char host[352], kernel[96], initrd[96], root[96] = "";
 	struct image img;
 
 	/* What is on a machine's own disks is its own: no clone of another may have seen them. */
 	if (s->overlay_bytes || s->data_bytes || s->home[0])
 		return -EOPNOTSUPP;
-	if (s->confidential != VM_CONFIDENTIAL_NONE || hv_driver_for(hv, s) != &hv_driver_qemu || hv->accel == HV_ACCEL_AUTO)
+	if (s->confidential != VM_CONFIDENTIAL_NONE || !driver->save_template || hv->accel == HV_ACCEL_AUTO)
 		return -EOPNOTSUPP;
 	if (image_load(&img, hv->c.images, s->image, hv->image_key, NULL) < 0)
 		return -ENOENT;
@@ -108,8 +110,8 @@ static int make_key(struct hv *hv, const struct vm_spec *s, char out[KEY_BYTES])
 	file_stamp(img.initrd, initrd);
 	if (img.root)
 		file_stamp(img.root, root);
-	(void)snprintf(out, KEY_BYTES, "image %.63s %.12s; kernel %.64s %s; initrd %.64s %s; root %.64s %s; words %s; machine %.16s %s; %u processors, %llu bytes; "
-		       "network %d; %s", s->image, img.version, img.kernel_digest, kernel, img.initrd_digest, initrd, img.root_digest, root, img.cmdline, hv->c.machine,
+	(void)snprintf(out, KEY_BYTES, "driver %s; image %.63s %.12s; kernel %.64s %s; initrd %.64s %s; root %.64s %s; words %s; machine %.16s %s; %u processors, %llu bytes; "
+		       "network %d; %s", driver->name, s->image, img.version, img.kernel_digest, kernel, img.initrd_digest, initrd, img.root_digest, root, img.cmdline, hv->c.machine,
 		       hv->accel == HV_ACCEL_KVM ? "kvm" : "tcg", s->cpus, (unsigned long long)s->memory_bytes, s->net != VM_NET_NONE, host);
 	image_finish(&img);
 	return 0;
@@ -159,6 +161,7 @@ static void drop(struct template *t)
 	*p = t->next;
 	t->memory_fd = fd_close(t->memory_fd);
 	t->state_fd = fd_close(t->state_fd);
+	t->config_fd = fd_close(t->config_fd);
 	free(t);
 }
 
@@ -169,7 +172,7 @@ static void drop_stale(struct hv *hv, const struct vm_spec *s, const char *key)
 
 	for (struct template *t = hv->templates; t; t = next) {
 		bool same = strcmp(t->spec.image, s->image) == 0 && t->spec.cpus == s->cpus && t->spec.memory_bytes == s->memory_bytes &&
-			    (t->spec.net == VM_NET_NONE) == (s->net == VM_NET_NONE);
+			    (t->spec.net == VM_NET_NONE) == (s->net == VM_NET_NONE) && hv_driver_for(hv, &t->spec) == hv_driver_for(hv, s);
 
 		next = t->next;
 		if (!same || t->vm || strcmp(t->key, key) == 0)
@@ -206,11 +209,13 @@ static void give_up(struct template *t, const char *why)
 
 static void save_if_ready(struct template *t)
 {
+	const struct hv_origin into = { .memory_fd = t->memory_fd, .state_fd = t->state_fd, .config_fd = t->config_fd };
+
 	if (!t->is_held || !t->answers || t->saving)
 		return;
 	t->saving = true;
 	agent_host_disconnect(t->agent);
-	if (!t->vm->driver->save || t->vm->driver->save(t->vm, t->vm->instance, t->state_fd, false) < 0)
+	if (!t->vm->driver->save_template || t->vm->driver->save_template(t->vm, t->vm->instance, &into) < 0)
 		give_up(t, "its VMM cannot be asked to save it");
 }
 
@@ -232,11 +237,11 @@ static void on_console_readable(struct ev_loop *ev, ev_io *w, int events)
 {
 	struct template *t = w->data;
 	uint8_t data[4096];
-	ssize_t n = recv(t->console_fd, data, sizeof(data), MSG_DONTWAIT);
+	ssize_t n = read(t->console_fd, data, sizeof(data)); /* which may be a socket or a terminal, and does not wait */
 
 	(void)ev;
 	(void)events;
-	if (n == 0)
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 		stop_reading(t);
 	if (n > 0 && marker_feed(&t->held, data, (size_t)n) > 0) {
 		t->is_held = true;
@@ -313,7 +318,8 @@ static int seal(struct template *t)
 {
 	const int seals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
-	return fcntl(t->memory_fd, F_ADD_SEALS, seals) < 0 || fcntl(t->state_fd, F_ADD_SEALS, seals) < 0 ? -errno : 0;
+	return fcntl(t->memory_fd, F_ADD_SEALS, seals) < 0 || fcntl(t->state_fd, F_ADD_SEALS, seals) < 0 ||
+	       (t->config_fd >= 0 && fcntl(t->config_fd, F_ADD_SEALS, seals) < 0) ? -errno : 0;
 }
 
 static void run_end(struct loop_task *task)
@@ -342,6 +348,7 @@ static void run_end(struct loop_task *task)
 	t->failed_ms = loop_now_ms();
 	t->memory_fd = fd_close(t->memory_fd);
 	t->state_fd = fd_close(t->state_fd);
+	t->config_fd = fd_close(t->config_fd);
 	log_warn("no template of \"%s\": %s; machines boot", t->spec.image, t->why);
 }
 
@@ -368,12 +375,14 @@ static int make_file(const char *name, uint64_t bytes)
 static int begin(struct template *t)
 {
 	struct hv *hv = t->hv;
+	bool by_folder = hv_driver_for(hv, &t->spec)->by_folder;
 	uint8_t id[16];
 
 	t->memory_fd = make_file("terrarium-memory", t->spec.memory_bytes);
 	t->state_fd = make_file("terrarium-state", 0);
+	t->config_fd = by_folder ? make_file("terrarium-config", 0) : -1;
 	t->agent = agent_host_create(hv->loop, &agent_hooks, t);
-	if (t->memory_fd < 0 || t->state_fd < 0 || !t->agent || getrandom(id, sizeof(id), 0) != (ssize_t)sizeof(id))
+	if (t->memory_fd < 0 || t->state_fd < 0 || (by_folder && t->config_fd < 0) || !t->agent || getrandom(id, sizeof(id), 0) != (ssize_t)sizeof(id))
 		return -ENOMEM;
 	t->vm = vm_create(hv, id, &t->spec, NULL);
 	if (!t->vm)
@@ -417,7 +426,7 @@ static void make(struct hv *hv, const struct vm_spec *spec, const char *key)
 	(void)snprintf(t->spec.name, sizeof(t->spec.name), "template");
 	(void)snprintf(t->key, sizeof(t->key), "%s", key);
 	t->used_ms = loop_now_ms();
-	t->memory_fd = t->state_fd = t->console_fd = -1;
+	t->memory_fd = t->state_fd = t->config_fd = t->console_fd = -1;
 	marker_init(&t->held, AGENT_HELD, strlen(AGENT_HELD));
 	t->next = hv->templates;
 	hv->templates = t;
@@ -473,9 +482,10 @@ void template_lend(struct hv_vm *vm)
 	/* Opened anew, for clones that begin at once must not move each other's place in it. */
 	(void)snprintf(key, sizeof(key), "/proc/self/fd/%d", t->state_fd);
 	vm->origin.state_fd = open(key, O_RDONLY | O_CLOEXEC);
+	vm->origin.config_fd = t->config_fd < 0 ? -1 : fcntl(t->config_fd, F_DUPFD_CLOEXEC, 0);
 	memcpy(vm->origin.vmm, t->vmm, sizeof(t->vmm));
 	vm->origin.begin = HV_BEGIN_CLONE;
-	if (vm->origin.memory_fd < 0 || vm->origin.state_fd < 0)
+	if (vm->origin.memory_fd < 0 || vm->origin.state_fd < 0 || (t->config_fd >= 0 && vm->origin.config_fd < 0))
 		origin_drop(&vm->origin);
 }
 

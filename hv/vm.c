@@ -17,6 +17,7 @@
  *
  * Hooks may call back into hv; so they come last in a function, or the state is looked at again behind them.
  */
+#include "hv/ch_snapshot.h"
 #include "hv/qemu_balloon.h"
 #include "hv/vm.h"
 
@@ -28,6 +29,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -36,6 +39,7 @@
 #include "base/log.h"
 
 #define TAIL_BYTES   4096
+#define CONFIG_MAX   65536
 #define CORRUPT_ROOT "dm-verity device corrupted" /* the kernel's words */
 
 /* --- small things -------------------------------------------------------------------------------------------------------- */
@@ -105,6 +109,7 @@ static void let_go(struct hv_vm *vm)
 	vm_plug_ended(vm);
 	if (vm->instance && vm->driver->finish)
 		vm->driver->finish(vm, vm->instance);
+	folder_remove(&vm->folder);
 	free(vm->instance);
 	vm->instance = NULL;
 	vm->running = false;
@@ -313,7 +318,7 @@ static bool boot_instead(struct hv_vm *vm, const char *why, bool late)
 	if (vm->origin.begin < HV_BEGIN_CLONE || vm->state != HV_BOOTING || vm->lived)
 		return false;
 	why = why ? why : said_last(vm);
-	log_warn("machine %s boots, for it cannot be %s: %s", vm->spec.name, vm->origin.begin == HV_BEGIN_CLONE ? "cloned" : "woken", why);
+	log_warn("machine %s boots, for it cannot be %s: %s", vm->spec.name, vm->origin.begin == HV_BEGIN_CLONE ? "cloned" : "woken", why[0] ? why : "its VMM has ended");
 	template_doubt(vm->hv, vm, late);
 	vm->boots = vm->again = true;
 	vm->end = HV_STOPPED;
@@ -465,6 +470,21 @@ bool hv_vm_balloon(const struct hv_vm *vm)
 	return vm->origin.begin == HV_BEGIN_BOOT || (vm->origin.begin == HV_BEGIN_WAKE && strstr(vm->origin.vmm, QEMU_BALLOON_WORD));
 }
 
+/* What a VMM wrote of a template, or nothing. Return: text, to be freed */
+static char *read_config(const struct hv_origin *o, size_t *len)
+{
+	struct stat st;
+	char *text = NULL;
+
+	*len = 0;
+	if (o->config_fd < 0 || fstat(o->config_fd, &st) < 0 || st.st_size <= 0 || st.st_size > CONFIG_MAX)
+		return NULL;
+	text = malloc((size_t)st.st_size);
+	if (text && pread(o->config_fd, text, (size_t)st.st_size, 0) == st.st_size)
+		*len = (size_t)st.st_size;
+	return text;
+}
+
 static int make_plan(struct hv_vm *vm, struct hv_disk disks[HV_DISKS_MAX], size_t *ndisks, int plug_dir, struct spawn_plan *plan, int *binary, struct err *e)
 {
 	const struct hv *hv = vm->hv;
@@ -473,8 +493,9 @@ static int make_plan(struct hv_vm *vm, struct hv_disk disks[HV_DISKS_MAX], size_
 		.spec = &vm->spec, .net = &vm->info, .machine = hv->c.machine, .local_command = hv->c.local_command,
 		.local_console = hv->c.local_console, .local_agent = hv->c.local_agent, .accel = vm->accel, .ring_bytes = hv->c.ring_bytes, .probe = vm->probe,
 		.disks = disks, .plug_dir = plug_dir, .landlock = hv->landlock, .seccomp = hv->c.ch_seccomp, .standin = hv_has_binary(hv, CH_STANDIN), .balloon = hv_vm_balloon(vm),
-		.begin = vm->origin.begin, .memory_fd = vm->origin.memory_fd,
+		.begin = vm->origin.begin, .memory_fd = vm->origin.memory_fd, .state_fd = vm->origin.state_fd, .folder = vm->folder.fd, .on_demand = hv->on_demand,
 	};
+	_free_ char *config = read_config(&vm->origin, &in.config_len);
 	struct confidential snp;
 	int r = vm->driver->has_guest ? plan_guest(vm, &in, &img, e) : 0;
 
@@ -483,6 +504,7 @@ static int make_plan(struct hv_vm *vm, struct hv_disk disks[HV_DISKS_MAX], size_
 	if (r == 0 && vm->driver->has_guest)
 		r = add_root(&img, disks, ndisks, e);
 	in.ndisks = *ndisks;
+	in.config = config;
 	if (r == 0)
 		r = vm->driver->plan(&in, plan, e);
 	image_finish(&img);
@@ -517,6 +539,52 @@ static void on_spawned(struct helper_call *c, const struct helper_result *r)
 		vm_climb(vm);
 }
 
+/* Where its driver needs one: what a VMM writes of it goes through a folder, and what it is given to go on from, too. */
+static int make_folder(struct hv_vm *vm, struct err *e)
+{
+	const char *dir = vm->hv->c.state_dir;
+
+	folder_remove(&vm->folder);
+	if (!vm->driver->by_folder || (vm->origin.begin != HV_BEGIN_TEMPLATE && vm->origin.begin != HV_BEGIN_CLONE))
+		return 0;
+	if (!dir)
+		return err_set(e, -EOPNOTSUPP, "there is no state directory");
+	return vm->origin.begin == HV_BEGIN_CLONE ? folder_for_reading(&vm->folder, dir, e) : folder_for_writing(&vm->folder, dir, vm->spec.memory_bytes, e);
+}
+
+static int fill_folder(struct hv_vm *vm, const struct spawn_plan *plan, struct err *e)
+{
+	int r = 0;
+
+	vm->folder.number = plan->folder;
+	if (plan->config)
+		r = folder_put(&vm->folder, CH_SNAPSHOT_CONFIG, plan->config, e);
+	if (r == 0 && plan->state > 0)
+		r = folder_link(&vm->folder, CH_SNAPSHOT_STATE, plan->state, e);
+	if (r == 0 && plan->memory > 0)
+		r = folder_link(&vm->folder, CH_SNAPSHOT_MEMORY, plan->memory, e);
+	return r;
+}
+
+static int plan_start(struct hv_vm *vm, struct hv_disk disks[HV_DISKS_MAX], size_t *ndisks, int plug_dir, struct spawn_plan *plan, int *binary, struct err *e)
+{
+	int r = make_folder(vm, e);
+
+	if (r == 0)
+		r = make_plan(vm, disks, ndisks, plug_dir, plan, binary, e);
+	return r == 0 ? fill_folder(vm, plan, e) : r;
+}
+
+/* What it was to begin with cannot even be told to its process: the same without. Nothing runs yet, so it keeps its place. */
+static void forget_origin(struct hv_vm *vm, struct spawn_plan *plan, const struct err *e)
+{
+	log_warn("machine %s boots, for it cannot be cloned: %s", vm->spec.name, e->msg);
+	template_doubt(vm->hv, vm, false);
+	origin_drop(&vm->origin);
+	plan_finish(plan);
+	memset(plan, 0, sizeof(*plan));
+}
+
 /* Its disks, its plan, and the request. The request has descriptors of its own. */
 static int order(struct hv_vm *vm, struct spawn_plan *plan, struct err *e)
 {
@@ -524,6 +592,7 @@ static int order(struct hv_vm *vm, struct spawn_plan *plan, struct err *e)
 	struct hv_disk disks[HV_DISKS_MAX] = { { .fd = -1 } };
 	int binary = 0, r = vm->hooks->on_disks && !vm->probe ? vm->hooks->on_disks(vm->hooks_arg, vm, disks, e) : 0;
 	size_t n = r > 0 ? (size_t)r : 0;
+	struct err why = { 0 };
 
 	if (r < 0)
 		return r;
@@ -532,7 +601,16 @@ static int order(struct hv_vm *vm, struct spawn_plan *plan, struct err *e)
 		plug_dir = vm->hooks->on_plug_dir(vm->hooks_arg, vm);
 	if (n == 0)
 		template_lend(vm);
-	r = make_plan(vm, disks, &n, plug_dir, plan, &binary, e);
+	r = plan_start(vm, disks, &n, plug_dir, plan, &binary, &why);
+	if (r < 0 && vm->origin.begin == HV_BEGIN_CLONE) {
+		/* A clone has no disks of its own. */
+		while (n > 0)
+			(void)fd_close(disks[--n].fd);
+		forget_origin(vm, plan, &why);
+		r = plan_start(vm, disks, &n, plug_dir, plan, &binary, &why);
+	}
+	if (r < 0)
+		(void)err_set(e, r, "%s", why.msg);
 	if (r == 0) {
 		vm->calling = CALL_SPAWN;
 		vm->call.done = on_spawned;
@@ -551,12 +629,15 @@ static void spawn(struct hv_vm *vm)
 
 	r = plan ? order(vm, plan, &e) : err_set(&e, -ENOMEM, "no memory");
 	if (!plan || r < 0) {
+		if (plan)
+			plan_finish(plan);
 		free(plan);
 		vm_fail(vm, "%s", e.msg);
 		return;
 	}
 	vm->memory_limit = plan->memory_max;
 	vm->cpu_limit = plan->cpu_percent;
+	plan_finish(plan);
 	free(plan);
 	vm_enter(vm, HV_STARTING);
 }
@@ -686,6 +767,7 @@ static void now_ready(struct hv_vm *vm)
 /* It runs. What is left is to be told who it is, for which there is as much time again. */
 static void on_restored(struct hv_vm *vm)
 {
+	folder_remove(&vm->folder); /* it was read */
 	if (vm->state == HV_BOOTING)
 		deadline_in(vm, vm->hv->limits.clone_ms);
 	hv_agent_here(vm);
@@ -1059,7 +1141,7 @@ struct hv_vm *vm_create(struct hv *hv, const uint8_t id[16], const struct vm_spe
 	vm->owner = owner;
 	vm->end = vm->recalled = HV_STOPPED;
 	vm->since_ms = loop_now_ms();
-	vm->agent_fd = vm->origin.memory_fd = vm->origin.state_fd = -1;
+	vm->agent_fd = vm->origin.memory_fd = vm->origin.state_fd = vm->origin.config_fd = vm->folder.fd = -1;
 	ev_init(&vm->save_timer, NULL);
 	vm_plug_init(vm);
 	ev_init(&vm->deadline, on_deadline);

@@ -15,6 +15,7 @@
 #include "hv/bootwatch.h"
 #include "hv/confidential.h"
 #include "hv/driver.h"
+#include "hv/folder.h"
 #include "hv/helper.h"
 #include "hv/hv.h"
 #include "hv/image.h"
@@ -64,6 +65,7 @@ struct hv_vm {
 	bool probe;	     /* the machine of the accelerator probe */
 	struct template *template; /* borrowed: the one that this machine is booted for; else NULL */
 	struct hv_origin origin;
+	struct folder folder; /* by which its process writes what it is saved to, or reads what it begins with */
 	bool boots; /* from nothing, because what it was to begin with did not do */
 	bool saving;	     /* it is being written; save_timer runs */
 	ev_timer save_timer;
@@ -157,7 +159,7 @@ struct hv {
 	struct image_key *image_key; /* owned; NULL: images need not be signed */
 	struct confidential_host confidential; /* image is NULL until it is needed */
 	struct hv_counters counted;
-	bool landlock;
+	bool landlock, on_demand;
 	char driver_why[512];
 	struct hv_vm *first; /* owned */
 	struct helper_call list;

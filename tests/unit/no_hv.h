@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "hv/driver.h"
 
@@ -47,6 +48,19 @@ const struct hv_origin *hv_vm_origin(const struct hv_vm *vm)
 {
 	(void)vm;
 	return NULL;
+}
+
+int hv_vm_folder(const struct hv_vm *vm, int *number)
+{
+	(void)vm;
+	*number = 0;
+	return -1;
+}
+
+uint64_t hv_vm_memory(const struct hv_vm *vm)
+{
+	(void)vm;
+	return 0;
 }
 
 bool hv_vm_balloon(const struct hv_vm *vm)

@@ -48,6 +48,9 @@ static struct {
 	struct hv_counters counted;
 	const char *features; /* of vmm.ping, with what is before and behind; "" without */
 	enum hv_accel accel_told;
+	struct hv_origin origin;
+	int folder; /* of a template */
+	char asked[512]; /* what the VMM was asked to do, in that order */
 } t;
 
 /* --- what the driver tells hv.c --- */
@@ -140,6 +143,33 @@ bool hv_vm_landlock(const struct hv_vm *vm)
 	return t.landlock;
 }
 
+const struct hv_origin *hv_vm_origin(const struct hv_vm *vm)
+{
+	(void)vm;
+	return &t.origin;
+}
+
+int hv_vm_folder(const struct hv_vm *vm, int *number)
+{
+	(void)vm;
+	*number = t.folder; /* the VMM is a thread here */
+	return t.folder;
+}
+
+#define MEMORY_BYTES (64 * 4096)
+
+uint64_t hv_vm_memory(const struct hv_vm *vm)
+{
+	(void)vm;
+	return MEMORY_BYTES;
+}
+
+void hv_event_saved(struct hv_vm *vm, const char *vmm, const char *why)
+{
+	(void)vm;
+	(void)snprintf(t.told + strlen(t.told), sizeof(t.told) - strlen(t.told), "saved by %s%s%s;", vmm, why ? ": " : "", why ? why : "");
+}
+
 struct loop *hv_vm_loop(const struct hv_vm *vm)
 {
 	(void)vm;
@@ -148,14 +178,49 @@ struct loop *hv_vm_loop(const struct hv_vm *vm)
 
 /* --- the VMM: answers GETs until its socket is shut down --- */
 
-/* vm.pause, vm.resume and vm.resize, and vm.info shows what came of them. */
+static void put_file(const char *dir, const char *name, const void *data, size_t len)
+{
+	char path[128];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	assert_true(fd >= 0);
+	assert_int_equal(fd_write_all(fd, data, len), 0);
+	(void)fd_close(fd);
+}
+
+#define CONFIG "{\"cpus\":{\"boot_vcpus\":1},\"memory\":{\"size\":262144},\"payload\":{},\"console\":{\"mode\":\"Tty\"},\"serial\":{\"mode\":\"File\"}," \
+	       "\"vsock\":{\"cid\":3,\"socket\":\"x\"}}"
+
+/* As it is asked to: one page in the middle has something in it. */
+static void write_snapshot(const char *asked)
+{
+	static const char before[] = "{\"destination_url\":\"file://";
+	const char *at = strstr(asked, before);
+	static char memory[MEMORY_BYTES];
+	char dir[64];
+
+	assert_non_null(at);
+	(void)snprintf(dir, sizeof(dir), "%.*s", (int)strcspn(at + strlen(before), "\""), at + strlen(before));
+	memory[5 * 4096 + 7] = 'm';
+	put_file(dir, "config.json", CONFIG, strlen(CONFIG));
+	put_file(dir, "state.json", "{}", 2);
+	put_file(dir, "memory-ranges", memory, t.deaf ? sizeof(memory) / 2 : sizeof(memory));
+}
+
+/* vm.pause, vm.resume, vm.snapshot and vm.resize, and vm.info shows what came of them. */
 static void act(int fd, const char *asked)
 {
 	static const char good[] = "HTTP/1.1 204 \r\n\r\n", later[] = "HTTP/1.1 429 \r\nContent-Length: 21\r\n\r\n[\"a\",\"still pending\"]";
 	const char *size = strstr(asked, "\r\n\r\n{\"desired_vcpus\":");
 	const char *said = good;
 
-	if (strstr(asked, "vm.pause") || strstr(asked, "vm.resume"))
+	(void)snprintf(t.asked + strlen(t.asked), sizeof(t.asked) - strlen(t.asked), "%.*s;", (int)strcspn(asked + strlen("PUT /api/v1/"), " "),
+		       asked + strlen("PUT /api/v1/"));
+	if (strstr(asked, "vm.snapshot"))
+		write_snapshot(asked);
+	else if (strstr(asked, "vm.pause") || strstr(asked, "vm.resume"))
 		t.state = strstr(asked, "vm.pause") ? "Paused" : "Running";
 	else if (size && t.pending > 0)
 		said = t.pending-- > 0 ? later : good;
@@ -232,6 +297,7 @@ static int setup(void **state)
 	t.memory = 256ULL << 20;
 	t.state = "Running";
 	t.console = (struct hv_console){ .fd = -1, .ring_fd = -1 };
+	t.folder = t.origin.memory_fd = t.origin.state_fd = t.origin.config_fd = -1;
 	return 0;
 }
 
@@ -580,6 +646,115 @@ static void another_process_is_refused(void **state)
 	free(instance);
 }
 
+/* --- templates and clones --- */
+
+static void new_folder(struct hv_origin *into, char dir[32])
+{
+	(void)snprintf(dir, 32, "/tmp/terrarium-ch.XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	t.folder = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	*into = (struct hv_origin){ .memory_fd = memfd_create("m", MFD_CLOEXEC), .state_fd = memfd_create("s", MFD_CLOEXEC), .config_fd = memfd_create("c", MFD_CLOEXEC) };
+	assert_int_equal(ftruncate(into->memory_fd, MEMORY_BYTES), 0);
+}
+
+static void drop_folder(struct hv_origin *into, const char *dir)
+{
+	static const char *const names[] = { "config.json", "state.json", "memory-ranges" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		(void)unlinkat(t.folder, names[i], 0);
+	t.folder = fd_close(t.folder);
+	(void)fd_close(into->memory_fd);
+	(void)fd_close(into->state_fd);
+	(void)fd_close(into->config_fd);
+	assert_int_equal(rmdir(dir), 0);
+}
+
+static void a_template_is_saved_while_it_stands(void **state)
+{
+	struct hv_origin into;
+	char dir[32], text[8] = "";
+	struct stat st;
+
+	(void)state;
+	new_folder(&into, dir);
+	attach(false);
+	vmm_says("vm", "booted");
+	assert_true(until(NULL, 1));
+	assert_int_equal(hv_driver_ch.save_template(NULL, t.instance, &into), 0);
+	assert_int_equal(hv_driver_ch.save_template(NULL, t.instance, &into), -EOPNOTSUPP);
+	vmm_says("vm", "paused");
+	assert_true(until("saved", 0));
+	assert_string_equal(t.told, "saved by Cloud Hypervisor 53.0 (?);");
+	assert_string_equal(t.asked, "vm.pause;vm.snapshot;");
+	assert_int_equal(pread(into.memory_fd, text, 1, 5 * 4096 + 7), 1);
+	assert_string_equal(text, "m");
+	assert_int_equal(fstat(into.memory_fd, &st), 0);
+	assert_true(st.st_size == MEMORY_BYTES && st.st_blocks <= 2 * 8); /* what is zero takes no memory */
+	assert_int_equal(pread(into.state_fd, text, sizeof(text), 0), 2);
+	assert_int_equal(fstat(into.config_fd, &st), 0);
+	assert_int_equal(st.st_size, strlen(CONFIG));
+	drop_folder(&into, dir);
+}
+
+static void half_a_snapshot_is_none(void **state)
+{
+	struct hv_origin into;
+	char dir[32];
+
+	(void)state;
+	new_folder(&into, dir);
+	t.deaf = true;
+	attach(false);
+	vmm_says("vm", "booted");
+	assert_true(until(NULL, 1));
+	assert_int_equal(hv_driver_ch.save_template(NULL, t.instance, &into), 0);
+	assert_true(until("saved", 0));
+	assert_non_null(strstr(t.told, "memory-ranges has not the size of the machine's memory"));
+	drop_folder(&into, dir);
+}
+
+/* Nothing of it runs before all of it was looked at. */
+static void a_clone_is_looked_at_and_let_go(void **state)
+{
+	(void)state;
+	t.origin.begin = HV_BEGIN_CLONE;
+	(void)snprintf(t.origin.vmm, sizeof(t.origin.vmm), "Cloud Hypervisor 53.0 (?)");
+	t.state = "Paused";
+	attach(false);
+	assert_true(until("restored", 0)); /* its event was lost */
+	assert_string_equal(t.told, "restored;");
+	assert_string_equal(t.asked, "vm.resume;");
+	vmm_says("vm", "paused");
+	assert_true(until("paused", 0));
+}
+
+static void what_another_has_saved_is_refused(void **state)
+{
+	(void)state;
+	t.origin.begin = HV_BEGIN_CLONE;
+	(void)snprintf(t.origin.vmm, sizeof(t.origin.vmm), "Cloud Hypervisor 52.0 (?)");
+	t.state = "Paused";
+	attach(false);
+	assert_true(until("unfit", 0));
+	assert_string_equal(t.told, "unfit: this is Cloud Hypervisor 53.0 (?), and Cloud Hypervisor 52.0 (?) has saved it;");
+	assert_string_equal(t.asked, "");
+}
+
+/* A console that was not taken over ends one that boots; a clone may still boot. */
+static void a_clone_that_is_another_is_refused(void **state)
+{
+	(void)state;
+	t.origin.begin = HV_BEGIN_CLONE;
+	(void)snprintf(t.origin.vmm, sizeof(t.origin.vmm), "Cloud Hypervisor 53.0 (?)");
+	t.state = "Paused";
+	t.mode = "Null";
+	attach(false);
+	assert_true(until("unfit", 0));
+	assert_null(strstr(t.told, "broken"));
+	assert_string_equal(t.asked, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -604,6 +779,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_refusal_ends_what_was_never_checked, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refusal_hurts_no_adopted_machine, setup, teardown),
 		cmocka_unit_test_setup_teardown(another_process_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_template_is_saved_while_it_stands, setup, teardown),
+		cmocka_unit_test_setup_teardown(half_a_snapshot_is_none, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_clone_is_looked_at_and_let_go, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_another_has_saved_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_clone_that_is_another_is_refused, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -133,6 +133,68 @@ static void disks(void **state)
 	assert_int_equal(plan_first_file(&net), 8);
 }
 
+/* As one that boots, and a folder for its snapshot. */
+static void a_template(void **state)
+{
+	(void)state;
+	in.begin = HV_BEGIN_TEMPLATE;
+	in.folder = 93;
+	in.landlock = true;
+	assert_int_equal(hv_driver_ch.plan(&in, &plan, NULL), 0);
+	assert_non_null(strstr(lines(), WORDS "terrarium.template\n"));
+	assert_non_null(strstr(text.data, "--landlock-rules\npath=/proc/self/fd/7,access=rw\npath=/proc/self/fd/8,access=rw\n"));
+	assert_int_equal(plan.folder, 8);
+	assert_int_equal(plan.file[0], 93);
+	assert_null(plan.config);
+}
+
+#define TEMPLATE "{\"cpus\":{\"boot_vcpus\":2},\"memory\":{\"size\":268435456},\"payload\":{\"kernel\":\"/k\"},\"console\":{\"mode\":\"Tty\"}," \
+		 "\"serial\":{\"mode\":\"File\"},\"vsock\":{\"cid\":3},\"net\":[{\"id\":\"_net3\",\"fds\":[6]}]," \
+		 "\"disks\":[{\"serial\":\"root\",\"readonly\":true,\"image_type\":\"Raw\"}]}"
+
+/* All that is its own is in its config.json, or among its descriptors. */
+static void a_clone(void **state)
+{
+	static const struct hv_disk one = { .fd = 91, .serial = "root", .readonly = true };
+	struct err e = { 0 };
+
+	(void)state;
+	in.begin = HV_BEGIN_CLONE;
+	in.plug_dir = 92;
+	in.folder = 93;
+	in.state_fd = 94;
+	in.memory_fd = 95;
+	in.disks = &one;
+	in.ndisks = 1;
+	in.config = TEMPLATE;
+	in.config_len = strlen(TEMPLATE);
+	assert_int_equal(hv_driver_ch.plan(&in, &plan, NULL), 0);
+	assert_string_equal(lines(), HEAD "--restore\nsource_url=file:///proc/self/fd/9,memory_restore_mode=copy,net_fds=[_net3@[6]]\n");
+	assert_int_equal(plan.nfile, 5);
+	assert_memory_equal(plan.file, ((const int[]){ 92, 93, 94, 95, 91 }), sizeof(int[5]));
+	assert_true(plan.folder == 9 && plan.state == 10 && plan.memory == 11);
+	assert_non_null(strstr(plan.config, "\"cmdline\":\"" WORDS "terrarium.host=alice "));
+	assert_non_null(strstr(plan.config, "\"socket\":\"/proc/self/fd/7/vsock\""));
+	assert_non_null(strstr(plan.config, "\"mac\":\"02:54:00:00:00:07\""));
+	assert_non_null(strstr(plan.config, "\"path\":\"/proc/self/fd/12\""));
+	assert_true(plan.memory_max == 320ULL << 20);
+	plan_finish(&plan);
+	plan_finish(&plan);
+	memset(&plan, 0, sizeof(plan));
+	in.on_demand = true;
+	assert_int_equal(hv_driver_ch.plan(&in, &plan, NULL), 0);
+	assert_non_null(strstr(lines(), "memory_restore_mode=ondemand,"));
+	plan_finish(&plan);
+	memset(&plan, 0, sizeof(plan));
+	spec.cpus = 1;
+	assert_int_equal(hv_driver_ch.plan(&in, &plan, &e), -EPROTO);
+	assert_null(plan.config);
+	in.config = NULL;
+	in.config_len = 0;
+	memset(&plan, 0, sizeof(plan));
+	assert_int_equal(hv_driver_ch.plan(&in, &plan, &e), -EPROTO);
+}
+
 static void without_a_network(void **state)
 {
 	(void)state;
@@ -233,7 +295,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(with_a_network, setup, teardown),
-		cmocka_unit_test_setup_teardown(disks, setup, teardown),
+		cmocka_unit_test_setup_teardown(disks, setup, teardown), cmocka_unit_test_setup_teardown(a_template, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_clone, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_a_network, setup, teardown),
 		cmocka_unit_test_setup_teardown(locked_in, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_kvm, setup, teardown),
