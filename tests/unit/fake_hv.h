@@ -88,6 +88,12 @@ struct hv *hv_destroy(struct hv *hv)
 	return NULL;
 }
 
+void hv_vm_group(struct hv_vm *vm, int64_t group)
+{
+	(void)vm;
+	(void)group;
+}
+
 int hv_vm_plug(struct hv_vm *vm, const struct hv_disk *d, struct err *e)
 {
 	(void)vm;

@@ -106,6 +106,11 @@ void hv_agent_here(struct hv_vm *vm)
 	(void)vm;
 }
 
+void hv_agent_gone(struct hv_vm *vm)
+{
+	(void)vm;
+}
+
 void hv_reach(struct hv_vm *vm, struct helper_call *c)
 {
 	(void)vm;
