@@ -51,6 +51,7 @@ function in_words(error) {
 export class Door {
 	#on_in;
 	#timers = [];
+	#arrival = null; /* came while the page was asking who this is */
 
 	/** @param {() => void} on_in runs when somebody has signed in */
 	constructor(on_in) {
@@ -73,6 +74,8 @@ export class Door {
 			const arrival = take_arrival();
 			if (arrival && !$("door").hidden)
 				this.arrive(arrival);
+			else
+				this.#arrival = arrival;
 		});
 	}
 
@@ -83,7 +86,12 @@ export class Door {
 
 	/** @param {object} problem of the request that found nobody signed in @param {string} fault why one is here, if that needs words */
 	open(problem, fault = "") {
-		this.#show(ways_of(problem), fault);
+		const arrival = this.#arrival;
+		this.#arrival = null;
+		if (arrival)
+			this.arrive(arrival);
+		else
+			this.#show(ways_of(problem), fault);
 	}
 
 	/** Somebody who was in may not stay. */

@@ -32,11 +32,15 @@ async function somebody(options) {
 /* The page takes the link out of the address while it loads, which is another navigation to who waits for the end of this one. */
 const enter = async () => page.goto(await demo_link(STATE, wire_port), { waitUntil: "commit" });
 
-async function sign_in() {
-	await enter();
+async function entered() {
 	await page.waitForSelector("#room:not([hidden])");
 	await sees(page, PROMPT);
 	await connected();
+}
+
+async function sign_in() {
+	await enter();
+	await entered();
 }
 
 const connected = () => until("connection", async () => await page.textContent("#rtt") !== "", 20_000);
@@ -106,8 +110,22 @@ const steps = {
 			await accessible(`the door, ${colorScheme}`);
 		}
 		await page.emulateMedia({ colorScheme: "dark" });
-		await page.goto("about:blank");
-		await sign_in();
+
+		/* The link is entered in this tab, and that while the page is still asking who this is: nothing is loaded then but what is behind the #. */
+		let known;
+		const asked = new Promise((resolve) => { known = resolve; });
+		await page.route("**/api/v1/session", async (route) => {
+			await asked;
+			await route.continue();
+		}, { times: 1 });
+		const asking = page.waitForRequest("**/api/v1/session");
+		await page.reload({ waitUntil: "commit" });
+		await asking;
+		await enter();
+		await page.waitForURL(home);
+		assert.equal(await page.isHidden("#door"), true);
+		known();
+		await entered();
 		await until("state in German", async () => await page.textContent("#state-word") === "bereit");
 		await page.click("#menu-open");
 		assert.equal(await page.textContent("#save-text"), "Terminal als Text speichern");
