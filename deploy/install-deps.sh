@@ -17,7 +17,7 @@ BUILD="make:make gcc:gcc libc6-dev pkgconf libwebsockets-dev libwebsockets-evlib
 RUN="qemu-system-x86:qemu-system-x86_64 e2fsprogs:mke2fs slirp4netns:slirp4netns uidmap:newuidmap util-linux:unshare iproute2:ip"
 IMAGE="mmdebstrap:mmdebstrap squashfs-tools:mksquashfs uidmap:newuidmap skopeo:skopeo umoci:umoci"
 KERNEL="make:make gcc:gcc libc6-dev flex:flex bison:bison bc:bc perl:perl libelf-dev xz-utils:xz"
-QEMU="$RUN make:make gcc:gcc libc6-dev pkgconf dpkg-dev:dpkg-source xz-utils:xz python3:python3 ninja-build:ninja meson:meson flex:flex bison:bison
+QEMU="$RUN make:make gcc:gcc libc6-dev pkgconf dpkg-dev:dpkg-source xz-utils:xz python3-venv ninja-build:ninja meson:meson flex:flex bison:bison
 	libglib2.0-dev libpixman-1-dev libseccomp-dev libfdt-dev zlib1g-dev"
 TEST="$RUN libcmocka-dev clang:clang clang-tidy:clang-tidy libclang-rt-dev valgrind:valgrind libc6-dbg chromium:chromium fonts-dejavu-core
 	nftables:nft iputils-ping:ping procps:ps socat:socat git:git curl:curl bsdutils:script vim:vim less:less nano:nano htop:htop mc:mc

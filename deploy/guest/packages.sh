@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# Debian packages by apt-get, which checks them against the signed lists, into a cache. For build.sh.
+# Debian packages by apt-get, which checks them against the signed lists, into a cache. For build.sh, here and in kernel/.
 
 # Options for apt; filled by use_own_lists when the system's package lists are empty or out of date, which only root could mend.
 apt_options=()
@@ -23,10 +23,9 @@ candidates() {
 		/^$/ { print field["Package:"], field["Version:"], field["Architecture:"], field["SHA256:"] }'
 }
 
-# The cache is used where it holds just what the lists name. The paths go into the array debs.
-fetch_all() {
-	local kernel='' package version arch sum deb
-	[ "$small" ] || { kernel=$(kernel_package) && [ -n "$kernel" ]; } || return 1
+# fetch_listed PACKAGE...: the cache is used where it holds just what the lists name. The paths go into the array debs.
+fetch_listed() {
+	local package version arch sum deb
 	debs=()
 	while read -r package version arch sum; do
 		deb=$cache/debs/${package}_${version/:/%3a}_$arch.deb
@@ -35,6 +34,13 @@ fetch_all() {
 			(cd "$cache/debs" && apt-get "${apt_options[@]}" -qq -o APT::Sandbox::User=root download "$package=$version" >&2) || return 1
 		fi
 		debs+=("$deb")
-	done < <(candidates ${kernel:+"$kernel"} busybox-static bash-static ncurses-base)
-	[ ${#debs[@]} = "$([ "$kernel" ] && echo 4 || echo 3)" ]
+	done < <(candidates "$@")
+	[ ${#debs[@]} = $# ]
+}
+
+# What the images without a root of Debian's are made of.
+fetch_all() {
+	local kernel=''
+	[ "$small" ] || { kernel=$(kernel_package) && [ -n "$kernel" ]; } || return 1
+	fetch_listed ${kernel:+"$kernel"} busybox-static bash-static ncurses-base
 }

@@ -16,30 +16,15 @@ umask 022
 
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
-out=$top/build/qemu
-cache=$top/build/cache
-jobs=$(nproc)
+what=qemu
+# shellcheck source=deploy/guest/small.sh
+. "$here/../guest/small.sh"
 
-die() { echo "qemu: $*" >&2; exit 1; }
-say() { echo "qemu: $*"; }
-
-while [ $# -gt 0 ]; do
-	case $1 in
-	--out) out=${2:?--out needs a directory}; shift 2 ;;
-	--cache) cache=${2:?--cache needs a directory}; shift 2 ;;
-	--jobs) jobs=${2:?--jobs needs a number}; shift 2 ;;
-	*) die "unknown argument $1; usage: build.sh [--out DIR] [--cache DIR] [--jobs N]" ;;
-	esac
-done
-for tool in apt-get dpkg-source gcc ninja meson python3 flex bison pkg-config strip sha256sum; do
-	command -v "$tool" >/dev/null || die "$tool is missing; deploy/install-deps.sh qemu installs it"
-done
+need_tools apt-get dpkg-source gcc ninja meson python3 flex bison pkg-config strip sha256sum
 for library in glib-2.0 pixman-1 libseccomp zlib; do
 	pkg-config --exists "$library" || die "the library $library is missing; deploy/install-deps.sh qemu installs it"
 done
-mkdir -p "$out" "$cache/source" "$cache/apt/lists/partial" "$cache/apt/archives/partial"
-out=$(cd "$out" && pwd)
-cache=$(cd "$cache" && pwd)
+mkdir -p "$cache/source"
 
 # --- source ------------------------------------------------------------------------------------------------------------
 
@@ -56,21 +41,15 @@ version=$("${apt_get[@]}" source --only-source --print-uris qemu 2>/dev/null | s
 (cd "$cache/source" && "${apt_get[@]}" source --only-source --download-only qemu >&2) || die "the source of qemu can't be had"
 dsc=$cache/source/qemu_$version.dsc
 
-compiler=$(gcc --version | head -n 1)
-stamp=$(cat "$here/build.sh" "$here/devices" <(sha256sum <"$dsc") <(echo "$compiler") | sha256sum | cut -c1-64)
-if [ -e "$out/qemu-system-x86_64" ] && grep -q "\"stamp\": \"$stamp\"" "$out/qemu.json" 2>/dev/null; then
-	say "$out is up to date"
-	exit 0
-fi
+stamp=$(stamp_of "$here/build.sh" "$here/devices" <(sha256sum <"$dsc"))
+leave_if_built qemu-system-x86_64 "$stamp"
 
 work=$(mktemp -d "$cache/qemu.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 say "unpacking ${dsc##*/}"
-dpkg-source --no-check -x "$dsc" "$work/source" >"$work/log" 2>&1 || { tail "$work/log" >&2; die "$dsc can't be unpacked"; }
+run dpkg-source --no-check -x "$dsc" "$work/source"
 
 # --- build -------------------------------------------------------------------------------------------------------------
-
-run() { "$@" >"$work/log" 2>&1 || { tail -n 30 "$work/log" >&2; die "${1##*/} failed"; }; }
 
 cp "$here/devices" "$work/source/configs/devices/x86_64-softmmu/terrarium.mak"
 mkdir "$work/build"
@@ -96,9 +75,6 @@ cat >"$work/qemu.json" <<JSON
   "stamp": "$stamp"
 }
 JSON
-chmod 755 "$work/qemu-system-x86_64"
-for name in qemu-system-x86_64 qemu.json; do
-	cp "$work/$name" "$out/.$name.new"
-	mv -f "$out/.$name.new" "$out/$name"
-done
+deliver 755 qemu-system-x86_64
+deliver 644 qemu.json
 say "$out: QEMU $version, $(($(stat -c %s "$out/qemu-system-x86_64") >> 10)) KiB"

@@ -16,62 +16,33 @@ umask 022
 
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../../.." && pwd)
-out=$top/build/kernel
-cache=$top/build/cache
-jobs=$(nproc)
+what=kernel
+# shellcheck source=deploy/guest/small.sh
+. "$here/../small.sh"
 
-die() { echo "kernel: $*" >&2; exit 1; }
-say() { echo "kernel: $*"; }
-
-while [ $# -gt 0 ]; do
-	case $1 in
-	--out) out=${2:?--out needs a directory}; shift 2 ;;
-	--cache) cache=${2:?--cache needs a directory}; shift 2 ;;
-	--jobs) jobs=${2:?--jobs needs a number}; shift 2 ;;
-	*) die "unknown argument $1; usage: build.sh [--out DIR] [--cache DIR] [--jobs N]" ;;
-	esac
-done
-for tool in apt-get apt-cache dpkg-deb make gcc ld flex bison bc perl xz sha256sum strip; do
-	command -v "$tool" >/dev/null || die "$tool is missing; deploy/install-deps.sh kernel installs it"
-done
+need_tools apt-get apt-cache dpkg-deb make gcc ld flex bison bc perl xz sha256sum strip
 [ -e /usr/include/libelf.h ] || die "libelf.h is missing; deploy/install-deps.sh kernel installs it"
-mkdir -p "$out" "$cache/debs" "$cache/apt/lists/partial" "$cache/apt/archives/partial"
-out=$(cd "$out" && pwd)
-cache=$(cd "$cache" && pwd)
+mkdir -p "$cache/debs"
 
 # --- source ------------------------------------------------------------------------------------------------------------
 
-# Options for apt; filled when the system's package lists are empty or out of date, which only root could mend.
-apt_options=()
-use_own_lists() {
-	say "reading Debian's package lists"
-	apt_options=(-o "Dir::State::lists=$cache/apt/lists" -o "Dir::Cache=$cache/apt" -o Debug::NoLocking=1)
-	apt-get "${apt_options[@]}" -qq update >&2 || die "apt-get update failed: is the package mirror reachable?"
-}
+# shellcheck source=deploy/guest/packages.sh
+. "$here/../packages.sh"
 
-# The meta package linux-source names the release's own. The path goes into $deb.
+# The meta package linux-source names the release's own.
 fetch() {
-	local package version sum
+	local package
 	package=$(apt-cache "${apt_options[@]}" depends linux-source 2>/dev/null | awk '/Depends: linux-source-/ { print $2; exit }')
-	[ -n "$package" ] || return 1
-	read -r version sum < <(apt-cache "${apt_options[@]}" show --no-all-versions "$package" |
-		awk '/^(Version|SHA256):/ { field[$1] = $2 } /^$/ { print field["Version:"], field["SHA256:"]; exit }')
-	deb=$cache/debs/${package}_${version/:/%3a}_all.deb
-	echo "$sum  $deb" | sha256sum --check --status 2>/dev/null && return
-	say "fetching $package $version"
-	(cd "$cache/debs" && apt-get "${apt_options[@]}" -qq -o APT::Sandbox::User=root download "$package=$version" >&2)
+	[ -n "$package" ] && fetch_listed "$package"
 }
 
 if ! fetch; then
 	use_own_lists
 	fetch || die "linux-source can't be had; is this Debian 12 or 13?"
 fi
-compiler=$(gcc --version | head -n 1)
-stamp=$(cat "$here/build.sh" "$here/config" <(sha256sum <"$deb") <(echo "$compiler") | sha256sum | cut -c1-64)
-if [ -e "$out/vmlinux" ] && grep -q "\"stamp\": \"$stamp\"" "$out/kernel.json" 2>/dev/null; then
-	say "$out is up to date"
-	exit 0
-fi
+deb=${debs[0]}
+stamp=$(stamp_of "$here/build.sh" "$here/config" <(sha256sum <"$deb"))
+leave_if_built vmlinux "$stamp"
 
 work=$(mktemp -d "$cache/kernel.XXXXXX")
 trap 'rm -rf "$work"' EXIT
@@ -82,7 +53,7 @@ tarball=$(find "$work/deb/usr/src" -name 'linux-source-*.tar.xz' -print -quit)
 [ -n "$tarball" ] || die "$deb holds no source"
 epoch=$(stat -c %Y "$tarball")
 # Two thirds of it are other processors and other devices; but the Kconfig files of all are read.
-tar -xJf "$tarball" -C "$work/source" --strip-components=1 --no-same-owner --exclude='*/arch/[!x]*.[chS]' --exclude='*/arch/[!x]*.dts*' --exclude='*/Documentation/[!K]*' \
+tar -xJf "$tarball" -C "$work/source" --strip-components=1 --no-same-owner --exclude='*/arch/[!x]*/*.[chS]' --exclude='*/arch/[!x]*/*.dts*' --exclude='*/Documentation/[!K]*' \
 	--exclude='*/drivers/gpu/*.[ch]' --exclude='*/drivers/net/*/*.c' --exclude='*/drivers/media/*.[ch]' --exclude='*/sound/*.[ch]' \
 	--exclude='*/tools/testing/*'
 rm -rf "$work/deb"
@@ -92,7 +63,7 @@ rm -rf "$work/deb"
 export KBUILD_BUILD_USER=terrarium KBUILD_BUILD_HOST=debian KBUILD_BUILD_VERSION=1
 KBUILD_BUILD_TIMESTAMP=$(date -u -d "@$epoch")
 export KBUILD_BUILD_TIMESTAMP
-run() { make -C "$work/source" ARCH=x86 --no-print-directory "$@" >"$work/log" 2>&1 || { tail -n 30 "$work/log" >&2; die "make $* failed"; }; }
+kernel_make() { run make -C "$work/source" ARCH=x86 --no-print-directory "$@"; }
 
 known() { grep -rqE "^\s*(menu)?config $1\$" --include='Kconfig*' "$work/source"; }
 
@@ -116,11 +87,11 @@ check_config() {
 	[ $bad = 0 ] || die "the configuration contradicts the rules of this kernel"
 }
 
-run KCONFIG_ALLCONFIG="$here/config" allnoconfig
+kernel_make KCONFIG_ALLCONFIG="$here/config" allnoconfig
 check_config
 release=$(make -s -C "$work/source" ARCH=x86 --no-print-directory kernelrelease)
 say "building $release with $compiler"
-run -j"$jobs" vmlinux
+kernel_make -j"$jobs" vmlinux
 strip -o "$work/vmlinux" "$work/source/vmlinux"
 
 version=$(dpkg-deb -f "$deb" Version)
@@ -136,9 +107,5 @@ cat >"$work/kernel.json" <<JSON
 }
 JSON
 cp "$work/source/.config" "$work/config"
-for name in vmlinux config kernel.json; do
-	chmod 644 "$work/$name"
-	cp --sparse=always "$work/$name" "$out/.$name.new"
-	mv -f "$out/.$name.new" "$out/$name"
-done
+deliver 644 vmlinux config kernel.json
 say "$out: $release, $(($(stat -c %s "$out/vmlinux") >> 10)) KiB"
