@@ -33,9 +33,10 @@ const QUIET_MS = 5_000; /* after which typing asks whether anybody is there */
 const CREDIT_DELAY_MS = 16;
 const OPEN = 1; /* WebSocket.readyState */
 
+const LOGIN = 4401;
 /** Close codes that no further attempt heals, and what they mean for the page. */
 const FINAL = {
-	4401: "login", 4403: "revoked", 4404: "gone", 4408: "idle", 4409: "taken",
+	[LOGIN]: "login", 4403: "revoked", 4404: "gone", 4408: "idle", 4409: "taken",
 };
 
 export class Link {
@@ -193,10 +194,11 @@ export class Link {
 	}
 
 	#on_close(code, reason) {
+		const spent = code === LOGIN && this.state === "opening"; /* a gateway that was started since knows the ticket no more; asked for another, it says whether one is still signed in */
 		this.#drop();
 		if (this.#exited)
 			this.stop("exited");
-		else if (FINAL[code])
+		else if (FINAL[code] && !spent)
 			this.stop(FINAL[code]);
 		else if (code === 4503)
 			this.#wait_for(this.fault?.retry_after_ms || NOT_READY_MS, reason);

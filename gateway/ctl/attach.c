@@ -428,8 +428,9 @@ static void on_close(void *arg, uint16_t code, const char *why)
 {
 	struct attach *a = arg;
 	char said[sizeof(a->why)];
-	/* Ours from 4400 on are for good, but these: come again. */
-	bool final = code >= 4400 && code < 4500 && code != WIRE_CLOSE_TOO_MANY;
+	/* Ours from 4400 on are for good, but these: come again. A gateway that was started since knows the ticket no more. */
+	bool spent = code == WIRE_CLOSE_LOGIN && !a->live;
+	bool final = code >= 4400 && code < 4500 && code != WIRE_CLOSE_TOO_MANY && !spent;
 
 	(void)snprintf(said, sizeof(said), "%s", why[0] ? why : a->why);
 	finish_with(a, final ? REFUSED : AGAIN, said);

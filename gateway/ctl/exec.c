@@ -252,8 +252,9 @@ static void on_close(void *arg, uint16_t code, const char *why)
 {
 	struct exec *x = arg;
 	char said[sizeof(x->why)];
-	/* Ours from 4400 on are for good, but these: come again. */
-	bool final = code >= 4400 && code < 4500 && code != WIRE_CLOSE_TOO_MANY && code != WIRE_CLOSE_IDLE;
+	/* Ours from 4400 on are for good, but these: come again. A gateway that was started since knows the ticket no more. */
+	bool spent = code == WIRE_CLOSE_LOGIN && !x->live;
+	bool final = code >= 4400 && code < 4500 && code != WIRE_CLOSE_TOO_MANY && code != WIRE_CLOSE_IDLE && !spent;
 
 	(void)snprintf(said, sizeof(said), "%s", why[0] ? why : x->why);
 	finish_with(x, final ? FAILED : AGAIN, said);

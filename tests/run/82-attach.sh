@@ -5,8 +5,8 @@
 needs node curl script stty
 
 start_netd --network=off --binaries="agent=$BUILD/terrarium-agent shell=/bin/bash"
-free_ports SLOW
-keep_gateway --hosts="localhost:$PORT 127.0.0.1:$PORT localhost:$SLOW" --driver=local --local-agent=agent --local-command="/bin/bash --norc --noediting -i" --ring-dir="$T/rings"
+free_ports SLOW LATE
+keep_gateway --hosts="localhost:$PORT 127.0.0.1:$PORT localhost:$SLOW localhost:$LATE" --driver=local --local-agent=agent --local-command="/bin/bash --norc --noediting -i" --ring-dir="$T/rings"
 wait_until 5 ready || fail "not ready"
 export XDG_CONFIG_HOME=$T/config TERRARIUM=$BUILD/terrarium
 unset TERRARIUM_CONTROL_SOCKET

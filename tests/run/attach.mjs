@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
+import net from "node:net";
 import path from "node:path";
 
 import { Person, sleep, until } from "./client.mjs";
@@ -10,7 +11,7 @@ import { Lossy } from "./lossy.mjs";
 import { Pty } from "./pty.mjs";
 
 const [port, state, pid_file] = process.argv.slice(2);
-const { SLOW, TERRARIUM, XDG_CONFIG_HOME } = process.env;
+const { LATE, SLOW, TERRARIUM, XDG_CONFIG_HOME } = process.env;
 const ok = (what) => console.log(`ok: ${what}`);
 
 const terrarium = (...args) => spawnSync(TERRARIUM, args, { encoding: "utf8" });
@@ -85,6 +86,33 @@ wants_shell.type("echo pid-$$ $((6 * 7)); exit 6\r");
 assert.equal(await wants_shell.status, 6);
 assert.match(wants_shell.screen, /pid-\d+ 42/);
 ok("right after a gateway's death a shell and a command wait for the agent");
+
+// The gateway dies between a ticket and its HELLO: the next one has never heard of that ticket.
+let deaths = 0;
+const late = net.createServer((near) => near.once("data", async (head) => {
+	if (deaths > 0 && /^GET \/api\/v1\/attach/.test(head)) {
+		deaths--;
+		const pid = fs.readFileSync(pid_file, "utf8");
+		process.kill(Number(pid), "SIGKILL");
+		await until("another gateway", () => fs.readFileSync(pid_file, "utf8") !== pid && ann.state(vm.id).then((now) => now.agent === "ready", () => false));
+	}
+	const far = net.connect(Number(port), "127.0.0.1", () => far.write(head));
+	near.pipe(far).pipe(near);
+	for (const [a, b] of [[near, far], [far, near]])
+		a.on("error", () => b.destroy());
+}));
+await new Promise((done) => late.listen(Number(LATE), "127.0.0.1", done));
+log_in_at(LATE);
+for (const [args, typed] of [[["exec", "greenhouse", "--", "sh", "-c", "echo word; exit 7"], ""], [["attach", "greenhouse"], "echo word; exit 7\r"]]) {
+	deaths = 1;
+	const unlucky = new Pty("vm", ...args);
+	unlucky.type(typed);
+	assert.equal(await unlucky.status, 7, unlucky.screen);
+	assert.match(unlucky.screen, /^word/m);
+	assert.equal(deaths, 0);
+}
+late.close();
+ok("a ticket that the gateway has taken to its grave is replaced");
 
 // Keys of an earlier turn: another window has had control, typed, and given it back, all while they were on their way.
 const slow = new Lossy(Number(port)), lines_up = () => [...slow.connections].map((c) => c.up);

@@ -180,6 +180,19 @@ test("close codes that no attempt heals", async () => {
 	}
 });
 
+test("a ticket that the server has forgotten is replaced", async () => {
+	const b = bench();
+	b.link.start();
+	await settle();
+	b.last().open();
+	b.last().hang_up(4401);
+	await b.clock.pass(1_000);
+	assert.equal(b.sockets.length, 2);
+	b.last().open();
+	b.last().say(welcome({}));
+	assert.equal(b.states.at(-1), "open");
+});
+
 test("tickets that are refused", async () => {
 	for (const [status, reason] of [[401, "login"], [403, "revoked"], [404, "gone"]]) {
 		const b = bench({ ticket: async () => { throw Object.assign(new Error(), { status }); } });
