@@ -47,7 +47,7 @@ struct httpc_request {
 
 /**
  * struct httpc_answer - lives during the callback only
- * @error:  0, or negative errno: -ETIMEDOUT, -ECONNREFUSED, -EHOSTUNREACH (name), -EPROTO (TLS, HTTP), -EFBIG, -EIO
+ * @error:  0, or negative errno: -ETIMEDOUT, -ECONNREFUSED, -EHOSTUNREACH (name), -EPROTO (TLS, HTTP), -EFBIG, -EIO (it broke off)
  * @why:    in words, without secrets; empty on success
  * @status: HTTP status
  * @cache_s: max-age of Cache-Control in seconds; -1 without one

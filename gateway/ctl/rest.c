@@ -24,12 +24,14 @@ struct reply {
 	int r;
 };
 
-/* What may be otherwise in a moment: the machine's agent has not come back to a new gateway yet, say. */
-static bool is_passing(const json_t *doc)
+/* What may be otherwise in a moment: the machine's agent has not come back to a new gateway yet, say; or there are too many connections (503, 429 without a word). */
+static bool is_passing(long status, const json_t *doc)
 {
 	static const char *const codes[] = { "no_agent", "agent_silent", "overloaded" };
 	const char *code = json_string_value(json_object_get(doc, "code"));
 
+	if (!doc && (status == 503 || status == 429))
+		return true;
 	for (size_t i = 0; code && i < sizeof(codes) / sizeof(codes[0]); i++) {
 		if (strcmp(code, codes[i]) == 0)
 			return true;
@@ -41,7 +43,7 @@ static int problem(const struct httpc_answer *a, json_t **out, struct err *e)
 {
 	json_t *doc = json_loadb(a->body, a->len, 0, NULL), *bad, *first;
 	const char *detail = json_string_value(json_object_get(doc, "detail"));
-	int code = is_passing(doc) ? -EHOSTDOWN : a->status == 404 ? -ENOENT : a->status == 409 ? -EEXIST : -EACCES;
+	int code = is_passing(a->status, doc) ? -EHOSTDOWN : a->status == 404 ? -ENOENT : a->status == 409 ? -EEXIST : -EACCES;
 
 	bad = json_object_get(doc, "bad");
 	first = json_array_get(bad, 0);

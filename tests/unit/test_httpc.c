@@ -70,7 +70,8 @@ static void *serve(void *arg)
 		last_request[n > 0 ? n : 0] = '\0';
 		if (strstr(last_request, " /slow "))
 			(void)poll(NULL, 0, 400);
-		answer(fd, last_request);
+		if (!strstr(last_request, " /gone "))
+			answer(fd, last_request);
 		close(fd);
 	}
 }
@@ -167,6 +168,7 @@ static void too_large_late_and_rubbish_are_errors(void **state)
 	assert_string_equal(s.why, "the answer is too large");
 	assert_int_equal(get("http://host/slow", 100).error, -ETIMEDOUT);
 	assert_true(get("http://host/rubbish", 5000).error < 0);
+	assert_int_equal(get("http://host/gone", 5000).error, -EIO); /* a server that has just died: whoever asks may come again */
 }
 
 static void plain_http_and_other_schemes_are_refused(void **state)
