@@ -85,7 +85,7 @@ int folder_for_writing(struct folder *f, const char *state_dir, uint64_t bytes, 
 
 	if (statvfs(state_dir, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < bytes + LEFT_BYTES)
 		return err_set(e, -ENOSPC, "%s has no room for %llu MiB of a machine's memory", state_dir, (unsigned long long)bytes >> 20);
-	r = make(f, state_dir, 0733, e);
+	r = make(f, state_dir, 0777, e); /* for whoever gets so far: it has the descriptor */
 	if (r == 0)
 		share_with_us(f);
 	return r;
@@ -93,7 +93,7 @@ int folder_for_writing(struct folder *f, const char *state_dir, uint64_t bytes, 
 
 int folder_for_reading(struct folder *f, const char *state_dir, struct err *e)
 {
-	return make(f, state_dir, 0711, e);
+	return make(f, state_dir, 0755, e);
 }
 
 int folder_put(const struct folder *f, const char *name, const char *text, struct err *e)
