@@ -6,12 +6,24 @@
 needs node curl qemu-system-x86_64
 [ -f build/images/micro/manifest.json ] || skip "no guest image: make image"
 
-mkdir "$T/bin"
+mkdir "$T/bin" "$T/as"
 cp -r tests/fake/cloud-hypervisor tests/fake/cloud-hypervisor.d "$T/bin/"
 echo "COMPLAINTS=$T/complaints" >"$T/bin/cloud-hypervisor.env"
 touch "$T/complaints"
 mkdir -p "$T/state/snapshots/earlier" && echo '{}' >"$T/state/snapshots/earlier/config.json"
-start_netd --binaries="qemu=$(command -v qemu-system-x86_64) cloud-hypervisor=$T/bin/cloud-hypervisor shell=/bin/bash"
+binaries="qemu=$(command -v qemu-system-x86_64) cloud-hypervisor=$T/bin/cloud-hypervisor shell=/bin/bash"
+if [ "$(id -u)" = 0 ] && grep -q '^ *0 *0 *4294967295' /proc/self/uid_map && unshare -n true 2>/dev/null; then
+	say "# as in production: helper, gateway and each slot are another user"
+	chown -R 65534:65534 "$T/state" && chmod 700 "$T/state" && chmod 666 "$T/complaints"
+	background netd.log unshare -nm "$BUILD/terrarium-netd" --socket="$T/netd.sock" --gateway-user=65534 --binaries="$binaries"
+	NETD_PID=$!
+	wait_until 10 test -S "$T/netd.sock" || fail "terrarium-netd does not come up"
+	printf '#!/bin/sh\nexec setpriv --reuid=65534 --regid=65534 --clear-groups "%s" "$@"\n' "$BUILD/terrariumd" >"$T/as/terrariumd"
+	chmod 755 "$T/as/terrariumd"
+	BUILD=$T/as
+else
+	start_netd --binaries="$binaries"
+fi
 start_gateway --driver=cloud-hypervisor --accel=kvm --templates=yes --per-person=8 --log-level=debug
 wait_until 60 ready || fail "not ready"
 node tests/run/clones_ch.mjs "$PORT" "$T" "$NETD_PID" || fail "clones"
