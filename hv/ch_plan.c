@@ -201,6 +201,8 @@ int ch_plan(const struct plan_input *in, struct spawn_plan *p, struct err *e)
 	if (!plan_whole(p))
 		return err_set(e, -E2BIG, "the command line of Cloud Hypervisor is too long");
 	ch_limits(&size, &p->memory_max, &p->cpu_percent);
+	if (in->begin == HV_BEGIN_TEMPLATE)
+		p->memory_max += in->spec->memory_bytes; /* its snapshot is in memory as well, and counts as its own, where the state directory is a tmpfs */
 	p->pids_max = PIDS_MAX;
 	p->ring_bytes = in->ring_bytes;
 	p->cols = in->spec->cols;

@@ -146,6 +146,7 @@ static void a_template(void **state)
 	assert_int_equal(plan.folder, 8);
 	assert_int_equal(plan.file[0], 93);
 	assert_null(plan.config);
+	assert_true(plan.memory_max == 576ULL << 20); /* and what it writes: on a tmpfs that counts as its own */
 }
 
 #define TEMPLATE "{\"cpus\":{\"boot_vcpus\":2},\"memory\":{\"size\":268435456},\"payload\":{\"kernel\":\"/k\"},\"console\":{\"mode\":\"Tty\"}," \
