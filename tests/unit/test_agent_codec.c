@@ -262,7 +262,7 @@ static void test_rebirth(void **state)
 	assert_true(back.reborn && back.has_machine && back.rebirth.release);
 	assert_memory_equal(&back.rebirth.mac, &i.rebirth.mac, 6);
 	assert_string_equal(back.rebirth.interface, "eth0");
-	assert_string_equal(back.machine, "machine");
+	assert_string_equal((const char *)back.machine, "machine");
 	assert_int_equal(back.rebirth.rows, 30);
 	for (size_t len = b.len - 1; len > b.len - 30; len--) {
 		in = in_of(&b, len);
