@@ -33,7 +33,7 @@ SAY = @:
 endif
 
 # --- sources, by layer -------------------------------------------------------------------------------------------------
-BASE     := base/buf.c base/cli.c base/conf.c base/err.c base/fd.c base/hex.c base/ipc.c base/log.c base/loop.c base/when.c
+BASE     := base/buf.c base/cli.c base/conf.c base/err.c base/fd.c base/hex.c base/ipc.c base/log.c base/loop.c base/thread.c base/when.c
 OUTGOING := base/httpc.c
 NETSETUP := netsetup/caller.c netsetup/cgroup.c netsetup/config.c netsetup/ends.c netsetup/inner.c netsetup/net.c \
             netsetup/nft.c netsetup/nl.c netsetup/ops.c netsetup/plan.c netsetup/privs.c netsetup/request.c netsetup/slot.c \
@@ -78,7 +78,7 @@ GATEWAY  := gateway/api.c gateway/api_ask.c gateway/api_attestation.c gateway/ap
 terrariumd_SRC      := gateway/main.c $(GATEWAY) $(AUTH) $(HV) $(AGENT_HOST) $(SNP) $(OUTGOING) $(BASE)
 terrarium-netd_SRC  := netsetup/main.c $(NETSETUP) $(BASE)
 terrarium_SRC       := gateway/ctl/main.c $(CTL) $(SNP) $(SEAL) $(VERITY) $(HOST) $(KCONFIG) $(LAUNCH) hv/agent/entry.c gateway/settings.c base/cli.c base/conf.c base/err.c base/fd.c base/hex.c \
-                       base/buf.c base/httpc.c base/loop.c
+                       base/buf.c base/httpc.c base/loop.c base/thread.c
 terrarium-agent_SRC := hv/agent/guest.c $(AGENT_GUEST) $(SEAL) base/buf.c base/fd.c base/log.c base/loop.c
 
 terrarium-verity_SRC := hv/verity/guest.c
@@ -427,7 +427,7 @@ build/bench/awake: build/obj/tests/bench/awake.o
 	$(SAY) LINK $@
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK) -o $@ $^ -pthread
-BENCH_SNP := tests/bench/snp.c hv/agent/report_test.c $(SNP) base/buf.c base/err.c base/fd.c base/hex.c base/httpc.c base/log.c base/loop.c
+BENCH_SNP := tests/bench/snp.c hv/agent/report_test.c $(SNP) base/buf.c base/err.c base/fd.c base/hex.c base/httpc.c base/log.c base/loop.c base/thread.c
 build/bench/snp: $(BENCH_SNP:%.c=build/obj/%.o)
 	$(SAY) LINK $@
 	@mkdir -p $(@D)

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <ev.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/loop.h"
+#include "base/thread.h"
 
 /*
  * Theory of operation. A call is made on the loop, given to the thread through `todo`, comes back through `ready`, and is freed on the loop.
@@ -256,19 +256,6 @@ static void on_ready(struct ev_loop *ev, ev_async *w, int events)
 	}
 }
 
-static int start_thread(struct httpc *h)
-{
-	sigset_t all, old;
-	int r;
-
-	/* Signals belong to the loop's thread. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&h->thread, NULL, run_thread, h);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return -r;
-}
-
 int httpc_create(struct httpc **out, struct loop *loop, struct err *e)
 {
 	struct httpc *h = calloc(1, sizeof(*h));
@@ -285,7 +272,7 @@ int httpc_create(struct httpc **out, struct loop *loop, struct err *e)
 	ev_async_init(&h->wake, on_ready);
 	ev_async_start(loop->ev, &h->wake);
 	h->multi = curl_multi_init();
-	if (!h->multi || curl_multi_setopt(h->multi, CURLMOPT_MAX_HOST_CONNECTIONS, HOST_CONNECTIONS) != CURLM_OK || start_thread(h) < 0) {
+	if (!h->multi || curl_multi_setopt(h->multi, CURLMOPT_MAX_HOST_CONNECTIONS, HOST_CONNECTIONS) != CURLM_OK || thread_begin(&h->thread, run_thread, h) < 0) {
 		ev_async_stop(loop->ev, &h->wake);
 		(void)curl_multi_cleanup(h->multi);
 		free(h);

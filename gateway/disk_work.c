@@ -22,6 +22,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/thread.h"
 
 #define LOCK_AT	   (INT64_MAX - 4096) /* QEMU locks bytes 100 to 300, Cloud Hypervisor those of the file */
 #define NAME_BYTES 48		      /* of a file in the directory */
@@ -396,15 +397,10 @@ static void on_wake(struct ev_loop *ev, ev_async *async, int events)
 
 static int start_thread(struct disk_work *w, struct err *e)
 {
-	sigset_t all, old;
-	int r;
+	int r = thread_begin(&w->thread, work, w);
 
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_BLOCK, &all, &old);
-	r = pthread_create(&w->thread, NULL, work, w);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	w->started = r == 0;
-	return r == 0 ? 0 : err_set(e, -r, "cannot start the thread for disks: %s", strerror(r));
+	return r == 0 ? 0 : err_set(e, r, "cannot start the thread for disks: %s", strerror(-r));
 }
 
 /* The first job starts the thread: where no machine has a disk, there is none. */

@@ -17,7 +17,6 @@
 #include <errno.h>
 #include <ev.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,6 +26,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/thread.h"
 
 #define FLUSH_S	     .25
 #define HURRY_BYTES  (64u << 10)
@@ -483,21 +483,15 @@ struct scribe_file *scribe_forget(struct scribe_file *f)
 /* With the first work: most gateways record nothing. */
 static int need_thread(struct scribe *s)
 {
-	sigset_t all, old;
 	int r;
 
 	if (s->running)
 		return 0;
-
-	/* Signals belong to the loop's thread. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&s->thread, NULL, run_thread, s);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	r = thread_begin(&s->thread, run_thread, s);
 	s->running = r == 0;
-	if (r != 0)
-		log_err("the thread for recordings does not start: %s", strerror(r));
-	return -r;
+	if (r < 0)
+		log_err("the thread for recordings does not start: %s", strerror(-r));
+	return r;
 }
 
 void scribe_remove(struct scribe *s, const char *name)

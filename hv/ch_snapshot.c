@@ -5,7 +5,6 @@
 #include <ev.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -17,6 +16,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/loop.h"
+#include "base/thread.h"
 #include "hv/ch_config.h"
 #include "hv/driver.h"
 
@@ -152,19 +152,6 @@ static int open_all(struct ch_snapshot *s, int folder, const struct hv_origin *i
 	return r;
 }
 
-/* Signals are the loop's. */
-static int begin_thread(struct ch_snapshot *s)
-{
-	sigset_t all, old;
-	int r;
-
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&s->thread, NULL, run_thread, s);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return -r;
-}
-
 int ch_snapshot_take(struct ch_snapshot **out, struct loop *loop, int folder, const struct hv_origin *into, uint64_t memory_bytes,
 		     void (*done)(void *arg, const char *why), void *arg, struct err *e)
 {
@@ -184,7 +171,7 @@ int ch_snapshot_take(struct ch_snapshot **out, struct loop *loop, int folder, co
 	r = open_all(s, folder, into, memory_bytes);
 	if (r == 0) {
 		ev_async_start(loop->ev, &s->ended);
-		r = begin_thread(s);
+		r = thread_begin(&s->thread, run_thread, s);
 		if (r < 0) {
 			ev_async_stop(loop->ev, &s->ended);
 			(void)err_set(&s->e, r, "no thread to copy a snapshot");

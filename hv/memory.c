@@ -8,13 +8,13 @@
  */
 #include "hv/memory.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "hv/vm.h"
 
 #define ROLLUP_MAX 4096
@@ -112,19 +112,6 @@ static void on_done(struct ev_loop *ev, ev_async *w, int events)
 	rest(hv);
 }
 
-/* Signals are the loop's. */
-static bool begin_thread(struct hv *hv)
-{
-	sigset_t all, old;
-	bool begun;
-
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	begun = pthread_create(&hv->gauge.thread, NULL, run_thread, hv) == 0;
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return begun;
-}
-
 static void on_file(struct helper_call *c, const struct helper_result *r)
 {
 	struct hv *hv = container_of(c, struct hv, gauge.call);
@@ -138,7 +125,7 @@ static void on_file(struct helper_call *c, const struct helper_result *r)
 	}
 	g->fd = fd_take(&r->fds[0]);
 	ev_async_start(hv->loop->ev, &g->done);
-	g->reading = begin_thread(hv);
+	g->reading = thread_begin(&hv->gauge.thread, run_thread, hv) == 0;
 	if (g->reading)
 		return;
 	ev_async_stop(hv->loop->ev, &g->done);

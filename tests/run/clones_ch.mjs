@@ -3,9 +3,10 @@
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { Person, until } from "./client.mjs";
+import { are_apart, are_two, said } from "./somebody.mjs";
 
 const port = Number(process.argv[2]), dir = process.argv[3], helper = process.argv[4];
-let n = 0, marks = 0;
+let n = 0;
 const ok = (text) => console.log(`ok ${++n} - ${text}`);
 const log = () => readFileSync(`${dir}/gateway.log`, "utf8");
 const count = (text) => log().split(text).length - 1;
@@ -31,13 +32,6 @@ const end = async ({ a, vm }) => {
 	await a.close();
 	assert.ok((await ann.call("DELETE", `/api/v1/vms/${vm.id}`)).status < 300);
 };
-/* What a command prints, from the console's shell: what was there before all clones. */
-const said = async ({ a }, command) => {
-	const mark = `m${++marks}`;
-	a.type(`echo ${mark}"x"; ${command}; echo ${mark}"y"\n`);
-	const seen = await a.expect(new RegExp(`${mark}x\\r?\\n([^]*?)(?:\\r?\\n)?${mark}y`), 20000);
-	return seen[1].trim();
-};
 /* How its processes were started. */
 const restored = () => readdirSync("/proc").filter((p) => {
 	try {
@@ -60,19 +54,9 @@ assert.equal(one.vm.driver, "cloud-hypervisor");
 await two.a.expect("ahead-dogwood-1-33", 20000);
 ok("two clones come from the snapshot, and what was typed ahead ran when all was told");
 
-for (const [what, command] of [
-	["random numbers of the kernel", "head -c 16 /dev/urandom | md5sum"], ["random numbers of the shell", "echo $RANDOM$RANDOM$RANDOM"],
-	["machine ids", "cat /etc/machine-id"], ["boot ids of the kernel", "cat /proc/sys/kernel/random/boot_id"], ["names", "hostname; cat /etc/hostname"],
-	["addresses", "ip -4 addr show dev eth0 | grep inet"], ["hardware addresses", "cat /sys/class/net/eth0/address"],
-]) {
-	const [x, y] = [await said(one, command), await said(two, command)];
-	assert.ok(x && y && x !== y, `${what}: ${x} and ${y}`);
-	console.log(`  ${what}: ${x.replace(/\s+/g, " ")} | ${y.replace(/\s+/g, " ")}`);
-}
+await are_two(one, two);
 ok("each is somebody of its own");
-for (const c of [one, two])
-	assert.match(await said(c, `ping -c1 -W5 ${c.vm.gateway4} >/dev/null && echo reaches-$((40 + 2))`), /reaches-42/);
-assert.match(await said(two, `ping -c1 -W1 ${one.vm.ip4} >/dev/null || echo alone-$((40 + 2))`), /alone-42/);
+await are_apart(one, two);
 ok("each has its network, and none reaches the other");
 
 assert.equal((await ann.call("POST", `/api/v1/vms/${one.vm.id}/pause`, {})).status, 202);
